@@ -1,0 +1,117 @@
+"""What every command of the pipeline shares: reading its parameters, whole outputs, exit codes.
+
+Exit codes: 0 done, 2 the user's mistake, 1 a fault of this project, 75 the outside world failed, try again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from gan_core.config import Section
+from gan_core.errors import InvalidInput, TryAgain
+
+SectionType = TypeVar("SectionType", bound=Section)
+
+
+def read_section(argument: str, name: str, section: type[SectionType]) -> SectionType:
+    """Reads one section of the parameters.
+
+    Args:
+        argument: the value of `--config`: a params.yaml file, whose section `name` is read, or that section itself as
+            a JSON object (how Kubeflow passes it).
+        name: the section's name, which is the stage's.
+        section: the section's type.
+
+    Raises:
+        InvalidInput: the file, the JSON or a value is wrong.
+    """
+    if argument.lstrip().startswith("{"):
+        try:
+            values = json.loads(argument)
+        except json.JSONDecodeError as error:
+            raise InvalidInput(
+                f"--config must be a YAML file or a JSON object: {error}. Received: {argument}"
+            ) from None
+    else:
+        values = _section_of_file(Path(argument), name)
+    try:
+        return section.parse(values)
+    except InvalidInput as error:
+        raise InvalidInput(
+            "\n".join(line.replace("parameter '", f"parameter '{name}.", 1) for line in str(error).splitlines())
+        ) from None
+
+
+def _section_of_file(path: Path, name: str) -> object:
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
+    if not isinstance(document, dict) or not isinstance(document.get(name), dict):
+        raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")
+    return document[name]
+
+
+@contextlib.contextmanager
+def whole_output(target: Path) -> Iterator[Path]:
+    """Yields a place beside `target` to write a file or a directory to; it becomes `target` when the body succeeds.
+
+    After an exception or a kill `target` is what it was before. The yielded path does not exist yet; its parent does.
+
+    Raises:
+        InvalidInput: the place cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise InvalidInput(f"The output's folder must be writable: {error.strerror}. Received: {target}") from None
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            raise InvalidInput(f"The output's folder must be writable: {error.strerror}. Received: {target}") from None
+        raise
+    try:
+        written = workplace / "new"
+        yield written
+        _replace(written, target, workplace / "old")
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _replace(written: Path, target: Path, aside: Path) -> None:
+    """Moves `written` to `target`. A directory cannot be replaced in one call, so the old one steps aside first."""
+    if target.is_dir():
+        os.rename(target, aside)
+    os.replace(written, target)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Runs a command's main function and ends the process with its exit code, a sentence on stderr if it failed."""
+    try:
+        main()
+    except InvalidInput as error:
+        _end(2, error)
+    except TryAgain as error:
+        _end(75, error)
+    except KeyboardInterrupt:
+        _end(130, "Interrupted.")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _end(75, f"The disk is full: {error}. Free some space and run the same command again.")
+
+
+def _end(code: int, message: object) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

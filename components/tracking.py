@@ -1,0 +1,1 @@
+"""Everything the stages tell MLflow. With components/register.py the only file that imports mlflow."""

@@ -1,0 +1,1 @@
+"""The library: data, networks, objectives, training, evaluation. Knows no orchestration, tracking or cloud."""

@@ -1,0 +1,1 @@
+"""Images on disk become a validated, resized, sharded data set."""

@@ -1,0 +1,1 @@
+"""Scores of a generator: features, their statistics, the distance between them."""

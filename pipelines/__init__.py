@@ -1,0 +1,1 @@
+"""The Kubeflow graph of the same stages: compile, publish, submit, schedule."""
