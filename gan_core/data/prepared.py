@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gan_core.data.manifest import FILE_NAME, Manifest, Split
 from gan_core.errors import InvalidInput
 
-
 Number = TypeVar("Number", np.uint8, np.int32)
 
 
