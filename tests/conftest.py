@@ -1,0 +1,24 @@
+"""Fixtures every test may use, and the rule that a test leaves no files in the tree."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _untracked() -> set[str]:
+    listing = ["git", "-C", str(ROOT), "ls-files", "--others", "--directory", "--exclude=__pycache__/", "--exclude=.*"]
+    return set(subprocess.run(listing, capture_output=True, text=True, check=True).stdout.splitlines())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tree_stays_clean() -> Iterator[None]:
+    """Fails the session when the tests leave files behind in the project's tree."""
+    before = _untracked()
+    yield
+    assert _untracked() <= before, f"the tests left files behind: {sorted(_untracked() - before)}"
