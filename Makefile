@@ -11,8 +11,8 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/run ## Prepare the data, train, evaluate, register; then say where everything is
-	dvc repro
+run: .venv/run ## Prepare, train, evaluate, register (SET='train.steps=20000 …' overrides parameters)
+	$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro)
 	@python -m components.summary
 
 test: .venv/dev ## Run the tests
