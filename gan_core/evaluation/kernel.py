@@ -1,0 +1,61 @@
+"""Kernel distance: the squared maximum mean discrepancy of two sets of features under a cubic polynomial kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.frechet import check_features
+
+
+def kernel_distance(
+    real: NDArray[np.floating], generated: NDArray[np.floating], subsets: int, subset_size: int, seed: int
+) -> tuple[float, float]:
+    """Mean and standard deviation, over random subsets, of the unbiased squared maximum mean discrepancy.
+
+    MMD² = mean k(x, x′) + mean k(y, y′) − 2 mean k(x, y) over pairs of different images, k(x, y) = (x·y / D + 1)³.
+    It is unbiased at every number of images, and may be negative.
+
+    Args:
+        real: features [N, D].
+        generated: features [M, D].
+        subsets: number of subsets, each drawn anew without replacement.
+        subset_size: images of either kind in a subset.
+        seed: of the subsets.
+
+    Raises:
+        InvalidInput: fewer images than `subset_size`, another D, or a value that is not finite.
+
+    Reference: Bińkowski et al. 2018, arXiv 1801.01401, section 4 and equation 4.
+    """
+    real, generated = check_features(real, "real"), check_features(generated, "generated")
+    if real.shape[1] != generated.shape[1]:
+        raise InvalidInput(
+            f"Real and generated features must have the same size. Received: {real.shape[1]} and {generated.shape[1]}"
+        )
+    fewest = min(len(real), len(generated))
+    if not 2 <= subset_size <= fewest:
+        raise InvalidInput(
+            f"The kernel distance needs a subset size of at least 2 and at most the number of images. "
+            f"Received: kid_subset_size={subset_size}, {len(real)} real and {len(generated)} generated images"
+        )
+    # The legacy generator, generated images before real ones: the subsets that torch-fidelity draws for the same seed.
+    generator = np.random.RandomState(seed)
+    distances = []
+    for _ in range(subsets):
+        y = generated[generator.choice(len(generated), subset_size, replace=False)]
+        x = real[generator.choice(len(real), subset_size, replace=False)]
+        distances.append(_within(x) + _within(y) - 2 * _kernel(x, y).mean())
+    return float(np.mean(distances)), float(np.std(distances))
+
+
+def _within(x: NDArray[np.float64]) -> float:
+    """Mean of k over the ordered pairs of different rows."""
+    kernel = _kernel(x, x)
+    return float(kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1))
+
+
+def _kernel(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+    base: NDArray[np.float64] = x @ y.T / x.shape[1] + 1
+    return base * base * base  # five times faster than base ** 3
