@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,9 +61,15 @@ class Generator:
 
     def sample(self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256) -> NDArray[np.uint8]:
         """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
+        return np.concatenate(list(self.batches(count, seed, truncation, batch_size)))
+
+    def batches(
+        self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256
+    ) -> Iterator[NDArray[np.uint8]]:
+        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time."""
         latents = draw_latents(count, self.metadata.latent_size, seed, truncation)
-        batches = [latents[start : start + batch_size] for start in range(0, count, batch_size)]
-        return np.concatenate([to_uint8(np.asarray(self.model(batch, training=False))) for batch in batches])
+        for start in range(0, count, batch_size):
+            yield to_uint8(np.asarray(self.model(latents[start : start + batch_size], training=False)))
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
