@@ -1,0 +1,75 @@
+"""Chooses the best of a sweep's generators by the score that decides registration.
+
+Its inputs are what a parallel loop made, as many as there were trials, so they come in Kubeflow's executor input:
+`models` and `evaluations`, in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from components import command, executor
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import Evaluation
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.choose", description=__doc__)
+    options.add_argument("--config", required=True, help="params.yaml, or its register section as JSON")
+    options.add_argument("--model", type=Path, required=True, help="output: folder of the best generator")
+    options.add_argument("--scores", type=Path, required=True, help="output: its evaluation")
+    executor.add_option(options)
+    return options
+
+
+def best(evaluations: Sequence[Evaluation], score: str) -> int:
+    """Position of the lowest `score`; the first one of equals.
+
+    Raises:
+        InvalidInput: a score is missing or not finite, or two evaluations were made under different protocols.
+    """
+    values = []
+    for position, evaluation in enumerate(evaluations):
+        differences = evaluation.protocol.differences(evaluations[0].protocol)
+        if differences:
+            raise InvalidInput(
+                f"Scores compare only under one protocol. Received: trial {position} differs from trial 0 in "
+                + "; ".join(differences)
+            )
+        value = evaluation.scores.get(score)
+        if value is None or not math.isfinite(value):
+            raise InvalidInput(f"Every trial must have a finite score '{score}'. Received: {value} in trial {position}")
+        values.append(value)
+    return values.index(min(values))
+
+
+def main() -> None:
+    """Copies the best generator and its evaluation to the outputs."""
+    arguments = parser().parse_args()
+    config = command.read_section(arguments.config, "register", RegisterConfig)
+    if arguments.executor_input is None:
+        raise InvalidInput("--executor-input must name the trials' outputs. Received: nothing")
+    models = executor.input_paths(arguments.executor_input, "models")
+    records = executor.input_paths(arguments.executor_input, "evaluations")
+    if len(models) != len(records):
+        raise InvalidInput(f"Each model needs its evaluation. Received: {len(models)} models, {len(records)} of them")
+    evaluations = [Evaluation.parse(record.read_text(encoding="utf-8"), str(record)) for record in records]
+    position = best(evaluations, config.score)
+    for trial, evaluation in enumerate(evaluations):
+        mark = " <- best" if trial == position else ""
+        print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{mark}")
+    with command.whole_output(arguments.model) as folder:
+        shutil.copytree(models[position], folder)
+    with command.whole_output(arguments.scores) as file:
+        shutil.copyfile(records[position], file)
+    executor.write_output(arguments.executor_input, {"scores": evaluations[position].scores})
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,94 @@
+"""Says how a Kubeflow run ended: to the log, and to a webhook when one is configured.
+
+The webhook's address is a secret: it stands in RUN_STATUS_WEBHOOK_URL and is never printed. It receives
+`{"text": "…"}`, which Slack, Mattermost and Google Chat show as a message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+
+from components import command
+from gan_core.errors import InvalidInput
+
+WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
+TIMEOUT_SECONDS = 10
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect would carry the message to an address that nobody configured."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.report_status", description=__doc__)
+    options.add_argument("--pipeline", required=True, help="name of the pipeline")
+    options.add_argument(
+        "--status", required=True, metavar="JSON", help="Kubeflow's PipelineTaskFinalStatus of the steps"
+    )
+    return options
+
+
+def message(pipeline: str, status: str, run_id: str | None) -> str:
+    """One sentence: which run ended, and in which state.
+
+    Args:
+        status: JSON with `state` (SUCCEEDED, COMPLETE, FAILED, …) and, on a failure, `error.message`.
+        run_id: the Kubeflow run's identifier, where it is known.
+
+    Raises:
+        InvalidInput: `status` has no state.
+    """
+    try:
+        fields = json.loads(status)
+        state = fields["state"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        raise InvalidInput(f"--status must be a JSON object with 'state'. Received: {status}") from None
+    run = f" run {run_id}" if run_id else " run"
+    reason = (fields.get("error") or {}).get("message")
+    return f"{pipeline}:{run} ended {state}" + (f": {reason}" if reason else "")
+
+
+def send(address: str, text: str) -> None:
+    """Posts `text` to the webhook.
+
+    Raises:
+        InvalidInput: `address` is not https. The message does not repeat it: it is a secret.
+        OSError, http.client.HTTPException: the webhook does not answer, or refuses.
+    """
+    if not address.startswith("https://"):
+        raise InvalidInput(f"The webhook in {WEBHOOK_VARIABLE} must be an https:// address. Received: another scheme")
+    request = urllib.request.Request(  # noqa: S310
+        address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
+    )
+    urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS).close()
+
+
+def main() -> None:
+    """Reports the status. A webhook that does not answer is a warning: the run's own result stands."""
+    arguments = parser().parse_args()
+    text = message(arguments.pipeline, arguments.status, os.environ.get("KFP_RUN_ID"))
+    print(text)
+    address = os.environ.get(WEBHOOK_VARIABLE)
+    if not address:
+        return
+    try:
+        send(address, text)
+    except urllib.error.HTTPError as error:
+        print(f"warning: the webhook answered {error.code}; nobody was told", file=sys.stderr)
+    except (OSError, http.client.HTTPException) as error:
+        print(f"warning: the webhook could not be reached ({type(error).__name__}); nobody was told", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    command.run(main)
