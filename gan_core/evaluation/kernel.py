@@ -27,7 +27,7 @@ def kernel_distance(
     Raises:
         InvalidInput: fewer images than `subset_size`, another D, or a value that is not finite.
 
-    Reference: Bińkowski et al. 2018, arXiv 1801.01401, section 4 and equation 4.
+    Reference: Bińkowski et al. 2018, arXiv 1801.01401, section 4.
     """
     real, generated = check_features(real, "real"), check_features(generated, "generated")
     if real.shape[1] != generated.shape[1]:

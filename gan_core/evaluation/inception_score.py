@@ -1,0 +1,40 @@
+"""Inception score: how sure a classifier is of each image, and how many classes it sees in all."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+
+
+def inception_score(probabilities: NDArray[np.floating], splits: int) -> tuple[float, float]:
+    """Mean and standard deviation, over the splits, of exp(mean KL(p(y|x) ‖ p(y))), from 1 to the number of classes.
+
+    Args:
+        probabilities: p(y|x), [N, classes], rows that sum to 1. The splits follow their order: shuffle them first if
+            the images are sorted.
+        splits: number of equal parts; p(y) is a part's mean. The score grows with the images in a part.
+
+    Raises:
+        InvalidInput: fewer images than splits, or rows that are not probabilities.
+
+    Reference: Salimans et al. 2016, arXiv 1606.03498, section 4.
+    """
+    matrix = np.asarray(probabilities, np.float64)
+    if matrix.ndim != 2 or not (matrix >= 0).all() or not np.allclose(matrix.sum(axis=1), 1, atol=1e-4):
+        raise InvalidInput(
+            f"Each row of probabilities [N, classes] must be at least 0 and sum to 1. Received: shape {matrix.shape}"
+        )
+    if not 1 <= splits <= len(matrix):
+        raise InvalidInput(
+            f"The Inception score needs at least one image a split. Received: splits={splits}, {len(matrix)} images"
+        )
+    scores = []
+    for part in range(splits):
+        conditional = matrix[part * len(matrix) // splits : (part + 1) * len(matrix) // splits]
+        marginal = conditional.mean(axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = conditional * (np.log(conditional) - np.log(marginal))
+        scores.append(np.exp(np.where(conditional > 0, terms, 0).sum(axis=1).mean()))
+    return float(np.mean(scores)), float(np.std(scores))
