@@ -1,0 +1,92 @@
+"""The way to MLflow: which server, which experiment, which run. Configured by MLflow's own environment variables."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+EXPERIMENT = "gan-pipeline"
+
+
+def connect() -> Any:
+    """A client of the server of MLFLOW_TRACKING_URI; if that is not set, of mlflow.db in the project's root.
+
+    MLflow's own patience is up to 17 minutes a call. Here it is half a minute, unless the user's environment says else.
+    """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    return mlflow.MlflowClient(tracking_uri())
+
+
+def tracking_uri() -> str:
+    """Address of the server, or of the embedded database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / 'mlflow.db'}"
+
+
+def is_remote() -> bool:
+    """Whether the server can be away: a database file of this machine cannot."""
+    return not tracking_uri().startswith("sqlite:")
+
+
+def project_root() -> Path:
+    """The project's root. DVC runs queued experiments in temporary copies, and names the root in DVC_ROOT."""
+    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+
+
+def explain(error: BaseException) -> str:
+    """The first line of an error's message, without the password that an address may hold."""
+    return re.sub(r"//[^/@\s]*@", "//", str(error).strip().partition("\n")[0]) or type(error).__name__
+
+
+def experiment_id(client: Any) -> str:
+    """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else this pipeline's; made if it is missing."""
+    from mlflow.exceptions import MlflowException
+
+    if named := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        return named
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+    # MLflow would put the embedded database's artifacts below the working directory: DVC's temporary copy, perhaps.
+    artifacts = None if is_remote() else (project_root() / "mlruns").as_uri()
+    if (experiment := client.get_experiment_by_name(name)) is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=artifacts))
+        except MlflowException:  # another process was quicker
+            if (experiment := client.get_experiment_by_name(name)) is None:
+                raise
+    return str(experiment.experiment_id)
+
+
+def has_run(client: Any, run_id: str) -> bool:
+    """Whether the server has the run, and nobody deleted it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+
+
+def create_run(client: Any, identity: tuple[str, str], tags: Mapping[str, str], start_time: int) -> str:
+    """Returns the id of the run that has the tag `identity`, which is made if there is none.
+
+    When an answer is lost after the server did its work, the call is repeated: of several such runs the oldest stays.
+    """
+    experiment = experiment_id(client)
+    query = f"tags.`{identity[0]}` = '{identity[1]}'"
+    order = ["attributes.start_time", "attributes.run_id"]
+    if not (runs := client.search_runs([experiment], query, order_by=order)):
+        name = tags.get("dvc_experiment")
+        client.create_run(experiment, start_time=start_time, tags={**tags, identity[0]: identity[1]}, run_name=name)
+        runs = client.search_runs([experiment], query, order_by=order)
+    for repeated in runs[1:]:
+        client.delete_run(repeated.info.run_id)
+    return str(runs[0].info.run_id)
