@@ -1,0 +1,126 @@
+"""Checkpoints on disk: whole or absent, verified when read, the newest few kept, no pickle.
+
+A checkpoint is one .npz file named `<images seen>-<start of its SHA-256>.npz`. It is written beside, flushed to the
+disk and renamed, so a kill at any moment leaves the previous one as the newest.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import io
+import logging
+import os
+import re
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput, TryAgain
+
+_NAME = re.compile(r"(\d{15})-([0-9a-f]{16})\.npz")
+_logger = logging.getLogger(__name__)
+
+State = Mapping[str, NDArray[Any]]
+
+
+class Checkpoints:
+    """The checkpoints of one training; a context manager, which one process at a time can enter.
+
+    Raises:
+        InvalidInput: the folder cannot be written.
+        TryAgain: another process trains with the same folder.
+    """
+
+    def __init__(self, folder: Path, kept: int) -> None:
+        self._folder = folder
+        self._kept = kept
+        self._writer = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock = (self._folder / "lock").open("w")
+        except OSError as error:
+            raise InvalidInput(
+                f"The folder of the checkpoints must be writable: {error.strerror}. Received: {self._folder}"
+            ) from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise TryAgain(f"Another process is training with these checkpoints. Received: {self._folder}") from None
+        for unfinished in self._folder.glob("*.partial"):
+            unfinished.unlink()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.shutdown()
+        self._lock.close()
+
+    def newest(self, at_most: int) -> State | None:
+        """The state with the most images seen, up to `at_most`; None if there is none. Passes over damaged files."""
+        for images_seen, path in reversed(self._files()):
+            if images_seen > at_most:
+                continue
+            content = path.read_bytes()
+            if hashlib.sha256(content).hexdigest()[:16] == path.stem.partition("-")[2]:
+                with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+                    return dict(arrays)
+            _logger.warning("The checkpoint %s is damaged; the one before it is used.", path)
+        return None
+
+    def last_good(self) -> Path | None:
+        """The newest file, once what is being written is on the disk."""
+        self.wait()
+        files = self._files()
+        return files[-1][1] if files else None
+
+    def write(self, images_seen: int, state: State) -> None:
+        """Starts writing `state`, which must not change any more, in the background."""
+        self.wait()
+        self._writing = self._writer.submit(self._write, images_seen, state)
+
+    def wait(self) -> None:
+        """Waits until the last checkpoint is on the disk. Raises OSError if it could not be written."""
+        if self._writing is not None:
+            self._writing.result()
+
+    def _write(self, images_seen: int, state: State) -> None:
+        buffer = io.BytesIO()
+        np.savez(buffer, **state)  # type: ignore[arg-type]
+        content = buffer.getbuffer()
+        target = self._folder / f"{images_seen:015d}-{hashlib.sha256(content).hexdigest()[:16]}.npz"
+        unfinished = target.with_suffix(".partial")
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, target)
+        _flush_folder(self._folder)
+        # Files beyond this one come from a training with more steps; they stay, for it goes the same way.
+        reached = [path for seen, path in self._files() if seen <= images_seen and path != target]
+        for path in reached[: len(reached) + 1 - self._kept]:
+            path.unlink()
+
+    def _files(self) -> list[tuple[int, Path]]:
+        """Images seen and path of every checkpoint, in that order."""
+        found = [(match, path) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))]
+        return sorted((int(match[1]), path) for match, path in found)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Makes a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,42 @@
+"""How varied samples are, and when a training has collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+WARM_UP_IMAGES = 100_000
+_ROWS = 2
+
+
+def mean_pairwise_distance(images: NDArray[np.floating]) -> float:
+    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …]; 0 for fewer than two.
+
+    From the Gram matrix: ‖xᵢ − xⱼ‖² = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ.
+    """
+    count = len(images)
+    if count < 2:
+        return 0.0
+    rows = images.reshape(count, -1).astype(np.float64)
+    gram = (rows - rows.mean(axis=0)) @ (rows - rows.mean(axis=0)).T
+    squares = np.diag(gram)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * gram, 0))
+    return float(distances[np.triu_indices(count, 1)].mean())
+
+
+def relative_diversity(samples: NDArray[np.floating], real_distance: float) -> float:
+    """The mean pairwise distance of `samples` [N, …] as a share of the real images'; 1 if those do not differ."""
+    return mean_pairwise_distance(samples) / real_distance if real_distance > 0 else 1.0
+
+
+def has_collapsed(images_seen: Sequence[int], diversities: Sequence[float], threshold: float) -> bool:
+    """Whether the last two diversities lie below `threshold`.
+
+    At the start every generator's samples are alike. So a training is judged once its diversity has been above the
+    threshold, or after 100,000 images.
+    """
+    if len(diversities) < _ROWS or max(diversities[-_ROWS:]) >= threshold:
+        return False
+    return max(diversities) >= threshold or images_seen[-1] >= WARM_UP_IMAGES
