@@ -12,6 +12,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gan_core.errors import InvalidInput
 
@@ -63,7 +64,7 @@ def input_paths(executor_input: str, name: str) -> list[Path]:
     return [_local_path(artifact["uri"]) for artifact in artifacts]
 
 
-def _part(executor_input: str, name: str) -> dict[str, dict[str, dict[str, list[dict[str, str]]]]]:
+def _part(executor_input: str, name: str) -> dict[str, Any]:
     try:
         part = json.loads(executor_input)[name]
     except (json.JSONDecodeError, KeyError, TypeError):

@@ -43,6 +43,7 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     """One sentence: which run ended, and in which state.
 
     Args:
+        pipeline: its name.
         status: JSON with `state` (SUCCEEDED, COMPLETE, FAILED, …) and, on a failure, `error.message`.
         run_id: the Kubeflow run's identifier, where it is known.
 

@@ -1,0 +1,177 @@
+"""Where the steps run: one YAML file a place in infra/profiles/, checked here and applied to each task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gan_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from kfp.dsl import PipelineTask
+
+RUN_ID_VARIABLE = "KFP_RUN_ID"
+# Google Kubernetes Engine labels and taints its spot nodes with this.
+SPOT_LABEL = "cloud.google.com/gke-spot"
+
+Step = Literal["fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
+Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G|T)?$")]
+Seconds = Annotated[int, Field(ge=1)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Toleration(_Entry):
+    """A taint that the pod tolerates, as Kubernetes writes it."""
+
+    key: str
+    operator: Literal["Equal", "Exists"]
+    value: str = ""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
+
+class Accelerator(_Entry):
+    """GPUs of a pod: `resource` is the name that the device plugin offers, such as nvidia.com/gpu."""
+
+    resource: str
+    count: Annotated[int, Field(ge=1)]
+
+
+class Resources(_Entry):
+    """What a pod asks for.
+
+    Attributes:
+        shared_memory: size of /dev/shm, counted in the pod's memory; the container runtime's 64 MB without it.
+        spot: on nodes that may be taken away at any time.
+        timeout_seconds: after which one attempt is stopped.
+    """
+
+    cpu_request: Quantity
+    cpu_limit: Quantity
+    memory_request: Quantity
+    memory_limit: Quantity
+    shared_memory: Quantity | None = None
+    accelerator: Accelerator | None = None
+    node_selector: dict[str, str] = {}
+    tolerations: tuple[Toleration, ...] = ()
+    spot: bool = False
+    timeout_seconds: Seconds
+
+
+class Secret(_Entry):
+    """Keys of a Kubernetes secret as environment variables of some steps.
+
+    Attributes:
+        variables: key of the secret → environment variable.
+        optional: the steps run without it.
+    """
+
+    name: Name
+    variables: dict[str, Variable]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1)]
+    optional: bool
+
+
+class Profile(_Entry):
+    """A place to run.
+
+    Attributes:
+        name: the file's name; part of the pipeline's name.
+        service_account: that `submit` and `schedule` ask for; the compiled file cannot hold it.
+        run_as_non_root: Kubernetes refuses to start the image as root.
+        checkpoints: of a training, under which each trial has its folder; a folder of the pod, or gs://.
+            `$(KFP_RUN_ID)` stands for the run's identifier.
+        environment: variables of every step.
+        light: pods of fetch, choose, register and report-status; `prepare`, `train` and `evaluate` have their own.
+    """
+
+    name: Name
+    service_account: Name
+    run_as_non_root: bool
+    run_ttl_seconds: Seconds
+    run_deadline_seconds: Seconds
+    sweep_parallelism: Annotated[int, Field(ge=1)]
+    checkpoints: Annotated[str, Field(pattern=r"^(/|gs://)")]
+    environment: dict[Variable, str]
+    secrets: tuple[Secret, ...]
+    light: Resources
+    prepare: Resources
+    train: Resources
+    evaluate: Resources
+
+    @model_validator(mode="after")
+    def _spot_training_can_resume(self) -> Self:
+        if self.train.spot and not (
+            self.checkpoints.startswith("gs://") and f"$({RUN_ID_VARIABLE})" in self.checkpoints
+        ):
+            raise ValueError(
+                f"A training on spot nodes must keep its checkpoints in gs://, with $({RUN_ID_VARIABLE}) in the "
+                f"address. Received: checkpoints={self.checkpoints}"
+            )
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> Profile:
+        """Reads a profile; its name is the file's.
+
+        Raises:
+            InvalidInput: the file cannot be read, or one line for each wrong key.
+        """
+        import yaml
+
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidInput(f"--profile must be a readable YAML file: {error}. Received: {path}") from None
+        if not isinstance(values, dict):
+            raise InvalidInput(f"A profile must be a mapping. Received: {path}")
+        try:
+            return cls.model_validate({**values, "name": path.stem})
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+            raise InvalidInput(f"The profile is not valid: {'; '.join(lines)}. Received: {path}") from None
+
+    def place(self, task: PipelineTask, step: Step, image: str) -> PipelineTask:
+        """Sets the task's image, resources, nodes, secrets and environment, and returns it."""
+        from kfp import kubernetes
+
+        task.set_container_image(image)
+        resources = {"prepare": self.prepare, "train": self.train, "evaluate": self.evaluate}.get(step, self.light)
+        _request(task, resources)
+        for variable, value in self.environment.items():
+            task.set_env_variable(variable, value)
+        if "@" in image:
+            task.set_env_variable("IMAGE_DIGEST", image.partition("@")[2])
+        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, "metadata.labels['pipeline/runid']")
+        for secret in self.secrets:
+            if step in secret.steps:
+                kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables), optional=secret.optional)
+        if self.run_as_non_root:
+            kubernetes.set_security_context(task, run_as_non_root=True)
+        return task
+
+
+def _request(task: PipelineTask, resources: Resources) -> None:
+    from kfp import kubernetes
+
+    task.set_cpu_request(resources.cpu_request).set_cpu_limit(resources.cpu_limit)
+    task.set_memory_request(resources.memory_request).set_memory_limit(resources.memory_limit)
+    if resources.accelerator:
+        task.set_accelerator_type(resources.accelerator.resource).set_accelerator_limit(resources.accelerator.count)
+    if resources.shared_memory:
+        kubernetes.empty_dir_mount(task, "shared-memory", "/dev/shm", "Memory", resources.shared_memory)  # noqa: S108
+    selector, tolerations = dict(resources.node_selector), list(resources.tolerations)
+    if resources.spot:
+        selector[SPOT_LABEL] = "true"
+        tolerations.append(Toleration(key=SPOT_LABEL, operator="Equal", value="true", effect="NoSchedule"))
+    for label, value in selector.items():
+        kubernetes.add_node_selector(task, label, value)
+    for toleration in tolerations:
+        kubernetes.add_toleration(task, toleration.key, toleration.operator, toleration.value, toleration.effect)
+    kubernetes.set_timeout(task, resources.timeout_seconds)

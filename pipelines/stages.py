@@ -1,0 +1,71 @@
+"""The steps that both pipelines are made of, each in its place, retried where that is safe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import dsl
+
+from pipelines import steps
+from pipelines.profile import Profile, Step
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The steps of the pipeline `name`, run as `profile` says from `image`. To be called inside a pipeline function."""
+
+    name: str
+    profile: Profile
+    image: str
+
+    def pipeline_config(self) -> dsl.PipelineConfig:
+        """How long a run may take, and how long it is kept."""
+        return dsl.PipelineConfig(
+            ttl_seconds_after_finished=self.profile.run_ttl_seconds,
+            active_deadline_seconds=self.profile.run_deadline_seconds,
+        )
+
+    def exit_handler(self) -> dsl.ExitHandler:
+        """The group of all steps, after which the run's final status is reported."""
+        task = steps.report_status(pipeline=self.name)
+        task.set_caching_options(False)
+        return dsl.ExitHandler(self.profile.place(task, "report-status", self.image), name="stages")
+
+    def prepare(self, config: Any, data_pointer: Any, data_remote: Any, data_version: Any) -> Any:
+        """Fetches and prepares the data; returns the prepared data set."""
+        fetched = self._retried(steps.fetch(pointer=data_pointer, remote=data_remote, version=data_version), "fetch")
+        prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
+        return prepared.outputs["dataset"]
+
+    def train_and_evaluate(self, train: Any, trial: Any, evaluate: Any, dataset: Any) -> tuple[Any, Any]:
+        """Trains and scores one generator; returns the model and its scores."""
+        trained = self._retried(
+            steps.train(config=train, checkpoints=self.profile.checkpoints, trial=trial, dataset=dataset), "train"
+        )
+        evaluated = self._retried(
+            steps.evaluate(
+                config=evaluate,
+                real=dataset,
+                generated=trained.outputs["model"],
+                history=trained.outputs["history"],
+            ),
+            "evaluate",
+        )
+        return trained.outputs["model"], evaluated.outputs["scores"]
+
+    def choose(self, config: Any, models: Any, evaluations: Any) -> tuple[Any, Any]:
+        """Returns the best of the models and its scores."""
+        chosen = self._retried(steps.choose(config=config, models=models, evaluations=evaluations), "choose")
+        return chosen.outputs["model"], chosen.outputs["scores"]
+
+    def register(self, config: Any, model: Any, scores: Any) -> None:
+        """Offers the model to the registry: an effect outside the pipeline, so never from the cache, and tried once."""
+        task = steps.register(config=config, model=model, scores=scores)
+        task.set_caching_options(False)
+        self.profile.place(task, "register", self.image)
+
+    def _retried(self, task: Any, step: Step) -> Any:
+        """The outside world fails, and spot pods are taken away."""
+        self.profile.place(task, step, self.image)
+        return task.set_retry(num_retries=3, backoff_duration="60s", backoff_factor=2, backoff_max_duration="600s")

@@ -1,0 +1,43 @@
+"""The sweep: several trainings on one prepared data set, the best of them offered to the registry."""
+# kfp reads the annotations at run time: no `from __future__ import annotations` here.
+
+from typing import Any
+
+from kfp import dsl
+from kfp.dsl.base_component import BaseComponent
+
+from pipelines.profile import Profile
+from pipelines.stages import Stages
+
+
+def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
+    """The graph for one profile and image.
+
+    Its inputs are those of the training pipeline with `trials` in place of `train`: a list of
+    `{"trial": its name, "train": its whole train section}`. All trials are scored alike, so their scores compare.
+    """
+    stages = Stages(f"gan-sweep-{profile.name}", profile, image)
+
+    @dsl.pipeline(
+        name=stages.name,
+        description="Raw images in, the best of several evaluated generators registered.",
+        pipeline_config=stages.pipeline_config(),
+    )
+    def pipeline(
+        prepare: dict[str, Any],
+        trials: list,  # type: ignore[type-arg]  # kfp wants the bare type, or Any is refused
+        evaluate: dict[str, Any],
+        register: dict[str, Any],
+        data_pointer: str = "",
+        data_remote: str = "",
+        data_version: str = "",
+    ) -> None:
+        with stages.exit_handler():
+            dataset = stages.prepare(prepare, data_pointer, data_remote, data_version)
+            with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
+                # `trial.train`, not the bare item: the cluster turns an item into text, which a dict input refuses.
+                model, scores = stages.train_and_evaluate(trial.train, trial.trial, evaluate, dataset)
+            best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
+            stages.register(register, best_model, best_scores)
+
+    return pipeline
