@@ -114,12 +114,14 @@ class EvaluateConfig(Section):
     extractor: Literal["classifier", "inception"]
     inception_weights: str
     reference: Literal["held_out", "train"]
+    metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]
     samples: Annotated[int, Field(ge=2)]
     sampling_seeds: PositiveInt
     seed: Seed
     batch_size: PositiveInt
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2)]
+    bootstrap_replicates: Annotated[int, Field(ge=2)]
 
 
 class RegisterConfig(Section):

@@ -49,6 +49,8 @@ class Evaluation(_Entry):
         scores: each score's mean over the sampling seeds. A score is named `<metric>_<extractor>`; the Fréchet
             distance on the 2015 Inception's features alone is named `fid`.
         spread: each score's standard deviation over the sampling seeds (ddof 1; 0 for one seed).
+        standard_errors: bootstrap standard errors over the images, of the scores that have one.
+        extractor_accuracy: share of held-out images that an extractor with classes names rightly.
         warnings: sentences a reader of the scores must know.
         tracking_run_id: the MLflow run of the generator's training.
     """
@@ -56,6 +58,8 @@ class Evaluation(_Entry):
     format: Literal[1]
     scores: dict[str, float]
     spread: dict[str, float]
+    standard_errors: dict[str, float] = {}
+    extractor_accuracy: float | None = None
     warnings: tuple[str, ...]
     protocol: Protocol
     images_seen: int

@@ -1,0 +1,111 @@
+"""Images → features: what an extractor is, and what is kept of the features of a set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.evaluation.cache import cached
+from gan_core.evaluation.frechet import GaussianStatistics
+
+Advance = Callable[[int], None]
+"""Told the number of images that were just done."""
+
+FEATURES_KEPT = 10_000
+"""Rows kept for the scores that compare images one by one. The mean and the covariance are of all images."""
+
+
+class Extractor(Protocol):
+    """A network whose features are compared.
+
+    Attributes:
+        name: as it stands in the scores' names.
+        digest: `sha256-<hex>` of its weights; for a network trained here, of what determines them.
+        size: D, numbers in a feature vector.
+        resize: name of the way images reach its resolution.
+    """
+
+    name: str
+    digest: str
+    size: int
+    resize: str
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features [B, D] of images [B, H, W, C]; a row does not depend on the rest of the batch."""
+
+
+@runtime_checkable
+class ClassProbabilities(Protocol):
+    """An extractor that also names classes."""
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities [B, classes] of images with the features [B, D]."""
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """Features of a set of images.
+
+    Attributes:
+        count: number of images; of the whole set, as are the next two.
+        mean: float64 [D].
+        covariance: float64 [D, D], divided by count − 1.
+        features: float32 [min(count, FEATURES_KEPT), D] of the first images; [0, D] where only statistics are known.
+    """
+
+    count: int
+    mean: NDArray[np.float64]
+    covariance: NDArray[np.float64]
+    features: NDArray[np.float32]
+
+
+def extract(
+    extractor: Extractor, batches: Iterable[NDArray[np.uint8]], advance: Advance = lambda _: None
+) -> FeatureSet:
+    """Passes uint8 images [B, H, W, C] through the extractor, in memory that does not grow with their number.
+
+    Raises:
+        InvalidInput: fewer than two images, or features that are not finite.
+    """
+    statistics, kept, rows = GaussianStatistics(extractor.size), [np.empty((0, extractor.size), np.float32)], 0
+    for images in batches:
+        features = extractor(images)
+        statistics.update(features)
+        kept.append(features[: FEATURES_KEPT - rows])
+        rows += len(kept[-1])
+        advance(len(images))
+    return FeatureSet(statistics.count, statistics.mean, statistics.covariance, np.concatenate(kept))
+
+
+def extract_cached(
+    extractor: Extractor,
+    batches: Iterable[NDArray[np.uint8]],
+    content: Mapping[str, object],
+    cache: Path,
+    advance: Advance = lambda _: None,
+) -> FeatureSet:
+    """As `extract`, computed once for `content`, the parts that identify the images' pixels."""
+
+    def compute() -> dict[str, NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]]:
+        found = extract(extractor, batches, advance)
+        return {
+            "count": np.asarray(found.count),
+            "mean": found.mean,
+            "covariance": found.covariance,
+            "features": found.features,
+        }
+
+    parts = {
+        "what": "features",
+        "content": dict(content),
+        "extractor": extractor.digest,
+        "resize": extractor.resize,
+        "kept": FEATURES_KEPT,
+    }
+    arrays = cached(cache, parts, compute)
+    return FeatureSet(int(arrays["count"]), arrays["mean"], arrays["covariance"], arrays["features"])

@@ -1,0 +1,45 @@
+"""Sets of images, as the evaluator reads them: in order, in batches, or some by their position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.export import Generator, draw_latents, to_uint8
+
+
+class Images(Protocol):
+    """A set of images at positions 0..count−1. `gan_core.data.prepared.ImageSplit` is one.
+
+    Attributes:
+        count: number of images.
+    """
+
+    count: int
+
+    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
+        """All images in order, uint8 [≤ batch_size, H, W, C]; H and W may change from batch to batch."""
+
+    def images(self, positions: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]] | NDArray[np.uint8]:
+        """The images at `positions`, uint8 [H, W, C] each."""
+
+
+class GeneratedImages:
+    """The first `count` images of a generator for one seed."""
+
+    def __init__(self, generator: Generator, count: int, seed: int) -> None:
+        self.count = count
+        self._generator = generator
+        self._seed = seed
+
+    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
+        """All images in order, uint8 [≤ batch_size, H, W, C]."""
+        return self._generator.batches(self.count, self._seed, batch_size=batch_size)
+
+    def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images at `positions`, uint8 [B, H, W, C]."""
+        latents = draw_latents(self.count, self._generator.metadata.latent_size, self._seed)[positions]
+        return to_uint8(np.asarray(self._generator.model(latents, training=False)))

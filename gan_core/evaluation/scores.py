@@ -1,0 +1,169 @@
+"""Features → scores: what each figure is, how it is called, and what a reader must be warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
+from gan_core.evaluation.frechet import frechet_distance, frechet_distance_infinity
+from gan_core.evaluation.inception_score import inception_score
+from gan_core.evaluation.kernel import kernel_distance
+from gan_core.evaluation.neighbours import authenticity, density_coverage, nearest, precision_recall
+
+Metric = Literal["fid", "kid", "prdc", "memorisation"]
+FEWEST_TO_TRUST = 2048
+FEWEST_TO_EXTRAPOLATE = 200
+LOW_DIVERSITY = 0.5
+HIGH_TRAIN_PREFERENCE = 0.6
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a figure says, for a reader who does not know it.
+
+    Attributes:
+        title: its name in words.
+        better: where good generators are.
+        sentence: what it measures.
+    """
+
+    title: str
+    better: Literal["lower", "higher", "near 1", "near 0.5"]
+    sentence: str
+
+
+MEANINGS: dict[str, Meaning] = {
+    "fd": Meaning(
+        "Fréchet distance", "lower", "How far generated and real images are apart as a whole: look and variety in one."
+    ),
+    "fd_infinity": Meaning(
+        "Fréchet distance, extrapolated", "lower", "The same for infinitely many generated images, without most bias."
+    ),
+    "kid": Meaning("Kernel distance", "lower", "Like the Fréchet distance, and unbiased at any number of images."),
+    "precision": Meaning("Precision", "higher", "Share of generated images that lie among the real ones."),
+    "recall": Meaning("Recall", "higher", "Share of real images that lie among the generated ones."),
+    "density": Meaning("Density", "near 1", "How densely generated images fill the places where real ones are."),
+    "coverage": Meaning("Coverage", "higher", "Share of real images that have a generated one nearby."),
+    "diversity": Meaning("Diversity", "near 1", "Spread of the generated images, as a share of the real ones'."),
+    "class_shift": Meaning("Class shift", "lower", "Share of images in the wrong class for the real classes' shares."),
+    "inception_score": Meaning(
+        "Inception score", "higher", "How sure and how varied the classes are. Sees no real image."
+    ),
+    "authenticity": Meaning(
+        "Authenticity", "higher", "Share of generated images that are no near copy of a training image."
+    ),
+    "train_preference": Meaning(
+        "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
+    ),
+}
+"""The figures, in the order in which they are shown."""
+
+
+def score_name(metric: str, extractor: str) -> str:
+    """The score's name. The Fréchet distance on the 2015 Inception's features alone is called FID."""
+    if extractor == "inception" and metric in ("fd", "fd_infinity"):
+        return metric.replace("fd", "fid")
+    return f"{metric}_{extractor}"
+
+
+def score(
+    real: FeatureSet,
+    generated: FeatureSet,
+    training: FeatureSet | None,
+    extractor: Extractor,
+    *,
+    metrics: Collection[Metric],
+    kid_subsets: int,
+    kid_subset_size: int,
+    seed: int,
+) -> dict[str, float]:
+    """The figures of one set of generated images, by metric.
+
+    Args:
+        real: reference images. With their statistics alone, only the Fréchet distance and the diversity are defined.
+        generated: generated images.
+        training: images the generator was trained on, others than `real`; None if they are not known.
+        extractor: whose features they are.
+        metrics: groups of figures to compute.
+        kid_subsets: subsets of the kernel distance.
+        kid_subset_size: images of either kind in such a subset.
+        seed: of the random subsets.
+
+    Raises:
+        InvalidInput: too few images for a figure, or features of different sizes.
+    """
+    figures: dict[str, float] = {}
+    if "fid" in metrics:
+        figures["fd"] = frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)
+        if len(generated.features) >= FEWEST_TO_EXTRAPOLATE:
+            figures["fd_infinity"] = frechet_distance_infinity(real.mean, real.covariance, generated.features, seed)
+        figures["diversity"] = _diversity(real, generated)
+    if len(real.features) == 0:
+        return figures
+    if "kid" in metrics:
+        figures["kid"], _ = kernel_distance(real.features, generated.features, kid_subsets, kid_subset_size, seed)
+    if "prdc" in metrics:
+        figures["precision"], figures["recall"] = precision_recall(real.features, generated.features)
+        figures["density"], figures["coverage"] = density_coverage(real.features, generated.features)
+    if isinstance(extractor, ClassProbabilities):
+        shown = extractor.probabilities(generated.features)
+        figures["class_shift"] = _class_shift(extractor.probabilities(real.features), shown)
+        figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
+    if "memorisation" in metrics and training is not None:
+        figures["authenticity"] = authenticity(training.features, generated.features)
+        figures["train_preference"] = _train_preference(training, real, generated)
+    return {metric: figures[metric] for metric in MEANINGS if metric in figures}
+
+
+def _diversity(real: FeatureSet, generated: FeatureSet) -> float:
+    """√(tr Σ_generated / tr Σ_real): the ratio of the root mean squared distances between two images of a set."""
+    spread = float(np.trace(real.covariance))
+    return float(np.sqrt(np.trace(generated.covariance) / spread)) if spread > 0 else float("inf")
+
+
+def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> float:
+    """Total variation distance ½ Σ |p − q| between the shares of the most probable classes."""
+    classes = real.shape[1]
+    shares = [np.bincount(rows.argmax(axis=1), minlength=classes) / len(rows) for rows in (real, generated)]
+    return float(np.abs(shares[0] - shares[1]).sum() / 2)
+
+
+def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
+    """Share of generated images whose nearest neighbour is a training image, from as many of either kind.
+
+    Without memorisation both kinds are drawn from one distribution, so neither is nearer; a tie counts half.
+    """
+    rows = min(len(training.features), len(unseen.features))
+    distances = [nearest(generated.features, images.features[:rows], 1)[1][:, 0] for images in (training, unseen)]
+    return float(((distances[0] < distances[1]) + 0.5 * (distances[0] == distances[1])).mean())
+
+
+def warnings(real_count: int, generated_count: int, dimensions: int, figures: dict[str, float]) -> list[str]:
+    """Sentences a reader of the scores must know; `figures` by metric."""
+    found = []
+    for kind, count in (("real", real_count), ("generated", generated_count)):
+        if count < FEWEST_TO_TRUST:
+            found.append(
+                f"The score is made of {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is "
+                f"markedly biased; compare it only at the same number."
+            )
+        if count <= dimensions:
+            found.append(
+                f"There are {count} {kind} images for {dimensions} feature dimensions: their covariance is singular."
+            )
+    if figures.get("diversity", 1.0) < LOW_DIVERSITY:
+        found.append(
+            f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "
+            f"the generator may have collapsed."
+        )
+    if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
+        found.append(
+            f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "
+            f"unseen one (half is expected): the generator may have memorised its training images."
+        )
+    return found
