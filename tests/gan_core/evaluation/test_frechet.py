@@ -133,11 +133,11 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 def test_extrapolation_removes_the_bias_of_few_images() -> None:
     """Both sides are N(0, I), so the truth is 0; the distance of N images is above it by about 1/N."""
     size = 32
-    features = np.random.default_rng(0).standard_normal((2000, size))
+    features = np.random.default_rng(0).standard_normal((4000, size))
     sampled = statistics_of(features)
     plain = frechet_distance(np.zeros(size), np.eye(size), sampled.mean, sampled.covariance)
     extrapolated = frechet_distance_infinity(np.zeros(size), np.eye(size), features, seed=0)
-    assert plain > 0.1
+    assert plain > 0.05
     assert abs(extrapolated) < plain / 10
     assert extrapolated == frechet_distance_infinity(np.zeros(size), np.eye(size), features, seed=0)
     with pytest.raises(InvalidInput, match=r"at least 20 images. Received: 19"):
