@@ -1,0 +1,63 @@
+"""The ways images reach the Inception network's resolution and range. A score depends on which, so each has a name."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+
+ResizeMode = Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
+SIDE = 299
+
+
+def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
+    """Resizes images to what the network takes.
+
+    Args:
+        images: [B, H, W, C], C = 1 grey or 3 RGB.
+        mode: `legacy_tensorflow`, the original protocol: bilinear without antialiasing, pixel corners aligned at the
+            top left; `legacy_pytorch`, pytorch-fid's: bilinear without antialiasing, pixel centres aligned; `clean`,
+            clean-fid's: bicubic with antialiasing, in float, clipped to 0..255.
+
+    Returns:
+        Tensor float32 [B, 299, 299, 3]. Grey level u became (u − 128) / 128, in `legacy_pytorch` 2u / 255 − 1.
+
+    Raises:
+        InvalidInput: an unknown mode, or no such images.
+
+    Reference: Parmar et al. 2022, arXiv 2104.11222, section 3.
+    """
+    if mode not in get_args(ResizeMode):
+        raise InvalidInput(f"The resize mode must be one of {', '.join(get_args(ResizeMode))}. Received: {mode!r}")
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3) or 0 in images.shape:
+        raise InvalidInput(
+            f"Images must be uint8 of shape [B, H, W, 1 or 3]. Received: {images.dtype.name} of shape {images.shape}"
+        )
+    import tensorflow as tf
+
+    if mode == "legacy_tensorflow":
+        # tf.image.resize aligns pixel centres; the original graph did not.
+        levels = tf.raw_ops.ResizeBilinear(images=images, size=[SIDE, SIDE], half_pixel_centers=False)
+        scaled = (levels - 128.0) / 128.0
+    elif mode == "legacy_pytorch":
+        # Scaled before it is resized, as there: the roundings differ.
+        unit = images.astype(np.float32) / np.float32(255)
+        scaled = 2.0 * tf.raw_ops.ResizeBilinear(images=unit, size=[SIDE, SIDE], half_pixel_centers=True) - 1.0
+    else:
+        scaled = tf.constant((_bicubic(images) - 128) / 128)
+    return tf.repeat(scaled, 3 // images.shape[-1], axis=-1)
+
+
+def _bicubic(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Each channel by itself as a float image: Pillow rounds every other kind to whole grey levels."""
+    from PIL import Image
+
+    resized = np.empty((len(images), SIDE, SIDE, images.shape[-1]), np.float32)
+    for image, target in zip(images, resized, strict=True):
+        for channel in range(images.shape[-1]):
+            plane = Image.fromarray(image[..., channel].astype(np.float32))
+            target[..., channel] = np.asarray(plane.resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    return resized.clip(0, 255)

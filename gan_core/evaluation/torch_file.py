@@ -1,0 +1,132 @@
+"""Reads the tensors of a PyTorch weight file without PyTorch and without executing anything of the file.
+
+Such a file is a pickle that names the tensors, and their raw numbers: in a zip archive (since PyTorch 1.6), or one
+after the other behind the pickle (before). The pickle is read by an unpickler that knows the five names such a file
+needs, gives each a harmless meaning, and refuses every other.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import math
+import pickle
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+
+LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+LARGEST_INDEX_BYTES = 2**22
+DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """Where a tensor's numbers are: `size` numbers of the storage `key`, in C order, from `offset`."""
+
+    dtype: np.dtype[Any]
+    key: str
+    count: int
+    offset: int
+    shape: tuple[int, ...]
+
+
+def read_torch_file(content: bytes, name: str) -> dict[str, NDArray[np.float32]]:
+    """The floating-point tensors by name. Counters (`num_batches_tracked`) are left out.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages.
+
+    Raises:
+        InvalidInput: it is not such a file, is damaged, or asks for anything but tensors.
+    """
+    try:
+        is_archive = zipfile.is_zipfile(io.BytesIO(content))
+        index, storages = _open_archive(content) if is_archive else _open_legacy(content)
+        if not isinstance(index, Mapping):
+            raise pickle.UnpicklingError("it holds no dictionary of tensors")
+        return {key: _read(entry, storages) for key, entry in index.items() if not key.endswith("num_batches_tracked")}
+    except InvalidInput:
+        raise
+    # A hostile pickle can make the unpickler raise nearly anything; whatever it is, the file is refused.
+    except Exception as error:
+        raise InvalidInput(
+            f"A weight file of PyTorch must hold named float32 tensors and nothing else: {error}. Received: {name}"
+        ) from None
+
+
+def _open_archive(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
+    archive = zipfile.ZipFile(io.BytesIO(content))
+    # Stored entries cannot be larger than the file: there is no archive that unpacks without end.
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+        raise zipfile.BadZipFile("its entries are compressed, which PyTorch never does")
+    (index,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
+    return _Index(io.BytesIO(archive.read(index))).load(), lambda tensor: archive.read(
+        f"{index.removesuffix('data.pkl')}data/{tensor.key}"
+    )
+
+
+def _open_legacy(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
+    stream = io.BytesIO(content)
+    if _Index(stream).load() != LEGACY_MAGIC_NUMBER:
+        raise pickle.UnpicklingError("it does not begin as such a file")
+    _version, _system = _Index(stream).load(), _Index(stream).load()
+    reader = _Index(stream)
+    index, keys = reader.load(), _Index(stream).load()
+    storages = {}
+    for key in keys:
+        count = int.from_bytes(stream.read(8), "little")
+        storages[key] = stream.read(count * reader.dtypes[key].itemsize)
+    return index, lambda tensor: storages[tensor.key]
+
+
+class _Index(pickle.Unpickler):
+    """An unpickler that can build numbers, strings, containers and `_Tensor`s."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream)
+        self.dtypes: dict[str, np.dtype[Any]] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("collections", "OrderedDict"): collections.OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
+            ("torch._utils", "_rebuild_parameter"): lambda tensor, *_: tensor,
+            **{("torch", storage): dtype for storage, dtype in DTYPES.items()},
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+        return known[module, name]
+
+    def persistent_load(self, identifier: Any) -> _Tensor:
+        kind, dtype, key, _location, count = identifier[:5]
+        if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
+            raise pickle.UnpicklingError("it refers to something that is no storage")
+        self.dtypes[key] = dtype
+        return _Tensor(dtype, key, count, 0, (count,))
+
+
+def _rebuild_tensor(
+    storage: _Tensor, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+) -> _Tensor:
+    in_order = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+    if strides != in_order or min((offset, *shape)) < 0 or offset + math.prod(shape) > storage.count:
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} does not lie in order within its storage")
+    return _Tensor(storage.dtype, storage.key, storage.count, offset, shape)
+
+
+def _read(tensor: object, storages: Callable[[_Tensor], bytes]) -> NDArray[np.float32]:
+    if not isinstance(tensor, _Tensor) or tensor.dtype != np.dtype("<f4"):
+        raise pickle.UnpicklingError("it names something that is no float32 tensor")
+    numbers = storages(tensor)
+    if len(numbers) != tensor.count * tensor.dtype.itemsize:
+        raise pickle.UnpicklingError(f"the storage {tensor.key} has {len(numbers)} bytes for {tensor.count} numbers")
+    flat = np.frombuffer(numbers, tensor.dtype, math.prod(tensor.shape), tensor.offset * tensor.dtype.itemsize)
+    return flat.reshape(tensor.shape)

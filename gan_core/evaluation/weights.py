@@ -1,0 +1,129 @@
+"""Finds, verifies and reads the weights of the 2015-12-05 Inception network."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import os
+import re
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput, TryAgain
+from gan_core.evaluation.graph_file import read_graph_file
+from gan_core.evaluation.torch_file import read_torch_file
+
+PUBLISHED_ADDRESS = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+)
+PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+GRAPH_ADDRESS = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
+LARGEST_FILE_BYTES = 2**28
+TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class InceptionWeights:
+    """Verified weights.
+
+    Attributes:
+        digest: `sha256-<hex>` of the file they came from.
+        tensors: by the names of pytorch-fid's modules, float32.
+    """
+
+    digest: str
+    tensors: dict[str, NDArray[np.float32]]
+
+
+def load_weights(place: str, cache: Path | None = None) -> InceptionWeights:
+    """Reads the weights, after the file's SHA-256 was found to be the expected one.
+
+    Args:
+        place: a file or an https address; empty for the published address. It may end in `#sha256=<hex>`, the digest to
+            expect; without it the published file's is expected. pytorch-fid's .pth is read, and the original frozen
+            TensorFlow graph, alone (.pb) or in its archive (.tgz).
+        cache: where a downloaded file is kept; None for the user's cache folder.
+
+    Raises:
+        InvalidInput: no such file, another digest, or no weights in it.
+        TryAgain: the download failed.
+    """
+    location, fragment, expected = (place or PUBLISHED_ADDRESS).partition("#sha256=")
+    expected = expected if fragment else PUBLISHED_SHA256
+    if not re.fullmatch(r"[0-9a-f]{64}", expected):
+        raise InvalidInput(f"A digest is 64 lower-case hexadecimal digits after #sha256=. Received: {place}")
+    path = _download(location, expected, cache or _user_cache()) if "://" in location else Path(location)
+    content = _read(path, place)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != expected:
+        raise InvalidInput(
+            f"The weight file's SHA-256 must be {expected}, unless #sha256=<hex> after its place says another. "
+            f"{_HOW_TO_PROVIDE} Received: {path} with SHA-256 {digest}"
+        )
+    is_graph = location.endswith((".pb", ".tgz", ".tar.gz"))
+    tensors = read_graph_file(content, path.name) if is_graph else read_torch_file(content, path.name)
+    return InceptionWeights(f"sha256-{digest}", tensors)
+
+
+_HOW_TO_PROVIDE = (
+    f"Fetch {PUBLISHED_ADDRESS} (95,628,359 bytes, SHA-256 {PUBLISHED_SHA256}) on any machine and set "
+    f"evaluate.inception_weights to the file. The original graph, {GRAPH_ADDRESS}, serves as well, followed by "
+    f"#sha256=<hex> of the file you trust."
+)
+
+
+def _user_cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
+
+
+def _read(path: Path, place: str) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST_FILE_BYTES:
+            raise InvalidInput(
+                f"A weight file has at most {LARGEST_FILE_BYTES} bytes. Received: {path} of {path.stat().st_size}"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(
+            f"The Inception weights must be a readable file: {error.strerror}. {_HOW_TO_PROVIDE} "
+            f"Received: evaluate.inception_weights={place!r}"
+        ) from None
+
+
+def _download(address: str, sha256: str, cache: Path) -> Path:
+    """The file at the address, from the cache if it is there; it appears there whole, and only with this digest."""
+    if not address.startswith("https://"):
+        raise InvalidInput(f"The address of the weights must begin with https://. Received: {address}")
+    target = cache / f"{sha256}-{address.rsplit('/', 1)[1]}"
+    if target.exists():
+        return target
+    try:
+        request = urllib.request.Request(address, headers={"User-Agent": "gan-pipeline"})  # noqa: S310, https only
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            content = response.read(LARGEST_FILE_BYTES + 1)
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise TryAgain(
+            f"The Inception weights could not be downloaded: {error}. {_HOW_TO_PROVIDE} Received: {address}"
+        ) from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        raise TryAgain(
+            f"What was downloaded is not the expected file: SHA-256 {digest}, not {sha256}. {_HOW_TO_PROVIDE} "
+            f"Received: {address}"
+        )
+    cache.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=cache)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        os.replace(name, target)
+    except BaseException:
+        os.unlink(name)
+        raise
+    return target
