@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
 _NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept"}
+_COLUMNS = 8  # of the sample grid
 _logger = logging.getLogger(__name__)
 
 
@@ -127,6 +128,7 @@ class _Hooks:
     def on_step(self, images_seen: int) -> None:
         self._bar.advance(images_seen - self._images_seen, **self._losses)
         self._images_seen = images_seen
+        self._losses = {}
 
     def on_row(self, row: Row) -> None:
         self._losses = {name: row[name] for name in ("generator_loss", "discriminator_loss", "diversity")}
@@ -136,7 +138,7 @@ class _Hooks:
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         from gan_core.data.grid import image_grid
 
-        self._tracker.log_image(images_seen, "samples", image_grid(images))
+        self._tracker.log_image(images_seen, "samples", image_grid(images, _COLUMNS))
 
     def stop_requested(self) -> bool:
         return self._stop.received is not None
@@ -148,7 +150,7 @@ def _write_outputs(
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import GeneratorMetadata, save_generator
 
-    grid = image_grid(training.samples())
+    grid = image_grid(training.samples(), _COLUMNS)
     tracker.log_image(training.gan.images_seen, "samples", grid)
     metadata = GeneratorMetadata(
         format=1,
