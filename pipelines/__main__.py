@@ -1,0 +1,206 @@
+"""Kubeflow from the command line: compile, publish, submit, schedule."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from gan_core.errors import InvalidInput, TryAgain
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs one command. Exit codes: 0 done, 1 the followed run failed, 2 the user's mistake, 75 try again."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InvalidInput as error:
+        _end(2, error)
+    except TryAgain as error:
+        _end(75, error)
+    except KeyboardInterrupt:
+        _end(130, "Interrupted.")
+
+
+def _end(code: int, message: object) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of all commands."""
+    top = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    _compile_options(commands.add_parser("compile", help="write a pipeline as a file that Kubeflow runs"))
+    _publish_options(commands.add_parser("publish", help="make a compiled file a version on the server"))
+    _submit_options(commands.add_parser("submit", help="run a compiled file or a published version"))
+    schedule = commands.add_parser("schedule", help="retrain regularly")
+    _apply_options(
+        schedule.add_subparsers(required=True, metavar="COMMAND").add_parser(
+            "apply", help="make the server's schedules those of a file"
+        )
+    )
+    return top
+
+
+def _server_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("--host", help="address of the Kubeflow Pipelines API (or KF_PIPELINES_ENDPOINT)")
+    options.add_argument("--namespace", default="kubeflow", help="namespace of a multi-user installation")
+    options.epilog = "The token of the host, if it wants one, stands in KF_PIPELINES_TOKEN."
+
+
+def _override_option(options: argparse.ArgumentParser) -> None:
+    options.add_argument(
+        *("-S", "--set-param"),
+        dest="overrides",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE",
+        help="override a parameter, as `dvc exp run -S`",
+    )
+
+
+def _compile_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("pipeline", choices=["training", "sweep"])
+    options.add_argument("--image", required=True, help="the image of every step, by digest: NAME@sha256:…")
+    options.add_argument("--profile", type=Path, default=Path("infra/profiles/cpu.yaml"), help="where it runs")
+    options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the defaults to compile in")
+    options.add_argument("--output", type=Path, required=True, help="the file to write, .yaml")
+    _override_option(options)
+    options.add_argument(
+        "--grid",
+        action="append",
+        default=[],
+        metavar="SECTION.KEY=VALUE,…",
+        help="sweep: several values of a parameter; all combinations are tried",
+    )
+    options.add_argument(
+        "--trial",
+        action="append",
+        default=[],
+        metavar="'SECTION.KEY=VALUE …'",
+        help="sweep: the overrides of one more trial",
+    )
+    options.add_argument("--dry-run", action="store_true", help="check everything and write nothing")
+    options.set_defaults(command=_compile)
+
+
+def _compile(options: argparse.Namespace) -> None:
+    from pipelines import parameters
+    from pipelines.profile import Profile
+
+    sections = parameters.override(parameters.read(options.params), options.overrides)
+    profile = Profile.read(options.profile)
+    defaults: dict[str, object] = dict(sections)
+    if options.pipeline == "sweep":
+        defaults["trials"] = parameters.trials(sections, options.grid, options.trial)
+        del defaults["train"]
+    elif options.grid or options.trial:
+        raise InvalidInput("--grid and --trial belong to a sweep. Received: training")
+    if options.output.suffix != ".yaml":
+        raise InvalidInput(f"--output must end in .yaml. Received: {options.output}")
+    if "@sha256:" not in options.image:
+        print("warning: Kubeflow's cache knows an image by this name alone; name it by digest", file=sys.stderr)
+
+    from pipelines import package
+    from pipelines.sweep import sweep_pipeline
+    from pipelines.training import training_pipeline
+
+    pipeline = {"training": training_pipeline, "sweep": sweep_pipeline}[options.pipeline](profile, options.image)
+    if options.dry_run:
+        print(f"Would write {pipeline.name} to {options.output}")
+        return
+    package.write(pipeline, defaults, options.output)
+    print(f"Wrote {pipeline.name} to {options.output}")
+
+
+def _publish_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("file", type=Path, help="written by compile")
+    _server_options(options)
+    options.add_argument("--dry-run", action="store_true", help="check everything and send nothing")
+    options.set_defaults(command=_publish)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from pipelines.publish import publish
+
+    print(publish(options.file, options.host, options.namespace, options.dry_run))
+
+
+def _submit_options(options: argparse.ArgumentParser) -> None:
+    source = options.add_mutually_exclusive_group(required=True)
+    source.add_argument("--file", type=Path, help="written by compile")
+    source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
+    options.add_argument("--version", help="name of its version: git-…")
+    _override_option(options)
+    options.add_argument("--data-pointer", type=Path, metavar="FILE", help="a .dvc file: the raw data's version")
+    options.add_argument("--data-prefix", metavar="gs://…", help="the raw data as it lies in a bucket")
+    options.add_argument("--data-remote", metavar="URL", help="the DVC remote that has the raw data")
+    options.add_argument("--data-version", help="tells two contents of one gs:// prefix apart, such as md5-…")
+    options.add_argument("--experiment", default="Default", help="the experiment, which must exist")
+    options.add_argument("--name", help="name of the run")
+    options.add_argument("--profile", type=Path, help="the profile it was compiled with: its service account runs it")
+    options.add_argument("--wait", action="store_true", help="follow the steps; exit code 1 if the run fails")
+    _server_options(options)
+    options.add_argument("--dry-run", action="store_true", help="check everything, print the inputs, send nothing")
+    options.set_defaults(command=_submit)
+
+
+def _submit(options: argparse.Namespace) -> None:
+    from pipelines import package, server, submit
+    from pipelines.profile import Profile
+
+    if (options.pipeline is None) != (options.version is None):
+        raise InvalidInput("--pipeline and --version go together. Received: one of them")
+    data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote, options.data_version)
+    account = Profile.read(options.profile).service_account if options.profile else None
+    name = options.name or f"{options.pipeline or options.file.stem} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    if options.file:
+        values = submit.arguments(package.read(options.file), options.overrides, data)
+        if options.dry_run:
+            print(submit.describe(values))
+            return
+    with server.connected(options.host, options.namespace) as client:
+        version = None
+        if options.pipeline:
+            version = server.find_version(client, options.pipeline, options.version)
+            values = submit.arguments(server.specification_of(version), options.overrides, data)
+            if options.dry_run:
+                print(submit.describe(values))
+                return
+        request = submit.Request(options.file, version, options.experiment, name, account)
+        run_id = submit.submit(client, request, values)
+        if options.wait and not submit.follow(client, run_id):
+            sys.exit(1)
+
+
+def _apply_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("file", type=Path, help="the declared schedules")
+    _server_options(options)
+    options.add_argument(
+        "--dry-run", action="store_true", help="check everything, print the next times, change nothing"
+    )
+    options.set_defaults(command=_apply)
+
+
+def _apply(options: argparse.Namespace) -> None:
+    from pipelines import server
+    from pipelines.schedule import Schedules, apply, wanted
+
+    declared = Schedules.read(options.file)
+    with server.connected(options.host, options.namespace) as client:
+        if options.dry_run:
+            for schedule in declared.schedules:
+                wanted(client, declared.owner, schedule)
+        else:
+            for change in apply(client, declared.owner, declared.schedules):
+                print(change, flush=True)
+    for schedule in declared.schedules:
+        times = ", ".join(f"{at:%Y-%m-%d %H:%M:%S %Z}" for at in declared.next_times(schedule))
+        print(f"{schedule.name}: {'next' if schedule.enabled else 'disabled; would run'} {times}")
+
+
+if __name__ == "__main__":
+    main()

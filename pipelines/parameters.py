@@ -1,0 +1,110 @@
+"""The sections of params.yaml on their way into a pipeline: overridden as `dvc exp run -S` does, and checked."""
+
+from __future__ import annotations
+
+import shlex
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
+from gan_core.errors import InvalidInput
+
+SECTIONS: dict[str, type[Section]] = {
+    "prepare": PrepareConfig,
+    "train": TrainConfig,
+    "evaluate": EvaluateConfig,
+    "register": RegisterConfig,
+}
+Values = dict[str, Any]
+
+
+def read(path: Path) -> dict[str, Values]:
+    """Reads the sections of a params.yaml.
+
+    Raises:
+        InvalidInput: the file cannot be read, or lacks a section.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidInput(f"The parameters must be a readable YAML file: {error}. Received: {path}") from None
+    if not isinstance(document, dict) or not all(isinstance(document.get(name), dict) for name in SECTIONS):
+        raise InvalidInput(f"The parameters must have the sections {', '.join(SECTIONS)}. Received: {path}")
+    return {name: document[name] for name in SECTIONS}
+
+
+def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
+    """Applies overrides such as `train.steps=20000`, by DVC's own code, and checks the result.
+
+    Raises:
+        InvalidInput: an override is malformed, names no parameter, or gives a wrong value.
+    """
+    changed = _apply(sections, overrides) if overrides else dict(sections)
+    for name, values in changed.items():
+        try:
+            SECTIONS[name].parse(values)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace("parameter '", f"parameter '{name}.")) from None
+    return changed
+
+
+def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence[str]) -> list[Values]:
+    """The trials of a sweep: each combination of `grid`, then each entry of `listed`.
+
+    Args:
+        sections: the parameters that the trials start from.
+        grid: overrides with several values, as DVC queues them: `train.learning_rate=0.0001,0.0002`.
+        listed: sets of overrides, separated by spaces as in a shell: `train.seed=1 train.dropout=0.3`.
+
+    Returns:
+        For each trial `{"trial": name, "train": section}`.
+
+    Raises:
+        InvalidInput: an override is wrong or changes another section than train, or there is no trial, or one twice.
+    """
+    from dvc.utils.hydra import get_hydra_sweeps
+
+    try:
+        combinations = [entry["params"] for entry in get_hydra_sweeps({"params": list(grid)})] if grid else []
+        combinations += [shlex.split(entry) for entry in listed]
+    except Exception as error:  # DVC's and Hydra's own exceptions have no common base
+        raise _as_invalid(error, [*grid, *listed]) from None
+    found: list[Values] = []
+    for overrides in combinations:
+        changed = override(sections, overrides)
+        others = [name for name in changed if name != "train" and changed[name] != sections[name]]
+        if others:
+            raise InvalidInput(f"The trials of a sweep may differ in train alone. Received: {' '.join(overrides)}")
+        if changed["train"] in [entry["train"] for entry in found]:
+            raise InvalidInput(f"Each trial must differ from the others. Received twice: {' '.join(overrides)}")
+        found.append({"trial": f"trial-{len(found)}", "train": changed["train"]})
+    if not found:
+        raise InvalidInput("A sweep needs --grid or --trial. Received: neither")
+    return found
+
+
+def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
+    import yaml
+    from dvc.utils.hydra import apply_overrides
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "params.yaml"
+        file.write_text(yaml.safe_dump(dict(sections)), encoding="utf-8")
+        try:
+            apply_overrides(file, list(overrides))
+        except Exception as error:
+            raise _as_invalid(error, overrides) from None
+        changed = yaml.safe_load(file.read_text(encoding="utf-8"))
+    unknown = set(changed) - set(sections)
+    if unknown:
+        raise InvalidInput(f"There is no section '{min(unknown)}'. Received: {' '.join(overrides)}")
+    return {name: changed[name] for name in sections}
+
+
+def _as_invalid(error: Exception, overrides: Sequence[str]) -> InvalidInput:
+    reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+    return InvalidInput(f"An override must be section.key=value: {reason}. Received: {' '.join(overrides)}")

@@ -1,0 +1,67 @@
+"""Publishing: the compiled file becomes the version `git-<revision>` of its pipeline on the server."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from gan_core.errors import InvalidInput
+from pipelines import package, server
+
+
+def version_name() -> str:
+    """`git-<revision>` of the working tree. Not the bare revision: it may look like a number.
+
+    Raises:
+        InvalidInput: there is no git repository, or the tree has changes that the revision does not hold.
+    """
+    try:
+        changes = _git("status", "--porcelain")
+        revision = _git("rev-parse", "--short=12", "HEAD")
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise InvalidInput(
+            f"A version is named after the git revision, so there must be one. Received: {error}"
+        ) from None
+    if changes:
+        raise InvalidInput(f"A version is named after the git revision, so commit first. Received: {changes}")
+    return f"git-{revision}"
+
+
+def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
+    """Makes the pipeline and its version, each only where the server does not have it.
+
+    Returns:
+        What was done, in a sentence.
+
+    Raises:
+        InvalidInput: the file, the tree or the image is not what a version must come from; or the server refuses.
+        TryAgain: the server does not answer.
+    """
+    specification = package.read(file)
+    name, version = specification["pipelineInfo"]["name"], version_name()
+    moving = sorted(image for image in package.images(specification) if "@sha256:" not in image)
+    if moving:
+        raise InvalidInput(f"A published version must name its image by digest (@sha256:…). Received: {moving[0]}")
+    if dry_run:
+        return f"Would publish {name} {version}"
+    with server.connected(host, namespace) as client:
+        pipeline_id = client.get_pipeline_id(name)
+        if pipeline_id is None:
+            # Not `upload_pipeline`: it cannot name the first version.
+            pipeline_id = client.pipelines.pipeline_service_create_pipeline(
+                client.api_models.V2beta1Pipeline(display_name=name)
+            ).pipeline_id
+        existing = server.pages(client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id)
+        if version in [found.display_name for found in existing]:
+            return f"{name} {version} is already published"
+        client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
+    return f"Published {name} {version}"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()

@@ -1,0 +1,205 @@
+"""Schedules as a declared state: `apply` brings the server's recurring runs to what a file says.
+
+Kubeflow cannot change a recurring run, and a second one of the same name is a duplicate. So a changed schedule is
+created paused, the old one is disabled, the new one enabled, the old one deleted. At no moment do two of one name run,
+and after an interruption the same command finishes the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gan_core.errors import InvalidInput
+from pipelines import server
+from pipelines.cron import Cron
+from pipelines.parameters import Values
+from pipelines.submit import Data, arguments
+
+Text = Annotated[str, Field(min_length=1)]
+ENABLED = "ENABLED"
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Schedule(_Entry):
+    """One recurring run.
+
+    Attributes:
+        cron: six fields, seconds first.
+        overrides: as for `submit -S`, of the version's compiled parameters.
+        data_pointer, data_remote, data_version: the raw data; see pipelines.training.
+    """
+
+    name: Text
+    pipeline: Text
+    version: Text
+    experiment: Text
+    service_account: Text
+    cron: Text
+    overrides: tuple[str, ...] = ()
+    data_pointer: str | None = None
+    data_remote: str | None = None
+    data_version: str | None = None
+    enabled: bool
+
+
+class Schedules(_Entry):
+    """A file of schedules.
+
+    Attributes:
+        owner: marks the recurring runs that this file declares; others are left alone.
+        time_zone: in which the server reads cron: its CRON_SCHEDULE_TIMEZONE. Used to print the next times.
+    """
+
+    owner: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
+    time_zone: Text
+    schedules: tuple[Schedule, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Schedules:
+        """Reads a file of schedules.
+
+        Raises:
+            InvalidInput: it cannot be read, a key or a cron expression is wrong, or two schedules have one name.
+        """
+        import yaml
+
+        try:
+            schedules = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            ZoneInfo(schedules.time_zone)
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
+            raise InvalidInput(f"The schedules are not valid: {'; '.join(lines)}. Received: {path}") from None
+        except (KeyError, ValueError):
+            raise InvalidInput(
+                f"The time zone must be of the IANA database. Received: time_zone={schedules.time_zone}"
+            ) from None
+        names = [schedule.name for schedule in schedules.schedules]
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"Each schedule must have its own name. Received: {', '.join(names)}")
+        for schedule in schedules.schedules:
+            schedules.next_times(schedule)
+        return schedules
+
+    def next_times(self, schedule: Schedule) -> list[datetime]:
+        """The next three times of a schedule.
+
+        Raises:
+            InvalidInput: its cron expression is wrong, or never comes.
+        """
+        now = datetime.now(ZoneInfo(self.time_zone))
+        times = list(itertools.islice(Cron.parse(schedule.cron).times(now), 3))
+        if not times:
+            raise InvalidInput(f"A schedule must come in the next five years. Received: cron={schedule.cron!r}")
+        return times
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What one recurring run is to be; `description` marks its owner and its content."""
+
+    schedule: Schedule
+    version: Any
+    experiment_id: str
+    values: Values
+    description: str
+
+
+def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
+    """Resolves a schedule against the server.
+
+    Raises:
+        InvalidInput: the pipeline, version, experiment or an override does not exist or is wrong.
+    """
+    version = server.find_version(client, schedule.pipeline, schedule.version)
+    experiment_id = server.find_experiment(client, schedule.experiment)
+    data = Data(schedule.data_pointer, schedule.data_remote, schedule.data_version)
+    values = arguments(server.specification_of(version), schedule.overrides, data)
+    content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return Wanted(schedule, version, experiment_id, values, f"{_mark(owner)}{digest}")
+
+
+def _mark(owner: str) -> str:
+    return f"declared by {owner}, sha256-"
+
+
+def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[str]:
+    """Makes the server's recurring runs those of `schedules`; yields a sentence after each call that changes it.
+
+    Raises:
+        InvalidInput: a schedule cannot be resolved, or a recurring run of its name belongs to somebody else. Nothing
+            has been changed then.
+    """
+    plans = [wanted(client, owner, schedule) for schedule in schedules]
+    runs = list(server.pages(client.list_recurring_runs, "recurring_runs"))
+    ours = [run for run in runs if (run.description or "").startswith(_mark(owner))]
+    names = {plan.schedule.name for plan in plans}
+    foreign = [run.display_name for run in runs if run not in ours and run.display_name in names]
+    if foreign:
+        raise InvalidInput(
+            f"The recurring run must be declared by {owner}: delete or rename it. Received: {foreign[0]}"
+        )
+    for plan in plans:
+        yield from _reconcile(client, plan, [run for run in ours if run.display_name == plan.schedule.name])
+    for run in ours:
+        if run.display_name not in names:
+            yield from _remove(client, run)
+
+
+def _reconcile(client: Any, plan: Wanted, existing: Sequence[Any]) -> Iterator[str]:
+    matching = [run for run in existing if run.description == plan.description]
+    # Of several that match, left by two applications at once, the running one stays.
+    current = next(iter(sorted(matching, key=lambda run: run.status != ENABLED)), None)
+    name = plan.schedule.name
+    if current is None:
+        current = client.create_recurring_run(
+            plan.experiment_id,
+            name,
+            description=plan.description,
+            cron_expression=plan.schedule.cron,
+            max_concurrency=1,
+            no_catchup=True,
+            params=plan.values,
+            pipeline_id=plan.version.pipeline_id,
+            version_id=plan.version.pipeline_version_id,
+            enabled=False,
+            service_account=plan.schedule.service_account,
+        )
+        yield f"{name}: created, paused"
+    others = [run for run in existing if run.recurring_run_id != current.recurring_run_id]
+    for run in others:
+        if run.status == ENABLED:
+            client.disable_recurring_run(run.recurring_run_id)
+            yield f"{name}: the old one disabled"
+    if plan.schedule.enabled and current.status != ENABLED:
+        client.enable_recurring_run(current.recurring_run_id)
+        yield f"{name}: enabled"
+    if not plan.schedule.enabled and current.status == ENABLED:
+        client.disable_recurring_run(current.recurring_run_id)
+        yield f"{name}: disabled"
+    for run in others:
+        client.delete_recurring_run(run.recurring_run_id)
+        yield f"{name}: the old one removed"
+
+
+def _remove(client: Any, run: Any) -> Iterator[str]:
+    if run.status == ENABLED:
+        client.disable_recurring_run(run.recurring_run_id)
+        yield f"{run.display_name}: disabled"
+    client.delete_recurring_run(run.recurring_run_id)
+    yield f"{run.display_name}: removed, it is no longer declared"

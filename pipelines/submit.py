@@ -1,0 +1,127 @@
+"""Submitting a run of a compiled file or of a published version, and following it to its end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_core.errors import InvalidInput
+from pipelines import package, parameters, server
+from pipelines.parameters import Values
+
+POLL_SECONDS = 5.0
+LOST_CALLS = 60  # calls in a row that may fail before --wait gives up: the run goes on without it
+FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
+
+
+@dataclass(frozen=True)
+class Data:
+    """The raw data of a run; see pipelines.training. None leaves the compiled value."""
+
+    pointer: str | None
+    remote: str | None
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to run, a compiled file or a published version, under which names, and as whom."""
+
+    file: Path | None
+    version: Any
+    experiment: str
+    name: str
+    service_account: str | None
+
+
+def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Values:
+    """The inputs that differ from the compiled ones. A section is sent whole: Kubeflow replaces a dict.
+
+    Raises:
+        InvalidInput: an override is wrong, or names a section that the pipeline has no input for.
+    """
+    compiled = package.sections(specification)
+    changed = parameters.override(compiled, overrides)
+    values = {name: value for name, value in changed.items() if value != compiled[name]}
+    given = {"data_pointer": data.pointer, "data_remote": data.remote, "data_version": data.version}
+    return values | {name: value for name, value in given.items() if value is not None}
+
+
+def read_data(pointer: Path | None, prefix: str | None, remote: str | None, version: str | None) -> Data:
+    """The raw data named on the command line: a .dvc file with its remote, or a gs:// prefix.
+
+    Raises:
+        InvalidInput: the file cannot be read, or the parts do not go together.
+    """
+    if pointer and prefix:
+        raise InvalidInput(f"The raw data must be a DVC pointer or a prefix. Received: {pointer} and {prefix}")
+    if (pointer is None) != (remote is None):
+        raise InvalidInput("--data-pointer and --data-remote go together. Received: one of them")
+    if prefix and not prefix.startswith("gs://"):
+        raise InvalidInput(f"--data-prefix must start with gs://. Received: {prefix}")
+    try:
+        return Data(pointer.read_text(encoding="utf-8") if pointer else prefix, remote, version)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--data-pointer must be a readable .dvc file: {error}. Received: {pointer}") from None
+
+
+def submit(client: Any, request: Request, values: Values) -> str:
+    """Starts a run and returns its identifier. The client prints its address."""
+    version = request.version
+    run = client.run_pipeline(
+        server.find_experiment(client, request.experiment),
+        request.name,
+        pipeline_package_path=str(request.file) if request.file else None,
+        pipeline_id=version.pipeline_id if version else None,
+        version_id=version.pipeline_version_id if version else None,
+        params=values,
+        service_account=request.service_account,
+    )
+    return str(run.run_id)
+
+
+def describe(values: Values) -> str:
+    """The inputs as they would be typed for `kfp run submit`, one a line."""
+    return "\n".join(
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
+    )
+
+
+def follow(client: Any, run_id: str) -> bool:
+    """Prints the steps of a run as they change, until it ends.
+
+    Returns:
+        Whether it succeeded.
+
+    Raises:
+        TryAgain: the server stays away; the run is not affected.
+    """
+    import kfp_server_api
+    import urllib3
+
+    seen: dict[str, str] = {}
+    lost = 0
+    while True:
+        try:
+            run = client.get_run(run_id)
+            lost = 0
+        except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError) as error:
+            lost += 1
+            if lost > LOST_CALLS or getattr(error, "status", None) in (401, 403, 404):
+                raise
+            time.sleep(POLL_SECONDS)
+            continue
+        for task in (run.run_details.task_details if run.run_details else None) or []:
+            if task.state and seen.get(task.task_id) != task.state:
+                seen[task.task_id] = task.state
+                print(f"{task.display_name}: {task.state}", file=sys.stderr, flush=True)
+        if run.state in FINAL_STATES:
+            reason = f": {run.error.message}" if run.error and run.error.message else ""
+            print(f"{run_id} {run.state}{reason}")
+            return bool(run.state == "SUCCEEDED")
+        time.sleep(POLL_SECONDS)
