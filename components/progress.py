@@ -1,0 +1,88 @@
+"""How far a long loop is: a bar on a terminal, a plain line now and then in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Protocol
+
+_FORMAT = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+_BAR_FORMAT = _FORMAT.replace("{desc}:", "{desc}: {percentage:3.0f}% {bar}")
+_SECONDS_BETWEEN_LINES = 10
+
+
+class Progress(Protocol):
+    """A running count."""
+
+    def advance(self, count: int, **figures: float) -> None:
+        """Counts `count` more; `figures` are shown beside the count until the next ones."""
+
+
+@contextlib.contextmanager
+def progress(total: int, unit: str, description: str, initial: int = 0) -> Iterator[Progress]:
+    """Shows on stderr how many of `total` are done, the rate, the time left and the loop's own figures.
+
+    Args:
+        total: how many there are.
+        unit: what is counted, in the plural.
+        description: what is being done.
+        initial: how many were done before; they do not count for the rate.
+    """
+    shown = _Bar if sys.stderr.isatty() else _Lines
+    running = shown(total, f" {unit}", description, initial)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+class _Bar:
+    def __init__(self, total: int, unit: str, description: str, initial: int) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            total=total, unit=unit, desc=description, initial=initial, bar_format=_BAR_FORMAT, dynamic_ncols=True
+        )
+
+    def advance(self, count: int, **figures: float) -> None:
+        if figures:
+            self._bar.set_postfix(figures, refresh=False)
+        self._bar.update(count)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class _Lines:
+    def __init__(self, total: int, unit: str, description: str, initial: int) -> None:
+        self._total, self._unit, self._description, self._initial = total, unit, description, initial
+        self._done = initial
+        self._figures: dict[str, float] = {}
+        self._started = self._shown = time.monotonic()
+
+    def advance(self, count: int, **figures: float) -> None:
+        self._done += count
+        self._figures = figures or self._figures
+        if time.monotonic() - self._shown >= _SECONDS_BETWEEN_LINES:
+            self._show()
+
+    def close(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        from tqdm import tqdm
+
+        self._shown = time.monotonic()
+        line = tqdm.format_meter(
+            self._done,
+            self._total,
+            self._shown - self._started,
+            prefix=self._description,
+            unit=self._unit,
+            initial=self._initial,
+            postfix=", ".join(f"{name}={tqdm.format_num(figure)}" for name, figure in self._figures.items()),
+            bar_format=_FORMAT,
+        )
+        print(line, file=sys.stderr, flush=True)

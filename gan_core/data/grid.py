@@ -1,0 +1,47 @@
+"""Many images as one picture, for people to look at."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+_COMFORTABLE_SIDE = 80
+_GAP_LEVEL = 255
+
+
+def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:
+    """Lays images out row by row, small ones enlarged by a whole factor to a side of about 80 pixels.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        columns: images in a row; the last row is filled up with white.
+        gap: white pixels between two images and around the grid.
+
+    Returns:
+        uint8 [H', W', C].
+    """
+    count, height, width, channels = images.shape
+    factor = max(1, round(_COMFORTABLE_SIDE / height))
+    rows = -(-count // columns)
+    cells = np.full((rows * columns, height * factor + gap, width * factor + gap, channels), _GAP_LEVEL, np.uint8)
+    cells[:count, gap:, gap:] = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    grid = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
+    grid = grid.reshape(rows * cells.shape[1], columns * cells.shape[2], channels)
+    return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=_GAP_LEVEL)
+
+
+def png_bytes(image: NDArray[np.uint8]) -> bytes:
+    """The image, uint8 [H, W, 1 or 3], as a PNG file."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Writes the image, uint8 [H, W, 1 or 3], as a PNG file."""
+    path.write_bytes(png_bytes(image))
