@@ -1,0 +1,119 @@
+"""Reading a gs:// prefix: the outside world's failures become one sentence each."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from gan_core.errors import InvalidInput, TryAgain
+
+ANSWER_WITHIN_SECONDS = 10.0
+PARALLEL_DOWNLOADS = 8
+_ADDRESS = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
+
+
+def parse(address: str) -> tuple[str, str]:
+    """The bucket and the prefix of a gs:// address; the prefix ends with a slash or is empty.
+
+    Raises:
+        InvalidInput: it is not such an address.
+    """
+    match = _ADDRESS.fullmatch(address)
+    if not match:
+        raise InvalidInput(f"A bucket's address must look like gs://bucket/folder. Received: {address[:200]!r}")
+    prefix = (match["prefix"] or "").strip("/")
+    return match["bucket"], prefix and f"{prefix}/"
+
+
+def require_readable(address: str) -> None:
+    """Lists one object, to tell a bucket that cannot be read from one that lacks an object.
+
+    Raises:
+        InvalidInput, TryAgain: as `download`, but an empty prefix is fine.
+    """
+    bucket, prefix = parse(address)
+    with _explained(address):
+        list(_blobs(bucket, prefix, max_results=1))
+
+
+def download(address: str, folder: Path) -> int:
+    """Copies the objects below `address` into the new folder `folder`; returns their number.
+
+    The client compares each object with the checksum that the bucket has for it.
+
+    Raises:
+        InvalidInput: no such bucket, no permission, no object there, or a name that would leave `folder`.
+        TryAgain: the bucket does not answer.
+    """
+    from google.cloud.storage import transfer_manager
+
+    bucket, prefix = parse(address)
+    folder.mkdir()
+    with _explained(address):
+        blobs = _blobs(bucket, prefix)
+        # A name that ends with a slash is how the web console marks a folder.
+        names = [blob.name.removeprefix(prefix) for blob in blobs if not blob.name.endswith("/")]
+        for name in names:
+            require_inside(name)
+        transfer_manager.download_many_to_path(
+            blobs.bucket,
+            names,
+            str(folder),
+            blob_name_prefix=prefix,
+            raise_exception=True,
+            worker_type=transfer_manager.THREAD,
+            max_workers=PARALLEL_DOWNLOADS,
+        )
+    if not names:
+        raise InvalidInput(f"The address must hold objects. Received: {address}")
+    return len(names)
+
+
+def require_inside(name: str) -> None:
+    """Checks that a file's name, received from outside, stays below the folder it is written to.
+
+    Raises:
+        InvalidInput: it is absolute, goes up, or is no name.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable() or "\\" in name:
+        raise InvalidInput(f"A file's name must be a path below its folder. Received: {name[:200]!r}")
+
+
+def _blobs(bucket: str, prefix: str, max_results: int | None = None) -> Any:
+    from google.cloud import storage
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return storage.Client().list_blobs(
+        bucket,
+        prefix=prefix,
+        max_results=max_results,
+        timeout=ANSWER_WITHIN_SECONDS,
+        retry=DEFAULT_RETRY.with_timeout(ANSWER_WITHIN_SECONDS),
+    )
+
+
+@contextlib.contextmanager
+def _explained(address: str) -> Iterator[None]:
+    import requests
+    from google.api_core import exceptions
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+
+    try:
+        yield
+    except DefaultCredentialsError:
+        raise InvalidInput(
+            f"Reading a bucket needs credentials: a service account on the cluster, "
+            f"`gcloud auth application-default login` elsewhere. Received: {address}"
+        ) from None
+    except (exceptions.Forbidden, exceptions.Unauthorized) as error:
+        raise InvalidInput(
+            f"These credentials must have permission to list and read the bucket: {error.message}. Received: {address}"
+        ) from None
+    except exceptions.NotFound:
+        raise InvalidInput(f"The bucket must exist. Received: {address}") from None
+    except (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException) as error:
+        raise TryAgain(f"The bucket does not answer: {str(error)[:300]} Received: {address}") from None

@@ -1,0 +1,168 @@
+"""Brings raw data to a cluster's step: one version of a folder under DVC, or what lies below a gs:// prefix.
+
+DVC runs here without git, in a folder of its own that is thrown away. What arrived is checked against the pointer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from components import bucket, executor
+from components.command import run, whole_output
+from components.pointer import Pointer
+from gan_core.errors import InvalidInput, TryAgain
+
+_FOLDER = re.compile(r"[\w ./@=+~-]+", re.ASCII)
+_CONFIG = """\
+[core]
+    no_scm = true
+    analytics = false
+    check_update = false
+    remote = source
+[cache]
+    type = hardlink,copy
+['remote "source"']
+    url = {remote}
+"""
+
+
+def main() -> None:
+    """Reads the command line and fetches."""
+    arguments = parser().parse_args()
+    text, remote = arguments.pointer, arguments.remote
+    if remote and (not text or text.startswith("gs://")):
+        raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
+    pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
+    source = _remote(remote) if pointer else text
+    with whole_output(arguments.data) as folder:
+        if pointer:
+            count = pull(pointer.md5, source, folder)
+            print(f"fetched {count} files, version md5-{pointer.md5}")
+        elif source:
+            print(f"fetched {bucket.download(source, folder)} files from {source}")
+        else:
+            folder.mkdir()
+            print("nothing to fetch: the data comes with the image")
+    executor.write_output(arguments.executor_input)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.fetch", description=__doc__)
+    options.add_argument(
+        "--pointer",
+        required=True,
+        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix; or empty for no data",
+    )
+    options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
+    options.add_argument("--data", required=True, type=Path, help="the folder to write")
+    executor.add_option(options)
+    return options
+
+
+def pull(md5: str, remote: str, folder: Path) -> int:
+    """Writes the version `md5` to the new folder `folder`; returns the number of its files.
+
+    Raises:
+        InvalidInput: the remote lacks the version or a file of it, may not be read, or holds something else.
+        TryAgain: the remote does not answer.
+    """
+    repository = folder.parent / "repository"
+    cache = repository / ".dvc" / "cache" / "files" / "md5"
+    (repository / ".dvc").mkdir(parents=True)
+    (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=remote), encoding="utf-8")
+    (repository / "data.dvc").write_text(f"outs:\n- {{md5: {md5}, hash: md5, path: data}}\n", encoding="utf-8")
+    fetched = _dvc(repository, "fetch", "data.dvc")
+    listing = cache / md5[:2] / md5[2:]
+    if not listing.exists():
+        _explain_absence(repository, remote, md5, fetched)
+    files = _read_listing(listing, md5)
+    # DVC writes wherever a listing says, so only now.
+    checked_out = _dvc(repository, "checkout", "data.dvc")
+    if checked_out.returncode:
+        raise TryAgain(f"DVC could not write the files: {_last_error(checked_out)} Received: {folder}")
+    for name, digest in files.items():
+        if _md5(repository / "data" / name) != digest:
+            raise InvalidInput(
+                f"A file of the remote must have the digest {digest} that it is named by. Received: {name}"
+            )
+    os.rename(repository / "data", folder)
+    return len(files)
+
+
+def _explain_absence(repository: Path, remote: str, md5: str, fetched: subprocess.CompletedProcess[str]) -> None:
+    """Raises why a fetch did not bring the listing. DVC ends well when there is none, and leaves it if a file lacks."""
+    if fetched.returncode == 0:
+        raise InvalidInput(f"The remote must hold the version that the pointer names, md5-{md5}. Received: {remote}")
+    status = _dvc(repository, "data", "status", "--granular", "--not-in-remote", "--json")
+    absent = json.loads(status.stdout).get("not_in_remote", []) if status.returncode == 0 else []
+    if absent:
+        raise InvalidInput(
+            f"The remote must hold every file of version md5-{md5}. Absent: {len(absent)}, the first is "
+            f"{absent[0].removeprefix('data/')}. Received: {remote}"
+        )
+    raise TryAgain(f"The remote could not be read to the end: {_last_error(fetched)} Received: {remote}")
+
+
+def _read_listing(listing: Path, md5: str) -> dict[str, str]:
+    """Each file's name and md5, checked: a name that leaves the folder is refused."""
+    if f"{_md5(listing)}.dir" != md5:
+        raise InvalidInput(f"The remote's listing must have the digest that the pointer names. Received: md5-{md5}")
+    try:
+        files = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(listing.read_bytes())}
+    except (ValueError, KeyError, TypeError):
+        raise InvalidInput(f"The remote's listing must be one that DVC wrote. Received: md5-{md5}") from None
+    for name in files:
+        bucket.require_inside(name)
+    return files
+
+
+def _dvc(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs DVC. gcsfs is kept from looking up a bucket's type: it warns where that is not permitted."""
+    settings = {
+        "DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site"),
+        "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+    }
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=repository,
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _last_error(process: subprocess.CompletedProcess[str]) -> str:
+    lines = [line.removeprefix("ERROR: ") for line in process.stderr.splitlines() if line.startswith("ERROR: ")]
+    return f"{'; '.join(lines)[:500] or f'exit code {process.returncode}'}."
+
+
+def _remote(remote: str) -> str:
+    """The remote, readable, and safe to stand in DVC's configuration."""
+    if remote.startswith("gs://"):
+        bucket.require_readable(remote)
+        return remote
+    if "://" in remote or not _FOLDER.fullmatch(remote):
+        raise InvalidInput(f"--remote must be gs://bucket/folder or a folder. Received: {remote[:200]!r}")
+    if not Path(remote).is_dir():
+        raise InvalidInput(f"--remote must be a folder that exists. Received: {remote}")
+    if not os.access(remote, os.R_OK | os.X_OK):
+        raise InvalidInput(f"--remote must be a folder that may be read. Received: {remote}")
+    return os.path.abspath(remote)
+
+
+def _md5(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+if __name__ == "__main__":
+    run(main)
