@@ -9,20 +9,33 @@ from pathlib import Path
 from typing import Any
 
 EXPERIMENT = "gan-pipeline"
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def configure_mlflow() -> None:
+    """Imports MLflow, with what it reads from the environment set, where the user has not.
+
+    Its own patience with a server is up to 17 minutes a call; here half a minute. Usage reports to its makers, notes
+    about tables and progress bars are off.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401
 
 
 def connect() -> Any:
-    """A client of the server of MLFLOW_TRACKING_URI; if that is not set, of mlflow.db in the project's root.
+    """A client of the server of MLFLOW_TRACKING_URI; if that is not set, of mlflow.db in the project's root."""
+    configure_mlflow()
+    from mlflow import MlflowClient
 
-    MLflow's own patience is up to 17 minutes a call. Here it is half a minute, unless the user's environment says else.
-    """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    import mlflow
-
-    return mlflow.MlflowClient(tracking_uri())
+    return MlflowClient(tracking_uri())
 
 
 def tracking_uri() -> str:

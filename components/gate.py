@@ -1,0 +1,54 @@
+"""Whether a generator becomes the champion: a pure decision about two evaluations."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+from gan_core.config import RegisterConfig
+from gan_core.evaluation.protocol import Evaluation
+
+Outcome = Literal["champion", "challenger", "refused"]
+
+
+class Decision(NamedTuple):
+    """What a generator becomes, and the reason in a sentence."""
+
+    outcome: Outcome
+    reason: str
+
+
+def decide(config: RegisterConfig, candidate: Evaluation, champion: Evaluation | None, version: str) -> Decision:
+    """Compares a candidate with the champion, which is version `version` of the model.
+
+    With scores s (lower is better) and spreads σ over the sampling seeds, a candidate replaces the champion if
+    s_champion − s > max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a
+    challenger. Scores of different protocols do not compare: such a candidate is refused.
+    """
+    name = config.score
+    if champion is None:
+        return Decision("champion", "There was no champion.")
+    if differences := candidate.protocol.differences(champion.protocol):
+        return Decision(
+            "refused",
+            f"Its {name} was made under another protocol than that of the champion, version {version}: "
+            f"{'; '.join(differences)}. Evaluate both under one protocol to compare them.",
+        )
+    if name not in champion.scores:
+        return Decision("refused", f"The champion, version {version}, has no {name} to compare with.")
+    improvement = champion.scores[name] - candidate.scores[name]
+    least = config.minimum_improvement * champion.scores[name]
+    noise = config.spread_multiplier * math.hypot(candidate.spread[name], champion.spread[name])
+    figures = (
+        f"{name} {candidate.scores[name]:.4g} ± {candidate.spread[name]:.2g} after "
+        f"{champion.scores[name]:.4g} ± {champion.spread[name]:.2g} of version {version}"
+    )
+    rule = (
+        f"{config.minimum_improvement:.3g} of the champion's score ({least:.3g}) and "
+        f"{config.spread_multiplier:.3g} joint spreads ({noise:.3g})"
+    )
+    if improvement > max(least, noise):
+        return Decision("champion", f"{figures}: better by {improvement:.3g}, which is more than {rule}.")
+    if improvement > 0:
+        return Decision("challenger", f"{figures}: better by {improvement:.3g}, which is not more than {rule}.")
+    return Decision("challenger", f"{figures}: not better.")

@@ -1,0 +1,66 @@
+"""The generator as an MLflow model: code as files, nothing pickled, every requirement to the digit."""
+
+from __future__ import annotations
+
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import gan_core
+from gan_core.export import GeneratorMetadata
+
+
+def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
+    """Writes the generator in the folder `model` as a pyfunc model into the new folder `target`.
+
+    Args:
+        target: the MLflow model.
+        model: the generator.
+        generator: what it is.
+        described: an mlflow.models.Model that says where the model is logged.
+    """
+    import mlflow.pyfunc
+    import numpy as np
+    import pandas as pd
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
+
+    inputs = [
+        ColSpec(DataType.long, "count", required=False),
+        ColSpec(DataType.long, "seed", required=False),
+        ColSpec(DataType.double, "truncation", required=False),
+        ColSpec(Array(DataType.double), "latents", required=False),
+    ]
+    outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
+    mlflow.pyfunc.save_model(
+        target,
+        mlflow_model=described,
+        python_model=str(Path(__file__).with_name("served_generator.py")),
+        artifacts={"generator": str(model)},
+        code_paths=[gan_core.__path__[0]],
+        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
+        input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
+        pip_requirements=_requirements(),
+    )
+
+
+def served_versions() -> dict[str, str]:
+    """Versions of the packages that a served generator needs."""
+    try:
+        tensorflow = packages.version("tensorflow")
+    except packages.PackageNotFoundError:  # its CPU build is another distribution of the same version
+        tensorflow = packages.version("tensorflow-cpu")
+    return {"tensorflow": tensorflow} | {
+        name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic", "mlflow")
+    }
+
+
+def _requirements() -> list[str]:
+    versions = served_versions()
+    tensorflow = versions.pop("tensorflow")
+    return [
+        # The CPU build exists for Linux on x86_64 alone; elsewhere the full package is the CPU build.
+        f"tensorflow-cpu=={tensorflow}; sys_platform == 'linux' and platform_machine == 'x86_64'",
+        f"tensorflow=={tensorflow}; sys_platform != 'linux' or platform_machine != 'x86_64'",
+        *(f"{name}=={version}" for name, version in versions.items()),
+    ]
