@@ -1,0 +1,147 @@
+"""The evaluator against torch-fidelity, pytorch-fid, clean-fid, prdc and 50-digit arithmetic, on the same inputs.
+
+The peers live in an environment of their own, which `make test-peers` creates. Their network and ours have the same
+random weights, batch-norm statistics included, read from files that PyTorch wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.inception import InceptionExtractor
+from gan_core.evaluation.inception_score import inception_score
+from gan_core.evaluation.kernel import kernel_distance
+from gan_core.evaluation.neighbours import density_coverage, precision_recall
+from gan_core.evaluation.resize import resize
+from gan_core.evaluation.weights import InceptionWeights, load_weights
+
+PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
+pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")
+
+IMAGE_SETS = {"grey": (3, 28, 28, 1), "odd": (2, 331, 47, 3), "even": (2, 64, 64, 3), "unresized": (2, 299, 299, 3)}
+FEATURES_TOLERANCE = 1e-5  # of the largest feature; the least mutation of the network moves them by 3e-3
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("peers")
+    generator = np.random.default_rng(0)
+    images = {f"images_{name}": generator.integers(0, 256, shape, dtype=np.uint8) for name, shape in IMAGE_SETS.items()}
+    real = generator.standard_normal((1000, 64)).astype(np.float32)
+    generated = (1.1 * generator.standard_normal((900, 64)) + 0.1).astype(np.float32)
+    np.savez(folder / "inputs.npz", real=real, generated=generated, **images)
+    subprocess.run([PEERS_PYTHON, Path(__file__).with_name("peers.py"), folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs(folder: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(folder / "inputs.npz"))
+
+
+@pytest.fixture(scope="module")
+def outputs(folder: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(folder / "outputs.npz"))
+
+
+def load(path: Path) -> InceptionWeights:
+    return load_weights(f"{path}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}")
+
+
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> InceptionWeights:
+    return load(folder / "weights.pth")
+
+
+def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    assert ours.shape == theirs.shape
+    return float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+
+
+@pytest.mark.parametrize("file", ["legacy.pth", "parameters.pth"])
+def test_every_format_of_pytorch_gives_the_same_tensors(folder: Path, weights: InceptionWeights, file: str) -> None:
+    other = load(folder / file).tensors
+    assert len(weights.tensors) == 472
+    # Parameters, and the running means and variances of 17,216 channels.
+    assert sum(tensor.size for tensor in weights.tensors.values()) == 23_850_960 + 2 * 17_216
+    assert other.keys() == weights.tensors.keys()
+    assert all((other[name] == tensor).all() for name, tensor in weights.tensors.items())
+
+
+def test_resize_legacy_tensorflow_is_torch_fidelitys_to_the_bit(inputs: dict, outputs: dict) -> None:
+    for name in IMAGE_SETS:
+        ours = resize(inputs[f"images_{name}"], "legacy_tensorflow").numpy()
+        np.testing.assert_array_equal(ours, outputs[f"legacy_tensorflow_images_{name}"])
+
+
+def test_resize_legacy_pytorch_and_clean(inputs: dict, outputs: dict) -> None:
+    for name in IMAGE_SETS:
+        images = inputs[f"images_{name}"]
+        assert relative(resize(images, "legacy_pytorch").numpy(), outputs[f"legacy_pytorch_images_{name}"]) < 1e-5
+        levels = resize(images, "clean").numpy() * 128 + 128
+        assert relative(levels, outputs[f"clean_images_{name}"]) < 1e-5
+
+
+@pytest.mark.parametrize(("mode", "peer"), [("legacy_tensorflow", "fidelity"), ("legacy_pytorch", "pytorch_fid")])
+def test_features(inputs: dict, outputs: dict, weights: InceptionWeights, mode: str, peer: str) -> None:
+    extractor = InceptionExtractor(weights, mode)
+    for name in IMAGE_SETS:
+        theirs = outputs[f"{peer}_images_{name}"]
+        assert relative(extractor(inputs[f"images_{name}"]), theirs) < FEATURES_TOLERANCE
+        # What is equal to such a tolerance must also differ from image to image, or it says nothing.
+        assert np.abs(theirs[0] - theirs[1]).max() / theirs.max() > 0.01
+
+
+def test_class_probabilities(inputs: dict, outputs: dict, weights: InceptionWeights) -> None:
+    extractor = InceptionExtractor(weights, "legacy_tensorflow")
+    for name in IMAGE_SETS:
+        ours = extractor.probabilities(extractor(inputs[f"images_{name}"]))
+        np.testing.assert_allclose(ours, outputs[f"probabilities_images_{name}"], rtol=1e-3, atol=1e-6)
+
+
+def test_frechet_distance(inputs: dict, outputs: dict) -> None:
+    def distance(size: int, images: int) -> float:
+        sides = []
+        for name in ("generated", "real"):
+            statistics = GaussianStatistics(size)
+            for batch in np.array_split(inputs[name][:images, :size], 4):
+                statistics.update(batch)
+            sides += [statistics.mean, statistics.covariance]
+        return frechet_distance(*sides)
+
+    whole = distance(64, 1000)
+    assert whole == pytest.approx(float(outputs["fidelity_fid"]), rel=1e-5)
+    assert whole == pytest.approx(float(outputs["pytorch_fid_fid"]), rel=1e-5)
+    assert [distance(12, images) for images in (500, 13, 5)] == pytest.approx(outputs["exact_fid"].tolist(), rel=1e-6)
+
+
+def test_kernel_distance_on_the_same_subsets(inputs: dict, outputs: dict) -> None:
+    ours = kernel_distance(inputs["real"], inputs["generated"], subsets=10, subset_size=200, seed=7)
+    assert ours == pytest.approx(tuple(outputs["kid"]), rel=1e-6)
+
+
+def test_inception_score(inputs: dict, outputs: dict) -> None:
+    exponentials = np.exp(inputs["real"].astype(np.float64))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    assert inception_score(probabilities, splits=7) == pytest.approx(tuple(outputs["inception_score"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("k", [3, 5])
+def test_precision_recall_density_coverage(inputs: dict, outputs: dict, k: int) -> None:
+    sides = inputs["real"], inputs["generated"]
+    ours = (*precision_recall(*sides, k), *density_coverage(*sides, k))
+    assert ours == pytest.approx(tuple(outputs[f"prdc_{k}"]), rel=1e-9)
+
+
+def test_the_values_published_for_two_samples_of_one_distribution() -> None:
+    """N(0, I), 10,000 samples a side in 1,000 dimensions, k = 5, as Naeem et al. 2020 publish with prdc."""
+    generator = np.random.default_rng(0)
+    real, generated = generator.standard_normal((2, 10_000, 1000))
+    assert precision_recall(real, generated, k=5) == pytest.approx((0.477, 0.471), abs=0.03)
+    assert density_coverage(real, generated, k=5) == pytest.approx((1.056, 0.974), abs=0.03)
