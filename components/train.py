@@ -158,6 +158,7 @@ def _write_outputs(
         shape=dataset.manifest.shape,
         classes=(),
         images_seen=training.gan.images_seen,
+        collapsed=bool(training.history[-1]["collapsed"]),
         dataset_digest=dataset.manifest.digest,
         dataset_source=dataset.manifest.source,
         parameters=training.config.model_dump(),

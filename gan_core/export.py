@@ -27,6 +27,7 @@ class GeneratorMetadata(BaseModel):
         shape: height, width, channels of an image.
         classes: names in order of label; empty for an unconditional generator.
         images_seen: real images shown to the discriminator.
+        collapsed: whether the samples' diversity was below train.collapse_diversity at the end.
         dataset_digest, dataset_source: the prepared data it was trained on.
         parameters: the train section it was trained with.
         tracking_run_id: the MLflow run of its training; None if there was none.
@@ -40,6 +41,7 @@ class GeneratorMetadata(BaseModel):
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     images_seen: int
+    collapsed: bool
     dataset_digest: str
     dataset_source: str
     parameters: dict[str, str | int | float]
