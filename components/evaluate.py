@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.command import read_section, run, whole_output
+from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
@@ -19,6 +19,7 @@ from gan_core.export import load_generator, read_metadata
 
 if TYPE_CHECKING:
     from gan_core.evaluation.protocol import Evaluation
+    from gan_core.evaluation.report.page import Exhibits
 
 
 def main() -> None:
@@ -32,9 +33,15 @@ def main() -> None:
             f"Generated and real images must have the same shape. "
             f"Received: {metadata.shape} in {arguments.generated} and {dataset.manifest.shape} in {arguments.real}"
         )
-    evaluation = _evaluate(config, dataset, arguments.generated, arguments.cache)
-    with whole_output(arguments.scores) as place:
-        place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    require_writable(arguments.scores, arguments.report)
+    configure_tensorflow()
+    evaluation, exhibits = _evaluate(config, dataset, arguments)
+
+    from gan_core.evaluation.report.page import render
+
+    with whole_output(arguments.scores) as scores, whole_output(arguments.report) as report:
+        scores.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        report.write_text(render(evaluation, exhibits), encoding="utf-8")
     print(_table(evaluation))
 
 
@@ -45,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--generated", type=Path, required=True, help="generator folder")
     parser.add_argument("--history", type=Path, help="the training's history, for the report's curves")
     parser.add_argument("--scores", type=Path, required=True, help="where the scores go, JSON")
-    parser.add_argument("--report", type=Path, help="where the report goes, HTML")
+    parser.add_argument("--report", type=Path, required=True, help="where the report goes, HTML")
     parser.add_argument(
         "--cache", type=Path, default=_cache_folder(), help="folder for what need not be computed twice"
     )
@@ -57,7 +64,9 @@ def _cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "gan-pipeline"
 
 
-def _evaluate(config: EvaluateConfig, dataset: PreparedDataset, generated: Path, cache: Path) -> Evaluation:
+def _evaluate(
+    config: EvaluateConfig, dataset: PreparedDataset, arguments: argparse.Namespace
+) -> tuple[Evaluation, Exhibits]:
     import numpy as np
 
     from gan_core.evaluation.classifier import train_classifier
@@ -65,15 +74,17 @@ def _evaluate(config: EvaluateConfig, dataset: PreparedDataset, generated: Path,
     from gan_core.evaluation.features import extract, extract_cached
     from gan_core.evaluation.images import GeneratedImages
     from gan_core.evaluation.protocol import Evaluation, Protocol
+    from gan_core.evaluation.report import gallery
+    from gan_core.evaluation.report.page import Exhibits, training_charts
     from gan_core.evaluation.scores import score, score_name, warnings
 
-    generator = load_generator(generated)
-    extractor = train_classifier(dataset, cache)
+    generator = load_generator(arguments.generated)
+    extractor = train_classifier(dataset, arguments.cache)
     features = {}
     for split in ("train", "held_out"):
         images = dataset.split(split).batches(config.batch_size)
         content = {"dataset": dataset.manifest.digest, "split": split}
-        features[split] = extract_cached(extractor, images, content, cache)
+        features[split] = extract_cached(extractor, images, content, arguments.cache)
     real = features[config.reference]
     training = features["train"] if config.reference != "train" else None
 
@@ -113,7 +124,7 @@ def _evaluate(config: EvaluateConfig, dataset: PreparedDataset, generated: Path,
         kid_subsets=config.kid_subsets,
         kid_subset_size=kid_subset_size,
     )
-    return Evaluation(
+    evaluation = Evaluation(
         format=1,
         scores={score_name(metric, extractor.name): value for metric, value in means.items()},
         spread={score_name(metric, extractor.name): value for metric, value in spread.items()},
@@ -125,6 +136,23 @@ def _evaluate(config: EvaluateConfig, dataset: PreparedDataset, generated: Path,
         dataset_digest=generator.metadata.dataset_digest,
         tracking_run_id=generator.metadata.tracking_run_id,
     )
+    known = gallery.Collection(dataset.split("train"), features["train"])
+    shown = gallery.Collection(GeneratedImages(generator, config.samples, config.seed), sets[0])
+    reference = gallery.Collection(dataset.split(config.reference), real)
+    best, worst = gallery.extremes(reference, shown)
+    exhibits = Exhibits(
+        subtitle=f"{arguments.generated} against {real.count} {config.reference} images of {dataset.manifest.source}",
+        samples=gallery.samples(shown),
+        best=best,
+        worst=worst,
+        classes=gallery.classes([entry.name for entry in dataset.manifest.classes], extractor, reference, shown),
+        suspects=gallery.suspects(known, shown, "training image"),
+        known="training image",
+        journeys=gallery.journeys(generator, config.seed),
+        charts=training_charts(arguments.history) if arguments.history else [],
+        lineage={k: str(v) for k, v in generator.metadata.model_dump().items()},
+    )
+    return evaluation, exhibits
 
 
 def _table(evaluation: Evaluation) -> str:

@@ -21,6 +21,7 @@ from gan_core.evaluation.features import Advance
 RECIPE: dict[str, int | float] = {
     "version": 1,
     "widest": 64,  # channels of the last convolution; the ones before it have half of the next one's, 16 at least
+    "kernel": 3,
     "features": 64,
     "images": 60_000,  # shown in all, whatever the size of the data
     "batch_size": 128,
@@ -112,7 +113,11 @@ def _build(shape: tuple[int, int, int], classes: int) -> Any:
     halvings = math.ceil(math.log2(shape[0] / 8))
     for left in reversed(range(halvings)):
         width = max(16, int(RECIPE["widest"]) >> left)
-        layers.append(keras.layers.Conv2D(width, 4, 2, "same", activation="relu", kernel_initializer=initial()))
+        layers.append(
+            keras.layers.Conv2D(
+                width, int(RECIPE["kernel"]), 2, "same", activation="relu", kernel_initializer=initial()
+            )
+        )
     layers.append(keras.layers.Flatten())
     layers.append(keras.layers.Dense(int(RECIPE["features"]), activation="relu", kernel_initializer=initial()))
     head = keras.layers.Dense(classes, kernel_initializer=keras.initializers.GlorotUniform(seed=len(layers)))

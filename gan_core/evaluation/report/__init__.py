@@ -1,0 +1,1 @@
+"""The report: an evaluation explained on one self-contained page."""

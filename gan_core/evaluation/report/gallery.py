@@ -1,0 +1,135 @@
+"""Which images the report shows, and beside which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
+from gan_core.evaluation.images import Images
+from gan_core.evaluation.neighbours import nearest, realism
+from gan_core.evaluation.report.pictures import Picture, pick, strip
+from gan_core.export import Generator, draw_latents, to_uint8
+
+SAMPLES = 64
+EXTREMES = 12
+CLASSES = 12
+PER_CLASS = 6
+SUSPECTS = 6
+NEIGHBOURS = 4
+JOURNEYS = 5
+STEPS = 9
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A set of images with their features.
+
+    Attributes:
+        images: the images.
+        features: their features; the first rows' positions are the images'.
+    """
+
+    images: Images
+    features: FeatureSet
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """Generated images of one class, by the extractor's judgement.
+
+    Attributes:
+        name: of the class.
+        share, real_share: of the generated and of the real images, 0 to 1.
+        samples: the first of them; None if there are none.
+    """
+
+    name: str
+    share: float
+    real_share: float
+    samples: Picture | None
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A generated image and the known images that are nearest to it."""
+
+    sample: Picture
+    neighbours: list[Picture]
+
+
+def samples(generated: Collection) -> Picture:
+    """The first generated images."""
+    count = min(SAMPLES, generated.images.count)
+    images = generated.images.images(np.arange(count))
+    return strip(images, 8, f"{count} generated images, chosen by nothing but their order")
+
+
+def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], list[Picture]]:
+    """The generated images of the highest and of the lowest realism."""
+    figures = realism(real.features.features, generated.features.features)
+    order = np.argsort(-figures, kind="stable")
+    count = min(EXTREMES, len(order) // 2)
+
+    def chosen(positions: NDArray[np.int64], what: str) -> list[Picture]:
+        captions = [f"{figures[position]:.2f}" for position in positions]
+        return pick(generated.images.images(positions), captions, what)
+
+    return (
+        chosen(order[:count], "Generated image of high realism"),
+        chosen(order[::-1][:count], "Generated image of low realism"),
+    )
+
+
+def classes(names: Sequence[str], extractor: Extractor, real: Collection, generated: Collection) -> list[ClassRow]:
+    """A row for each of the first classes; empty if the extractor knows none."""
+    if not isinstance(extractor, ClassProbabilities) or not names:
+        return []
+    labels = extractor.probabilities(generated.features.features).argmax(axis=1)
+    real_labels = extractor.probabilities(real.features.features).argmax(axis=1)
+    rows = []
+    for label, name in enumerate(names[:CLASSES]):
+        positions = np.flatnonzero(labels == label)[:PER_CLASS]
+        drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images that look like {name}")
+        found = len(positions) > 0
+        rows.append(
+            ClassRow(
+                name, float((labels == label).mean()), float((real_labels == label).mean()), drawn if found else None
+            )
+        )
+    return rows
+
+
+def suspects(known: Collection, generated: Collection, what: str) -> list[Suspect]:
+    """The generated images that are nearest to a known one, with their nearest; `what` calls the known images."""
+    count = min(NEIGHBOURS, len(known.features.features))
+    positions, distances = nearest(generated.features.features, known.features.features, count)
+    rows = []
+    for position in np.argsort(distances[:, 0], kind="stable")[:SUSPECTS]:
+        sample = pick(generated.images.images(np.array([position])), ["generated"], "Suspect")
+        captions = [f"{distance:.2f}" for distance in distances[position]]
+        rows.append(
+            Suspect(sample[0], pick(known.images.images(positions[position]), captions, f"Nearest {what}, distance"))
+        )
+    return rows
+
+
+def journeys(generator: Generator, seed: int) -> Picture:
+    """Walks between two latents along the sphere on which latents lie: a smooth walk is no list of learned images.
+
+    slerp(a, b; t) = (sin((1 − t)Ω)·a + sin(tΩ)·b) / sin Ω, with Ω the angle between a and b.
+    Reference: White 2016, arXiv 1609.04468, section 2.1.
+    """
+    ends = draw_latents(2 * JOURNEYS, generator.metadata.latent_size, seed)
+    walks = []
+    for a, b in zip(ends[::2], ends[1::2], strict=True):
+        cosine = np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1)
+        angle = max(float(np.arccos(cosine)), 1e-6)
+        t = np.linspace(0, 1, STEPS)[:, None]
+        walks.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
+    latents = np.concatenate(walks).astype(np.float32)
+    images = to_uint8(np.asarray(generator.model(latents, training=False)))
+    return strip(images, STEPS, f"{JOURNEYS} rows in each of which one generated image turns into another")

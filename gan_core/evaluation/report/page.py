@@ -1,0 +1,153 @@
+"""The page itself."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.report.curves import Chart, chart
+from gan_core.evaluation.report.gallery import ClassRow, Suspect
+from gan_core.evaluation.report.pictures import Picture
+from gan_core.evaluation.scores import MEANINGS, Meaning, score_name
+
+CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Losses", ("generator_loss", "discriminator_loss")),
+    ("Logits", ("real_logits", "fake_logits")),
+    ("Gradient norms", ("generator_gradient_norm", "discriminator_gradient_norm")),
+    ("Weight norms", ("generator_weight_norm", "discriminator_weight_norm")),
+    ("Diversity of the samples", ("diversity",)),
+    ("Images per second", ("images_per_second",)),
+)
+
+
+FACTS = ("kid", "precision", "recall", "coverage", "diversity", "train_preference")
+"""Figures beside the headline."""
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What the page shows beside the scores; an empty part is left out.
+
+    Attributes:
+        subtitle: what was compared with what.
+        samples: grid of generated images.
+        best, worst: generated images by realism.
+        classes: generated images by class.
+        suspects: generated images beside the nearest known ones.
+        known: what the known images are called: "training image" or "real image".
+        journeys: latent interpolation.
+        charts: the training's curves.
+        lineage: where the images come from, by label.
+    """
+
+    subtitle: str
+    samples: Picture
+    best: list[Picture]
+    worst: list[Picture]
+    classes: list[ClassRow]
+    suspects: list[Suspect]
+    known: str
+    journeys: Picture | None
+    charts: list[Chart]
+    lineage: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A score as the page shows it."""
+
+    metric: str
+    name: str
+    meaning: Meaning
+    value: str
+    spread: str
+    standard_error: str
+
+
+def render(evaluation: Evaluation, exhibits: Exhibits) -> str:
+    """The page as HTML that asks for nothing else: no script, no address outside itself."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shown = figures(evaluation)
+    return environment.get_template("page.html.j2").render(
+        evaluation=evaluation,
+        exhibits=exhibits,
+        figures=shown,
+        headline=shown[0],
+        facts=[figure for figure in shown[1:] if figure.metric in FACTS],
+        largest_share=max((max(row.share, row.real_share) for row in exhibits.classes), default=1.0),
+        protocol=_protocol(evaluation),
+    )
+
+
+def _protocol(evaluation: Evaluation) -> dict[str, str]:
+    rows = {name.replace("_", " "): str(value) for name, value in evaluation.protocol.model_dump().items()}
+    rows["sampling seeds"] = ", ".join(str(seed) for seed in evaluation.protocol.sampling_seeds) or "none"
+    if evaluation.extractor_accuracy is not None:
+        rows["extractor accuracy"] = f"{evaluation.extractor_accuracy:.1%} of held-out images"
+    return rows
+
+
+def figures(evaluation: Evaluation) -> list[Figure]:
+    """The scores in the order in which they are explained."""
+    found = []
+    for metric, meaning in MEANINGS.items():
+        name = score_name(metric, evaluation.protocol.extractor)
+        if name in evaluation.scores:
+            value, spread = evaluation.scores[name], evaluation.spread[name]
+            error = evaluation.standard_errors.get(name)
+            digits = _decimals(spread or error or value / 1000)
+            found.append(
+                Figure(
+                    metric,
+                    name,
+                    meaning,
+                    f"{value:.{digits}f}",
+                    f"{spread:.{digits}f}" if spread else "",
+                    f"{error:.2g}" if error else "",
+                )
+            )
+    return found
+
+
+def _decimals(uncertainty: float) -> int:
+    """Decimals that show two digits of the uncertainty, at most 6."""
+    if not math.isfinite(uncertainty) or uncertainty == 0:
+        return 3
+    return min(max(1 - math.floor(math.log10(abs(uncertainty))), 0), 6)
+
+
+def training_charts(history: Path) -> list[Chart]:
+    """Curves of a training's history.
+
+    Raises:
+        InvalidInput: the file is no table of numbers with a column images_seen.
+    """
+    try:
+        with history.open(encoding="utf-8", newline="") as stream:
+            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
+        images_seen = [row["images_seen"] for row in rows]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise InvalidInput(
+            f"The history must be a CSV table of numbers with a column images_seen: {error}. Received: {history}"
+        ) from None
+    return [drawn for title, names in CURVES if (drawn := _chart(title, names, images_seen, rows)) is not None]
+
+
+def _chart(
+    title: str, names: Sequence[str], images_seen: Sequence[float], rows: Sequence[Mapping[str, float]]
+) -> Chart | None:
+    present = [name for name in names if rows and name in rows[0]]
+    return chart(title, images_seen, {name.replace("_", " "): [row[name] for row in rows] for name in present})
