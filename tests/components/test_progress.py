@@ -1,0 +1,62 @@
+import contextlib
+import os
+import re
+import sys
+import termios
+
+import pytest
+
+from components import progress as module
+from components.progress import progress
+
+
+def test_a_log_gets_one_plain_line_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress(30, "images", "prepare") as running:
+        for _ in range(30):
+            running.advance(1)
+
+    text = capfd.readouterr().err
+    assert re.fullmatch(r"prepare: 30/30 images \[00:00<00:00, \S+ images/s\]\n", text), text
+
+
+def test_a_log_gets_lines_on_the_way_with_the_latest_figures(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(100, 1000, 4))  # each look at the clock is four seconds after the one before
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+
+    with progress(1000, "steps", "train", initial=400) as running:
+        running.advance(100, loss=0.69314)
+        running.advance(100)
+        running.advance(100)
+
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "train: 700/1000 steps [00:16<00:16, 18.75 steps/s, loss=0.693]"
+    assert lines[1] == "train: 700/1000 steps [00:20<00:20, 15.00 steps/s, loss=0.693]"
+    assert len(lines) == 2
+
+
+def test_the_count_so_far_is_shown_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    with contextlib.suppress(ZeroDivisionError), progress(3, "images", "prepare") as running:
+        running.advance(1)
+        raise ZeroDivisionError
+
+    assert capfd.readouterr().err.startswith("prepare: 1/3 images")
+
+
+def test_a_terminal_gets_a_bar_that_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    parent, terminal = os.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    with open(terminal, "w", buffering=1) as stderr:
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with progress(4, "steps", "train") as running:
+            running.advance(4, loss=0.5)
+        shown = os.read(parent, 10_000).decode()
+    os.close(parent)
+
+    last = shown.rstrip().split("\r")[-1]
+    assert shown.count("\n") == 1
+    assert "100%" in last
+    assert "4/4 steps" in last
+    assert "loss=0.5" in last
+    assert len(last) <= 80

@@ -1,0 +1,47 @@
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_core.data.grid import image_grid, png_bytes, write_png
+
+
+def test_images_are_laid_out_row_by_row_between_white_gaps() -> None:
+    images = np.stack([np.full((80, 80, 1), level, np.uint8) for level in (10, 20, 30)])
+
+    grid = image_grid(images, columns=2, gap=3)
+
+    assert grid.shape == (3 + 2 * 83, 3 + 2 * 83, 1)
+    assert (grid[3:83, 3:83] == 10).all()
+    assert (grid[3:83, 86:166] == 20).all()
+    assert (grid[86:166, 3:83] == 30).all()
+    cells = np.zeros(grid.shape[:2], bool)
+    cells[3:83, 3:83] = cells[3:83, 86:166] = cells[86:166, 3:83] = True
+    assert (grid[~cells] == 255).all()
+
+
+def test_small_images_are_enlarged_by_a_whole_factor() -> None:
+    image = np.array([[0, 50], [100, 150]], np.uint8).repeat(14, axis=0).repeat(14, axis=1)[None, :, :, None]
+
+    grid = image_grid(image, columns=1, gap=0)
+
+    assert grid.shape == (84, 84, 1)
+    assert np.array_equal(grid[::3, ::3], image[0])
+    assert np.array_equal(grid[2::3, 1::3], image[0])
+
+
+def test_large_images_keep_their_size() -> None:
+    assert image_grid(np.zeros((1, 256, 256, 3), np.uint8), columns=1, gap=0).shape == (256, 256, 3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_png_holds_the_pixels(channels: int, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
+
+    write_png(tmp_path / "image.png", image)
+
+    assert (tmp_path / "image.png").read_bytes() == png_bytes(image)
+    read = np.asarray(Image.open(io.BytesIO(png_bytes(image))))
+    assert np.array_equal(read.reshape(image.shape), image)
