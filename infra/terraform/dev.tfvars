@@ -1,0 +1,17 @@
+project                   = "example-project-dev"
+region                    = "europe-west4"
+zones                     = ["europe-west4-a"]
+protect                   = false
+cpu_machine_type          = "e2-standard-8"
+cpu_nodes_max             = 3
+gpu_machine_type          = "g2-standard-8"
+gpu_type                  = "nvidia-l4"
+gpu_nodes_max             = 2
+database_tier             = "db-custom-1-3840"
+database_highly_available = false
+database_password_version = 1
+github_repository         = "example-owner/gan-pipeline"
+billing_account           = "000000-000000-000000"
+budget_currency           = "EUR"
+budget_per_month          = 500
+alert_email               = "team@example.com"
