@@ -58,9 +58,10 @@ def _client(host: str, namespace: str) -> Any:
         configuration.api_key_prefix = {"authorization": "Bearer"}
     # Asked first here: the client's own check takes 25 seconds to say that a token is wrong.
     health = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
+    answer = health.healthz_service_get_healthz(_request_timeout=10, _preload_content=False)
     try:
-        health.healthz_service_get_healthz(_request_timeout=10)
-    except (ValueError, TypeError, AttributeError):
+        json.loads(answer.data)
+    except ValueError:
         raise InvalidInput(
             f"The host must be a Kubeflow Pipelines API; a login page wants a token in {TOKEN_VARIABLE}. "
             f"Received: {host}"

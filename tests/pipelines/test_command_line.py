@@ -1,0 +1,264 @@
+"""The commands against a server that checks every request, and their mistakes in one sentence each."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import IMAGE, ROOT
+from kubeflow_server import KubeflowServer
+
+from pipelines import submit
+from pipelines.__main__ import main
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Runs a command; returns its exit code, its standard output and its errors."""
+    try:
+        main(arguments)
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+    """Runs a command that must end with `code` and one sentence, and returns the sentence."""
+    ended, _, errors = run(capsys, *arguments)
+    lines = [line for line in errors.splitlines() if not line.startswith("warning: ")]
+    assert (ended, len(lines)) == (code, 1), errors
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+# --- compile
+
+
+def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> None:
+    code = (
+        "import sys\nfrom pipelines.__main__ import main\n"
+        "wrong = ['compile', 'training', '--image', 'i', '--output', 'o.yaml', '-S', 'train.steps=0']\n"
+        "for arguments in (['--help'], wrong):\n"
+        "    try: main(arguments)\n"
+        "    except SystemExit as end: print(end.code)\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('kfp', 'kfp_server_api', 'kubernetes')])"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout.splitlines()[-3:] == ["0", "2", "[]"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-S", "train.steps=0"], "'train.steps' must be greater"),
+        (["--profile", "nowhere.yaml"], "--profile must be a readable"),
+        (["--params", "nowhere.yaml"], "parameters must be a readable"),
+        (["--grid", "train.seed=0,1"], "belong to a sweep"),
+        (["--output", "x.json"], "must end in .yaml"),
+    ],
+)
+def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, arguments, message) -> None:
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "out.yaml"
+    said = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output), *arguments)
+    assert message in said
+    assert not output.exists()
+
+
+def test_an_image_by_tag_is_warned_of_and_a_dry_run_writes_nothing(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "out.yaml"
+    code, out, errors = run(
+        capsys, "compile", "training", "--image", "gan:latest", "--output", str(output), "--dry-run"
+    )
+    assert (code, output.exists()) == (0, False)
+    assert "gan-training-cpu" in out
+    assert "by digest" in errors
+
+
+# --- publish
+
+
+def test_publish_makes_the_pipeline_and_the_version_once(capsys, server: KubeflowServer, compiled, repository) -> None:
+    head = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], text=True).strip()
+    code, out, _ = run(capsys, "publish", str(compiled))
+    assert (code, f"Published gan-training-cpu git-{head}" in out) == (0, True)
+    assert [path for _, path, _ in server.calls] == ["/pipelines", "/pipelines/upload_version"]
+    (version,) = server.versions.values()
+    assert version["display_name"] == f"git-{head}"
+    assert version["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "gan-training-cpu"
+    assert "nodeSelector" not in str(version["pipeline_spec"]["platform_spec"])
+    code, out, _ = run(capsys, "publish", str(compiled))
+    assert (code, "already published" in out, len(server.calls)) == (0, True, 2)
+
+
+def test_publish_interrupted_between_its_two_calls_goes_on(
+    capsys, server: KubeflowServer, compiled, repository
+) -> None:
+    server.lose_after = 1
+    assert "does not answer" in refused(capsys, 75, "publish", str(compiled))
+    server.lose_after = None
+    assert run(capsys, "publish", str(compiled))[0] == 0
+    assert (len(server.pipelines), len(server.versions)) == (1, 1)
+
+
+def test_publish_refuses_what_a_revision_does_not_hold(capsys, server, compiled, repository, tmp_path) -> None:
+    by_tag = tmp_path / "tag.yaml"
+    by_tag.write_text(compiled.read_text().replace(IMAGE, "gan:latest"))
+    assert "by digest" in refused(capsys, 2, "publish", str(by_tag))
+    (repository / "new.txt").write_text("x")
+    assert "commit first" in refused(capsys, 2, "publish", str(compiled))
+    (tmp_path / "other.yaml").write_text("a: b")
+    assert "compiled by `compile`" in refused(capsys, 2, "publish", str(tmp_path / "other.yaml"))
+    assert server.calls == []
+
+
+# --- submit
+
+
+def test_a_file_runs_with_the_section_that_changed_sent_whole(capsys, server: KubeflowServer, compiled) -> None:
+    code, out, _ = run(
+        *(capsys, "submit", "--file", str(compiled), "-S", "train.steps=20000", "--name", "first"),
+        *("--profile", str(ROOT / "infra/profiles/cpu.yaml")),
+    )
+    assert code == 0
+    ((_, path, body),) = server.calls
+    assert path == "/runs"
+    assert body["display_name"] == "first"
+    assert body["service_account"] == "gan-training"
+    parameters = body["runtime_config"]["parameters"]
+    assert list(parameters) == ["train"]
+    assert parameters["train"]["steps"] == 20000
+    assert len(parameters["train"]) > 10
+    (run_id,) = server.runs
+    assert f"{server.host}/#/runs/details/{run_id}" in out
+
+
+def test_a_published_version_runs_with_its_own_defaults(capsys, server, compiled, repository) -> None:
+    assert run(capsys, "publish", str(compiled))[0] == 0
+    (version,) = server.versions.values()
+    name = version["display_name"]
+    assert run(capsys, "submit", "--pipeline", "gan-training-cpu", "--version", name)[0] == 0
+    body = server.calls[-1][2]
+    assert body["pipeline_version_reference"] == {
+        "pipeline_id": version["pipeline_id"],
+        "pipeline_version_id": version["pipeline_version_id"],
+    }
+    assert body["runtime_config"] == {"parameters": {}}
+
+
+def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
+    pointer = tmp_path / "cats.dvc"
+    pointer.write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: cats\n")
+    data = ["--data-pointer", str(pointer), "--data-remote", "gs://bucket/dvc"]
+    assert run(capsys, "submit", "--file", str(compiled), *data)[0] == 0
+    assert server.calls[-1][2]["runtime_config"]["parameters"] == {
+        "data_pointer": pointer.read_text(),
+        "data_remote": "gs://bucket/dvc",
+    }
+    prefix = ["--data-prefix", "gs://bucket/cats", "--data-version", "md5-0123"]
+    assert run(capsys, "submit", "--file", str(compiled), *prefix)[0] == 0
+    assert server.calls[-1][2]["runtime_config"]["parameters"] == {
+        "data_pointer": "gs://bucket/cats",
+        "data_version": "md5-0123",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-S", "train.stepz=3"], "train.stepz"),
+        (["-S", "train.steps=-1"], "'train.steps' must be greater"),
+        (["--experiment", "nosuch"], "must be one of Default .*kfp experiment create nosuch"),
+        (["--data-pointer", "nowhere.dvc", "--data-remote", "gs://b"], "--data-pointer must be a readable"),
+        (["--data-remote", "gs://b"], "go together"),
+        (["--data-prefix", "s3://b"], "must start with gs://"),
+        (["--version", "git-1"], "go together"),
+    ],
+)
+def test_a_wrong_submission_sends_nothing(capsys, server, compiled, arguments, message) -> None:
+    assert re.search(message, refused(capsys, 2, "submit", "--file", str(compiled), *arguments))
+    assert server.calls == []
+
+
+def test_unknown_pipelines_and_versions_are_refused_with_the_known_ones(capsys, server, compiled, repository) -> None:
+    assert "one of none yet" in refused(capsys, 2, "submit", "--pipeline", "p", "--version", "v")
+    run(capsys, "publish", str(compiled))
+    assert "one of gan-training-cpu" in refused(capsys, 2, "submit", "--pipeline", "p", "--version", "v")
+    assert "one of git-" in refused(capsys, 2, "submit", "--pipeline", "gan-training-cpu", "--version", "v")
+
+
+def test_a_dry_run_prints_what_kfp_run_submit_takes(capsys, server, compiled) -> None:
+    code, out, _ = run(capsys, "submit", "--file", str(compiled), "-S", "register.model_name=cats", "--dry-run")
+    name, _, value = out.strip().partition("=")
+    assert (code, name, json.loads(value)["model_name"], server.calls) == (0, "register", "cats", [])
+
+
+def task(name: str, state: str) -> dict[str, str]:
+    return {"task_id": name, "display_name": name, "state": state}
+
+
+def test_wait_follows_the_steps_and_ends_with_the_runs_status(capsys, server, compiled, monkeypatch) -> None:
+    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
+    for final, code in (("SUCCEEDED", 0), ("FAILED", 1)):
+        server.broken_reads = 0
+        server.run_states = [
+            {"state": "RUNNING", "run_details": {"task_details": [task("prepare", "RUNNING")]}},
+            {"state": "RUNNING", "run_details": {"task_details": [task("prepare", "RUNNING")]}},
+            {
+                "state": "RUNNING",
+                "run_details": {"task_details": [task("prepare", "SKIPPED"), task("train", "RUNNING")]},
+            },
+            {"state": final, "run_details": {"task_details": [task("prepare", "SKIPPED"), task("train", final)]}},
+        ]
+        ended, out, errors = run(capsys, "submit", "--file", str(compiled), "--wait")
+        assert ended == code
+        assert errors.splitlines() == ["prepare: RUNNING", "prepare: SKIPPED", "train: RUNNING", f"train: {final}"]
+        assert out.splitlines()[-1].endswith(final)
+
+
+def test_wait_outlives_a_server_that_is_away_for_a_while(capsys, server, compiled, monkeypatch) -> None:
+    def break_reads(client, request, values, real=submit.submit):
+        run_id = real(client, request, values)
+        server.broken_reads = 5
+        return run_id
+
+    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(submit, "submit", break_reads)
+    assert run(capsys, "submit", "--file", str(compiled), "--wait")[0] == 0
+    monkeypatch.setattr(submit, "LOST_CALLS", 3)
+    assert "answers 503" in refused(capsys, 75, "submit", "--file", str(compiled), "--wait")
+
+
+# --- the host
+
+
+def test_a_host_that_does_not_answer_is_worth_another_try(capsys, server, compiled, monkeypatch) -> None:
+    monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    assert "does not answer" in refused(capsys, 75, "submit", "--file", str(compiled))
+
+
+def test_a_wrong_token_and_a_right_one(capsys, server, compiled, monkeypatch) -> None:
+    server.token = "right"
+    assert "refuses the token" in refused(capsys, 2, "submit", "--file", str(compiled))
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "wrong")
+    said = refused(capsys, 2, "submit", "--file", str(compiled))
+    assert "refuses the token in KF_PIPELINES_TOKEN (401)" in said
+    assert "wrong" not in said
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "right")
+    assert run(capsys, "submit", "--file", str(compiled))[0] == 0
+
+
+def test_a_login_page_is_no_kubeflow(capsys, server, compiled) -> None:
+    server.login_page = True
+    assert "login page" in refused(capsys, 2, "submit", "--file", str(compiled))
+
+
+@pytest.mark.parametrize("host", ["", "kubeflow.example.com"])
+def test_a_host_must_be_an_address(capsys, compiled, monkeypatch, host) -> None:
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    assert "must be an http:// or https://" in refused(capsys, 2, "submit", "--file", str(compiled), "--host", host)

@@ -1,0 +1,119 @@
+"""Profiles: what is refused, and what each word does to the pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gan_core.errors import InvalidInput
+from pipelines.profile import Profile
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = sorted((ROOT / "infra" / "profiles").glob("*.yaml"))
+
+
+def changed(tmp_path: Path, name: str, **changes: Any) -> Path:
+    values = yaml.safe_load((ROOT / f"infra/profiles/{name}.yaml").read_text())
+    for key, value in changes.items():
+        *parents, last = key.split("__")
+        place = values
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def test_the_three_profiles_ship() -> None:
+    assert sorted(Profile.read(path).name for path in SHIPPED) == ["cpu", "gpu", "gpu-spot"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"train__gpus": 2}, "train.gpus: Extra inputs"),
+        ({"namespace": "x"}, "namespace: Extra inputs"),
+        ({"train__memory_limit": "16 GB"}, "train.memory_limit"),
+        ({"train__timeout_seconds": 0}, "train.timeout_seconds"),
+        ({"checkpoints": "checkpoints"}, "checkpoints"),
+        ({"environment": {"mlflow-uri": "x"}}, "environment"),
+        ({"secrets": [{"name": "a", "variables": {}, "steps": ["trian"], "optional": True}]}, "secrets.0.steps"),
+        ({"train__accelerator": {"resource": "nvidia.com/gpu", "count": 0}}, "train.accelerator.count"),
+    ],
+)
+def test_a_wrong_profile_names_its_key(tmp_path, changes, message) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        Profile.read(changed(tmp_path, "gpu", **changes))
+
+
+@pytest.mark.parametrize("checkpoints", ["/tmp/checkpoints", "gs://bucket/checkpoints"])
+def test_spot_training_must_keep_checkpoints_of_its_run_outside_the_pod(tmp_path, checkpoints) -> None:
+    with pytest.raises(InvalidInput, match=r"must keep its checkpoints in gs://, with \$\(KFP_RUN_ID\)"):
+        Profile.read(changed(tmp_path, "gpu-spot", checkpoints=checkpoints))
+
+
+@pytest.mark.parametrize("text", ["[", "- a", "a: b"])
+def test_a_file_that_is_no_profile_is_refused(tmp_path, text) -> None:
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match="profile"):
+        Profile.read(tmp_path / "p.yaml")
+
+
+def golden(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    pipeline, platform = yaml.safe_load_all((ROOT / f"tests/golden/{name}.yaml").read_text())
+    return pipeline, platform["platforms"]["kubernetes"]
+
+
+def test_every_step_of_every_profile_is_pinned_limited_and_not_root() -> None:
+    for path in sorted((ROOT / "tests" / "golden").glob("*.yaml")):
+        pipeline, platform = golden(path.stem)
+        executors = pipeline["deploymentSpec"]["executors"]
+        assert set(executors) == set(platform["deploymentSpec"]["executors"])
+        for name, executor in executors.items():
+            container, pod = executor["container"], platform["deploymentSpec"]["executors"][name]
+            assert "@sha256:" in container["image"]
+            assert {"resourceCpuLimit", "resourceMemoryLimit"} <= set(container["resources"])
+            assert pod["securityContext"] == {"runAsNonRoot": True}
+            assert int(pod["activeDeadlineSeconds"]) > 0
+            assert container["command"][:2] == ["python", "-m"]
+
+
+def test_only_the_training_asks_for_spot_nodes_and_the_gpu_steps_for_gpus() -> None:
+    pipeline, platform = golden("training-gpu-spot")
+    pods = platform["deploymentSpec"]["executors"]
+    spot = [name for name, pod in pods.items() if "cloud.google.com/gke-spot" in str(pod)]
+    executors = pipeline["deploymentSpec"]["executors"]
+    gpu = [name for name, executor in executors.items() if "accelerator" in executor["container"]["resources"]]
+    assert spot == ["exec-train"]
+    assert sorted(gpu) == ["exec-evaluate", "exec-train"]
+    assert pods["exec-train"]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+
+
+def test_the_webhook_reaches_the_last_step_alone() -> None:
+    _, platform = golden("training-cpu")
+    with_secrets = [name for name, pod in platform["deploymentSpec"]["executors"].items() if "secretAsEnv" in pod]
+    assert with_secrets == ["exec-report-status"]
+
+
+def tasks(node: Any) -> dict[str, Any]:
+    """Every task of a compiled pipeline, by name, at any depth."""
+    found: dict[str, Any] = {}
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == "tasks":
+                found |= value
+            found |= tasks(value)
+    return found
+
+
+@pytest.mark.parametrize("name", ["training-cpu", "sweep-gpu-spot"])
+def test_every_step_but_registration_is_retried_and_registration_is_never_cached(name) -> None:
+    pipeline, _ = golden(name)
+    steps = {key: task for key, task in tasks(pipeline).items() if not key.startswith(("exit-handler", "for-loop"))}
+    retried = {key for key, task in steps.items() if "retryPolicy" in task}
+    cached = {key for key, task in steps.items() if task["cachingOptions"].get("enableCache")}
+    assert retried == cached == set(steps) - {"register", "report-status"}

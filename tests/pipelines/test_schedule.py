@@ -1,0 +1,186 @@
+"""Schedules: what the server holds after `apply`, and after an `apply` that was cut off anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from kubeflow_server import KubeflowServer
+from test_command_line import refused, run
+
+WEEKLY = {
+    "name": "weekly",
+    "pipeline": "gan-training-cpu",
+    "experiment": "Default",
+    "service_account": "gan-training",
+    "cron": "0 0 3 * * 1",
+    "enabled": True,
+}
+
+
+@pytest.fixture(scope="session")
+def stored(compiled: Path) -> dict[str, Any]:
+    """The compiled pipeline as the server keeps it."""
+    pipeline, platform = yaml.safe_load_all(compiled.read_text())
+    return {"pipeline_spec": pipeline, "platform_spec": platform}
+
+
+@pytest.fixture
+def version(server: KubeflowServer, stored: dict[str, Any]) -> str:
+    pipeline = server.add("pipelines", {"display_name": "gan-training-cpu"})
+    named = {"display_name": "git-0123456789ab", "pipeline_id": pipeline["pipeline_id"], "pipeline_spec": stored}
+    return server.add("versions", named)["display_name"]
+
+
+def declare(folder: Path, *schedules: dict[str, Any], **keys: Any) -> str:
+    path = folder / "schedules.yaml"
+    path.write_text(yaml.safe_dump({"owner": "gan-pipeline", "time_zone": "UTC", "schedules": list(schedules)} | keys))
+    return str(path)
+
+
+def held(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
+    """What the server holds: name, cron, status and the changed inputs of every recurring run."""
+    return sorted(
+        (
+            run["display_name"],
+            run["trigger"]["cron_schedule"]["cron"],
+            run["status"],
+            run["runtime_config"].get("parameters", {}).get("train", {}).get("steps"),
+        )
+        for run in server.recurring.values()
+    )
+
+
+def changes(server: KubeflowServer) -> list[str]:
+    """The calls that changed something, without identifiers."""
+    return [
+        f"{method} {path.split('/')[1]}{path[path.find(':') :] if ':' in path else ''}"
+        for method, path, _ in server.calls
+    ]
+
+
+def test_a_new_schedule_is_created_paused_then_enabled(capsys, server, version, tmp_path) -> None:
+    code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
+    assert code == 0
+    assert changes(server) == ["POST recurringruns", "POST recurringruns:enable"]
+    body = server.calls[0][2]
+    assert body["mode"] == "DISABLE"
+    assert (body["max_concurrency"], body["no_catchup"], body["service_account"]) == (1, True, "gan-training")
+    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
+    (times,) = [line for line in out.splitlines() if line.startswith("weekly: next ")]
+    assert times.count("03:00:00 UTC") == 3
+
+
+def test_applying_again_changes_nothing(capsys, server, version, tmp_path) -> None:
+    file = declare(tmp_path, {**WEEKLY, "version": version, "overrides": ["train.steps=20000"]})
+    assert run(capsys, "schedule", "apply", file)[0] == 0
+    server.calls.clear()
+    assert run(capsys, "schedule", "apply", file)[0] == 0
+    assert server.calls == []
+
+
+def test_a_changed_schedule_is_replaced_without_two_running(capsys, server, version, tmp_path) -> None:
+    run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
+    server.calls.clear()
+    file = declare(tmp_path, {**WEEKLY, "version": version, "overrides": ["train.steps=20000"], "cron": "0 0 4 * * 1"})
+    assert run(capsys, "schedule", "apply", file)[0] == 0
+    assert changes(server) == [
+        "POST recurringruns",
+        "POST recurringruns:disable",
+        "POST recurringruns:enable",
+        "DELETE recurringruns",
+    ]
+    assert held(server) == [("weekly", "0 0 4 * * 1", "ENABLED", 20000)]
+    assert server.most_enabled == 1
+
+
+def test_enabling_and_disabling_touch_nothing_else(capsys, server, version, tmp_path) -> None:
+    run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
+    server.calls.clear()
+    code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "enabled": False}))
+    assert (code, changes(server)) == (0, ["POST recurringruns:disable"])
+    assert "weekly: disabled; would run" in out
+    run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
+    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
+
+
+def test_a_schedule_that_is_no_longer_declared_goes_and_others_stay(capsys, server, version, tmp_path) -> None:
+    nightly = {**WEEKLY, "version": version, "name": "nightly", "cron": "0 0 2 * * *"}
+    run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}, nightly))
+    run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}, owner="other"))
+    assert run(capsys, "schedule", "apply", declare(tmp_path, nightly))[0] == 0
+    assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
+    said = refused(capsys, 2, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}))
+    assert "must be declared by gan-pipeline" in said
+    assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
+
+
+# The change replaces one schedule in four calls, disables one in one, adds one in two and removes one in two.
+CALLS = 9
+
+
+@pytest.mark.parametrize("after", range(1, CALLS + 1))
+def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
+    capsys, server, version, tmp_path, after
+) -> None:
+    base = {**WEEKLY, "version": version}
+    before = [base, {**base, "name": "nightly"}, {**base, "name": "old"}]
+    wanted = [{**base, "cron": "0 0 4 * * 1"}, {**base, "name": "nightly", "enabled": False}, {**base, "name": "new"}]
+    run(capsys, "schedule", "apply", declare(tmp_path, *before))
+    server.calls.clear()
+    server.lose_after = after
+    file = declare(tmp_path, *wanted)
+    # The last answer that is lost is lost too: the command cannot know that it was done.
+    refused(capsys, 75, "schedule", "apply", file)
+    assert len(server.calls) == after
+    server.lose_after = None
+    assert run(capsys, "schedule", "apply", file)[0] == 0
+    assert held(server) == [
+        ("new", "0 0 3 * * 1", "ENABLED", None),
+        ("nightly", "0 0 3 * * 1", "DISABLED", None),
+        ("weekly", "0 0 4 * * 1", "ENABLED", None),
+    ]
+    assert server.most_enabled == 1
+
+
+def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:
+    code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}), "--dry-run")
+    assert (code, server.calls) == (0, [])
+    assert "weekly: next" in out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cron": "0 3 * * 1"}, "six fields, seconds first"),
+        ({"cron": "0 0 3 30 2 *"}, "must come in the next five years"),
+        ({"version": "git-1"}, "must be one of git-"),
+        ({"pipeline": "p"}, "must be one of gan-training-cpu"),
+        ({"experiment": "e"}, "must be one of Default"),
+        ({"overrides": ["train.stepz=1"]}, "train.stepz"),
+        ({"enabled": "perhaps"}, "schedules.1.enabled"),
+        ({"colour": "red"}, "schedules.1.colour"),
+    ],
+)
+def test_a_wrong_schedule_changes_nothing(capsys, server, version, tmp_path, change, message) -> None:
+    good = {**WEEKLY, "version": version, "name": "good"}
+    file = declare(tmp_path, good, {**WEEKLY, "version": version, **change})
+    said = refused(capsys, 2, "schedule", "apply", file)
+    assert message in said
+    assert server.calls == []
+
+
+def test_wrong_files_are_refused(capsys, server, tmp_path) -> None:
+    twice = declare(tmp_path, {**WEEKLY, "version": "v"}, {**WEEKLY, "version": "v"})
+    assert "its own name" in refused(capsys, 2, "schedule", "apply", twice)
+    assert "IANA" in refused(capsys, 2, "schedule", "apply", declare(tmp_path, time_zone="Mars/Olympus"))
+    assert "readable YAML" in refused(capsys, 2, "schedule", "apply", str(tmp_path / "nowhere.yaml"))
+
+
+def test_the_example_is_a_valid_file(capsys, server, version, tmp_path) -> None:
+    example = (ROOT / "infra" / "schedules.yaml").read_text().replace("git-000000000000", version)
+    (tmp_path / "example.yaml").write_text(example)
+    assert run(capsys, "schedule", "apply", str(tmp_path / "example.yaml"))[0] == 0
