@@ -73,7 +73,7 @@ class KubeflowServer(ThreadingHTTPServer):
         self._ids += 1
         key = {"recurring": "recurring_run_id", "versions": "pipeline_version_id"}.get(kind, f"{kind[:-1]}_id")
         identifier = f"{key.removesuffix('_id').replace('_', '-')}-{self._ids}"
-        getattr(self, kind)[identifier] = {**item, key: identifier}
+        getattr(self, kind)[identifier] = {**item, key: identifier, "created_at": "2026-11-23T05:00:00+00:00"}
         return getattr(self, kind)[identifier]
 
     def page(self, kind: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
