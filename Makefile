@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test check format ui lock clean
+.PHONY: help run test test-containers check format image ui lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,13 @@ run: .venv/run ## Prepare, train, evaluate, register (SET='train.steps=20000 …
 
 test: .venv/dev ## Run the tests
 	pytest
+
+# The image's own tests are skipped unless TEST_IMAGE names it.
+test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
+	tests/containers/with_engine.sh $(MAKE) image-tests IMAGE=gan-pipeline:test
+
+image-tests: image
+	TEST_IMAGE=$(IMAGE) pytest tests/containers
 
 check: .venv/dev ## Format, lint, types, import rules, tests
 	ruff format --check .
@@ -29,12 +36,25 @@ format: .venv/dev ## Format the code and mend what the linter can mend
 	ruff format .
 	ruff check --fix .
 
+ACCELERATOR ?= cpu
+IMAGE ?= gan-pipeline:$(ACCELERATOR)
+image: ## Build the image of every component and print its digest (ACCELERATOR=gpu for CUDA)
+	docker build --quiet $(BUILD_OPTIONS) --tag $(IMAGE) --build-arg ACCELERATOR=$(ACCELERATOR) \
+	  --build-arg REVISION=$$(git rev-parse HEAD) \
+	  --build-arg DIRTY=$$(git diff --quiet HEAD && echo false || echo true) \
+	  --build-arg VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) \
+	  --build-arg SOURCE=$$(git config remote.origin.url | sed 's#//[^/@]*@#//#') .
+	@docker image inspect --format '$(IMAGE) {{.Id}} {{.Size}} bytes{{range .RepoDigests}} {{.}}{{end}}' $(IMAGE)
+
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --host 127.0.0.1 --port 5000
 
+LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
-	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements-dev.txt
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.txt pyproject.toml -o requirements.txt
+	uv pip compile $(LOCK) --upgrade --extra cpu --group dev pyproject.toml -o requirements-dev.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu --group local pyproject.toml -o requirements.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
 
 clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
 	rm -rf .venv checkpoints data/prepared models reports
