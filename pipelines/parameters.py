@@ -61,7 +61,7 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
         listed: sets of overrides, separated by spaces as in a shell: `train.seed=1 train.dropout=0.3`.
 
     Returns:
-        For each trial `{"trial": name, "train": section}`.
+        For each trial `{"train": section}`.
 
     Raises:
         InvalidInput: an override is wrong or changes another section than train, or there is no trial, or one twice.
@@ -79,9 +79,10 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
         others = [name for name in changed if name != "train" and changed[name] != sections[name]]
         if others:
             raise InvalidInput(f"The trials of a sweep may differ in train alone. Received: {' '.join(overrides)}")
-        if changed["train"] in [entry["train"] for entry in found]:
+        trial = {"train": changed["train"]}
+        if trial in found:
             raise InvalidInput(f"Each trial must differ from the others. Received twice: {' '.join(overrides)}")
-        found.append({"trial": f"trial-{len(found)}", "train": changed["train"]})
+        found.append(trial)
     if not found:
         raise InvalidInput("A sweep needs --grid or --trial. Received: neither")
     return found

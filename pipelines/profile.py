@@ -12,7 +12,6 @@ from gan_core.errors import InvalidInput
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-RUN_ID_VARIABLE = "KFP_RUN_ID"
 # Google Kubernetes Engine labels and taints its spot nodes with this.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
@@ -85,8 +84,8 @@ class Profile(_Entry):
         name: the file's name; part of the pipeline's name.
         service_account: that `submit` and `schedule` ask for; the compiled file cannot hold it.
         run_as_non_root: Kubernetes refuses to start the image as root.
-        checkpoints: of a training, under which each trial has its folder; a folder of the pod, or gs://.
-            `$(KFP_RUN_ID)` stands for the run's identifier.
+        checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
+            pod, or gs://.
         environment: variables of every step.
         light: pods of fetch, choose, register and report-status; `prepare`, `train` and `evaluate` have their own.
     """
@@ -107,12 +106,9 @@ class Profile(_Entry):
 
     @model_validator(mode="after")
     def _spot_training_can_resume(self) -> Self:
-        if self.train.spot and not (
-            self.checkpoints.startswith("gs://") and f"$({RUN_ID_VARIABLE})" in self.checkpoints
-        ):
+        if self.train.spot and not self.checkpoints.startswith("gs://"):
             raise ValueError(
-                f"A training on spot nodes must keep its checkpoints in gs://, with $({RUN_ID_VARIABLE}) in the "
-                f"address. Received: checkpoints={self.checkpoints}"
+                f"A training on spot nodes must keep its checkpoints in gs://. Received: checkpoints={self.checkpoints}"
             )
         return self
 
@@ -148,7 +144,7 @@ class Profile(_Entry):
             task.set_env_variable(variable, value)
         if "@" in image:
             task.set_env_variable("IMAGE_DIGEST", image.partition("@")[2])
-        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, "metadata.labels['pipeline/runid']")
+        kubernetes.use_field_path_as_env(task, "KFP_RUN_ID", "metadata.labels['pipeline/runid']")
         for secret in self.secrets:
             if step in secret.steps:
                 kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables), optional=secret.optional)

@@ -38,10 +38,10 @@ class Stages:
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def train_and_evaluate(self, train: Any, trial: Any, evaluate: Any, dataset: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(self, train: Any, evaluate: Any, dataset: Any) -> tuple[Any, Any]:
         """Trains and scores one generator; returns the model and its scores."""
         trained = self._retried(
-            steps.train(config=train, checkpoints=self.profile.checkpoints, trial=trial, dataset=dataset), "train"
+            steps.train(config=train, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
         )
         evaluated = self._retried(
             steps.evaluate(

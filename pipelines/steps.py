@@ -34,7 +34,6 @@ def prepare(
 def train(
     config: dict[str, Any],
     checkpoints: str,
-    trial: str,
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
@@ -43,7 +42,7 @@ def train(
     """A generator, its history as CSV and its sample grid as PNG."""
     return _command(
         "train",
-        *("--config", config, "--dataset", dataset.path, "--checkpoints", f"{checkpoints}/{trial}"),
+        *("--config", config, "--dataset", dataset.path, "--checkpoints", checkpoints),
         *("--model", model.path, "--history", history.path, "--samples", samples.path),
         *EXECUTOR_INPUT,
     )

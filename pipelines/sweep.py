@@ -14,7 +14,7 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
     """The graph for one profile and image.
 
     Its inputs are those of the training pipeline with `trials` in place of `train`: a list of
-    `{"trial": its name, "train": its whole train section}`. All trials are scored alike, so their scores compare.
+    `{"train": a whole train section}`. All trials are scored alike, so their scores compare.
     """
     stages = Stages(f"gan-sweep-{profile.name}", profile, image)
 
@@ -36,7 +36,7 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
             dataset = stages.prepare(prepare, data_pointer, data_remote, data_version)
             with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
                 # `trial.train`, not the bare item: the cluster turns an item into text, which a dict input refuses.
-                model, scores = stages.train_and_evaluate(trial.train, trial.trial, evaluate, dataset)
+                model, scores = stages.train_and_evaluate(trial.train, evaluate, dataset)
             best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
             stages.register(register, best_model, best_scores)
 

@@ -59,7 +59,6 @@ def test_integers_that_kubeflow_made_floats_stay_valid(sections) -> None:
 def test_a_grid_gives_every_combination_and_the_list_comes_after(sections) -> None:
     grid = ["train.learning_rate=0.0001,0.0002", "train.seed=5,6"]
     found = parameters.trials(sections, grid, ["train.loss=minimax train.seed=7"])
-    assert [trial["trial"] for trial in found] == ["trial-0", "trial-1", "trial-2", "trial-3", "trial-4"]
     chosen = [tuple(trial["train"][key] for key in ("learning_rate", "seed", "loss")) for trial in found]
     assert chosen == [
         (0.0001, 5, "non_saturating"),
