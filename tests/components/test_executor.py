@@ -1,0 +1,79 @@
+"""Kubeflow's executor output, read back by Kubeflow's own code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from components import executor
+from gan_core.errors import InvalidInput
+
+
+def executor_input(folder: Path, inputs: dict[str, list[str]] | None = None) -> str:
+    """What the launcher passes to a step with the output artifacts `scores` and `report`."""
+    message: dict[str, Any] = {
+        "inputs": {
+            "parameterValues": {"config": {"seed": 0.0}},
+            "artifacts": {
+                name: {"artifacts": [{"name": str(i), "uri": uri} for i, uri in enumerate(uris)]}
+                for name, uris in (inputs or {}).items()
+            },
+        },
+        "outputs": {
+            "artifacts": {
+                name: {
+                    "artifacts": [{"name": name, "uri": f"gs://b/{name}", "type": {"schemaTitle": f"system.{kind}"}}]
+                }
+                for name, kind in (("scores", "Metrics"), ("report", "HTML"))
+            },
+            "outputFile": str(folder / "deep" / "executor_output.json"),
+        },
+    }
+    json_format.ParseDict(message, pipeline_spec_pb2.ExecutorInput())
+    return json.dumps(message)
+
+
+def written(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
+    text = (folder / "deep" / "executor_output.json").read_text()
+    return json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
+
+
+def test_every_output_is_listed_and_the_metrics_are_in_its_metadata(tmp_path: Path) -> None:
+    executor.write_output(executor_input(tmp_path), {"scores": {"fd_classifier": 12.5, "kid": float("nan")}})
+    output = written(tmp_path)
+    assert {name: artifacts.artifacts[0].uri for name, artifacts in output.artifacts.items()} == {
+        "scores": "gs://b/scores",
+        "report": "gs://b/report",
+    }
+    assert dict(output.artifacts["scores"].artifacts[0].metadata) == {"fd_classifier": 12.5}
+    assert dict(output.artifacts["report"].artifacts[0].metadata) == {}
+
+
+def test_a_person_writes_no_executor_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    executor.write_output(None, {"scores": {"kid": 1.0}})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_collected_inputs_have_their_local_paths_in_order(tmp_path: Path) -> None:
+    uris = ["gs://b/a/1", "minio://b/a/2", "s3://b/a/3", "/local/4"]
+    paths = executor.input_paths(executor_input(tmp_path, {"models": uris}), "models")
+    assert [str(path) for path in paths] == ["/gcs/b/a/1", "/minio/b/a/2", "/s3/b/a/3", "/local/4"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"outputs": 3}', "{'a'"])
+def test_what_is_no_executor_input_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="--executor-input must be a JSON object with 'outputs'"):
+        executor.write_output(text)
+
+
+def test_metrics_of_an_output_that_is_not_there_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="must have the output artifact 'model'"):
+        executor.write_output(executor_input(tmp_path), {"model": {"a": 1.0}})
+    with pytest.raises(InvalidInput, match="must have input artifacts 'models'"):
+        executor.input_paths(executor_input(tmp_path), "models")

@@ -1,0 +1,143 @@
+"""The run's last word, to a real HTTPS server."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from components.report_status import message
+from gan_core.errors import InvalidInput
+
+ROOT = Path(__file__).resolve().parents[2]
+FAILED = '{"state": "FAILED", "pipelineTaskName": "exit-handler-1", "error": {"message": "train failed"}}'
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that signs itself, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(address, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+class Webhook(HTTPServer):
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.received: list[tuple[str, object]] = []
+        self.redirect = False
+
+    @property
+    def address(self) -> str:
+        return f"https://127.0.0.1:{self.server_address[1]}/secret-path"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Webhook
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append((self.path, json.loads(body)))
+        self.send_response(307 if self.server.redirect else 200)
+        if self.server.redirect:
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def webhook(certificate: tuple[Path, Path]) -> Iterator[Webhook]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with Webhook() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "components.report_status", "--pipeline", "gan-training-cpu", "--status", status],
+        cwd=ROOT,
+        env=os.environ | {"KFP_RUN_ID": "1234"} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_webhook_receives_the_sentence_of_the_log(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
+    assert webhook.received == [("/secret-path", {"text": said.stdout.strip()})]
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])
+def test_without_a_webhook_the_log_says_it(state: str) -> None:
+    """The local runner says SUCCEEDED where a cluster says COMPLETE."""
+    assert message("p", json.dumps({"state": state, "error": {}}), None) == f"p: run ended {state}"
+
+
+def test_a_redirect_is_not_followed(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    webhook.redirect = True
+    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    assert [path for path, _ in webhook.received] == ["/secret-path"]
+    assert (said.returncode, "answered 307" in said.stderr) == (0, True)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_webhook_that_is_away_or_not_trusted_does_not_change_the_runs_result(
+    trusted: bool, webhook: Webhook, certificate: tuple[Path, Path]
+) -> None:
+    address = "https://127.0.0.1:9/secret-path" if trusted else webhook.address
+    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
+    assert said.returncode == 0
+    assert said.stderr.startswith("warning: the webhook could not be reached")
+    assert webhook.received == []
+
+
+@pytest.mark.parametrize("address", ["http://example.com/secret-path", "file:///etc/secret-path", "secret-path"])
+def test_only_https_is_taken_and_the_secret_is_not_printed(address: str) -> None:
+    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
+    assert said.returncode == 2
+    assert "must be an https:// address" in said.stderr
+    assert "secret-path" not in said.stdout + said.stderr
+
+
+@pytest.mark.parametrize("status", ["", "[]", "{}", "{"])
+def test_what_is_no_status_is_refused(status: str) -> None:
+    with pytest.raises(InvalidInput, match="--status must be a JSON object with 'state'"):
+        message("p", status, None)
