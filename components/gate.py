@@ -18,16 +18,22 @@ class Decision(NamedTuple):
     reason: str
 
 
-def decide(config: RegisterConfig, candidate: Evaluation, champion: Evaluation | None, version: str) -> Decision:
-    """Compares a candidate with the champion, which is version `version` of the model.
+def decide(
+    config: RegisterConfig, candidate: Evaluation, collapsed: bool, champion: Evaluation | None, version: str | None
+) -> Decision:
+    """Compares a candidate with the champion, which is version `version` of the model; None if there is no champion.
 
     With scores s (lower is better) and spreads σ over the sampling seeds, a candidate replaces the champion if
     s_champion − s > max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a
-    challenger. Scores of different protocols do not compare: such a candidate is refused.
+    challenger. Refused are a generator that collapsed, and scores of another protocol, which do not compare.
     """
     name = config.score
-    if champion is None:
+    if collapsed:
+        return Decision("refused", "Its training had collapsed: the samples are nearly all the same.")
+    if version is None:
         return Decision("champion", "There was no champion.")
+    if champion is None:
+        return Decision("refused", f"The champion, version {version}, has no record of its evaluation.")
     if differences := candidate.protocol.differences(champion.protocol):
         return Decision(
             "refused",

@@ -1,0 +1,106 @@
+"""The MLflow model registry of one model: versions with an identity, the two aliases. Every call may be repeated."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.lineage import lineage
+from components.mlflow_server import create_run, has_run
+from components.model_package import save_served_model
+from components.spool import now_milliseconds
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import read_metadata
+
+
+class ModelRegistry:
+    """The versions of the model `name`; makes the model if it is not there.
+
+    A version's identity is a digest of what it was made of, kept in its tag `registration`: the same generator with
+    the same scores is found again and not registered twice.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        self._client = client
+        self._name = name
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def register(self, identity: str, model: Path, evaluation: Evaluation, tags: Mapping[str, str]) -> Any:
+        """Returns the version with this identity; logs the generator in the folder `model` if there is none."""
+        if (version := self._find(identity)) is None:
+            logged = self._log(identity, model, evaluation)
+            self._client.create_model_version(
+                self._name,
+                logged.artifact_location,
+                run_id=logged.source_run_id,
+                tags={**tags, "registration": identity},
+                model_id=logged.model_id,
+            )
+            version = self._find(identity)
+        return version
+
+    def version(self, number: str) -> Any:
+        """The version with this number."""
+        return self._client.get_model_version(self._name, number)
+
+    def aliases(self) -> dict[str, str]:
+        """The number of the version that each alias names."""
+        aliases = self._client.get_registered_model(self._name).aliases
+        return {alias: str(number) for alias, number in aliases.items()}
+
+    def set_alias(self, alias: str, number: str) -> None:
+        """Makes the alias name this version, and no other."""
+        self._client.set_registered_model_alias(self._name, alias, number)
+
+    def remove_alias(self, alias: str, number: str) -> None:
+        """Takes the alias from this version, if it has it."""
+        if self.aliases().get(alias) == number:
+            self._client.delete_registered_model_alias(self._name, alias)
+
+    def tag(self, number: str, key: str, value: str) -> None:
+        """Sets a tag of a version."""
+        self._client.set_model_version_tag(self._name, number, key, value)
+
+    def _find(self, identity: str) -> Any | None:
+        """The version with this identity. If an answer was lost and the call repeated, the older one stays."""
+        found = self._client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
+        numbers = sorted(int(version.version) for version in found)
+        for repeated in numbers[1:]:
+            self._client.delete_model_version(self._name, str(repeated))
+        return self.version(str(numbers[0])) if numbers else None
+
+    def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
+        """Logs the generator and its scores to the run of its training; where that has none, to a run made for it."""
+        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.models import Model
+
+        generator = read_metadata(model)
+        client, run_id = self._client, generator.tracking_run_id
+        if run_id is None or not has_run(client, run_id):
+            note = "The training of this generator has no run on this server, so the registration made this one."
+            tags = {**lineage(), "mlflow.note.content": note}
+            run_id = create_run(client, ("registration", identity), tags, now_milliseconds())
+            client.set_terminated(run_id)
+        experiment = client.get_run(run_id).info.experiment_id
+        for logged in client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
+            if logged.status == "READY":
+                return logged
+            client.delete_logged_model(logged.model_id)
+        logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
+        with tempfile.TemporaryDirectory() as folder:
+            described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
+            save_served_model(Path(folder) / "model", model, generator, described)
+            client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        step, now = evaluation.images_seen, now_milliseconds()
+        scores = {f"scores.{name}": value for name, value in evaluation.scores.items()}
+        client.log_batch(run_id, [Metric(*score, now, step, model_id=logged.model_id) for score in scores.items()])
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
+        return client.finalize_logged_model(logged.model_id, "READY")

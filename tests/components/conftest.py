@@ -1,0 +1,36 @@
+"""An empty project with an embedded MLflow database, and one MLflow server for all tests that only need one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tracking_server import TrackingServer, empty_database
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database with empty tables, to copy."""
+    return empty_database(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[TrackingServer]:
+    """A running server. A test that uses it names an experiment of its own."""
+    server = TrackingServer(tmp_path_factory.mktemp("server"), mlflow_database)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def project(tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty project as working directory, with an embedded database and none of this machine's MLflow settings."""
+    for name in [name for name in os.environ if name.startswith(("MLFLOW_", "DVC_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    return tmp_path

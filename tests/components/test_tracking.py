@@ -1,0 +1,351 @@
+"""The tracking of a training: against MLflow's own database and a real server that comes and goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import blobs, write_dataset
+from tracking_server import FlakyProxy, TrackingServer
+
+from components import tracking
+from components.mlflow_server import connect, experiment_id, explain, tracking_uri
+from components.spool import Spool
+from components.tracking import TrainingTracker, log_evaluation
+from gan_core.data.manifest import Manifest
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import Evaluation, Protocol
+
+ROOT = Path(__file__).resolve().parents[2]
+NOBODY = "http://127.0.0.1:9"  # a port where no server answers
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = tmp_path_factory.mktemp("data") / "prepared"
+    return PreparedDataset(write_dataset(folder, blobs(6), blobs(2, seed=1), classes=2)).manifest
+
+
+@pytest.fixture(autouse=True)
+def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sends at once, and a client gives up at once."""
+    monkeypatch.setattr(tracking, "SEND_EVERY_SECONDS", 0.1)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
+@pytest.fixture
+def own_server(project: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackingServer]:
+    """A server to start and to stop."""
+    server = TrackingServer(project / "server", mlflow_database)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    yield server
+    server.stop()
+
+
+def tracker(manifest: Manifest, **parameters: object) -> TrainingTracker:
+    return TrainingTracker(
+        Path("tracking"), parameters={"learning_rate": 0.0002, **parameters}, tags={"device": "cpu"}, dataset=manifest
+    )
+
+
+def only_run() -> Any:
+    client = connect()
+    [run] = client.search_runs([experiment_id(client)])
+    return client.get_run(run.info.run_id)
+
+
+def history(name: str) -> list[tuple[int, float]]:
+    """Step and value of a figure of the only run, in the order in which the database holds them."""
+    return [(point.step, point.value) for point in connect().get_metric_history(only_run().info.run_id, name)]
+
+
+def pictures() -> list[str]:
+    files = connect().list_artifacts(only_run().info.run_id, "images")
+    return sorted(Path(file.path).name.split("+timestamp")[0] + Path(file.path).suffix for file in files)
+
+
+def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manifest) -> None:
+    with tracker(manifest) as track:
+        track.log_row(64, {"generator_loss": 2.5, "images_per_second": 100.0})
+        track.log_row(128, {"generator_loss": float("nan"), "images_per_second": 101.0})
+        track.log_image(128, "samples", blobs(1, channels=3)[0])
+        assert track.run_id is not None
+        assert track.rows()[0] == {"images_seen": 64, "generator_loss": 2.5, "images_per_second": 100.0}
+    run = only_run()
+    assert run.info.run_id == track.run_id
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"train.learning_rate": "0.0002", "prepare.source": "synthetic"}
+    assert run.data.tags["device"] == "cpu"
+    assert run.data.tags["data_digest"] == manifest.digest
+    [dataset_input] = run.inputs.dataset_inputs
+    assert manifest.digest.startswith(dataset_input.dataset.digest)
+    assert {tag.key: tag.value for tag in dataset_input.tags}["digest"] == manifest.digest
+    assert history("images_per_second") == [(64, 100.0), (128, 101.0)]
+    assert [step for step, _ in history("generator_loss")] == [64, 128]
+    assert np.isnan(history("generator_loss")[1][1])
+    assert run.data.metrics["system/system_memory_usage_percentage"] > 0
+    assert pictures() == ["samples+step+128.png", "samples+step+128.webp"]
+    assert run.data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest: Manifest) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train_until(KeyboardInterrupt(), manifest, {64: 1.0, 128: 2.0})
+    assert only_run().info.status == "KILLED"
+    with (Path("tracking") / "history.jsonl").open("a") as file:
+        file.write('{"step": 192, "timest')  # a kill in the middle of a line
+    with tracker(manifest) as track:
+        for step in (128, 192):
+            track.log_row(step, {"loss": step / 64, "images_per_second": 80.0})  # repeated at another speed
+        assert [row["images_seen"] for row in track.rows()] == [64, 128, 192]
+    assert only_run().info.status == "FINISHED"
+    assert history("loss") == [(64, 1.0), (128, 2.0), (192, 3.0)]
+    assert history("images_per_second") == [(64, 90.0), (128, 90.0), (192, 80.0)]
+
+
+def test_a_training_that_fails_ends_its_run_as_failed(manifest: Manifest) -> None:
+    with pytest.raises(ZeroDivisionError):
+        train_until(ZeroDivisionError(), manifest, {64: 1.0})
+    assert only_run().info.status == "FAILED"
+    assert history("loss") == [(64, 1.0)]
+
+
+def test_killed_at_any_moment_and_started_again_it_has_every_row_once(manifest: Manifest) -> None:
+    code = """
+import itertools, sys, time
+from pathlib import Path
+from components import tracking
+from gan_core.data.manifest import Manifest
+tracking.SEND_EVERY_SECONDS = 0.01
+manifest = Manifest.parse(Path("manifest.json").read_text(), "")
+with tracking.TrainingTracker(Path("tracking"), parameters={}, tags={}, dataset=manifest) as track:
+    print("run", track.run_id, flush=True)
+    for step in itertools.count(1):
+        track.log_row(step, {"loss": float(step)})
+        time.sleep(0.01)
+"""
+    Path("manifest.json").write_text(manifest.model_dump_json())
+    for delay in (0.0, 0.3):
+        with subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+    with tracker(manifest) as track:
+        recorded = [row["images_seen"] for row in track.rows()]
+    assert recorded == list(range(1, len(recorded) + 1))
+    assert history("loss") == [(step, float(step)) for step in recorded]
+
+
+def test_a_server_that_is_away_at_the_start_and_in_the_middle_gets_everything_once_and_in_order(
+    manifest: Manifest, own_server: TrackingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+        assert track.run_id is None
+        assert "MLflow is away" in capsys.readouterr().err
+        own_server.start()
+        wait_until(lambda: track.run_id is not None)
+        track.log_row(2, {"loss": 2.0})
+        track.log_image(2, "samples", blobs(1)[0])
+        wait_until(lambda: sent()["pictures"])
+        own_server.stop()
+        track.log_row(3, {"loss": 3.0})
+        track.log_image(3, "samples", blobs(1)[0])
+        wait_until(lambda: "away" in capsys.readouterr().err)
+        own_server.start()
+        track.log_row(4, {"loss": 4.0})
+    assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
+    assert pictures() == [f"samples+step+{step}.{kind}" for step in (2, 3) for kind in ("png", "webp")]
+    assert only_run().info.status == "FINISHED"
+
+
+def test_what_an_ended_training_could_not_send_a_command_sends_once(
+    manifest: Manifest,
+    mlflow_server: TrackingServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    with tracker(manifest) as track:
+        for step in (1, 2, 3):
+            track.log_row(step, {"loss": float(step)})
+        track.log_image(3, "samples", blobs(1)[0])
+        assert track.run_id is None
+    said = capsys.readouterr().err
+    assert "MLflow did not take 3 rows, " in said
+    assert "python -m components.tracking send tracking" in said
+    away = send()
+    assert (away.returncode, away.stderr.count("\n")) == (75, 1), away.stderr
+    use(mlflow_server.address, "sent later", monkeypatch)
+    for _ in range(2):
+        assert send().returncode == 0
+        assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+        assert pictures() == ["samples+step+3.png", "samples+step+3.webp"]
+        assert only_run().info.status == "FINISHED"
+
+
+def test_through_failing_requests_and_cut_answers_everything_arrives_once(
+    manifest: Manifest, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "SEND_EVERY_SECONDS", 0.01)
+    with FlakyProxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
+        use(proxy.address, "flaky", monkeypatch)
+        with tracker(manifest) as track:
+            for step in range(1, 31):
+                track.log_row(step, {"loss": float(step)})
+                if step % 10 == 0:
+                    track.log_image(step, "samples", blobs(1)[0])
+                time.sleep(0.02)
+            wait_until(lambda: (sent()["history"], len(sent()["pictures"])) == (30, 3))
+    assert proxy.failed > 3
+    use(mlflow_server.address, "flaky", monkeypatch)
+    assert send().returncode == 0
+    assert history("loss") == [(step, float(step)) for step in range(1, 31)]
+    assert pictures() == [f"samples+step+{step}.{kind}" for step in (10, 20, 30) for kind in ("png", "webp")]
+
+
+def test_a_run_that_is_gone_from_the_server_is_made_anew_with_everything(
+    manifest: Manifest, mlflow_database: Path
+) -> None:
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+    shutil.copy(mlflow_database, "mlflow.db")
+    with tracker(manifest) as track:
+        track.log_row(2, {"loss": 2.0})
+    assert history("loss") == [(1, 1.0), (2, 2.0)]
+    assert only_run().data.params["train.learning_rate"] == "0.0002"
+
+
+def test_it_attaches_to_the_run_that_the_environment_names(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect()
+    named = client.create_run(experiment_id(client))
+    client.log_param(named.info.run_id, "train.learning_rate", "set by who made the run")
+    monkeypatch.setenv("MLFLOW_RUN_ID", named.info.run_id)
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+        assert track.run_id == named.info.run_id
+    assert only_run().data.params["train.learning_rate"] == "set by who made the run"
+    assert only_run().data.params["prepare.source"] == "synthetic"
+    assert history("loss") == [(1, 1.0)]
+
+
+def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(
+    manifest: Manifest, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = project / ".dvc" / "tmp" / "exps" / "copy"
+    copy.mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    monkeypatch.setenv("DVC_EXP_NAME", "wider")
+    monkeypatch.chdir(copy)
+    with tracker(manifest) as track:
+        track.log_image(1, "samples", blobs(1)[0])
+    assert tracking_uri() == f"sqlite:///{project / 'mlflow.db'}"
+    assert only_run().info.run_name == "wider"
+    assert list((project / "mlruns").rglob("samples*.png"))
+
+
+def test_two_processes_do_not_write_to_one_folder(manifest: Manifest) -> None:
+    with tracker(manifest):
+        refused = send()
+    assert refused.returncode == 2
+    assert refused.stderr == "error: A running training sends its records by itself. Received: tracking\n"
+
+
+def test_a_folder_without_records_is_refused(project: Path) -> None:
+    with pytest.raises(InvalidInput, match="A tracking folder holds"):
+        Spool(project)
+
+
+EVALUATION = Evaluation(
+    format=1,
+    scores={"fd_classifier": 12.5, "kid_classifier": 0.1},
+    spread={"fd_classifier": 0.5, "kid_classifier": 0.01},
+    warnings=(),
+    protocol=Protocol(
+        extractor="classifier",
+        extractor_digest="sha256-0",
+        resize="none",
+        reference="held_out",
+        reference_digest="sha256-1",
+        reference_count=10,
+        samples=10,
+        sampling_seeds=(0, 1),
+        kid_subsets=1,
+        kid_subset_size=2,
+    ),
+    images_seen=64,
+    dataset_digest="sha256-1",
+    tracking_run_id=None,
+)
+
+
+def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest, project: Path) -> None:
+    with tracker(manifest) as track:
+        track.log_row(64, {"loss": 1.0})
+    (project / "report.html").write_text("<p>report</p>")
+    for _ in range(2):
+        log_evaluation(EVALUATION.model_copy(update={"tracking_run_id": track.run_id}), project / "report.html")
+    assert history("scores.fd_classifier") == [(64, 12.5)]
+    assert history("spread.kid_classifier") == [(64, 0.01)]
+    assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
+    assert only_run().info.status == "FINISHED"
+
+
+@pytest.mark.parametrize(
+    ("run_id", "sentence"), [(None, "no MLflow run"), ("0" * 32, "The scores are not in MLflow: ")]
+)
+def test_an_evaluation_that_mlflow_cannot_take_says_so(
+    run_id: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    log_evaluation(EVALUATION.model_copy(update={"tracking_run_id": run_id}), Path("report.html"))
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.count("\n") == 1
+
+
+def test_passwords_stay_out_of_the_sentences() -> None:
+    error = RuntimeError("request to https://someone:secret@mlflow.example/api failed\nsecond line")
+    assert explain(error) == "request to https://mlflow.example/api failed"
+
+
+def use(address: str, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", experiment)
+
+
+def train_until(error: BaseException, manifest: Manifest, losses: dict[int, float]) -> None:
+    with tracker(manifest) as track:
+        for step, loss in losses.items():
+            track.log_row(step, {"loss": loss, "images_per_second": 90.0})
+        raise error
+
+
+def sent() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path("tracking") / "sent.json").read_text())
+    return content
+
+
+def send() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "components.tracking", "send", "tracking"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def wait_until(condition: Any) -> None:
+    while not condition():
+        time.sleep(0.05)
