@@ -6,9 +6,10 @@ Kubeflow stores a dict input as a protobuf Struct, which turns every integer int
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gan_core.errors import InvalidInput
 
@@ -113,6 +114,7 @@ class EvaluateConfig(Section):
 
     extractor: Literal["classifier", "inception"]
     inception_weights: str
+    resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
     metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]
     samples: Annotated[int, Field(ge=2)]
@@ -127,7 +129,21 @@ class EvaluateConfig(Section):
 class RegisterConfig(Section):
     """When a generator becomes the champion."""
 
-    model_name: Annotated[str, Field(min_length=1, pattern=r"^[^/:]+$")]
-    score: Annotated[str, Field(min_length=1)]
+    model_name: str
+    score: str
     minimum_improvement: Annotated[float, Field(ge=0, lt=1)]
     spread_multiplier: Annotated[float, Field(ge=0)]
+
+    @field_validator("score")
+    @classmethod
+    def _score_is_a_distance(cls, score: str) -> str:
+        if not re.fullmatch(r"fid(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+", score):
+            raise ValueError("must name a distance, which is better when lower: fid, fd_classifier, kid_classifier, …")
+        return score
+
+    @field_validator("model_name")
+    @classmethod
+    def _name_fits_the_registry(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_. -]+", name):
+            raise ValueError("must consist of letters, digits, spaces and _ . -")
+        return name

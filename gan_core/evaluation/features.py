@@ -28,12 +28,19 @@ class Extractor(Protocol):
         digest: `sha256-<hex>` of its weights; for a network trained here, of what determines them.
         size: D, numbers in a feature vector.
         resize: name of the way images reach its resolution.
+        accuracy: share of held-out images that it names rightly; None if it was not measured.
     """
 
-    name: str
-    digest: str
-    size: int
-    resize: str
+    @property
+    def name(self) -> str: ...  # noqa: D102, the class says it
+    @property
+    def digest(self) -> str: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def resize(self) -> str: ...  # noqa: D102
+    @property
+    def accuracy(self) -> float | None: ...  # noqa: D102
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features [B, D] of images [B, H, W, C]; a row does not depend on the rest of the batch."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.evaluation.features import FeatureSet
 from gan_core.export import Generator, draw_latents, to_uint8
 
 
@@ -25,6 +27,19 @@ class Images(Protocol):
 
     def images(self, positions: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]] | NDArray[np.uint8]:
         """The images at `positions`, uint8 [H, W, C] each."""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Images with their features.
+
+    Attributes:
+        images: the images.
+        features: their features; row i is of the image at position i.
+    """
+
+    images: Images
+    features: FeatureSet
 
 
 class GeneratedImages:

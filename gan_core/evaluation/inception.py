@@ -31,6 +31,7 @@ class InceptionExtractor:
         digest: `sha256-<hex>` of the weight file.
         size: numbers in a feature vector.
         resize: the way images reach the network's resolution.
+        accuracy: None; its classes are not those of the data.
 
     Raises:
         InvalidInput: the weights are not those of this network.
@@ -38,6 +39,7 @@ class InceptionExtractor:
 
     name = "inception"
     size = FEATURES
+    accuracy = None
 
     def __init__(self, weights: InceptionWeights, mode: ResizeMode) -> None:
         import tensorflow as tf

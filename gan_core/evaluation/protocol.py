@@ -20,8 +20,9 @@ class Protocol(_Entry):
         extractor: name of the network whose features are compared.
         extractor_digest: `sha256-<hex>` of its weights; for a network trained here, of what determines them.
         resize: name of the way images reach the extractor's resolution.
-        reference: split of the real images; `reference_digest` the data set's digest, `reference_count` their number.
-        samples: generated images for each of `sampling_seeds`.
+        reference: split of the real images, or what else they are; `reference_digest` of their content,
+            `reference_count` their number, 0 if a statistics file does not tell it.
+        samples: generated images for each of `sampling_seeds`, which is empty where no generator is at hand.
         kid_subsets, kid_subset_size: subsets of the kernel distance.
     """
 
@@ -52,6 +53,7 @@ class Evaluation(_Entry):
         standard_errors: bootstrap standard errors over the images, of the scores that have one.
         extractor_accuracy: share of held-out images that an extractor with classes names rightly.
         warnings: sentences a reader of the scores must know.
+        images_seen, dataset_digest: of the generator's training; 0 and empty where no generator is at hand.
         tracking_run_id: the MLflow run of the generator's training.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -102,7 +103,8 @@ def score(
         figures["fd"] = frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)
         if len(generated.features) >= FEWEST_TO_EXTRAPOLATE:
             figures["fd_infinity"] = frechet_distance_infinity(real.mean, real.covariance, generated.features, seed)
-        figures["diversity"] = _diversity(real, generated)
+        if np.trace(real.covariance) > 0:
+            figures["diversity"] = _diversity(real, generated)
     if len(real.features) == 0:
         return figures
     if "kid" in metrics:
@@ -120,10 +122,17 @@ def score(
     return {metric: figures[metric] for metric in MEANINGS if metric in figures}
 
 
+def decimals(value: float, uncertainty: float | None) -> int:
+    """Decimals that show two digits of the uncertainty, four of the value if there is none; 6 at most."""
+    smallest, digits = (uncertainty, 2) if uncertainty else (value, 4)
+    if smallest == 0 or not math.isfinite(smallest):
+        return 2
+    return min(max(digits - 1 - math.floor(math.log10(abs(smallest))), 0), 6)
+
+
 def _diversity(real: FeatureSet, generated: FeatureSet) -> float:
     """√(tr Σ_generated / tr Σ_real): the ratio of the root mean squared distances between two images of a set."""
-    spread = float(np.trace(real.covariance))
-    return float(np.sqrt(np.trace(generated.covariance) / spread)) if spread > 0 else float("inf")
+    return float(np.sqrt(np.trace(generated.covariance) / np.trace(real.covariance)))
 
 
 def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> float:
@@ -143,19 +152,33 @@ def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: Featu
     return float(((distances[0] < distances[1]) + 0.5 * (distances[0] == distances[1])).mean())
 
 
-def warnings(real_count: int, generated_count: int, dimensions: int, figures: dict[str, float]) -> list[str]:
-    """Sentences a reader of the scores must know; `figures` by metric."""
+def warnings(
+    real_count: int, generated_count: int, dimensions: int, figures: Mapping[str, float], *, collapsed: bool
+) -> list[str]:
+    """Sentences a reader of the scores must know.
+
+    Args:
+        real_count: real images; 0 if not known.
+        generated_count: generated images of a sampling seed.
+        dimensions: numbers in a feature vector.
+        figures: the scores, by metric.
+        collapsed: whether the generator's training ended collapsed.
+    """
     found = []
     for kind, count in (("real", real_count), ("generated", generated_count)):
-        if count < FEWEST_TO_TRUST:
+        if 0 < count < FEWEST_TO_TRUST:
             found.append(
-                f"The score is made of {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is "
-                f"markedly biased; compare it only at the same number."
+                f"There are only {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is markedly "
+                f"biased, so compare it only with one made of as many."
             )
-        if count <= dimensions:
+        if 0 < count <= dimensions:
             found.append(
-                f"There are {count} {kind} images for {dimensions} feature dimensions: their covariance is singular."
+                f"{count} {kind} images cannot fill {dimensions} feature dimensions: the covariance is singular."
             )
+    if real_count == 0:
+        found.append("The statistics file does not say of how many real images, and by which extractor, it was made.")
+    if collapsed:
+        found.append("The training ended collapsed: the samples' diversity was below its train.collapse_diversity.")
     if figures.get("diversity", 1.0) < LOW_DIVERSITY:
         found.append(
             f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "
@@ -164,6 +187,6 @@ def warnings(real_count: int, generated_count: int, dimensions: int, figures: di
     if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
         found.append(
             f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "
-            f"unseen one (half is expected): the generator may have memorised its training images."
+            f"unseen one, where half are expected: the generator may have memorised training images."
         )
     return found

@@ -8,33 +8,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
-from gan_core.evaluation.images import Images
+from gan_core.evaluation.features import ClassProbabilities, Extractor
+from gan_core.evaluation.images import Collection
 from gan_core.evaluation.neighbours import nearest, realism
 from gan_core.evaluation.report.pictures import Picture, pick, strip
 from gan_core.export import Generator, draw_latents, to_uint8
 
 SAMPLES = 64
 EXTREMES = 12
+REALISM_NEIGHBOUR = 3
 CLASSES = 12
 PER_CLASS = 6
 SUSPECTS = 6
 NEIGHBOURS = 4
 JOURNEYS = 5
 STEPS = 9
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A set of images with their features.
-
-    Attributes:
-        images: the images.
-        features: their features; the first rows' positions are the images'.
-    """
-
-    images: Images
-    features: FeatureSet
 
 
 @dataclass(frozen=True)
@@ -69,8 +57,10 @@ def samples(generated: Collection) -> Picture:
 
 
 def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], list[Picture]]:
-    """The generated images of the highest and of the lowest realism."""
-    figures = realism(real.features.features, generated.features.features)
+    """The generated images of the highest and of the lowest realism; none if there are too few to tell."""
+    if min(len(real.features.features), len(generated.features.features)) <= REALISM_NEIGHBOUR:
+        return [], []
+    figures = realism(real.features.features, generated.features.features, REALISM_NEIGHBOUR)
     order = np.argsort(-figures, kind="stable")
     count = min(EXTREMES, len(order) // 2)
 
@@ -93,13 +83,10 @@ def classes(names: Sequence[str], extractor: Extractor, real: Collection, genera
     rows = []
     for label, name in enumerate(names[:CLASSES]):
         positions = np.flatnonzero(labels == label)[:PER_CLASS]
-        drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images that look like {name}")
-        found = len(positions) > 0
-        rows.append(
-            ClassRow(
-                name, float((labels == label).mean()), float((real_labels == label).mean()), drawn if found else None
-            )
-        )
+        drawn = None
+        if len(positions):
+            drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images that look like {name}")
+        rows.append(ClassRow(name, float((labels == label).mean()), float((real_labels == label).mean()), drawn))
     return rows
 
 

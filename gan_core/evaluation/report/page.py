@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.curves import Chart, chart
-from gan_core.evaluation.report.gallery import ClassRow, Suspect
-from gan_core.evaluation.report.pictures import Picture
-from gan_core.evaluation.scores import MEANINGS, Meaning, score_name
+from gan_core.evaluation.report.exhibits import Exhibits
+from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name
 
 CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Losses", ("generator_loss", "discriminator_loss")),
@@ -27,34 +25,6 @@ CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 FACTS = ("kid", "precision", "recall", "coverage", "diversity", "train_preference")
 """Figures beside the headline."""
-
-
-@dataclass(frozen=True)
-class Exhibits:
-    """What the page shows beside the scores; an empty part is left out.
-
-    Attributes:
-        subtitle: what was compared with what.
-        samples: grid of generated images.
-        best, worst: generated images by realism.
-        classes: generated images by class.
-        suspects: generated images beside the nearest known ones.
-        known: what the known images are called: "training image" or "real image".
-        journeys: latent interpolation.
-        charts: the training's curves.
-        lineage: where the images come from, by label.
-    """
-
-    subtitle: str
-    samples: Picture
-    best: list[Picture]
-    worst: list[Picture]
-    classes: list[ClassRow]
-    suspects: list[Suspect]
-    known: str
-    journeys: Picture | None
-    charts: list[Chart]
-    lineage: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -108,7 +78,7 @@ def figures(evaluation: Evaluation) -> list[Figure]:
         if name in evaluation.scores:
             value, spread = evaluation.scores[name], evaluation.spread[name]
             error = evaluation.standard_errors.get(name)
-            digits = _decimals(spread or error or value / 1000)
+            digits = decimals(value, spread or error)
             found.append(
                 Figure(
                     metric,
@@ -120,13 +90,6 @@ def figures(evaluation: Evaluation) -> list[Figure]:
                 )
             )
     return found
-
-
-def _decimals(uncertainty: float) -> int:
-    """Decimals that show two digits of the uncertainty, at most 6."""
-    if not math.isfinite(uncertainty) or uncertainty == 0:
-        return 3
-    return min(max(1 - math.floor(math.log10(abs(uncertainty))), 0), 6)
 
 
 def training_charts(history: Path) -> list[Chart]:

@@ -1,0 +1,154 @@
+"""Subjects → features → the record of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gan_core.config import EvaluateConfig
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.cache import file_digest
+from gan_core.evaluation.confidence import frechet_standard_error
+from gan_core.evaluation.features import Advance, Extractor, FeatureSet, extract, extract_cached
+from gan_core.evaluation.images import Collection, GeneratedImages
+from gan_core.evaluation.protocol import Evaluation, Protocol
+from gan_core.evaluation.scores import score, score_name, warnings
+from gan_core.evaluation.statistics import read_statistics
+from gan_core.evaluation.subjects import Source, Subjects
+from gan_core.export import Generator, load_generator
+
+Counting = Callable[[int, str], AbstractContextManager[Advance]]
+"""Shows the progress over a number of images under a description."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The subjects with their features.
+
+    Attributes:
+        subjects: what was measured.
+        reference: name of the real images in the protocol.
+        reference_digest: of their content.
+        real: their features, or statistics alone.
+        training: features of the training images; None if they are not known, or are the real ones.
+        draws: features of the generated images, one set for each sampling seed.
+        seeds: the sampling seeds; empty if there are but images.
+        generator: what drew them; None if there are but images.
+        first: the first of the draws with its images.
+    """
+
+    subjects: Subjects
+    reference: str
+    reference_digest: str
+    real: FeatureSet
+    training: FeatureSet | None
+    draws: list[FeatureSet]
+    seeds: tuple[int, ...]
+    generator: Generator | None
+    first: Collection
+
+
+def measure(
+    config: EvaluateConfig, subjects: Subjects, extractor: Extractor, cache: Path, counting: Counting
+) -> Measured:
+    """Extracts the features of both sides, those of images on the disk through the cache.
+
+    Raises:
+        InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
+    """
+
+    def of_source(source: Source, description: str) -> FeatureSet:
+        content = {"digest": source.digest, "name": source.name}
+        with counting(source.images.count, description) as advance:
+            return extract_cached(extractor, source.images.batches(config.batch_size), content, cache, advance)
+
+    if subjects.real:
+        reference, digest = subjects.real.name, subjects.real.digest
+        real = of_source(subjects.real, "real")
+    else:
+        reference, digest = "statistics", file_digest(subjects.real_path)
+        real = read_statistics(subjects.real_path, extractor)
+    training = of_source(subjects.training, "training") if subjects.training else None
+    if subjects.generated:
+        draws = [of_source(subjects.generated, "generated")]
+        first = Collection(subjects.generated.images, draws[0])
+        return Measured(subjects, reference, digest, real, training, draws, (), None, first)
+    generator = load_generator(subjects.generated_path)
+    seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
+    images = [GeneratedImages(generator, config.samples, seed) for seed in seeds]
+    with counting(config.samples * len(seeds), "generated") as advance:
+        draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
+    first = Collection(images[0], draws[0])
+    return Measured(subjects, reference, digest, real, training, draws, seeds, generator, first)
+
+
+def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -> Evaluation:
+    """Scores each draw and joins the figures.
+
+    Raises:
+        InvalidInput: there are too few images for a score, or none of the metrics can be computed.
+    """
+    real, draws = measured.real, measured.draws
+    count = draws[0].count
+    kid_subset_size = min(config.kid_subset_size, *(len(images.features) for images in (real, *draws)))
+    figures = [
+        score(
+            real,
+            drawn,
+            measured.training,
+            extractor,
+            metrics=config.metrics,
+            kid_subsets=config.kid_subsets,
+            kid_subset_size=kid_subset_size,
+            seed=config.seed,
+        )
+        for drawn in draws
+    ]
+    if not figures[0]:
+        raise InvalidInput(
+            f"With the statistics of real images alone only the metric 'fid' is defined, and 'memorisation' needs a "
+            f"prepared data set. Received: evaluate.metrics={list(config.metrics)}"
+        )
+    means = {metric: float(np.mean([one[metric] for one in figures])) for metric in figures[0]}
+    spread = {metric: _standard_deviation([one[metric] for one in figures]) for metric in means}
+    errors = {}
+    if "fd" in means:
+        errors["fd"] = frechet_standard_error(real, draws[0], config.bootstrap_replicates, config.seed)
+    generator = measured.subjects.generator
+
+    def named(values: dict[str, float]) -> dict[str, float]:
+        return {score_name(metric, extractor.name): value for metric, value in values.items()}
+
+    return Evaluation(
+        format=1,
+        scores=named(means),
+        spread=named(spread),
+        standard_errors=named(errors),
+        extractor_accuracy=extractor.accuracy,
+        warnings=tuple(
+            warnings(real.count, count, extractor.size, means, collapsed=generator is not None and generator.collapsed)
+        ),
+        protocol=Protocol(
+            extractor=extractor.name,
+            extractor_digest=extractor.digest,
+            resize=extractor.resize,
+            reference=measured.reference,
+            reference_digest=measured.reference_digest,
+            reference_count=real.count,
+            samples=count,
+            sampling_seeds=measured.seeds,
+            kid_subsets=config.kid_subsets,
+            kid_subset_size=kid_subset_size,
+        ),
+        images_seen=generator.images_seen if generator else 0,
+        dataset_digest=generator.dataset_digest if generator else "",
+        tracking_run_id=generator.tracking_run_id if generator else None,
+    )
+
+
+def _standard_deviation(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0

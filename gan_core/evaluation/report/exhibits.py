@@ -1,0 +1,89 @@
+"""What the report shows beside the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gan_core.evaluation.evaluator import Measured
+from gan_core.evaluation.features import Extractor
+from gan_core.evaluation.images import Collection
+from gan_core.evaluation.report import gallery
+from gan_core.evaluation.report.curves import Chart
+from gan_core.evaluation.report.gallery import ClassRow, Suspect
+from gan_core.evaluation.report.pictures import Picture
+from gan_core.export import GeneratorMetadata
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """An empty part is left out of the page.
+
+    Attributes:
+        subtitle: what was compared with what.
+        samples: grid of generated images.
+        best: generated images of the highest realism.
+        worst: generated images of the lowest.
+        classes: generated images by class.
+        suspects: generated images beside the nearest known ones.
+        known: what the known images are called: "training image" or "real image".
+        journeys: latent interpolation.
+        charts: the training's curves.
+        lineage: where the generated images come from, by label.
+    """
+
+    subtitle: str
+    samples: Picture
+    best: list[Picture]
+    worst: list[Picture]
+    classes: list[ClassRow]
+    suspects: list[Suspect]
+    known: str
+    journeys: Picture | None
+    charts: list[Chart]
+    lineage: Mapping[str, str]
+
+
+def collect(extractor: Extractor, measured: Measured, charts: list[Chart], seed: int) -> Exhibits:
+    """Chooses and draws.
+
+    Args:
+        extractor: whose features were measured.
+        measured: what was compared.
+        charts: the training's curves.
+        seed: of the interpolation's ends.
+    """
+    subjects, generated = measured.subjects, measured.first
+    real = Collection(subjects.real.images, measured.real) if subjects.real else None
+    training = (
+        Collection(subjects.training.images, measured.training) if subjects.training and measured.training else None
+    )
+    nearest_to, known = (training, "training image") if training else (real, "real image")
+    names = [entry.name for entry in subjects.dataset.manifest.classes] if subjects.dataset else []
+    best, worst = gallery.extremes(real, generated) if real else ([], [])
+    count = f"{measured.real.count:,} " if measured.real.count else ""
+    kind = {"files": "real images", "statistics": "images known by their statistics"}.get(
+        measured.reference, f"{measured.reference.replace('_', '-')} images"
+    )
+    return Exhibits(
+        subtitle=f"{subjects.generated_path} against {count}{kind} of {subjects.real_path}",
+        samples=gallery.samples(generated),
+        best=best,
+        worst=worst,
+        classes=gallery.classes(names, extractor, real, generated) if real and extractor.accuracy is not None else [],
+        suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
+        known=known,
+        journeys=gallery.journeys(measured.generator, seed) if measured.generator else None,
+        charts=charts,
+        lineage=_lineage(measured.generator.metadata) if measured.generator else {},
+    )
+
+
+def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:
+    rows = {
+        "images seen": f"{metadata.images_seen:,}",
+        "data": metadata.dataset_source,
+        "data digest": metadata.dataset_digest,
+        "tracking run": metadata.tracking_run_id or "none",
+    }
+    return rows | {name: str(value) for name, value in {**metadata.parameters, **metadata.versions}.items()}

@@ -1,0 +1,86 @@
+"""Statistics of real images as a `.npz` file that pytorch-fid and clean-fid read and write too: `mu` and `sigma`.
+
+The files of this project also say how many images and which extractor made them; those of others do not.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.features import Extractor, FeatureSet
+from gan_core.evaluation.resize import ResizeMode
+
+LARGEST_FILE_BYTES = 2**29
+COUNT_UNKNOWN = 0
+
+
+def write_statistics(path: Path, images: FeatureSet, extractor: Extractor) -> None:
+    """Writes the file."""
+    with path.open("wb") as stream:
+        np.savez(
+            stream,
+            mu=images.mean,
+            sigma=images.covariance,
+            count=np.asarray(images.count),
+            extractor=np.asarray(extractor.digest),
+            resize=np.asarray(extractor.resize),
+        )
+
+
+def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
+    """Reads the file, which must be made of the extractor's features. Its count is COUNT_UNKNOWN if it is not told.
+
+    Raises:
+        InvalidInput: it is no such file, or one of another extractor or resize mode.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+        if size > LARGEST_FILE_BYTES:
+            raise InvalidInput(
+                f"A statistics file holds at most {LARGEST_FILE_BYTES} bytes. Received: {path} of {size}"
+            )
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        mean, covariance = np.asarray(arrays["mu"], np.float64), np.asarray(arrays["sigma"], np.float64)
+        count = int(arrays.get("count", COUNT_UNKNOWN))
+    except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise InvalidInput(
+            f"A statistics file is a .npz of the arrays mu and sigma, as pytorch-fid writes it: {error}. "
+            f"Received: {path}"
+        ) from None
+    if mean.shape != (extractor.size,) or covariance.shape != (extractor.size, extractor.size):
+        raise InvalidInput(
+            f"The statistics must be of the extractor {extractor.name}, mu [{extractor.size}] and sigma "
+            f"[{extractor.size}, {extractor.size}]. Received: {path} with mu {mean.shape} and sigma {covariance.shape}"
+        )
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
+        raise InvalidInput(f"mu and sigma must be finite, and sigma symmetric. Received: {path}")
+    _check_origin(path, extractor, {name: str(arrays.get(name, "")) for name in ("extractor", "resize")})
+    return FeatureSet(count, mean, covariance, np.empty((0, extractor.size), np.float32))
+
+
+def _check_origin(path: Path, extractor: Extractor, told: dict[str, str]) -> None:
+    if told["extractor"] not in ("", extractor.digest):
+        raise InvalidInput(
+            f"The statistics must be made by the extractor {extractor.name}, {extractor.digest}. "
+            f"Received: {path} made by {told['extractor']}"
+        )
+    resize = told["resize"] or _resize_in_name(path)
+    if resize not in ("", extractor.resize):
+        raise InvalidInput(
+            f"Real and generated images must be resized in the same way; set evaluate.resize to the file's. "
+            f"Received: {extractor.resize!r}, and {path} made with {resize!r}"
+        )
+
+
+def _resize_in_name(path: Path) -> str:
+    """The mode in a file name like clean-fid's `cifar10_clean_train_32.npz`; empty if there is none."""
+    found = re.search(rf"_({'|'.join(get_args(ResizeMode))})_", path.name)
+    return found[1] if found else ""

@@ -1,0 +1,88 @@
+"""What the two paths of an evaluation stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_core.config import EvaluateConfig
+from gan_core.data.manifest import FILE_NAME, Split
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.files import FileImages
+from gan_core.evaluation.images import Images
+from gan_core.export import METADATA_FILE, GeneratorMetadata, read_metadata
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images on the disk.
+
+    Attributes:
+        name: the split of a prepared data set, or `files`.
+        digest: `sha256-<hex>` of their content.
+        images: the images.
+    """
+
+    name: str
+    digest: str
+    images: Images
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """What is compared; nothing big is read yet.
+
+    Attributes:
+        real_path: what `--real` names.
+        generated_path: what `--generated` names.
+        real: reference images; None if `real_path` is a file of statistics.
+        training: images that generators are trained on; None if they are not known, or are `real`.
+        dataset: the prepared data set that `real` belongs to, if it does.
+        generator: what the generator is; None if there are but images.
+        generated: generated images; None if they are still to be drawn from the generator.
+    """
+
+    real_path: Path
+    generated_path: Path
+    real: Source | None
+    training: Source | None
+    dataset: PreparedDataset | None
+    generator: GeneratorMetadata | None
+    generated: Source | None
+
+
+def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
+    """Opens both sides.
+
+    Raises:
+        InvalidInput: there is nothing of the kinds that an evaluation takes, no image in it, or images of one size on
+            one side and of another on the other.
+    """
+    dataset = PreparedDataset(real) if (real / FILE_NAME).exists() else None
+    generator = read_metadata(generated) if (generated / METADATA_FILE).exists() else None
+    if dataset and generator and dataset.manifest.shape != generator.shape:
+        raise InvalidInput(
+            f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
+            f"{generator.shape} in {generated}"
+        )
+    return Subjects(
+        real_path=real,
+        generated_path=generated,
+        real=None if real.suffix == ".npz" else _open(real, config.reference),
+        training=_open(real, "train") if dataset and config.reference != "train" else None,
+        dataset=dataset,
+        generator=generator,
+        generated=None if generator else _open(generated, config.reference),
+    )
+
+
+def _open(path: Path, split: Split) -> Source:
+    if not (path / FILE_NAME).exists():
+        files = FileImages(path)
+        return Source("files", files.digest, files)
+    dataset = PreparedDataset(path)
+    images = dataset.split(split)
+    if images.count < 2:
+        raise InvalidInput(f"The {split} split must hold at least two images. Received: {images.count} in {path}")
+    return Source(split, dataset.manifest.digest, images)
