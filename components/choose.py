@@ -16,6 +16,7 @@ from components import command, executor
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import read_metadata
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def best(evaluations: Sequence[Evaluation], score: str) -> int:
-    """Position of the lowest `score`; the first one of equals.
+def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: str) -> int:
+    """Position of the lowest `score` among the generators that did not collapse, or of all if all did.
 
     Raises:
         InvalidInput: a score is missing or not finite, or two evaluations were made under different protocols.
@@ -46,7 +47,7 @@ def best(evaluations: Sequence[Evaluation], score: str) -> int:
         if value is None or not math.isfinite(value):
             raise InvalidInput(f"Every trial must have a finite score '{score}'. Received: {value} in trial {position}")
         values.append(value)
-    return values.index(min(values))
+    return min(range(len(values)), key=lambda position: (collapsed[position], values[position]))
 
 
 def main() -> None:
@@ -60,10 +61,11 @@ def main() -> None:
     if len(models) != len(records):
         raise InvalidInput(f"Each model needs its evaluation. Received: {len(models)} models, {len(records)} of them")
     evaluations = [Evaluation.parse(record.read_text(encoding="utf-8"), str(record)) for record in records]
-    position = best(evaluations, config.score)
+    collapsed = [read_metadata(model).collapsed for model in models]
+    position = best(evaluations, collapsed, config.score)
     for trial, evaluation in enumerate(evaluations):
-        mark = " <- best" if trial == position else ""
-        print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{mark}")
+        remarks = ", collapsed" * collapsed[trial] + ", chosen" * (trial == position)
+        print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
     with command.whole_output(arguments.model) as folder:
         shutil.copytree(models[position], folder)
     with command.whole_output(arguments.scores) as file:

@@ -1,0 +1,131 @@
+"""The best of a sweep."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from components import choose
+from components.command import run
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import Evaluation, Protocol
+from gan_core.export import METADATA_FILE, GeneratorMetadata
+
+REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'
+PROTOCOL = Protocol(
+    extractor="classifier",
+    extractor_digest="sha256-0",
+    resize="none",
+    reference="held_out",
+    reference_digest="sha256-1",
+    reference_count=10,
+    samples=10,
+    sampling_seeds=(0,),
+    kid_subsets=1,
+    kid_subset_size=2,
+)
+
+
+def evaluation(score: float, samples: int = 10) -> Evaluation:
+    return Evaluation(
+        format=1,
+        scores={"fd_classifier": score},
+        spread={"fd_classifier": 0.0},
+        warnings=(),
+        protocol=PROTOCOL.model_copy(update={"samples": samples}),
+        images_seen=1,
+        dataset_digest="sha256-1",
+        tracking_run_id=None,
+    )
+
+
+def test_the_lowest_score_is_best_and_a_collapsed_generator_comes_last() -> None:
+    evaluations = [evaluation(3.0), evaluation(1.0), evaluation(2.0), evaluation(2.0)]
+    assert choose.best(evaluations, [False] * 4, "fd_classifier") == 1
+    assert choose.best(evaluations, [False, True, False, False], "fd_classifier") == 2
+    assert choose.best(evaluations, [True] * 4, "fd_classifier") == 1
+
+
+@pytest.mark.parametrize(
+    ("evaluations", "score", "message"),
+    [
+        (
+            [evaluation(1.0), evaluation(0.5, samples=20)],
+            "fd_classifier",
+            "one protocol.*trial 1 differs.*samples: 20, not 10",
+        ),
+        ([evaluation(1.0)], "fid", "must have a finite score 'fid'"),
+        ([evaluation(1.0), evaluation(float("inf"))], "fd_classifier", "Received: inf in trial 1"),
+    ],
+)
+def test_scores_that_do_not_compare_are_refused(evaluations, score, message) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        choose.best(evaluations, [False] * len(evaluations), score)
+
+
+def trial(folder: Path, score: float) -> Path:
+    (folder / "model").mkdir(parents=True)
+    metadata = GeneratorMetadata(
+        format=1,
+        latent_size=1,
+        shape=(16, 16, 1),
+        classes=(),
+        images_seen=1,
+        collapsed=False,
+        dataset_digest="sha256-1",
+        dataset_source="digits",
+        parameters={},
+        tracking_run_id=None,
+        versions={},
+    )
+    (folder / "model" / METADATA_FILE).write_text(metadata.model_dump_json())
+    (folder / "model" / "weights").write_text(str(score))
+    (folder / "scores").write_text(evaluation(score).model_dump_json())
+    return folder
+
+
+def executor_input(folder: Path, models: list[Path], evaluations: list[Path]) -> str:
+    def listed(paths: list[Path]) -> dict[str, object]:
+        return {"artifacts": [{"uri": str(path)} for path in paths]}
+
+    outputs = {name: listed([folder / name]) for name in ("model", "scores")}
+    return json.dumps(
+        {
+            "inputs": {"artifacts": {"models": listed(models), "evaluations": listed(evaluations)}},
+            "outputs": {"artifacts": outputs, "outputFile": str(folder / "output.json")},
+        }
+    )
+
+
+def command(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
+    outputs = ["--model", str(folder / "model"), "--scores", str(folder / "scores")]
+    monkeypatch.setattr("sys.argv", ["choose", "--config", REGISTER, *outputs, *more])
+    run(choose.main)
+
+
+def test_the_best_model_and_its_scores_come_out(tmp_path: Path, monkeypatch, capsys) -> None:
+    trials = [trial(tmp_path / str(score), score) for score in (3.0, 1.0, 2.0)]
+    given = executor_input(tmp_path, [place / "model" for place in trials], [place / "scores" for place in trials])
+    command(monkeypatch, tmp_path, "--executor-input", given)
+    assert (tmp_path / "model" / "weights").read_text() == "1.0"
+    assert Evaluation.parse((tmp_path / "scores").read_text(), "scores").scores == {"fd_classifier": 1.0}
+    output = json.loads((tmp_path / "output.json").read_text())
+    assert output["artifacts"]["scores"]["artifacts"][0]["metadata"] == {"fd_classifier": 1.0}
+    assert capsys.readouterr().out.splitlines() == [
+        "trial 0: fd_classifier 3",
+        "trial 1: fd_classifier 1, chosen",
+        "trial 2: fd_classifier 2",
+    ]
+
+
+def test_without_trials_or_their_scores_nothing_comes_out(tmp_path: Path, monkeypatch, capsys) -> None:
+    place = trial(tmp_path / "0", 1.0)
+    incomplete = executor_input(tmp_path, [place / "model", place / "model"], [place / "scores"])
+    for more in ([], ["--executor-input", incomplete]):
+        with pytest.raises(SystemExit) as end:
+            command(monkeypatch, tmp_path, *more)
+        assert end.value.code == 2
+        assert "Received: " in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
