@@ -177,7 +177,7 @@ class Gan:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state by name."""
-        arrays = {name: np.array(variable) for name, variable in self._variables().items()}
+        arrays = {name: np.array(variable.numpy()) for name, variable in self._variables().items()}
         return {"images_seen": np.array(self.images_seen, np.int64)} | arrays
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:

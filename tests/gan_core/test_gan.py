@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+from datasets import blobs
+from recipes import small_training
+
+from gan_core.gan import FIGURES, Gan
+
+SHAPE = (16, 16, 1)
+
+
+def gan(xla=False, mixed_precision=False, **changes):
+    return Gan(small_training(**changes), SHAPE, xla=xla, mixed_precision=mixed_precision)
+
+
+def batch(number, discriminator_steps=1):
+    return blobs(8 * discriminator_steps, seed=number).reshape(discriminator_steps, 8, *SHAPE)
+
+
+def learned(network):
+    return [variable.numpy().copy() for variable in network.trainable_variables]
+
+
+def moved(before, network):
+    return max(np.abs(a - b).max() for a, b in zip(before, learned(network), strict=True))
+
+
+@pytest.fixture(scope="module")
+def _traced():
+    """Building a GAN is quick, tracing its step is not: most tests share one, at its initial state."""
+    traced = gan(dropout=0.4, ema_half_life_images=2.0)
+    return traced, traced.state()
+
+
+@pytest.fixture
+def shared(_traced):
+    traced, initial = _traced
+    traced.restore(initial)
+    yield traced
+    traced._failed_at.assign(-1)
+
+
+def test_a_step_moves_each_network_in_its_own_turn_only():
+    # With β1 = β2 = 0 Adam moves a weight by the learning rate, times the gradient's sign.
+    trained = gan(discriminator_steps=3, beta_1=0.0, beta_2=0.0, learning_rate=0.001)
+    generator, discriminator = learned(trained.generator), learned(trained.discriminator)
+    trained.step(batch(0, discriminator_steps=3))
+    assert moved(generator, trained.generator) == pytest.approx(0.001, rel=0.01)
+    assert moved(discriminator, trained.discriminator) == pytest.approx(0.003, rel=0.01)
+    assert trained.images_seen == 24
+
+
+def test_the_reconstruction_term_is_added_with_its_weight(shared):
+    extended = gan(reconstruction="l1", reconstruction_weight=100.0)
+    for trained in (shared, extended):
+        trained.step(batch(0))
+    without, having = shared.take_totals(), extended.take_totals()
+    assert without["reconstruction"] == 0
+    assert 0.2 < having["reconstruction"] < 2
+    assert having["generator_loss"] == pytest.approx(
+        without["generator_loss"] + 100 * having["reconstruction"], rel=1e-5
+    )
+
+
+def test_the_two_generator_losses_see_the_same_logits(shared):
+    trained = gan(loss="minimax")
+    trained.step(batch(0))
+    shared.step(batch(0))
+    minimax, non_saturating = trained.take_totals(), shared.take_totals()
+    assert minimax["discriminator_loss"] == non_saturating["discriminator_loss"]
+    # −log σ(t) − log(1 − σ(t)) ≥ 2 log 2 for each logit.
+    assert minimax["generator_loss"] < 0 < non_saturating["generator_loss"]
+    assert non_saturating["generator_loss"] - minimax["generator_loss"] >= 2 * np.log(2)
+
+
+def test_totals_add_up_over_the_steps_and_start_anew(shared):
+    initial = shared.state()
+    total = dict.fromkeys(FIGURES, 0.0)
+    for number in range(3):
+        shared.step(batch(number))
+        total = {name: total[name] + value for name, value in shared.take_totals().items()}
+    shared.restore(initial)
+    for number in range(3):
+        shared.step(batch(number))
+    assert shared.take_totals() == pytest.approx(total, rel=1e-5)
+    assert set(shared.take_totals().values()) == {0.0}
+
+
+def test_the_average_halves_a_weights_share_over_the_half_life(shared):
+    expected = shared.generator.get_weights()
+    for number in range(1, 9):
+        shared.step(batch(number))
+        half_life = min(2.0, 0.05 * 8 * number)
+        decay = 0.5 ** (8 / half_life)
+        expected = [decay * e + (1 - decay) * w for e, w in zip(expected, shared.generator.get_weights(), strict=True)]
+    for average, value in zip(shared.averaged_generator.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_half_life_the_average_is_the_generator():
+    trained = gan(ema_half_life_images=0.0)
+    trained.step(batch(0))
+    for average, weight in zip(trained.averaged_generator.weights, trained.generator.weights, strict=True):
+        np.testing.assert_array_equal(average, weight)
+
+
+def test_the_state_is_all_that_the_future_depends_on(shared):
+    for number in range(3):
+        shared.step(batch(number))
+    restored = gan(dropout=0.4, ema_half_life_images=2.0)
+    restored.step(batch(9))
+    restored.restore(shared.state())
+    for number in range(3, 6):
+        shared.step(batch(number))
+        restored.step(batch(number))
+    ours, theirs = shared.state(), restored.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_a_state_is_a_copy(shared):
+    state = shared.state()
+    before = {name: array.copy() for name, array in state.items()}
+    shared.step(batch(0))
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_the_first_figures_that_are_not_finite_are_remembered(shared):
+    shared.step(batch(0))
+    assert shared.failure() is None
+    shared.generator.weights[0].assign(np.full(shared.generator.weights[0].shape, np.nan))
+    for number in (1, 2):
+        shared.step(batch(number))
+    images_seen, name, value = shared.failure()
+    assert (images_seen, name) == (16, "generator_loss")
+    assert np.isnan(value)
+
+
+def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_generator(shared):
+    rounded = gan(mixed_precision=True)
+    shared.step(batch(0))
+    rounded.step(batch(0))
+    assert rounded.take_totals() == pytest.approx(shared.take_totals(), rel=0.02, abs=0.02)
+    assert rounded.failure() is None
+    assert rounded.generator.layers[0].compute_dtype == "float16"
+    assert rounded.averaged_generator.layers[0].compute_dtype == "float32"
+
+
+def test_xla_computes_the_same_logits():
+    # Its draws differ, so only what does not depend on any is compared: the first logits of the real images.
+    plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
+    plain.step(batch(0))
+    compiled.step(batch(0))
+    assert compiled.take_totals()["real_logits"] == pytest.approx(plain.take_totals()["real_logits"], rel=1e-4)
+    assert compiled.failure() is None

@@ -1,0 +1,33 @@
+"""Parameters of trainings small enough for tests: those of params.yaml but for what makes it small."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gan_core.config import TrainConfig
+
+_ROOT = Path(__file__).resolve().parent.parent
+_SMALL = {
+    "latent_size": 8,
+    "generator_width": 8,
+    "discriminator_width": 8,
+    "steps": 30,
+    "batch_size": 8,
+    "log_every_images": 40,
+    "samples_every_images": 100,
+    "ema_half_life_images": 100,
+}
+
+
+def small_parameters(**changes: Any) -> dict[str, Any]:
+    """The train section with `changes`."""
+    parameters = yaml.safe_load((_ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
+    return {**parameters, **_SMALL, **changes}
+
+
+def small_training(**changes: Any) -> TrainConfig:
+    """The checked train section with `changes`."""
+    return TrainConfig.parse(small_parameters(**changes))
