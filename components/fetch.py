@@ -40,7 +40,7 @@ def main() -> None:
     if remote and (not text or text.startswith("gs://")):
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
     pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
-    source = _remote(remote) if pointer else text
+    source = require_remote(remote) if pointer else text
     with whole_output(arguments.data) as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
@@ -145,8 +145,12 @@ def _last_error(process: subprocess.CompletedProcess[str]) -> str:
     return f"{'; '.join(lines)[:500] or f'exit code {process.returncode}'}."
 
 
-def _remote(remote: str) -> str:
-    """The remote, readable, and safe to stand in DVC's configuration."""
+def require_remote(remote: str) -> str:
+    """The remote, if it can be read and may stand in DVC's configuration.
+
+    Raises:
+        InvalidInput, TryAgain: otherwise.
+    """
     if remote.startswith("gs://"):
         bucket.require_readable(remote)
         return remote

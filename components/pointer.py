@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components.bucket import require_inside
 from gan_core.errors import InvalidInput
 
-MAX_CHARACTERS = 65536  # a pointer to a folder has about 100
+MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
 
 
 class Pointer(BaseModel):
