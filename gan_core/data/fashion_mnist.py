@@ -1,0 +1,128 @@
+"""Fashion-MNIST: its test split is part of this package, the whole comes from Debian's package or the public download.
+
+Reference: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import http.client
+import lzma
+import math
+import os
+import shutil
+import struct
+import tempfile
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput, TryAgain
+
+CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+ADDRESS = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
+DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+_EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+_COUNTS = {"train": 60_000, "t10k": 10_000}
+# Of the decoded images followed by their labels: the same for files that were packed differently.
+_SHA256 = {
+    "train": "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
+    "t10k": "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
+}
+_LARGEST_FILE_BYTES = 2**26
+_TIMEOUT_SECONDS = 60
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def embedded() -> Labelled:
+    """The test split: images uint8 [10000, 28, 28], labels uint8 [10000]."""
+    return _read_part(_EMBEDDED_FOLDER, "t10k", ".xz")
+
+
+def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Path | None = None) -> Labelled:
+    """Both splits: images uint8 [70000, 28, 28], labels uint8 [70000].
+
+    Args:
+        debian_folder: where Debian's package dataset-fashion-mnist puts it; used if it is there.
+        address: else the files are downloaded from below this address, once.
+        cache: and kept in this folder; None for the user's cache folder.
+
+    Raises:
+        InvalidInput: files on this machine are not Fashion-MNIST.
+        TryAgain: the download failed.
+    """
+    if debian_folder.is_dir():
+        return _read(debian_folder)
+    cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
+    kept = cache / "fashion-mnist"
+    return _read(kept) if kept.is_dir() else _download(address, kept)
+
+
+def _read(folder: Path) -> Labelled:
+    train, test = _read_part(folder, "train", ".gz"), _read_part(folder, "t10k", ".gz")
+    return np.concatenate([train[0], test[0]]), np.concatenate([train[1], test[1]])
+
+
+def _read_part(folder: Path, part: str, suffix: str) -> Labelled:
+    count = _COUNTS[part]
+    try:
+        images = _read_idx(folder / f"{part}-images-idx3-ubyte{suffix}", (count, 28, 28))
+        labels = _read_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", (count,))
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise InvalidInput(f"The folder must hold the files of Fashion-MNIST: {error}. Received: {folder}") from None
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    if digest != _SHA256[part]:
+        raise InvalidInput(
+            f"The '{part}' images of Fashion-MNIST must decode to SHA-256 {_SHA256[part]}. "
+            f"Received: {folder} with {digest}"
+        )
+    return images, labels
+
+
+def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Reads an idx file of bytes; what it says about its shape must be the shape expected."""
+    header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
+    size = len(header) + math.prod(shape)
+    with lzma.open(path) if path.suffix == ".xz" else gzip.open(path) as stream:
+        content = stream.read(size + 1)
+    if len(content) != size or not content.startswith(header):
+        raise ValueError(f"{path.name} is not an idx file of shape {shape}")
+    return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
+
+
+def _download(address: str, kept: Path) -> Labelled:
+    """Downloads the files into the folder `kept`, which appears only once they have been verified."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    workplace = Path(tempfile.mkdtemp(prefix=".fashion-mnist.", dir=kept.parent))
+    try:
+        for name in [f"{part}-{kind}-ubyte.gz" for part in _COUNTS for kind in ("images-idx3", "labels-idx1")]:
+            with urllib.request.urlopen(f"{address}/{name}", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                content = response.read(_LARGEST_FILE_BYTES)
+            (workplace / name).write_bytes(content)
+        images_and_labels = _read(workplace)
+        if not kept.exists():  # another process may have been faster
+            os.rename(workplace, kept)
+    except (InvalidInput, http.client.HTTPException, OSError) as error:
+        raise TryAgain(
+            f"Fashion-MNIST could not be downloaded: {error}. Install Debian's package dataset-fashion-mnist, or give "
+            f"this machine access to the address, and run the same command again. Received: {address}"
+        ) from None
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+    return images_and_labels

@@ -1,0 +1,206 @@
+"""Raw images become a prepared data set: shards, manifest, preview.
+
+The stored order is that of the images' digests, and an image's digest alone decides its split. So the result does not
+depend on the order or the names of the files, an image does not change sides when others are added, and all copies of
+an image are on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config import PrepareConfig
+from gan_core.data.decode import UnreadableImage, decode
+from gan_core.data.grid import image_grid, write_png
+from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, RejectedEntry, Split
+from gan_core.data.shards import ImageStore, write_shards
+from gan_core.data.sources import RawImage, Source
+from gan_core.errors import InvalidInput
+
+PREVIEW_FILE_NAME = "preview.png"
+_MOST_THREADS = 16
+_IMAGES_PER_TASK = 8
+_REJECTED_NAMED = 5
+_PREVIEW_ROWS = 20
+_PREVIEW_COLUMNS = 10
+
+Decoded = tuple[RawImage, NDArray[np.uint8], bytes]
+Positions = Mapping[Split, NDArray[np.int64]]
+
+
+def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Callable[[], None]) -> Manifest:
+    """Decodes the source's images and writes them to `folder`, which must not exist.
+
+    Args:
+        source: the raw images.
+        config: what to make of them.
+        folder: gets the shards, the manifest and the preview.
+        on_image: called after each image that was decoded or rejected.
+
+    Raises:
+        InvalidInput: too many images were rejected, or a split would be empty.
+    """
+    folder.mkdir()
+    with tempfile.TemporaryFile(dir=folder) as file:
+        store = ImageStore(file, (config.resolution, config.resolution, config.channels))
+        rejected = _decode_into(store, source, config, on_image)
+        _require_few_rejected(rejected, source, config)
+        used, labels = np.unique(store.labels, return_inverse=True)  # the classes of which an image is left
+        classes = [source.classes[label] for label in used] if source.classes else []
+        positions = _positions(store, labels, config)
+        shards = [
+            entry
+            for split, chosen in positions.items()
+            for entry in write_shards(
+                folder,
+                split,
+                store,
+                chosen,
+                labels[chosen] if classes else None,
+                images_per_shard=config.images_per_shard,
+            )
+        ]
+        mean, standard_deviation = _statistics(store, positions["train"])
+        write_png(folder / PREVIEW_FILE_NAME, _preview(store, positions["train"], labels))
+        manifest = Manifest(
+            format=1,
+            digest=_digest(store, positions, labels, classes),
+            source=config.source,
+            shape=store.shape,
+            counts={split: len(chosen) for split, chosen in positions.items()},
+            classes=_class_entries(classes, labels, positions),
+            mean=mean,
+            standard_deviation=standard_deviation,
+            settings=config.model_dump(),
+            shards=tuple(shards),
+            rejected=tuple(rejected),
+        )
+    (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
+
+
+def is_held_out(digest: bytes, seed: int, fraction: float) -> bool:
+    """Whether the image with this digest is kept from training: SHA-256(seed, digest) / 2²⁵⁶ < fraction."""
+    draw = hashlib.sha256(seed.to_bytes(8, "little") + digest).digest()
+    return int.from_bytes(draw[:8], "big") < fraction * 2**64
+
+
+def _decode_into(
+    store: ImageStore, source: Source, config: PrepareConfig, on_image: Callable[[], None]
+) -> list[RejectedEntry]:
+    rejected = []
+    for result in _decode_all(source, config):
+        if isinstance(result, RejectedEntry):
+            rejected.append(result)
+        else:
+            raw_image, pixels, digest = result
+            store.append(pixels, digest, raw_image.label)
+        on_image()
+    return sorted(rejected, key=lambda entry: entry.path)
+
+
+def _decode_all(source: Source, config: PrepareConfig) -> Iterator[Decoded | RejectedEntry]:
+    """Decodes in several threads, in the source's order, never far ahead of what has been taken."""
+    threads = min(_MOST_THREADS, os.cpu_count() or 1)
+    raw_images = iter(source)
+    running: deque[Future[list[Decoded | RejectedEntry]]] = deque()
+    with ThreadPoolExecutor(threads) as executor:
+        while True:
+            while len(running) < 2 * threads and (task := list(islice(raw_images, _IMAGES_PER_TASK))):
+                running.append(executor.submit(_decode_task, task, config))
+            if not running:
+                return
+            yield from running.popleft().result()
+
+
+def _decode_task(raw_images: Sequence[RawImage], config: PrepareConfig) -> list[Decoded | RejectedEntry]:
+    results: list[Decoded | RejectedEntry] = []
+    for raw_image in raw_images:
+        try:
+            pixels = decode(raw_image.open, config)
+        except UnreadableImage as error:
+            results.append(RejectedEntry(path=raw_image.path, reason=str(error)))
+        else:
+            results.append((raw_image, pixels, hashlib.sha256(pixels.tobytes()).digest()))
+    return results
+
+
+def _require_few_rejected(rejected: Sequence[RejectedEntry], source: Source, config: PrepareConfig) -> None:
+    if len(rejected) > config.max_rejected_fraction * source.count:
+        named = "; ".join(f"{entry.path}: {entry.reason}" for entry in rejected[:_REJECTED_NAMED])
+        more = "; …" if len(rejected) > _REJECTED_NAMED else ""
+        raise InvalidInput(
+            f"At most a share of {config.max_rejected_fraction} of the images may be unusable "
+            f"(max_rejected_fraction). Received: {len(rejected)} of {source.count} in {config.source}: {named}{more}"
+        )
+
+
+def _positions(store: ImageStore, labels: NDArray[np.int64], config: PrepareConfig) -> dict[Split, NDArray[np.int64]]:
+    """The positions in the store of each split's images, in stored order: by digest, copies by label."""
+    digests = store.digests
+    order = np.lexsort((labels, *digests.view(">u8").T[::-1]))
+    held_out = np.array(
+        [is_held_out(digests[position].tobytes(), config.seed, config.held_out_fraction) for position in order], bool
+    )
+    if held_out.all() or not held_out.any():
+        raise InvalidInput(
+            "Both the train and the held-out split must get an image; with few images the seed decides. Received: "
+            f"{len(order)} usable images in {config.source}, {held_out.sum()} of them held out with "
+            f"held_out_fraction={config.held_out_fraction}, seed={config.seed}"
+        )
+    return {"train": order[~held_out], "held_out": order[held_out]}
+
+
+def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, from whole numbers: exact in any order of summation."""
+    channels = store.shape[2]
+    histogram = np.zeros((channels, 256), np.int64)
+    for position in positions:
+        for channel, pixels in enumerate(np.moveaxis(store.read(position), 2, 0)):
+            histogram[channel] += np.bincount(pixels.ravel(), minlength=256)
+    levels = np.arange(256)
+    mean = histogram @ levels / histogram.sum(axis=1)
+    variance = (histogram * (levels - mean[:, None]) ** 2).sum(axis=1) / histogram.sum(axis=1)
+    return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
+
+
+def _digest(store: ImageStore, positions: Positions, labels: NDArray[np.int64], classes: Sequence[str]) -> str:
+    """Of shape, class names, and for each split its pixels' digests and labels in stored order."""
+    counts = {split: len(chosen) for split, chosen in positions.items()}
+    sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts]).encode())
+    for chosen in positions.values():
+        sha256.update(store.digests[chosen].tobytes())
+        sha256.update(labels[chosen].astype("<i4").tobytes())
+    return f"sha256-{sha256.hexdigest()}"
+
+
+def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions: Positions) -> tuple[ClassEntry, ...]:
+    train, held_out = (np.bincount(labels[positions[split]], minlength=len(classes)) for split in ("train", "held_out"))
+    return tuple(
+        ClassEntry(name=name, train=int(train[label]), held_out=int(held_out[label]))
+        for label, name in enumerate(classes)
+    )
+
+
+def _preview(store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """A row of training images for each of the first classes; rows of any without classes."""
+    of_class = [positions[labels[positions] == label] for label in range(labels.max() + 1)]
+    if len(of_class) == 1:
+        of_class = np.array_split(positions[: _PREVIEW_COLUMNS**2], _PREVIEW_COLUMNS)
+    rows = of_class[:_PREVIEW_ROWS]
+    images = np.full((len(rows), _PREVIEW_COLUMNS, *store.shape), 255, np.uint8)
+    for row, chosen in enumerate(rows):
+        for column, position in enumerate(chosen[:_PREVIEW_COLUMNS]):
+            images[row, column] = store.read(position)
+    return image_grid(images.reshape(-1, *store.shape), _PREVIEW_COLUMNS)

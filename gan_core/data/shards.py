@@ -1,0 +1,105 @@
+"""Decoded images on their way to shards: first a flat file in the order of decoding, then .npy files in stored order.
+
+A shard is a plain .npy array, so that it can be memory-mapped and read by anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib.format import write_array_header_1_0
+from numpy.typing import NDArray
+
+from gan_core.data.manifest import ShardEntry, Split
+
+
+class ImageStore:
+    """Decoded images in a flat file, and for each a digest and a label in memory: 36 bytes.
+
+    Attributes:
+        shape: height, width, channels.
+    """
+
+    def __init__(self, file: IO[bytes], shape: tuple[int, int, int]) -> None:
+        self.shape = shape
+        self._file = file
+        self._bytes_per_image = shape[0] * shape[1] * shape[2]
+        self._digests = bytearray()
+        self._labels = array("i")
+
+    def append(self, image: NDArray[np.uint8], digest: bytes, label: int) -> None:
+        """Adds an image [H, W, C] with the SHA-256 of its pixels."""
+        self._file.write(image.tobytes())
+        self._digests += digest
+        self._labels.append(label)
+
+    @property
+    def digests(self) -> NDArray[np.uint8]:
+        """SHA-256 of the pixels, in order of decoding: [N, 32]."""
+        return np.frombuffer(bytes(self._digests), np.uint8).reshape(-1, 32)
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Labels in order of decoding: [N]; −1 without classes."""
+        return np.array(self._labels, np.int32)
+
+    def read(self, position: int) -> NDArray[np.uint8]:
+        """The image that was added as number `position`, [H, W, C]."""
+        self._file.flush()
+        pixels = os.pread(self._file.fileno(), self._bytes_per_image, position * self._bytes_per_image)
+        return np.frombuffer(pixels, np.uint8).reshape(self.shape)
+
+
+def write_shards(
+    folder: Path,
+    split: Split,
+    store: ImageStore,
+    positions: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
+    *,
+    images_per_shard: int,
+) -> Iterator[ShardEntry]:
+    """Writes the images at `positions` of the store, in that order, as shards of one split.
+
+    Args:
+        folder: where the files go.
+        split: names them.
+        store: the images.
+        positions: [N].
+        labels: of these images, [N]; None without classes.
+        images_per_shard: images in a file; the last one may hold fewer.
+    """
+    for number, start in enumerate(range(0, len(positions), images_per_shard)):
+        chosen = positions[start : start + images_per_shard]
+        images_path = folder / f"{split}-{number:05d}.npy"
+        labels_path = folder / f"{split}-{number:05d}-labels.npy"
+        _write_images(images_path, store, chosen)
+        if labels is not None:
+            np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)
+        yield ShardEntry(
+            split=split,
+            count=len(chosen),
+            images=images_path.name,
+            images_sha256=_sha256(images_path),
+            labels=None if labels is None else labels_path.name,
+            labels_sha256=None if labels is None else _sha256(labels_path),
+        )
+
+
+def _write_images(path: Path, store: ImageStore, positions: NDArray[np.int64]) -> None:
+    with path.open("wb") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *store.shape)}
+        write_array_header_1_0(file, header)
+        for position in positions:
+            file.write(store.read(position).data)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
