@@ -69,7 +69,7 @@ class InceptionExtractor:
 
 
 def build_network() -> Any:
-    """The network as a Keras model with untrained weights, [B, 299, 299, 3] float32 → [B, 2048] float32."""
+    """The network as a Keras model with weights of 0, [B, 299, 299, 3] float32 → [B, 2048] float32."""
     import keras
 
     images = keras.Input((SIDE, SIDE, 3))
@@ -102,7 +102,10 @@ def _convolution(
     import keras
 
     padding = "valid" if stride > 1 else padding
-    return keras.layers.Conv2D(filters, kernel, stride, padding, activation="relu", name=name)(x)
+    layer = keras.layers.Conv2D(
+        filters, kernel, stride, padding, activation="relu", kernel_initializer="zeros", name=name
+    )
+    return layer(x)
 
 
 def _pool(x: Any, pooling: Any) -> Any:

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from gan_core.errors import InvalidInput
 
 LEGACY_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
-LARGEST_INDEX_BYTES = 2**22
 DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 
