@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
+from evaluations import evaluation
 from tracking_server import FlakyProxy, TrackingServer
 
 from components import tracking
@@ -25,7 +26,6 @@ from components.tracking import TrainingTracker, log_evaluation
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.protocol import Evaluation, Protocol
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # a port where no server answers
@@ -270,37 +270,14 @@ def test_a_folder_without_records_is_refused(project: Path) -> None:
         Spool(project)
 
 
-EVALUATION = Evaluation(
-    format=1,
-    scores={"fd_classifier": 12.5, "kid_classifier": 0.1},
-    spread={"fd_classifier": 0.5, "kid_classifier": 0.01},
-    warnings=(),
-    protocol=Protocol(
-        extractor="classifier",
-        extractor_digest="sha256-0",
-        resize="none",
-        reference="held_out",
-        reference_digest="sha256-1",
-        reference_count=10,
-        samples=10,
-        sampling_seeds=(0, 1),
-        kid_subsets=1,
-        kid_subset_size=2,
-    ),
-    images_seen=64,
-    dataset_digest="sha256-1",
-    tracking_run_id=None,
-)
-
-
 def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest, project: Path) -> None:
     with tracker(manifest) as track:
         track.log_row(64, {"loss": 1.0})
     (project / "report.html").write_text("<p>report</p>")
     for _ in range(2):
-        log_evaluation(EVALUATION.model_copy(update={"tracking_run_id": track.run_id}), project / "report.html")
+        log_evaluation(evaluation(12.5, 0.5, track.run_id), project / "report.html")
     assert history("scores.fd_classifier") == [(64, 12.5)]
-    assert history("spread.kid_classifier") == [(64, 0.01)]
+    assert history("spread.kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
     assert only_run().info.status == "FINISHED"
 
@@ -312,7 +289,7 @@ def test_an_evaluation_that_mlflow_cannot_take_says_so(
     run_id: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
-    log_evaluation(EVALUATION.model_copy(update={"tracking_run_id": run_id}), Path("report.html"))
+    log_evaluation(evaluation(12.5, 0.5, run_id), Path("report.html"))
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1

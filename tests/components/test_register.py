@@ -1,0 +1,222 @@
+"""Registration, against a real registry on sqlite."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from evaluations import evaluation, generator
+from mlflow.exceptions import MlflowException
+
+from components import register as register_module
+from components.mlflow_server import connect, experiment_id
+from components.register import register
+from gan_core.config import RegisterConfig
+from gan_core.errors import TryAgain
+from gan_core.evaluation.protocol import Evaluation
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+
+pytestmark = [
+    pytest.mark.usefixtures("project"),
+    # MLflow's own modules, while they are imported and when they look at an input example.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+
+
+def register_scores(name: str, score: float, spread: float, **protocol: object) -> dict[str, Any]:
+    """Registers a generator of its own, of a training of its own."""
+    client = connect()
+    run_id = client.create_run(experiment_id(client), run_name=name).info.run_id
+    return register(CONFIG, generator(Path(name), run_id), evaluation(score, spread, run_id, **protocol))
+
+
+def registry() -> tuple[dict[str, str], int]:
+    """The aliases, and how many versions there are."""
+    client = connect()
+    aliases = {alias: str(number) for alias, number in client.get_registered_model("generator").aliases.items()}
+    return aliases, len(client.search_model_versions("name = 'generator'"))
+
+
+def test_four_cases() -> None:
+    first = register_scores("first", 100.0, 3.0)
+    assert (first["decision"], first["version"], first["champion"]) == ("champion", "1", None)
+    assert registry() == ({"champion": "1"}, 1)
+
+    near = register_scores("near", 89.0, 5.0)
+    assert (near["decision"], near["version"], near["champion"]) == ("challenger", "2", "1")
+    assert registry() == ({"champion": "1", "challenger": "2"}, 2)
+
+    other = register_scores("other", 1.0, 0.0, samples=10)
+    assert (other["decision"], other["version"]) == ("refused", "3")
+    assert "samples: 10, not 5000" in other["reason"]
+    assert registry() == ({"champion": "1", "challenger": "2"}, 3)
+
+    better = register_scores("better", 80.0, 3.0)
+    assert (better["decision"], better["version"], better["champion"]) == ("champion", "4", "1")
+    assert registry() == ({"champion": "4", "challenger": "2"}, 4)
+
+
+def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_REVISION", "abc")
+    monkeypatch.setenv("GIT_DIRTY", "false")
+    monkeypatch.setenv("IMAGE_DIGEST", "sha256:def")
+    monkeypatch.setenv("KFP_RUN_ID", "run-7")
+    record = register_scores("first", 100.0, 3.0)
+    client = connect()
+    version = client.get_model_version_by_alias("generator", "champion")
+    assert version.run_id == record["run_id"]
+    assert client.get_run(version.run_id).info.run_name == "first"
+    tags = version.tags
+    assert (tags["git_revision"], tags["git_dirty"]) == ("abc", "false")
+    assert (tags["image_digest"], tags["kfp_run_id"]) == ("sha256:def", "run-7")
+    assert tags["data_digest"] == f"sha256-{'0' * 64}"
+    assert Evaluation.parse(tags["evaluation"], "tag") == evaluation(100.0, 3.0, version.run_id)
+    assert json.loads(tags["versions"])["keras"]
+    for name in ("generator_digest", "parameters_digest", "protocol_digest"):
+        assert tags[name].startswith("sha256-")
+    [logged] = client.search_logged_models([experiment_id(client)])
+    assert {metric.key: metric.value for metric in logged.metrics}["scores.fd_classifier"] == 100.0
+
+
+def test_registering_twice_changes_nothing_even_after_another_has_become_the_champion() -> None:
+    first = register_scores("first", 100.0, 3.0)
+    scores = evaluation(100.0, 3.0, first["run_id"])
+    assert register(CONFIG, Path("first"), scores) == first
+    register_scores("better", 50.0, 3.0)
+    before = registry()
+    assert register(CONFIG, Path("first"), scores) == first
+    assert registry() == before == ({"champion": "2"}, 2)
+
+
+def test_another_rule_decides_anew_about_the_same_version() -> None:
+    register_scores("first", 100.0, 3.0)
+    near = register_scores("near", 95.0, 0.1)
+    assert near["decision"] == "challenger"
+    bolder = CONFIG.model_copy(update={"minimum_improvement": 0.0, "spread_multiplier": 1.0})
+    again = register(bolder, Path("near"), evaluation(95.0, 0.1, near["run_id"]))
+    assert (again["decision"], again["version"]) == ("champion", "2")
+    assert registry() == ({"champion": "2"}, 2)
+
+
+def test_a_generator_without_a_run_gets_one_that_says_so_once() -> None:
+    folder = generator(Path("orphan"))
+    for _ in range(2):
+        record = register(CONFIG, folder, evaluation(100.0, 3.0))
+    client = connect()
+    [run] = client.search_runs([experiment_id(client)])
+    assert run.info.run_id == record["run_id"]
+    assert "has no run on this server" in run.data.tags["mlflow.note.content"]
+
+
+def test_a_champion_that_was_registered_by_hand_is_not_replaced() -> None:
+    client = connect()
+    client.create_registered_model("generator")
+    client.create_model_version("generator", "file:///elsewhere")
+    client.set_registered_model_alias("generator", "champion", "1")
+    record = register_scores("first", 1.0, 0.0)
+    assert (record["decision"], record["champion"]) == ("refused", "1")
+    assert registry() == ({"champion": "1"}, 2)
+
+
+class Interrupted:
+    """A client whose n-th call fails, before the server did its work or after."""
+
+    def __init__(self, client: Any, calls: int, after: bool) -> None:
+        self._client, self._calls, self._after = client, calls, after
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **options: Any) -> Any:
+            self._calls -= 1
+            if self._calls == 0 and not self._after:
+                raise MlflowException("interrupted")
+            answer = getattr(self._client, name)(*arguments, **options)
+            if self._calls == 0:
+                raise MlflowException("interrupted")
+            return answer
+
+        return call
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_interrupted_at_any_call_and_repeated_it_ends_in_the_same_state(
+    after: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_scores("first", 1e12, 0.0)
+    client = connect()
+    calls, completed = 0, False
+    while not completed:
+        calls += 1
+        run_id = client.create_run(experiment_id(client)).info.run_id
+        folder, scores = generator(Path(str(calls)), run_id), evaluation(1e12 / 2**calls, 0.0, run_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(register_module, "connect", lambda: Interrupted(connect(), calls, after))  # noqa: B023
+            try:
+                register(CONFIG, folder, scores)
+            except TryAgain:
+                completed = False
+            else:
+                completed = True
+        record = register(CONFIG, folder, scores)
+        assert (record["decision"], record["version"], record["champion"]) == ("champion", str(calls + 1), str(calls))
+        assert registry() == ({"champion": str(calls + 1)}, calls + 1)
+        models = client.search_logged_models([experiment_id(client)])
+        assert [logged.status for logged in models if logged.source_run_id == run_id] == ["READY"]
+    assert calls > 10
+
+
+def run_command(**changes: object) -> subprocess.CompletedProcess[str]:
+    parameters = CONFIG.model_dump() | changes
+    Path("params.yaml").write_text(yaml.safe_dump({"register": parameters}))
+    command = [sys.executable, "-m", "components.register", "--config", "params.yaml", "--model", "model"]
+    command += ["--scores", "scores.json", "--registration", "registration.json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def test_the_command_writes_the_decision() -> None:
+    generator(Path("model"))
+    Path("scores.json").write_text(evaluation(100.0, 3.0).model_dump_json())
+    done = run_command()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "generator version 1: champion. There was no champion.\n"
+    record = json.loads(Path("registration.json").read_text())
+    assert (record["decision"], record["score"], record["spread"]) == ("champion", 100.0, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "scores", "sentence"),
+    [
+        ({"score": "precision_classifier"}, evaluation(1.0, 0.0), "'register.score' must name a distance"),
+        ({"score": "fid"}, evaluation(1.0, 0.0), "must name a score that was made"),
+        ({}, evaluation(float("nan"), 0.0), "must name a score that was made and is finite"),
+        ({}, evaluation(1.0, 0.0, "0" * 32), "The scores must be of the generator"),
+        ({"model_name": "a/b"}, evaluation(1.0, 0.0), "'register.model_name' must consist of"),
+    ],
+)
+def test_a_mistake_is_refused_in_a_sentence(changes: dict[str, object], scores: Evaluation, sentence: str) -> None:
+    generator(Path("model"))
+    Path("scores.json").write_text(scores.model_dump_json())
+    done = run_command(**changes)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert sentence in done.stderr
+    assert "Received: " in done.stderr
+    assert not Path("registration.json").exists()
+
+
+def test_a_server_that_is_away_means_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    generator(Path("model"))
+    Path("scores.json").write_text(evaluation(1.0, 0.0).model_dump_json())
+    done = run_command()
+    assert (done.returncode, done.stderr.count("\n")) == (75, 1), done.stderr
+    assert done.stderr.startswith("error: MLflow did not register the generator: ")
+    assert not Path("registration.json").exists()

@@ -1,0 +1,56 @@
+"""The summary after a run of the pipeline."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from evaluations import evaluation, generator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def summary(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "components.summary"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+
+def write_run(folder: Path) -> None:
+    generator(folder / "models" / "generator")
+    reports = folder / "reports"
+    reports.mkdir()
+    (reports / "training.csv").write_text("images_seen,images_per_second\n0,0.0\n6000,100.0\n12000,50.0\n12800,100.0\n")
+    (reports / "scores.json").write_text(
+        evaluation(12.345, 0.5).model_copy(update={"warnings": ("Few samples.",)}).model_dump_json()
+    )
+    record = {"name": "generator", "version": "3", "decision": "challenger", "reason": "Not better."}
+    (reports / "registration.json").write_text(json.dumps(record))
+    for name in ("samples.png", "report.html"):
+        (reports / name).touch()
+
+
+def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    done = summary(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "models/generator 64 images seen at 100 a second: 1 s" in lines
+    assert "reports/samples.png samples" in lines
+    assert "fd_classifier 12.35 ± 0.5" in lines
+    assert "5,000 samples for each of 3 seeds, against 2,500 held-out images; reports/scores.json" in lines
+    assert "Note: Few samples." in lines
+    assert "generator version 3: challenger. Not better." in lines
+    for command in ("make ui", "dvc exp run -S", "dvc exp show", "dvc plots show"):
+        assert any(line.startswith(command) for line in lines)
+
+
+def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    (tmp_path / "reports" / "registration.json").unlink()
+    done = summary(tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: The summary is of a complete run: make run. Received: no reports/registration.json\n"

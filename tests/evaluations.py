@@ -1,0 +1,56 @@
+"""Records of evaluations, and generators to go with them, for the tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gan_core.evaluation.protocol import Evaluation, Protocol
+from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
+
+PROTOCOL = Protocol(
+    extractor="classifier",
+    extractor_digest="sha256-1",
+    resize="none",
+    reference="held_out",
+    reference_digest="sha256-2",
+    reference_count=2500,
+    samples=5000,
+    sampling_seeds=(0, 1, 2),
+    kid_subsets=100,
+    kid_subset_size=1000,
+)
+
+
+def evaluation(score: float, spread: float, run_id: str | None = None, **protocol: object) -> Evaluation:
+    """An evaluation after 64 images with the score `fd_classifier`; `protocol` changes what it was made under."""
+    return Evaluation(
+        format=1,
+        scores={"fd_classifier": score, "kid_classifier": score / 100},
+        spread={"fd_classifier": spread, "kid_classifier": spread / 100},
+        warnings=(),
+        protocol=PROTOCOL.model_copy(update=protocol),
+        images_seen=64,
+        dataset_digest=f"sha256-{'0' * 64}",
+        tracking_run_id=run_id,
+    )
+
+
+def generator(folder: Path, run_id: str | None = None, seed: int = 0, collapsed: bool = False) -> Path:
+    """A folder that is a generator to everyone who does not load it."""
+    metadata = GeneratorMetadata(
+        format=1,
+        latent_size=4,
+        shape=(16, 16, 1),
+        classes=(),
+        images_seen=64,
+        collapsed=collapsed,
+        dataset_digest=f"sha256-{'0' * 64}",
+        dataset_source="synthetic",
+        parameters={"seed": seed},
+        tracking_run_id=run_id,
+        versions={"keras": "3"},
+    )
+    folder.mkdir(parents=True)
+    (folder / METADATA_FILE).write_text(metadata.model_dump_json())
+    (folder / MODEL_FILE).write_bytes(b"weights")
+    return folder
