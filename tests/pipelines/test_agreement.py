@@ -1,0 +1,100 @@
+"""dvc.yaml, the compiled pipelines and the components' own parsers are one command line, stage by stage."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+# Given on the cluster alone: where the fetched data lies, and what Kubeflow wants to hear of the outputs.
+CLUSTER_ONLY = {"prepare": {"--data", "--executor-input"}}
+STEPS = ["fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+
+
+def executors(pipeline: str) -> dict[str, dict[str, Any]]:
+    compiled = next(yaml.safe_load_all((ROOT / f"tests/golden/{pipeline}.yaml").read_text()))
+    return {
+        name.removeprefix("exec-"): executor["container"]
+        for name, executor in compiled["deploymentSpec"]["executors"].items()
+    }
+
+
+TRAINING, SWEEP = executors("training-cpu"), executors("sweep-gpu-spot")
+CONTAINERS = {**SWEEP, **TRAINING}
+
+
+def parser(step: str) -> argparse.ArgumentParser:
+    return importlib.import_module(f"components.{step.replace('-', '_')}").parser()
+
+
+def options(words: list[str]) -> set[str]:
+    return {word for word in words if word.startswith("--")}
+
+
+def test_the_pipelines_are_the_graph_of_dvc_with_the_clusters_own_steps() -> None:
+    assert set(TRAINING) == {*STAGES, "fetch", "report-status"}
+    assert set(SWEEP) == {*TRAINING, "choose"}
+    assert set(STEPS) == set(CONTAINERS)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_the_containers_command_is_understood_by_the_components_own_parser(step: str) -> None:
+    container = CONTAINERS[step]
+    assert container["command"] == ["python", "-m", f"components.{step.replace('-', '_')}"]
+    read = vars(parser(step).parse_args(container["args"]))
+    for option, value in zip(container["args"][::2], container["args"][1::2], strict=True):
+        assert str(read[option.removeprefix("--").replace("-", "_")]) == value, option
+
+
+@pytest.mark.parametrize("step", sorted(set(SWEEP) & set(TRAINING)))
+def test_a_step_has_one_command_in_both_pipelines(step: str) -> None:
+    assert (TRAINING[step]["command"], TRAINING[step]["args"]) == (SWEEP[step]["command"], SWEEP[step]["args"])
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dvc_and_the_cluster_give_a_stage_the_same_options(stage: str) -> None:
+    words = shlex.split(STAGES[stage]["cmd"])
+    assert words[:3] == TRAINING[stage]["command"]
+    parser(stage).parse_args(words[3:])
+    assert options(words) == options(TRAINING[stage]["args"]) - CLUSTER_ONLY.get(stage, {"--executor-input"})
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reads_its_own_section(stage: str) -> None:
+    assert STAGES[stage]["params"] == [stage]
+    words = shlex.split(STAGES[stage]["cmd"])
+    assert words[words.index("--config") + 1] == "params.yaml"
+    compiled = next(yaml.safe_load_all((ROOT / "tests/golden/training-cpu.yaml").read_text()))
+    (task,) = (t for t in _tasks(compiled) if t["componentRef"]["name"] == f"comp-{stage}")
+    assert task["inputs"]["parameters"]["config"] == {"componentInputParameter": f"pipelinechannel--{stage}"}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_an_output_of_dvc_is_an_output_of_the_container_and_so_with_the_inputs(stage: str) -> None:
+    """What dvc.yaml lists under outs, plots or metrics has an output placeholder, any other path one of an input."""
+    words = shlex.split(STAGES[stage]["cmd"])[3:]
+    produced = [
+        next(iter(entry)) if isinstance(entry, dict) else entry
+        for kind in ("outs", "plots", "metrics")
+        for entry in STAGES[stage].get(kind, [])
+    ]
+    container = dict(zip(TRAINING[stage]["args"][::2], TRAINING[stage]["args"][1::2], strict=True))
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        direction = re.match(r"\{\{\$\.(inputs|outputs)\.", container[option])
+        assert direction is not None
+        assert (direction[1] == "outputs") == (value in produced), option
+
+
+def _tasks(node: Any) -> list[dict[str, Any]]:
+    if not isinstance(node, dict):
+        return []
+    here = list(node["tasks"].values()) if "tasks" in node else []
+    return here + [task for value in node.values() for task in _tasks(value)]
