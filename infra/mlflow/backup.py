@@ -14,8 +14,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-from google.cloud import storage
-
 
 def main() -> None:
     """Dumps, checks, uploads."""
@@ -28,6 +26,8 @@ def main() -> None:
     database = os.environ.get("MLFLOW_BACKEND_STORE_URI", "")
     if not database.startswith("postgresql://"):
         sys.exit("error: MLFLOW_BACKEND_STORE_URI must be a postgresql:// address; it is not shown as it is a secret.")
+
+    from google.cloud import storage  # noqa: PLC0415  a wrong argument is refused at once
 
     name = f"{prefix.rstrip('/')}/mlflow-{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%SZ}.dump"
     with tempfile.TemporaryDirectory() as folder:

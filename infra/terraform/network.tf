@@ -95,3 +95,15 @@ resource "google_service_networking_connection" "database" {
 
   depends_on = [google_project_service.this]
 }
+
+# The control plane calls admission webhooks on the nodes; Google opens only 443 and 10250 by itself.
+resource "google_compute_firewall" "webhooks" {
+  name          = "gan-webhooks"
+  network       = google_compute_network.this.id
+  source_ranges = [local.control_plane_cidr]
+
+  allow {
+    protocol = "tcp"
+    ports    = ["8443", "9443"] # KFP's cache, KServe
+  }
+}
