@@ -37,9 +37,10 @@ def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arra
     """
     path = folder / f"{digest_of(parts)}.npz"
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        # np.load leaves a damaged file open that it opened itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
             return dict(kept)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         arrays = compute()
     with contextlib.suppress(OSError):
         _write_whole(path, arrays)

@@ -91,21 +91,26 @@ class FileImages:
         return content
 
     def _decode(self, name: str) -> NDArray[np.uint8]:
-        """Grey images as [H, W, 1], all others as [H, W, 3], transparent ones over black."""
+        """The image at its own size: grey as [H, W, 1], any other as [H, W, 3], transparent parts over black."""
         from PIL import Image, ImageOps
 
+        content = self._read(name)
         try:
-            with Image.open(io.BytesIO(self._read(name))) as opened:
-                if opened.width * opened.height > LARGEST_IMAGE_PIXELS:
-                    raise InvalidInput(
-                        f"An image has at most {LARGEST_IMAGE_PIXELS} pixels. Received: {self._path}, {name} of "
-                        f"{opened.width} × {opened.height}"
-                    )
+            with Image.open(io.BytesIO(content)) as opened:
+                _check_pixels(opened.width * opened.height)
                 image = ImageOps.exif_transpose(opened)
-                image = image.convert("RGBA")
-        except InvalidInput:
-            raise
+                if image.mode.startswith("I"):  # 16 bits
+                    image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
+                if image.has_transparency_data:
+                    image = image.convert("RGBA")
+                    image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+                image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
         except Exception as error:  # Pillow's readers raise whatever a broken file makes them raise
             raise InvalidInput(f"An image must be readable: {error}. Received: {self._path}, {name}") from None
-        pixels: NDArray[np.uint8] = np.asarray(image)
+        pixels: NDArray[np.uint8] = np.asarray(image).reshape(image.height, image.width, -1)
         return pixels
+
+
+def _check_pixels(pixels: int) -> None:
+    if pixels > LARGEST_IMAGE_PIXELS:
+        raise InvalidInput(f"an image has at most {LARGEST_IMAGE_PIXELS} pixels, not {pixels}")

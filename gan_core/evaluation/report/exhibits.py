@@ -30,6 +30,7 @@ class Exhibits:
         journeys: latent interpolation.
         charts: the training's curves.
         lineage: where the generated images come from, by label.
+        parameters: of the generator's training.
     """
 
     subtitle: str
@@ -42,6 +43,7 @@ class Exhibits:
     journeys: Picture | None
     charts: list[Chart]
     lineage: Mapping[str, str]
+    parameters: Mapping[str, str | int | float]
 
 
 def collect(extractor: Extractor, measured: Measured, charts: list[Chart], seed: int) -> Exhibits:
@@ -76,6 +78,7 @@ def collect(extractor: Extractor, measured: Measured, charts: list[Chart], seed:
         journeys=gallery.journeys(measured.generator, seed) if measured.generator else None,
         charts=charts,
         lineage=_lineage(measured.generator.metadata) if measured.generator else {},
+        parameters=measured.generator.metadata.parameters if measured.generator else {},
     )
 
 
@@ -86,4 +89,4 @@ def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:
         "data digest": metadata.dataset_digest,
         "tracking run": metadata.tracking_run_id or "none",
     }
-    return rows | {name: str(value) for name, value in {**metadata.parameters, **metadata.versions}.items()}
+    return rows | metadata.versions

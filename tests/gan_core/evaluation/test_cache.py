@@ -1,0 +1,70 @@
+"""What is kept is what was computed, whoever else computes it, whatever became of the file."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_core.evaluation.cache import cached
+
+
+def compute_never() -> dict[str, np.ndarray]:
+    raise AssertionError("it was kept")
+
+
+def test_kept_by_content(tmp_path: Path) -> None:
+    first = cached(tmp_path / "new", {"a": 1}, lambda: {"x": np.arange(3)})
+    assert np.array_equal(cached(tmp_path / "new", {"a": 1}, compute_never)["x"], first["x"])
+    assert cached(tmp_path / "new", {"a": 2}, lambda: {"x": np.ones(1)})["x"] == 1
+
+
+@pytest.mark.parametrize("keep", [0, 10, -10])
+def test_a_damaged_file_is_computed_anew(tmp_path: Path, keep: int) -> None:
+    cached(tmp_path, {"a": 1}, lambda: {"x": np.arange(1000)})
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:keep])
+    assert cached(tmp_path, {"a": 1}, lambda: {"x": np.ones(2)})["x"].sum() == 2
+    assert cached(tmp_path, {"a": 1}, compute_never)["x"].sum() == 2
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    cached(tmp_path, {"a": 1}, lambda: {"x": np.zeros(1000)})
+    (file,) = tmp_path.iterdir()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    assert cached(tmp_path, {"a": 1}, lambda: {"x": np.ones(1)})["x"] == 1
+
+
+def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert cached(tmp_path / "file" / "cache", {}, lambda: {"x": np.ones(1)})["x"] == 1
+
+
+def test_a_failed_computation_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError):
+        cached(tmp_path, {}, compute_never)
+    assert not list(tmp_path.iterdir())
+
+
+def race(folder: Path, start: multiprocessing.synchronize.Barrier, results: multiprocessing.Queue) -> None:
+    start.wait()
+    for turn in range(20):
+        arrays = cached(folder, {"turn": turn}, lambda turn=turn: {"x": np.full(50_000, turn)})
+        results.put(bool((arrays["x"] == turn).all()))
+
+
+def test_runs_that_race_read_whole_files(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    start, results = context.Barrier(4), context.Queue()
+    runs = [context.Process(target=race, args=(tmp_path, start, results)) for _ in range(4)]
+    for run in runs:
+        run.start()
+    assert all(results.get(timeout=60) for _ in range(80))
+    for run in runs:
+        run.join()
+        assert run.exitcode == 0
+    assert len(list(tmp_path.iterdir())) == 20

@@ -1,0 +1,134 @@
+"""Folders and archives of images, honest and hostile."""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation import files
+from gan_core.evaluation.files import FileImages
+
+GREY = np.arange(20, dtype=np.uint8).reshape(4, 5)
+COLOUR = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+
+
+def png(pixels: np.ndarray, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def folder(place: Path, contents: dict[str, bytes]) -> Path:
+    for name, content in contents.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place
+
+
+def archive(place: Path, contents: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name, content in contents.items():
+            opened.writestr(name, content)
+    return place
+
+
+def test_a_folder_and_its_archive_are_the_same_images(tmp_path: Path) -> None:
+    contents = {"b/2.png": png(COLOUR), "a.PNG": png(GREY), "b/notes.txt": b"no image", "b/1.png": png(COLOUR[::-1])}
+    one, other = FileImages(folder(tmp_path / "f", contents)), FileImages(archive(tmp_path / "f.zip", contents))
+    assert one.count == other.count == 3
+    assert one.digest == other.digest
+    for images in (one, other):
+        batches = list(images.batches(8))
+        assert [batch.shape for batch in batches] == [(1, 4, 5, 1), (2, 4, 5, 3)]
+        assert np.array_equal(batches[0][0, :, :, 0], GREY)
+        assert np.array_equal(batches[1], [COLOUR[::-1], COLOUR])
+        assert np.array_equal(images.images(np.array([2]))[0], COLOUR)
+
+
+def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
+    first = FileImages(folder(tmp_path / "a", {"1.png": png(GREY), "2.png": png(COLOUR)})).digest
+    assert FileImages(folder(tmp_path / "b", {"x.png": png(GREY), "y.png": png(COLOUR)})).digest == first
+    assert FileImages(folder(tmp_path / "c", {"1.png": png(GREY), "2.png": png(GREY)})).digest != first
+
+
+def test_batches_are_no_larger_than_asked(tmp_path: Path) -> None:
+    images = FileImages(folder(tmp_path, {f"{number}.png": png(GREY) for number in range(5)}))
+    assert [len(batch) for batch in images.batches(2)] == [2, 2, 1]
+
+
+def test_unusual_images(tmp_path: Path) -> None:
+    transparent = np.dstack([COLOUR, np.full((4, 5), 0, np.uint8)])
+    upright = Image.fromarray(COLOUR)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    buffer = io.BytesIO()
+    upright.save(buffer, "PNG", exif=exif)
+    palette = io.BytesIO()
+    upright.convert("P").save(palette, "PNG")
+    contents = {
+        "1.png": png(GREY.astype(np.uint16) * 257),
+        "2.png": png(transparent),
+        "3.png": buffer.getvalue(),
+        "4.png": palette.getvalue(),
+    }
+    sixteen, clear, turned, indexed = FileImages(folder(tmp_path, contents)).images(np.arange(4))
+    assert np.array_equal(sixteen[:, :, 0], GREY)
+    assert not clear.any()
+    assert np.array_equal(turned, np.rot90(COLOUR, -1))
+    assert indexed.shape == (4, 5, 3)
+
+
+@pytest.mark.parametrize("make", [folder, archive])
+def test_no_image(tmp_path: Path, make: object) -> None:
+    with pytest.raises(InvalidInput, match="at least one image"):
+        FileImages(make(tmp_path / "x.zip", {"notes.txt": b"none"}))
+
+
+@pytest.mark.parametrize("name", ["none", "none.zip"])
+def test_nothing_there(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"Received: .*none"):
+        FileImages(tmp_path / name)
+
+
+def test_a_truncated_image_is_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    images = FileImages(folder(tmp_path, {"good.png": png(GREY), "half.png": png(noise)[:2000]}))
+    with pytest.raises(InvalidInput, match=r"readable.*half\.png"):
+        list(images.batches(2))
+
+
+def test_names_that_climb_out_of_an_archive_write_nothing(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    images = FileImages(archive(inside / "x.zip", {"../../evil.png": png(GREY), "/evil.png": png(GREY)}))
+    assert sum(len(batch) for batch in images.batches(4)) == 2
+    assert os.listdir(tmp_path) == ["inside"]
+
+
+def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGEST_FILE_BYTES", 2**20)
+    with pytest.raises(InvalidInput, match="at most 1048576 bytes"):
+        FileImages(archive(tmp_path / "x.zip", {"bomb.png": bytes(2**24)}))
+
+
+def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LARGEST_IMAGE_PIXELS", 19)
+    with pytest.raises(InvalidInput, match="at most 19 pixels"):
+        list(FileImages(folder(tmp_path, {"bomb.png": png(GREY)})).batches(1))
+
+
+def test_a_damaged_archive(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
+    place = archive(tmp_path / "x.zip", {"1.png": png(noise)})
+    content = bytearray(place.read_bytes())
+    content[200:300] = bytes(100)
+    place.write_bytes(content)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        FileImages(place)

@@ -1,0 +1,144 @@
+"""Figures with a known value, names, and sentences of warning."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gan_core.evaluation.features import FeatureSet
+from gan_core.evaluation.scores import MEANINGS, decimals, score, score_name, warnings
+
+ALL = ("fid", "kid", "prdc", "memorisation")
+
+
+class Extractor:
+    name, digest, size, resize, accuracy = "classifier", "sha256-1", 4, "none", 0.9
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Class 0 where the first feature is negative."""
+        sure = (features[:, 0] < 0).astype(np.float32)
+        return np.stack([sure, 1 - sure], axis=1)
+
+
+class Classless:
+    name, digest, size, resize, accuracy = "inception", "sha256-1", 4, "clean", None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+def of(features: np.ndarray) -> FeatureSet:
+    features = features.astype(np.float32)
+    return FeatureSet(len(features), features.mean(axis=0, dtype=np.float64), np.cov(features, rowvar=False), features)
+
+
+def normal(count: int, seed: int, scale: float = 1.0) -> FeatureSet:
+    return of(scale * np.random.default_rng(seed).standard_normal((count, 4)))
+
+
+def scored(real: FeatureSet, generated: FeatureSet, training: FeatureSet | None = None, **changes: object) -> dict:
+    settings = {"metrics": ALL, "kid_subsets": 3, "kid_subset_size": 100, "seed": 0, **changes}
+    return score(real, generated, training, Extractor(), **settings)
+
+
+def test_equal_distributions() -> None:
+    figures = scored(normal(1500, 0), normal(1500, 1), normal(1500, 2))
+    assert list(figures) == list(MEANINGS)
+    assert figures["fd"] == pytest.approx(0, abs=0.05)
+    assert abs(figures["fd_infinity"]) < abs(figures["fd"])
+    assert figures["kid"] == pytest.approx(0, abs=0.1)
+    assert figures["density"] == pytest.approx(1, abs=0.1)
+    assert figures["coverage"] == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al. 2020, equation 11
+    assert figures["diversity"] == pytest.approx(1, abs=0.05)
+    assert figures["class_shift"] == pytest.approx(0, abs=0.05)
+    assert figures["inception_score"] == pytest.approx(2, abs=0.05)
+    assert figures["train_preference"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_half_the_scale_is_half_the_diversity() -> None:
+    assert scored(normal(1500, 0), normal(1500, 1, 0.5))["diversity"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_copies_of_training_images_are_noticed() -> None:
+    training = normal(300, 2)
+    figures = scored(normal(300, 0), of(training.features + 1e-3), training)
+    assert figures["authenticity"] == 0
+    assert figures["train_preference"] == pytest.approx(1, abs=0.01)
+
+
+def test_a_tie_between_training_and_unseen_images_counts_half() -> None:
+    images = normal(300, 0)
+    assert scored(images, normal(300, 1), images)["train_preference"] == 0.5
+
+
+def test_missing_classes_shift_their_share() -> None:
+    real = normal(2000, 0)
+    generated = of(np.abs(normal(2000, 1).features))
+    assert scored(real, generated)["class_shift"] == pytest.approx(0.5, abs=0.03)
+
+
+def test_only_what_is_asked_for() -> None:
+    real, generated = normal(300, 0), normal(300, 1)
+    found = score(real, generated, None, Classless(), metrics=("kid",), kid_subsets=2, kid_subset_size=9, seed=0)
+    assert list(found) == ["kid"]
+    found = score(real, generated, None, Classless(), metrics=("prdc",), kid_subsets=2, kid_subset_size=9, seed=0)
+    assert list(found) == ["precision", "recall", "density", "coverage"]
+
+
+def test_statistics_alone_give_the_distance_and_the_diversity() -> None:
+    real = normal(300, 0)
+    known = FeatureSet(0, real.mean, real.covariance, real.features[:0])
+    figures = scored(known, normal(300, 1))
+    assert list(figures) == ["fd", "fd_infinity", "diversity"]
+    assert figures["fd"] == scored(real, normal(300, 1))["fd"]
+
+
+def test_images_that_are_all_alike_have_defined_values() -> None:
+    alike = of(np.ones((300, 4)))
+    figures = scored(alike, alike)
+    assert figures["fd"] == 0
+    assert "diversity" not in figures
+    assert all(np.isfinite(value) for value in figures.values())
+    assert scored(normal(300, 0), alike)["diversity"] == 0
+
+
+def test_fewer_images_than_dimensions() -> None:
+    generator = np.random.default_rng(0)
+    real, generated = (of(generator.standard_normal((10, 64))) for _ in range(2))
+    figures = scored(real, generated, kid_subset_size=10)
+    assert all(np.isfinite(value) for value in figures.values())
+    assert figures["fd"] > 0
+
+
+def test_only_the_inception_gives_fid() -> None:
+    assert score_name("fd", "inception") == "fid"
+    assert score_name("kid", "inception") == "kid_inception"
+    assert all("fid" not in score_name(metric, "classifier") for metric in MEANINGS)
+
+
+def warned(**changes: object) -> str:
+    values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "figures": {}, "collapsed": False}
+    return " ".join(warnings(**{**values, **changes}))
+
+
+def test_warnings() -> None:
+    assert warned() == ""
+    assert "only 2047 real" in warned(real_count=2047)
+    assert "only 100 generated" in warned(generated_count=100)
+    assert "64 generated images cannot fill 64" in warned(generated_count=64)
+    assert "does not say" in warned(real_count=0)
+    assert "collapsed" in warned(collapsed=True)
+    assert "only 49% as much" in warned(figures={"diversity": 0.49})
+    assert "memorised" in warned(figures={"train_preference": 0.61})
+    assert warned(figures={"diversity": 0.51, "train_preference": 0.59}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "digits"),
+    [(12.34, 0.123, 2), (12.34, 1.23, 1), (1234, 123, 0), (0.5, None, 4), (0, 0, 2), (1e-9, 1e-9, 6), (99, None, 2)],
+)
+def test_decimals_show_two_digits_of_the_uncertainty(value: float, uncertainty: float | None, digits: int) -> None:
+    assert decimals(value, uncertainty) == digits

@@ -1,0 +1,102 @@
+"""Statistics files: ours and pytorch-fid's are read, those of another extractor, mode or kind are not."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.features import FeatureSet
+from gan_core.evaluation.statistics import COUNT_UNKNOWN, read_statistics, write_statistics
+
+MEAN, COVARIANCE = np.arange(3.0), np.eye(3)
+
+
+class Extractor:
+    name, digest, size, resize, accuracy = "inception", "sha256-1", 3, "clean", None
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        raise NotImplementedError
+
+
+def write(path: Path, **arrays: object) -> Path:
+    np.savez(path, **{"mu": MEAN, "sigma": COVARIANCE, **arrays})
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    write_statistics(tmp_path / "s.npz", FeatureSet(7, MEAN, COVARIANCE, np.empty((0, 3), np.float32)), Extractor())
+    found = read_statistics(tmp_path / "s.npz", Extractor())
+    assert found.count == 7
+    assert np.array_equal(found.mean, MEAN)
+    assert np.array_equal(found.covariance, COVARIANCE)
+    assert found.features.shape == (0, 3)
+
+
+def test_the_arrays_of_pytorch_fid_and_clean_fid_suffice(tmp_path: Path) -> None:
+    found = read_statistics(write(tmp_path / "cifar10_clean_train_32.npz"), Extractor())
+    assert found.count == COUNT_UNKNOWN
+    assert np.array_equal(found.mean, MEAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays", "message"),
+    [
+        ("s.npz", {"extractor": "sha256-2"}, "made by the extractor inception"),
+        ("s.npz", {"resize": "legacy_tensorflow"}, "resized in the same way"),
+        ("cifar10_legacy_pytorch_train_32.npz", {}, "resized in the same way"),
+        ("s.npz", {"mu": np.zeros(4), "sigma": np.eye(4)}, "must be of the extractor inception"),
+        ("s.npz", {"sigma": np.eye(4)}, "must be of the extractor inception"),
+        ("s.npz", {"mu": np.array([0, np.nan, 0])}, "finite"),
+        ("s.npz", {"sigma": np.triu(np.ones((3, 3)))}, "symmetric"),
+        ("s.npz", {"mu": np.array([object(), 1, 2])}, "arrays mu and sigma"),
+        ("s.npz", {"mu": np.array(["a", "b", "c"])}, "arrays mu and sigma"),
+    ],
+)
+def test_other_statistics_are_refused(tmp_path: Path, name: str, arrays: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        read_statistics(write(tmp_path / name, **arrays), Extractor())
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="arrays mu and sigma"):
+        read_statistics(tmp_path / "none.npz", Extractor())
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all"])
+def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.npz").write_bytes(content)
+    with pytest.raises(InvalidInput, match="arrays mu and sigma"):
+        read_statistics(tmp_path / "s.npz", Extractor())
+
+
+def test_a_missing_array(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", feats=np.ones((5, 3)))
+    with pytest.raises(InvalidInput, match="mu"):
+        read_statistics(tmp_path / "s.npz", Extractor())
+
+
+def test_a_compressed_bomb_is_not_opened(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(tmp_path / "s.npz", "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("mu.npy", "w") as member,
+    ):
+        for _ in range(640):
+            member.write(bytes(2**20))
+    assert (tmp_path / "s.npz").stat().st_size < 2**20
+    with pytest.raises(InvalidInput, match="holds at most"):
+        read_statistics(tmp_path / "s.npz", Extractor())
+
+
+def test_a_header_that_claims_the_moon(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
+    with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
+        archive.writestr("mu.npy", header.getvalue())
+        archive.writestr("sigma.npy", header.getvalue())
+    with pytest.raises(InvalidInput, match="arrays mu and sigma"):
+        read_statistics(tmp_path / "s.npz", Extractor())
