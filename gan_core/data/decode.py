@@ -14,7 +14,7 @@ from gan_core.config import PrepareConfig
 if TYPE_CHECKING:
     from PIL import Image
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP")
 _LONGEST_REASON = 200
 
 
@@ -35,7 +35,7 @@ def open_file(path: Path) -> Image.Image:
     if not path.is_file():  # opening a named pipe would wait for ever
         raise UnreadableImage("not a regular file, or a link to nothing")
     try:
-        return Image.open(path, formats=_FORMATS)
+        return Image.open(path, formats=FORMATS)
     except UnidentifiedImageError:
         raise UnreadableImage("not a PNG, JPEG or WebP image") from None
 
@@ -58,6 +58,20 @@ def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[
     image = _over_background(image, config.background).convert("RGB" if config.channels == 3 else "L")
     image = _fit_into_square(image, config.resolution, config.background)
     return np.asarray(image).reshape(config.resolution, config.resolution, config.channels)
+
+
+def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> NDArray[np.uint8]:
+    """Opens and decodes an image and turns it upright, at its own size; transparent pixels become black.
+
+    Returns:
+        uint8 [H, W, 1] of a grey image, [H, W, 3] of any other.
+
+    Raises:
+        UnreadableImage: the file is no image, is damaged, or has more than `max_megapixels`.
+    """
+    image = _over_background(_upright(opener, max_megapixels), 0)
+    image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return np.asarray(image).reshape(image.height, image.width, -1)
 
 
 def _upright(opener: Callable[[], Image.Image], max_megapixels: float) -> Image.Image:

@@ -12,11 +12,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.data.decode import FORMATS, UnreadableImage, decode_whole
 from gan_core.errors import InvalidInput
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
-LARGEST_IMAGE_PIXELS = 100_000_000
+LARGEST_IMAGE_MEGAPIXELS = 80.0
 
 
 class FileImages:
@@ -91,26 +92,10 @@ class FileImages:
         return content
 
     def _decode(self, name: str) -> NDArray[np.uint8]:
-        """The image at its own size: grey as [H, W, 1], any other as [H, W, 3], transparent parts over black."""
-        from PIL import Image, ImageOps
+        from PIL import Image
 
-        content = self._read(name)
+        content = io.BytesIO(self._read(name))
         try:
-            with Image.open(io.BytesIO(content)) as opened:
-                _check_pixels(opened.width * opened.height)
-                image = ImageOps.exif_transpose(opened)
-                if image.mode.startswith("I"):  # 16 bits
-                    image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
-                if image.has_transparency_data:
-                    image = image.convert("RGBA")
-                    image = Image.alpha_composite(Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
-                image = image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
-        except Exception as error:  # Pillow's readers raise whatever a broken file makes them raise
+            return decode_whole(lambda: Image.open(content, formats=FORMATS), LARGEST_IMAGE_MEGAPIXELS)
+        except UnreadableImage as error:
             raise InvalidInput(f"An image must be readable: {error}. Received: {self._path}, {name}") from None
-        pixels: NDArray[np.uint8] = np.asarray(image).reshape(image.height, image.width, -1)
-        return pixels
-
-
-def _check_pixels(pixels: int) -> None:
-    if pixels > LARGEST_IMAGE_PIXELS:
-        raise InvalidInput(f"an image has at most {LARGEST_IMAGE_PIXELS} pixels, not {pixels}")

@@ -119,8 +119,8 @@ def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST_IMAGE_PIXELS", 19)
-    with pytest.raises(InvalidInput, match="at most 19 pixels"):
+    monkeypatch.setattr(files, "LARGEST_IMAGE_MEGAPIXELS", 19e-6)
+    with pytest.raises(InvalidInput, match=r"5 × 4 pixels.*bomb\.png"):
         list(FileImages(folder(tmp_path, {"bomb.png": png(GREY)})).batches(1))
 
 
