@@ -1,0 +1,36 @@
+"""The MLflow server's image as far as text goes: the linter, and a lock of the same versions as the trainings'."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from manifests import INFRA, ROOT
+
+FOLDER = INFRA / "mlflow"
+
+
+def locked(path: Path) -> list[tuple[str, str]]:
+    """Names and versions; a package with other versions on other machines stands there more than once."""
+    return re.findall(r"(?m)^([a-z0-9._-]+)(?:\[[\w,]+\])?==([^\s;]+)", path.read_text())
+
+
+def test_hadolint_finds_nothing() -> None:
+    hadolint = Path(sys.executable).with_name("hadolint")
+    result = subprocess.run([hadolint, FOLDER / "Dockerfile"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout
+
+
+def test_the_server_is_locked_to_the_versions_of_the_clients() -> None:
+    server, clients = locked(FOLDER / "requirements.txt"), locked(ROOT / "requirements-dev.txt")
+    assert {"mlflow", "psycopg", "google-cloud-storage", "sqlalchemy"} <= {name for name, _ in server}
+    shared = {name for name, _ in clients}
+    assert [entry for entry in server if entry[0] in shared and entry not in clients] == []
+
+
+def test_every_requirement_has_its_hash() -> None:
+    entries = re.split(r"(?m)^(?=[a-z0-9])", (FOLDER / "requirements.txt").read_text())[1:]
+    assert len(entries) == len(locked(FOLDER / "requirements.txt"))
+    assert all("--hash=sha256:" in entry for entry in entries)
