@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Reads the command line, checks what can be checked at once, and evaluates."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     config = _config(arguments)
     subjects = open_subjects(arguments.real, arguments.generated, config)
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
@@ -52,12 +53,14 @@ def main() -> None:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), measured.real, extractor)
     if arguments.report:
         log_evaluation(evaluation, arguments.report)
+    executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
     print(_table(evaluation))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m components.evaluate", description=__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.evaluate", description=__doc__)
+    add = options.add_argument
     add("--config", default="params.yaml", help="params.yaml, or its evaluate section as a JSON object")
     add("--real", type=Path, required=True, help="prepared data set, folder or .zip of images, .npz of statistics")
     add("--generated", type=Path, required=True, help="generator, prepared data set, folder or .zip of images")
@@ -68,7 +71,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--report", type=Path, help="output: the report, .html")
     add("--statistics", type=Path, help="output: the real images' statistics, .npz, as pytorch-fid reads them")
     add("--cache", type=Path, default=_cache_folder(), help="folder for what need not be computed twice")
-    return parser
+    executor.add_option(options)
+    return options
 
 
 def _cache_folder() -> Path:

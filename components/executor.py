@@ -27,13 +27,13 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_output(executor_input: str | None, metrics: Mapping[str, Mapping[str, float]] | None = None) -> None:
+def write_output(executor_input: str | None, metadata: Mapping[str, Mapping[str, float | str]] | None = None) -> None:
     """Writes the executor output, or nothing without an executor input.
 
     Args:
         executor_input: the value of `--executor-input`.
-        metrics: output artifact → name → value to show on the run's page. JSON has no NaN: values that are not finite
-            are left out.
+        metadata: output artifact → name → value to show on the run's page. JSON has no NaN: numbers that are not
+            finite are left out.
 
     Raises:
         InvalidInput: `executor_input` is not an executor input, or has no such artifact.
@@ -42,11 +42,11 @@ def write_output(executor_input: str | None, metrics: Mapping[str, Mapping[str, 
         return
     outputs = _part(executor_input, "outputs")
     artifacts = outputs.get("artifacts", {})
-    for name, values in (metrics or {}).items():
+    for name, values in (metadata or {}).items():
         if name not in artifacts:
             raise InvalidInput(f"The executor input must have the output artifact '{name}'. Received: {executor_input}")
-        metadata = artifacts[name]["artifacts"][0].setdefault("metadata", {})
-        metadata.update({key: value for key, value in values.items() if math.isfinite(value)})
+        shown = {key: value for key, value in values.items() if isinstance(value, str) or math.isfinite(value)}
+        artifacts[name]["artifacts"][0].setdefault("metadata", {}).update(shown)
     path = Path(outputs["outputFile"])
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"artifacts": artifacts}, allow_nan=False), encoding="utf-8")

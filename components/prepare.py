@@ -6,26 +6,37 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from components import executor
 from components.command import read_section, run, whole_output
 from gan_core.config import PrepareConfig
+from gan_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from gan_core.data.sources import Source
 
 
 def main() -> None:
     """Reads the command line and prepares."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     config = read_section(arguments.config, "prepare", PrepareConfig)
 
     from components.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
-    from gan_core.data.sources import open_source
 
     with whole_output(arguments.dataset) as folder:
-        source = open_source(config.source)
+        source = _open_source(config.source, arguments.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
     counts = manifest.counts
+    shown: dict[str, float | str] = {
+        "digest": manifest.digest,
+        "train": counts["train"],
+        "held_out": counts["held_out"],
+    }
+    executor.write_output(arguments.executor_input, {"dataset": shown})
     print(
         f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
         f"{len(manifest.rejected)} rejected. Data {manifest.digest}. "
@@ -33,12 +44,30 @@ def main() -> None:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m components.prepare", description=__doc__)
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.prepare", description=__doc__)
+    add = options.add_argument
     add("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
     add("--dataset", required=True, type=Path, metavar="FOLDER", help="output: the prepared data set")
-    return parser
+    add("--data", type=Path, metavar="FOLDER", help="fetched images, read in place of the folder in prepare.source")
+    executor.add_option(options)
+    return options
+
+
+def _open_source(name: str, fetched: Path | None) -> Source:
+    """The raw images: what was fetched, or else what `prepare.source` names."""
+    from gan_core.data.sources import BUILT_IN, open_source
+
+    # Kubeflow makes no folder of an artifact without files.
+    if fetched is None or not fetched.is_dir() or not any(fetched.iterdir()):
+        return open_source(name)
+    if name in BUILT_IN:
+        raise InvalidInput(
+            "The parameter 'prepare.source' must name the images that were fetched, not a built-in data set. "
+            f"Received: source={name!r}, --data {fetched}"
+        )
+    return open_source(str(fetched))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,12 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
 from gan_core.config import Switch, TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.networks.shapes import check_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,11 +41,12 @@ _logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Reads the command line and trains."""
-    arguments = _parser().parse_args()
+    arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     config = read_section(arguments.config, "train", TrainConfig)
     dataset = PreparedDataset(arguments.dataset)
-    require_writable(arguments.model, arguments.history, arguments.samples)
+    check_shape(dataset.manifest.shape)
+    require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     images = dataset.split("train")
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {arguments.dataset}")
@@ -86,17 +89,20 @@ def main() -> None:
     except Diverged as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    executor.write_output(arguments.executor_input)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
-    parser.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
-    parser.add_argument("--dataset", required=True, type=Path, help="folder written by components.prepare")
-    parser.add_argument("--checkpoints", required=True, type=Path, help="folder for checkpoints of every training")
-    parser.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
-    parser.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
-    parser.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
+    options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
+    options.add_argument("--dataset", required=True, type=Path, help="folder written by components.prepare")
+    options.add_argument("--checkpoints", required=True, type=Path, help="folder for checkpoints of every training")
+    options.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
+    options.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
+    options.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
+    executor.add_option(options)
+    return options
 
 
 class _Stop:

@@ -21,6 +21,7 @@ from gan_core.errors import InvalidInput
 if TYPE_CHECKING:
     from PIL import Image
 
+BUILT_IN = ("embedded", "fashion-mnist", "digits")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 _logger = logging.getLogger(__name__)
 
