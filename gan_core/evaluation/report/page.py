@@ -100,12 +100,15 @@ def training_charts(history: Path) -> list[Chart]:
     """
     try:
         with history.open(encoding="utf-8", newline="") as stream:
-            rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(stream)]
-        images_seen = [row["images_seen"] for row in rows]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            table = csv.DictReader(stream)
+            if "images_seen" not in (table.fieldnames or ()):
+                raise ValueError("it has no such column")
+            rows = [{name: float(value) for name, value in row.items()} for row in table]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
         raise InvalidInput(
             f"The history must be a CSV table of numbers with a column images_seen: {error}. Received: {history}"
         ) from None
+    images_seen = [row["images_seen"] for row in rows]
     return [drawn for title, names in CURVES if (drawn := _chart(title, names, images_seen, rows)) is not None]
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-PAGE_BYTES = 3_000_000
+PAGE_BYTES = 3_400_000
 """Of all pictures' pixels together: with base64's third more the page stays below 5 MB even if nothing compresses."""
-PAGE_TILES = 320
+PAGE_TILES = 240
 """Images that a page shows at most."""
 GAP = 2
 
