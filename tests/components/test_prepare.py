@@ -1,0 +1,173 @@
+"""The real command, `python -m components.prepare`, on good and bad input."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_core.data.manifest import Manifest
+from gan_core.data.prepared import PreparedDataset
+
+_ROOT = Path(__file__).resolve().parents[2]
+_PARAMETERS = {
+    "source": "raw",
+    "resolution": 16,
+    "channels": 1,
+    "fit": "center_crop",
+    "background": 0,
+    "held_out_fraction": 0.5,
+    "max_rejected_fraction": 0.1,
+    "max_image_megapixels": 1,
+    "images_per_shard": 100,
+    "seed": 0,
+}
+
+
+def _command(parameters: dict[str, Any], dataset: str) -> list[str]:
+    return [sys.executable, "-m", "components.prepare", "--config", json.dumps(parameters), "--dataset", dataset]
+
+
+def _run(parameters: dict[str, Any], dataset: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
+    return subprocess.run(
+        _command(parameters, dataset), cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def _write_images(folder: Path, count: int) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        noise = np.random.default_rng(number).integers(0, 256, (20, 20, 3), np.uint8)
+        Image.fromarray(noise).save(folder / f"{number:02d}.png")
+
+
+def _break(folder: Path, count: int) -> None:
+    folder.mkdir(exist_ok=True)
+    for number in range(count):
+        (folder / f"{number:02d}.png").write_bytes(b"no image")
+
+
+def test_a_folder_of_photographs_becomes_a_data_set(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        _write_images(tmp_path / "raw" / name, 11)
+    _break(tmp_path / "raw" / "cat", 1)
+
+    done = _run(_PARAMETERS, "out/prepared", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    dataset = PreparedDataset(tmp_path / "out" / "prepared")
+    manifest = dataset.manifest
+    assert [entry.name for entry in manifest.classes] == ["cat", "dog"]
+    assert manifest.source == "raw"
+    assert manifest.settings == _PARAMETERS
+    assert [(entry.path, entry.reason) for entry in manifest.rejected] == [
+        ("cat/00.png", "not a PNG, JPEG or WebP image")
+    ]
+    assert sum(manifest.counts.values()) == 21
+    assert manifest.digest in done.stdout
+    assert re.search(r"^prepare: 22/22 images \[", done.stderr, re.MULTILINE)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["prepared"]
+
+
+_NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("arrange", "changes", "message"),
+    [
+        pytest.param(
+            _NOTHING, {"colour": 1}, r"There is no parameter 'prepare.colour'. Received: colour=1", id="unknown"
+        ),
+        pytest.param(_NOTHING, {"seed": None}, r"The parameter 'prepare.seed' is missing.", id="missing"),
+        pytest.param(_NOTHING, {"seed": "a"}, r"'prepare.seed' must be a valid integer.*Received: seed='a'", id="type"),
+        pytest.param(
+            _NOTHING, {"resolution": 48}, r"28 or a power of two from 16 to 256. Received: resolution=48", id="range"
+        ),
+        pytest.param(
+            _NOTHING, {}, r"embedded, fashion-mnist, digits or an existing folder.*'raw'", id="missing folder"
+        ),
+        pytest.param(lambda raw: raw.mkdir(), {}, r"must hold images .*with 0 other files", id="empty folder"),
+        pytest.param(
+            lambda raw: _write_images(raw, 1), {}, r"Both .* split must get an image.*: 1 usable", id="one image"
+        ),
+        pytest.param(
+            lambda raw: _break(raw, 3), {}, r"3 of 3 in raw: 00.png: not a PNG.*; 02.png: not", id="unreadable"
+        ),
+        pytest.param(
+            lambda raw: (_write_images(raw, 9), _break(raw, 1)),
+            {},
+            r"share of 0.1 of the images may be unusable .*Received: 1 of 9 in raw: 00.png: not a PNG",
+            id="too many unreadable",
+        ),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_nothing_is_written(
+    arrange: Callable[[Path], Any], changes: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    arrange(tmp_path / "raw")
+    parameters = {name: value for name, value in (_PARAMETERS | changes).items() if value is not None}
+
+    done = _run(parameters, "prepared", tmp_path)
+
+    assert done.returncode == 2, done.stderr
+    errors = [line for line in done.stderr.splitlines() if not line.startswith("prepare: ")]
+    assert len(errors) == 1
+    assert re.search(f"^error: .*{message}", errors[0])
+    assert {path.name for path in tmp_path.iterdir()} <= {"raw"}
+
+
+def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    _write_images(tmp_path / "raw", 4)
+    (tmp_path / "file").write_text("here")
+
+    done = _run(_PARAMETERS, "file/prepared", tmp_path)
+
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: The output's folder must be writable: .*\. Received: file/prepared\n", done.stderr)
+
+
+def test_a_full_disk_leaves_nothing_and_says_try_again(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a small disk to fill can only be mounted by root")
+    try:
+        done = _run(_PARAMETERS | {"source": "digits"}, str(disk / "prepared"), tmp_path)
+        left = list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+    assert done.returncode == 75, done.stderr
+    assert "error: The disk is full" in done.stderr
+    assert left == []
+
+
+def test_a_kill_leaves_the_old_output_as_it_was(tmp_path: Path) -> None:
+    _write_images(tmp_path / "raw", 8)
+    assert _run(_PARAMETERS, "prepared", tmp_path).returncode == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "prepared").iterdir()}
+
+    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
+    command = _command(_PARAMETERS | {"source": "embedded"}, "prepared")
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as running:
+        while not list(tmp_path.glob(".prepared.*/new")) and running.poll() is None:
+            time.sleep(0.01)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(running.pid, signal.SIGKILL)
+
+    assert running.returncode == -signal.SIGKILL
+    assert {path.name: path.read_bytes() for path in (tmp_path / "prepared").iterdir()} == before
+    assert _run(_PARAMETERS, "prepared", tmp_path).returncode == 0
+    assert Manifest.parse((tmp_path / "prepared" / "manifest.json").read_text(), "").source == "raw"

@@ -1,0 +1,261 @@
+"""Tests of gan_core/data/prepare.py."""
+
+import functools
+import hashlib
+import tempfile
+import tracemalloc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gan_core.data.manifest import Manifest
+from gan_core.data.prepare import PREVIEW_FILE_NAME, is_held_out, prepare
+from gan_core.data.prepared import PreparedDataset
+from gan_core.data.sources import RawImage, Source, open_source
+from gan_core.errors import InvalidInput
+
+Settings = Callable[..., Any]
+
+
+class Arrays:
+    """Images that are made when they are asked for."""
+
+    def __init__(self, make: Callable[[int], np.ndarray], labels: Sequence[int], classes: Sequence[str] = ()) -> None:
+        self.classes, self.count = classes, len(labels)
+        self.taken = 0
+        self._make, self._labels = make, labels
+
+    def __iter__(self) -> Iterator[RawImage]:
+        for position, label in enumerate(self._labels):
+            self.taken += 1
+            yield RawImage(f"{position}.png", label, functools.partial(self._open, position))
+
+    def _open(self, position: int) -> Image.Image:
+        return Image.fromarray(self._make(position))
+
+
+def _noise(position: int) -> np.ndarray:
+    return np.random.default_rng(position).integers(0, 256, (16, 16), np.uint8)
+
+
+def _unreadable(position: int) -> np.ndarray:
+    if position % 2:
+        raise OSError(f"broken {position}")
+    return _noise(position)
+
+
+def _prepare(source: Source, config: Any, folder: Path) -> tuple[Manifest, PreparedDataset]:
+    manifest = prepare(source, config, folder, lambda: None)
+    return manifest, PreparedDataset(folder)
+
+
+def _rows(dataset: PreparedDataset, split: str) -> list[tuple[bytes, int]]:
+    images = dataset.split(split)
+    every = np.arange(images.count)
+    labels = images.labels(every) if images.labelled else -np.ones(images.count, int)
+    return [(image.tobytes(), int(label)) for image, label in zip(images.images(every), labels, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("source", "resolution", "digest"),
+    [
+        ("digits", 16, "b5513dde7f34990a92613a7a42584d882efe6d3e3302d298288c46241a5831dc"),
+        ("embedded", 28, "c30c7a1b462d1c04f317b76890f338d27b64f4379d2f565315209ae188c4e215"),
+    ],
+)
+def test_the_built_in_data_has_one_digest_everywhere(
+    source: str, resolution: int, digest: str, tmp_path: Path, prepare_config: Settings
+) -> None:
+    config = prepare_config(source=source, resolution=resolution, held_out_fraction=0.25, images_per_shard=4096)
+
+    manifest, _ = _prepare(open_source(source), config, tmp_path / "prepared")
+
+    assert manifest.digest == f"sha256-{digest}"
+
+
+def test_every_image_is_in_one_split_with_its_label(tmp_path: Path, prepare_config: Settings) -> None:
+    labels = [position % 3 for position in range(50)]
+
+    manifest, dataset = _prepare(Arrays(_noise, labels, "abc"), prepare_config(), tmp_path / "prepared")
+
+    rows = _rows(dataset, "train") + _rows(dataset, "held_out")
+    assert sorted(rows) == sorted((_noise(position).tobytes(), label) for position, label in enumerate(labels))
+    assert sum(manifest.counts.values()) == 50
+    for label, entry in enumerate(manifest.classes):
+        assert entry.name == "abc"[label]
+        assert entry.train == sum(row[1] == label for row in _rows(dataset, "train"))
+        assert entry.held_out == sum(row[1] == label for row in _rows(dataset, "held_out"))
+
+
+def test_shards_hold_so_many_images_and_have_their_digests(tmp_path: Path, prepare_config: Settings) -> None:
+    manifest, _ = _prepare(Arrays(_noise, [0] * 50, "a"), prepare_config(), tmp_path / "prepared")
+
+    files = {"manifest.json", PREVIEW_FILE_NAME}
+    for split, count in manifest.counts.items():
+        sizes = [entry.count for entry in manifest.shards if entry.split == split]
+        assert sizes == [7] * (count // 7) + [count % 7] * (count % 7 > 0)
+    for entry in manifest.shards:
+        for name, digest in ((entry.images, entry.images_sha256), (entry.labels, entry.labels_sha256)):
+            assert hashlib.sha256((tmp_path / "prepared" / name).read_bytes()).hexdigest() == digest
+            files.add(name)
+    assert {path.name for path in (tmp_path / "prepared").iterdir()} == files
+
+
+def test_the_statistics_are_those_of_the_train_split(tmp_path: Path, prepare_config: Settings) -> None:
+    def make(position: int) -> np.ndarray:
+        return np.random.default_rng(position).integers(0, 100 + position, (16, 16, 3), np.uint8)
+
+    manifest, dataset = _prepare(Arrays(make, [-1] * 20), prepare_config(channels=3), tmp_path / "prepared")
+
+    images = np.concatenate(list(dataset.split("train").batches(8))).astype(np.float64)
+    assert manifest.mean == pytest.approx(images.mean(axis=(0, 1, 2)))
+    assert manifest.standard_deviation == pytest.approx(images.std(axis=(0, 1, 2)))
+
+
+@settings(max_examples=10, deadline=None)
+@given(order=st.permutations(range(12)), names=st.lists(st.text("abcxyz019", min_size=1), min_size=12, max_size=12))
+def test_order_and_names_of_the_files_do_not_matter(
+    prepare_config: Settings, order: Sequence[int], names: Sequence[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        for position in order:
+            path = folder / "raw" / "ab"[position % 2] / f"{names[position]}-{position}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(_noise(position)).save(path)
+        of_files, from_files = _prepare(open_source(str(folder / "raw")), prepare_config(), folder / "files")
+        in_order, from_memory = _prepare(
+            Arrays(_noise, [position % 2 for position in range(12)], "ab"), prepare_config(), folder / "memory"
+        )
+
+        assert of_files.digest == in_order.digest
+        assert of_files.shards == in_order.shards
+        assert _rows(from_files, "train") == _rows(from_memory, "train")
+
+
+def test_the_digest_depends_on_pixels_labels_names_split_and_nothing_else(
+    tmp_path: Path, prepare_config: Settings
+) -> None:
+    def other(position: int) -> np.ndarray:
+        return _noise(position) ^ np.uint8(position == 3)
+
+    def digest(name: str, make: Any = _noise, labels: Any = (0, 1) * 6, classes: Any = "ab", **changes: Any) -> str:
+        source = Arrays(make, labels, classes)
+        return _prepare(source, prepare_config(**changes), tmp_path / name)[0].digest
+
+    base = digest("base")
+    assert digest("shards", images_per_shard=2) == base
+    assert digest("source", source="elsewhere") == base
+    assert (
+        len(
+            {
+                base,
+                digest("pixels", make=other),
+                digest("labels", labels=(1, 0) * 6),
+                digest("names", classes="ac"),
+                digest("unlabelled", labels=[-1] * 12, classes=()),
+                digest("split", seed=1),
+            }
+        )
+        == 6
+    )
+
+
+def test_copies_of_an_image_are_all_kept_on_one_side(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(lambda position: _noise(position // 4), [position % 4 for position in range(80)], "abcd")
+
+    _, dataset = _prepare(source, prepare_config(), tmp_path / "prepared")
+
+    train, held_out = _rows(dataset, "train"), _rows(dataset, "held_out")
+    assert not {image for image, _ in train} & {image for image, _ in held_out}
+    assert sorted(train + held_out) == sorted((_noise(p // 4).tobytes(), p % 4) for p in range(80))
+
+
+def test_images_do_not_change_sides_when_others_are_added(tmp_path: Path, prepare_config: Settings) -> None:
+    _, few = _prepare(Arrays(_noise, [-1] * 30), prepare_config(), tmp_path / "few")
+    _, many = _prepare(Arrays(_noise, [-1] * 60), prepare_config(), tmp_path / "many")
+
+    assert set(_rows(few, "held_out")) < set(_rows(many, "held_out"))
+    assert set(_rows(few, "train")) < set(_rows(many, "train"))
+
+
+def test_the_held_out_share_is_the_fraction() -> None:
+    digests = [hashlib.sha256(bytes([seed % 256, seed // 256])).digest() for seed in range(4000)]
+
+    for fraction in (0.1, 0.5, 0.9):
+        share = np.mean([is_held_out(digest, 3, fraction) for digest in digests])
+        assert abs(share - fraction) < 5 * (fraction * (1 - fraction) / 4000) ** 0.5
+
+
+def test_rejected_images_are_listed_in_the_order_of_their_paths(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(_unreadable, [position % 2 for position in range(24)], ("even", "odd"))
+
+    manifest, _ = _prepare(source, prepare_config(max_rejected_fraction=0.5), tmp_path / "prepared")
+
+    expected = sorted((f"{position}.png", f"broken {position}") for position in range(1, 24, 2))
+    assert [(entry.path, entry.reason) for entry in manifest.rejected] == expected
+    assert [entry.name for entry in manifest.classes] == ["even"]  # a class without images is none
+    assert sum(manifest.counts.values()) == 12
+
+
+def test_too_many_rejected_images_stop_and_are_named(tmp_path: Path, prepare_config: Settings) -> None:
+    config = prepare_config(max_rejected_fraction=0.49)
+
+    with pytest.raises(InvalidInput, match=r"Received: 12 of 24 in digits: 1.png: broken 1; 11.png: broken 11; .*; …$"):
+        _prepare(Arrays(_unreadable, [-1] * 24), config, tmp_path / "prepared")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_split_is_never_empty(count: int, tmp_path: Path, prepare_config: Settings) -> None:
+    with pytest.raises(InvalidInput, match=f"Both .* must get an image.*Received: {count} usable images"):
+        _prepare(Arrays(lambda _: _noise(0), [-1] * count), prepare_config(), tmp_path / "prepared")
+
+
+def test_the_preview_shows_a_row_for_each_class(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(lambda p: np.full((16, 16), p % 3 * 100 + p // 3, np.uint8), [p % 3 for p in range(90)], "abc")
+
+    _prepare(source, prepare_config(), tmp_path / "prepared")
+
+    with Image.open(tmp_path / "prepared" / PREVIEW_FILE_NAME) as opened:
+        preview = np.asarray(opened)
+    assert preview.shape == (2 + 3 * 82, 2 + 10 * 82)
+    for row in range(3):
+        shown = preview[2 + row * 82 : 82 + row * 82, 2:82]
+        assert ((shown >= row * 100) & (shown < row * 100 + 30)).all()
+
+
+def test_decoding_runs_only_a_little_ahead(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(_noise, [-1] * 1000)
+    done, ahead = 0, 0
+
+    def on_image() -> None:
+        nonlocal done, ahead
+        done += 1
+        ahead = max(ahead, source.taken - done)
+
+    prepare(source, prepare_config(), tmp_path / "prepared", on_image)
+
+    assert done == 1000
+    assert ahead < 600
+
+
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, prepare_config: Settings) -> None:
+    def peak(count: int) -> int:
+        tracemalloc.start()
+        prepare(Arrays(make, [-1] * count), config, tmp_path / str(count), lambda: None)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return peak_bytes
+
+    def make(position: int) -> np.ndarray:
+        return np.full((64, 64, 3), position % 251, np.uint8)
+
+    config = prepare_config(resolution=64, channels=3, images_per_shard=100_000)
+
+    assert peak(900) - peak(300) < 900 * 64 * 64 * 3 / 10
