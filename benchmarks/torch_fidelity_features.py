@@ -1,0 +1,47 @@
+"""torch-fidelity's half of evaluation.py, run by the peers' Python: `python torch_fidelity_features.py FOLDER`.
+
+Reads `images.npy`, uint8 [N, H, W, 3], writes `features.npy` and prints the seconds it took. The first call makes
+`weights.pth`, random weights for both halves.
+"""
+
+# ruff: noqa: E402, the light build of torch needs a word with torchvision first
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+# torchvision's compiled part does not fit torch's light build; only its Python modules are used here.
+for operator in ("nms", "qnms"):
+    torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+import torchvision
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+BATCH_SIZE = 64  # torch-fidelity's default
+
+
+@torch.no_grad()
+def main(folder: Path) -> None:
+    """Extracts the features of the images in `folder`."""
+    if not (folder / "weights.pth").exists():
+        torch.manual_seed(0)
+        network = torchvision.models.inception_v3(num_classes=1008, aux_logits=False, init_weights=False)
+        torch.save(network.state_dict(), folder / "weights.pth")
+    extractor = FeatureExtractorInceptionV3(
+        "inception", ["2048"], feature_extractor_weights_path=folder / "weights.pth"
+    )
+    images = torch.from_numpy(np.load(folder / "images.npy").transpose(0, 3, 1, 2).copy())
+    extractor(images[:BATCH_SIZE])
+    start = time.perf_counter()
+    features = [extractor(batch)[0] for batch in images.split(BATCH_SIZE)]
+    seconds = time.perf_counter() - start
+    np.save(folder / "features.npy", torch.cat(features).numpy())
+    print(seconds)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
