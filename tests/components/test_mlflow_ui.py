@@ -1,0 +1,86 @@
+"""Two trainings compared in MLflow's own pages, in a real browser, against a real server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import blobs, write_dataset
+from evaluations import evaluation
+from tracking_server import TrackingServer
+
+from components.mlflow_server import connect, experiment_id
+from components.tracking import TrainingTracker, log_evaluation
+from gan_core.data.grid import image_grid
+from gan_core.data.prepared import PreparedDataset
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+PAGE_SECONDS = 120
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture
+def runs(project: Path, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Two trainings by name, with their runs; their losses and scores differ."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "compared")
+    experiment_id(connect())  # MLflow is imported, so that the training below does not wait for it
+    manifest = PreparedDataset(write_dataset(project / "data", blobs(6), blobs(2, seed=1))).manifest
+    (project / "report.html").write_text("<p>report</p>")
+    runs = {}
+    for offset, name in enumerate(("narrow", "wide")):
+        with TrainingTracker(
+            project / name, parameters={"width": 32 << offset}, tags={"dvc_experiment": name}, dataset=manifest
+        ) as tracker:
+            for images_seen in range(64, 6464, 64):
+                loss = offset + 2 / (1 + images_seen / 1000)
+                tracker.log_row(images_seen, {"generator_loss": loss, "discriminator_loss": 3 - loss})
+            tracker.log_image(6400, "samples", image_grid(blobs(16, seed=offset), 4))
+            assert tracker.run_id is not None
+            runs[name] = tracker.run_id
+        log_evaluation(evaluation(10.0 + offset, 0.5, runs[name]), project / "report.html")
+    return runs
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 2000, "height": 1600})
+        page.set_default_timeout(PAGE_SECONDS * 1000)
+        yield page
+        browser.close()
+
+
+def test_two_runs_show_losses_scores_and_samples_side_by_side(
+    runs: dict[str, str], mlflow_server: TrackingServer, page: Any
+) -> None:
+    experiment = experiment_id(connect())
+    page.goto(f"{mlflow_server.address}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
+    for figure in ("generator_loss", "discriminator_loss", "scores.fd_classifier"):
+        for name in runs:
+            page.get_by_text(f"{name} ({figure})").first.wait_for()
+    # Both runs' samples are pictures that were loaded, under the runs' names.
+    page.wait_for_function(
+        "[...document.querySelectorAll('img[src*=\"get-artifact\"]')].filter(i => i.naturalWidth > 0).length >= 2"
+    )
+    addresses = page.eval_on_selector_all("img", "images => images.map(image => image.src)")
+    assert {name for name, run_id in runs.items() if any(run_id in address for address in addresses)} == set(runs)
+
+
+def test_the_compare_page_lists_what_differs(runs: dict[str, str], mlflow_server: TrackingServer, page: Any) -> None:
+    experiment = experiment_id(connect())
+    identifiers = ",".join(f'"{run_id}"' for run_id in runs.values())
+    page.goto(f'{mlflow_server.address}/#/compare-runs?runs=[{identifiers}]&experiments=["{experiment}"]')
+    page.get_by_text("scores.fd_classifier").first.wait_for()
+    text = page.inner_text("body")
+    assert all(name in text for name in runs)
+    assert "train.width" in text
+    assert {"10", "11"} <= set(text.split())
