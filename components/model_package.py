@@ -50,9 +50,9 @@ def served_versions() -> dict[str, str]:
         tensorflow = packages.version("tensorflow")
     except packages.PackageNotFoundError:  # its CPU build is another distribution of the same version
         tensorflow = packages.version("tensorflow-cpu")
-    return {"tensorflow": tensorflow} | {
-        name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic", "mlflow")
-    }
+    versions = {name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic")}
+    # The image has MLflow without its server: a distribution of its own, of the same version.
+    return {"tensorflow": tensorflow, **versions, "mlflow": packages.version("mlflow-skinny")}
 
 
 def _requirements() -> list[str]:
