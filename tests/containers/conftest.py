@@ -1,0 +1,94 @@
+"""The image under test, and pipelines run in it by kfp.local. `make test-containers` provides the image."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import docker
+import pytest
+import yaml
+from kfp import local
+from kfp.components import load_component_from_file
+from strict_containers import ROOT, SMALL, STRICT, LocalRun, Run, RunPipeline
+
+from pipelines.__main__ import main as pipelines_command
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    name = os.environ.get("TEST_IMAGE")
+    if not name:
+        pytest.skip("no image to test: run `make test-containers`")
+    return name
+
+
+@pytest.fixture(scope="session")
+def engine(image: str) -> Iterator[docker.DockerClient]:
+    """The engine; fails when the tests leave a container of the image behind."""
+    client = docker.from_env()
+    yield client
+    left = client.containers.list(all=True, filters={"ancestor": image})
+    client.close()
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def run(engine: docker.DockerClient, image: str) -> Run:
+    """Runs one command in the strict container and returns its exit code and what it printed."""
+
+    def run_command(*command: str, **options: Any) -> tuple[int, str]:
+        container = engine.containers.create(image, list(command), **{**STRICT, "user": "12345:0", **options})
+        try:
+            container.start()
+            code = container.wait()["StatusCode"]
+            return code, container.logs().decode()
+        finally:
+            container.remove(force=True)
+
+    return run_command
+
+
+@pytest.fixture(scope="session")
+def run_pipeline(
+    engine: docker.DockerClient, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunPipeline]:
+    """Compiles a pipeline with small parameters, loads the compiled file and runs it in strict containers."""
+
+    def compile_and_run(kind: str, *options: str, **arguments: Any) -> LocalRun:
+        folder = tmp_path_factory.mktemp(kind)
+        for parent in (folder, *folder.parents[:2]):  # the image's user must get at the pipeline root
+            parent.chmod(0o777)
+        root = folder / "root"
+        root.mkdir()
+        profile = yaml.safe_load((ROOT / "infra" / "profiles" / "cpu.yaml").read_text())
+        profile["environment"] = {"DVC_ROOT": str(root)}  # MLflow without a server, in the pipeline root
+        (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
+        compiled = folder / "pipeline.yaml"
+        overrides = [part for override in SMALL for part in ("-S", override)]
+        pipelines_command(
+            [
+                *("compile", kind, "--image", image, "--output", str(compiled)),
+                *("--profile", str(folder / "profile.yaml"), "--params", str(ROOT / "params.yaml")),
+                *overrides,
+                *options,
+            ]
+        )
+        local.init(local.DockerRunner(**STRICT), pipeline_root=str(root), raise_on_error=True)
+        log = io.StringIO()
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # kfp.local says of each step that it ignores resources
+            try:
+                load_component_from_file(str(compiled))(**arguments)
+                succeeded = True
+            except RuntimeError:
+                succeeded = False
+        return LocalRun(succeeded, log.getvalue(), root)
+
+    before = os.umask(0)  # kfp makes the output folders, and the image's user is another one
+    yield compile_and_run
+    os.umask(before)

@@ -1,0 +1,52 @@
+"""How the image's tests run its containers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.types import Mount
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = [
+    *("prepare.source=digits", "prepare.resolution=16"),
+    *("train.steps=60", "train.latent_size=8", "train.generator_width=8", "train.discriminator_width=8"),
+    *("train.batch_size=32", "train.log_every_images=320", "train.samples_every_images=960"),
+    *("evaluate.samples=300", "evaluate.sampling_seeds=2", "evaluate.kid_subsets=10", "evaluate.kid_subset_size=100"),
+]
+NO_SHELL = Mount("/bin/sh", "/dev/null", type="bind", read_only=True)
+# As strict as a cluster can be: no network, nothing to write to but /tmp, no privileges, no shell.
+STRICT: dict[str, Any] = {
+    "network_mode": "none",
+    "read_only": True,
+    "tmpfs": {"/tmp": "size=1g,mode=1777"},
+    "cap_drop": ["ALL"],
+    "security_opt": ["no-new-privileges"],
+    "mounts": [NO_SHELL],
+}
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """A pipeline that kfp.local ran.
+
+    Attributes:
+        succeeded: whether the run did.
+        log: of all steps.
+        root: the pipeline root, with the outputs of each task and MLflow's database and files.
+    """
+
+    succeeded: bool
+    log: str
+    root: Path
+
+    def output(self, task: str, name: str) -> Path:
+        """The path of one output of one task."""
+        (found,) = self.root.glob(f"*/{task}/{name}")
+        return found
+
+
+Run = Callable[..., tuple[int, str]]
+RunPipeline = Callable[..., LocalRun]

@@ -1,0 +1,125 @@
+"""The compiled pipelines, run by kfp.local: each step in its own strict container, on the digits with a small training.
+
+This does not exercise Kubeflow's driver and launcher, Argo, the transfer of artifacts, or Kubernetes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+from mlflow import MlflowClient
+from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
+
+from pipelines.parameters import override, read
+
+STEPS = ["fetch", "prepare", "train", "evaluate", "register", "report-status"]
+
+
+@pytest.fixture(scope="module")
+def trained(run_pipeline: RunPipeline) -> LocalRun:
+    run = run_pipeline("training")
+    assert run.succeeded, run.log
+    return run
+
+
+def test_every_step_ran_in_its_container(trained: LocalRun) -> None:
+    assert [step for step in STEPS if f"Executing task \x1b[96m'{step}'" in trained.log] == STEPS
+    assert trained.log.count("Found image") == len(STEPS)
+
+
+def test_the_outputs_are_on_disk(trained: LocalRun) -> None:
+    assert trained.output("train", "history").read_text().startswith("images_seen,")
+    assert trained.output("train", "samples").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in trained.output("evaluate", "report").read_text()
+    assert not list(trained.output("fetch", "data").iterdir())
+
+
+def test_metrics_reach_the_runs_page(trained: LocalRun) -> None:
+    scores = json.loads(trained.output("evaluate", "scores").read_text())["scores"]
+    output = json.loads(trained.output("evaluate", "executor_output.json").read_text())
+    shown = output["artifacts"]["scores"]["artifacts"][0]["metadata"]
+    assert shown["fd_classifier"] == pytest.approx(scores["fd_classifier"])
+
+
+def test_the_model_is_registered(trained: LocalRun) -> None:
+    client = MlflowClient(f"sqlite:///{trained.root}/mlflow.db")
+    champion = client.get_model_version_by_alias("generator", "champion")
+    manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
+    assert champion.tags["data_digest"] == manifest["digest"]
+    assert champion.tags["git_revision"] == revision()
+    assert json.loads(trained.output("register", "registration").read_text())["version"] == champion.version
+    (experiment,) = client.search_experiments(filter_string="name = 'gan-pipeline'")
+    (tracked,) = client.search_runs([experiment.experiment_id])
+    assert tracked.info.status == "FINISHED"
+    assert "fd_classifier" in tracked.data.metrics
+
+
+def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: RunPipeline, tmp_path: Path) -> None:
+    run = run_pipeline("training", data_pointer="{md5: not-a-digest, hash: md5, path: data}", data_remote="/tmp")
+    assert not run.succeeded
+    assert "error: The pointer must be what DVC 3 writes for a folder: md5:" in run.log
+    assert not list(run.root.glob("*/prepare"))
+    assert "run ended FAILED" in run.log
+
+
+def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
+    run = run_pipeline("sweep", "--trial", "train.steps=1", "--trial", "train.steps=120")
+    assert run.succeeded, run.log
+    records = [json.loads(path.read_text()) for path in run.root.glob("*/*/scores") if path.parent.name != "choose"]
+    assert len(records) == 2
+    best = min(records, key=lambda record: record["scores"]["fd_classifier"])
+    assert best["images_seen"] == 120 * 32
+    assert json.loads(run.output("choose", "scores").read_text()) == best
+    client = MlflowClient(f"sqlite:///{run.root}/mlflow.db")
+    (version,) = client.search_model_versions("name = 'generator'")
+    assert json.loads(version.tags["evaluation"]) == best
+
+
+def test_dvc_and_the_containers_make_the_same(trained: LocalRun, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
+    (clone / "params.yaml").write_text(yaml.safe_dump(override(read(ROOT / "params.yaml"), SMALL)))
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))}
+    settings["PATH"] = f"{Path(sys.executable).parent}:{settings['PATH']}"
+    settings["DVC_SITE_CACHE_DIR"] = str(tmp_path / "site")
+    command = [sys.executable, "-m", "dvc", "repro", "train"]
+    answer = subprocess.run(command, cwd=clone, env=settings, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+    here, there = (
+        json.loads((folder / "manifest.json").read_text())["digest"]
+        for folder in (clone / "data" / "prepared", trained.output("prepare", "dataset"))
+    )
+    assert here == there
+    here, there = (weights(folder) for folder in (clone / "models" / "generator", trained.output("train", "model")))
+    assert len(here) > 5
+    assert here.keys() == there.keys()
+    for name in here:
+        np.testing.assert_array_equal(here[name].view(np.uint32), there[name].view(np.uint32), err_msg=name)
+
+
+def weights(folder: Path) -> dict[str, np.ndarray]:
+    """Every array of weights in a generator's folder, by its place in the file."""
+    found = {}
+
+    def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item[()]
+
+    with zipfile.ZipFile(folder / "generator.keras") as archive, archive.open("model.weights.h5") as member:
+        h5py.File(member).visititems(collect)
+    return found
+
+
+def revision() -> str:
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return answer.stdout.strip()
