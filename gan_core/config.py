@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gan_core.errors import InvalidInput
+from gan_core.networks.shapes import RESOLUTIONS
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -64,7 +65,7 @@ class PrepareConfig(Section):
 
     @model_validator(mode="after")
     def _resolution_fits_the_networks(self) -> Self:
-        if self.resolution not in (16, 28, 32, 64, 128, 256):
+        if self.resolution not in RESOLUTIONS:
             raise ValueError(
                 f"The parameter 'resolution' must be 28 or a power of two from 16 to 256. "
                 f"Received: resolution={self.resolution}"

@@ -42,7 +42,6 @@ class Gan:
     """
 
     def __init__(self, config: TrainConfig, shape: tuple[int, int, int], *, xla: bool, mixed_precision: bool) -> None:
-        dcgan.check_shape(shape)
         dtype = "mixed_float16" if mixed_precision else "float32"
         generator = (shape, config.latent_size, config.generator_width, 2 * config.seed)
         self.config = config

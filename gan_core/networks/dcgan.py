@@ -17,24 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan_core.errors import InvalidInput
-
-RESOLUTIONS = (16, 28, 32, 64, 128, 256)
 LARGEST_GROWTH = 8
-
-
-def check_shape(shape: tuple[int, int, int]) -> None:
-    """Checks that the networks can be built for images of `shape` [H, W, C].
-
-    Raises:
-        InvalidInput: they cannot.
-    """
-    height, width, channels = shape
-    if height != width or height not in RESOLUTIONS or channels not in (1, 3):
-        raise InvalidInput(
-            f"The network dcgan takes square images of {', '.join(map(str, RESOLUTIONS))} pixels with 1 or 3 channels. "
-            f"Received: height={height}, width={width}, channels={channels}"
-        )
 
 
 def build_generator(

@@ -1,0 +1,21 @@
+"""Which images the networks are built for. Imports no TensorFlow, so that other images are refused at once."""
+
+from __future__ import annotations
+
+from gan_core.errors import InvalidInput
+
+RESOLUTIONS = (16, 28, 32, 64, 128, 256)
+
+
+def check_shape(shape: tuple[int, int, int]) -> None:
+    """Checks that networks can be built for images of `shape` [H, W, C].
+
+    Raises:
+        InvalidInput: they cannot.
+    """
+    height, width, channels = shape
+    if height != width or height not in RESOLUTIONS or channels not in (1, 3):
+        raise InvalidInput(
+            f"The networks take square images of {', '.join(map(str, RESOLUTIONS))} pixels with 1 or 3 channels. "
+            f"Received: height={height}, width={width}, channels={channels}"
+        )

@@ -1,0 +1,206 @@
+"""The train command as a person, DVC and Kubeflow run it: real processes, real kills."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import blobs, write_dataset
+from recipes import small_parameters
+
+from gan_core.export import load_generator
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data") / "prepared", blobs(100), blobs(10, seed=1))
+
+
+def start(folder, dataset, config, **places):
+    command = [sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
+    outputs = {"checkpoints": "checkpoints", "model": "model", "history": "history.csv", "samples": "samples.png"}
+    for name, place in outputs.items():
+        command += [f"--{name}", str(places.get(name, folder / place))]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"}
+    return subprocess.Popen(command, cwd=_ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+def newest_checkpoint(folder):
+    return max((path.name for path in folder.glob("checkpoints/*/*.npz")), default="")
+
+
+def wait_for_a_new_checkpoint(folder, process):
+    before = newest_checkpoint(folder)
+    while process.poll() is None and newest_checkpoint(folder) == before:
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+
+
+def outcome(folder):
+    with (folder / "history.csv").open() as file:
+        rows = [{**row, "images_per_second": None} for row in csv.DictReader(file)]
+    generator = load_generator(folder / "model")
+    return rows, generator.model.get_weights(), (folder / "samples.png").read_bytes(), generator.metadata
+
+
+def test_a_training_killed_again_and_again_ends_as_one_that_was_not(dataset, tmp_path):
+    # checkpoint_every_seconds changes nothing but the times of the checkpoints, so both runs are the same training.
+    parameters = small_parameters(steps=1500, log_every_images=800, samples_every_images=4000)
+    often = json.dumps({**parameters, "checkpoint_every_seconds": 0.05})
+    undisturbed = start(tmp_path, dataset, json.dumps(parameters))
+    code, errors = finish(undisturbed)
+    assert code == 0, errors
+    expected_rows, expected_weights, expected_samples, _ = outcome(tmp_path)
+
+    disturbed = tmp_path / "disturbed"
+    disturbed.mkdir()
+    for number in (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
+        process = start(disturbed, dataset, often)
+        wait_for_a_new_checkpoint(disturbed, process)
+        time.sleep(random.uniform(0, 0.2))
+        process.send_signal(number)
+        code, errors = finish(process)
+        assert code == (75 if number == signal.SIGTERM else -number), errors
+        assert not (disturbed / "model").exists()
+        if number == signal.SIGTERM:
+            assert "error: The training was told to stop (SIGTERM) after" in errors
+            assert "Traceback" not in errors
+    code, errors = finish(start(disturbed, dataset, often))
+    assert code == 0, errors
+    assert "Training from 0 " not in errors
+
+    rows, weights, samples, metadata = outcome(disturbed)
+    assert rows == expected_rows
+    for ours, theirs in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert samples == expected_samples
+    assert metadata.images_seen == 12000
+    assert metadata.parameters == {**parameters, "checkpoint_every_seconds": 0.05}
+    assert metadata.tracking_run_id is not None
+    assert {path.name for path in disturbed.iterdir()} == {
+        "checkpoints", "history.csv", "mlflow.db", "model", "samples.png"
+    }  # fmt: skip
+
+
+def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceback(dataset, tmp_path):
+    parameters = small_parameters(steps=10**6, checkpoint_every_seconds=0.05)
+    process = start(tmp_path, dataset, json.dumps(parameters))
+    wait_for_a_new_checkpoint(tmp_path, process)
+    process.send_signal(signal.SIGINT)
+    code, errors = finish(process)
+    assert (code, errors.splitlines()[-1]) == (130, "error: Interrupted.")
+
+    diverging = small_parameters(learning_rate=1e30, ema_half_life_images=0.0)
+    code, errors = finish(start(tmp_path, dataset, json.dumps(diverging)))
+    assert code == 1
+    assert "error: Losses and weights must stay finite" in errors
+    assert "The last good checkpoint: none" in errors
+    assert "Traceback" not in errors
+    assert not (tmp_path / "model").exists()
+
+
+def without(name):
+    return json.dumps({key: value for key, value in small_parameters().items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (json.dumps(small_parameters(momentum=0.9)), "There is no parameter 'train.momentum'. Received: momentum=0.9"),
+        (without("loss"), "The parameter 'train.loss' is missing."),
+        (json.dumps(small_parameters(steps=10.5)), "Received: steps=10.5"),
+        (json.dumps(small_parameters(latent_size="many")), "Received: latent_size='many'"),
+        (json.dumps(small_parameters(dropout=1.0)), "The parameter 'train.dropout' must be less than 1."),
+        (json.dumps(small_parameters(reconstruction="l1")), "must be 0 without a reconstruction term and above 0 with"),
+        ("{", "--config must be a YAML file or a JSON object"),
+        ("no.yaml", "--config must be a readable YAML file"),
+    ],
+)
+def test_wrong_parameters_are_refused_in_one_sentence(dataset, tmp_path, config, message):
+    code, errors = finish(start(tmp_path, dataset, config))
+    assert code == 2
+    assert errors.startswith("error: ")
+    assert message in errors
+    assert len(errors.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def _missing(folder):
+    return folder / "nowhere"
+
+
+def _empty(folder):
+    return folder
+
+
+def _no_manifest(folder):
+    (folder / "manifest.json").write_text("{}")
+    return folder
+
+
+def _truncated(folder):
+    write_dataset(folder / "data", blobs(10), blobs(2))
+    shard = folder / "data" / "train-00000.npy"
+    shard.write_bytes(shard.read_bytes()[:-1])
+    return folder / "data"
+
+
+def _other_shape(folder):
+    write_dataset(folder / "data", blobs(10), blobs(2))
+    np.save(folder / "data" / "train-00000.npy", blobs(10, resolution=32))
+    return folder / "data"
+
+
+def _not_square(folder):
+    return write_dataset(folder / "data", blobs(10)[:, :12], blobs(2)[:, :12])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (_missing, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
+        (_empty, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
+        (_no_manifest, "The manifest is not valid: format"),
+        (_truncated, "A shard must be a readable .npy file"),
+        (_other_shape, "The shard must hold uint8 of shape (10, 16, 16, 1), as its manifest says."),
+        (_not_square, "Received: height=12, width=16, channels=1"),
+    ],
+)
+def test_wrong_data_is_refused_in_one_sentence(tmp_path, make, message):
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    data = tmp_path / "data"
+    data.mkdir()
+    code, errors = finish(start(outputs, make(data), json.dumps(small_parameters())))
+    assert code == 2
+    assert message in errors
+    assert "Received: " in errors
+    assert "Traceback" not in errors
+    assert not [path for path in outputs.iterdir() if path.name != "mlflow.db"]
+
+
+@pytest.mark.parametrize("output", ["checkpoints", "model", "history", "samples"])
+def test_a_place_that_cannot_be_written_is_noticed_before_the_training(dataset, tmp_path, output):
+    (tmp_path / "file").write_text("in the way")
+    code, errors = finish(
+        start(tmp_path, dataset, json.dumps(small_parameters()), **{output: tmp_path / "file" / "output"})
+    )
+    assert code == 2
+    assert "must be writable: " in errors
+    assert f"Received: {tmp_path}/file/output" in errors
+    assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
