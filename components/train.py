@@ -14,6 +14,7 @@ import logging
 import platform
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ def main() -> None:
                     tracking, parameters=parameters, tags={"checkpoint_key": key}, dataset=dataset.manifest
                 ) as tracker,
             ):
-                if not training.run(_Hooks(training, bar, tracker, stop)):
+                if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
                 _write_outputs(arguments, training, dataset, tracker)
     except KeyboardInterrupt:
@@ -119,35 +120,37 @@ class _Stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class _Hooks:
+class Hooks:
     """Shows and tracks what happens around the steps."""
 
-    def __init__(self, training: Training, bar: Progress, tracker: TrainingTracker, stop: _Stop) -> None:
+    def __init__(
+        self, training: Training, bar: Progress, tracker: TrainingTracker, stop_requested: Callable[[], bool]
+    ) -> None:
+        self.stop_requested = stop_requested
         self._bar = bar
         self._tracker = tracker
-        self._stop = stop
         self._images_seen = training.gan.images_seen
         self._losses: dict[str, float] = {}
         for row in training.history:
             self.on_row(row)
 
     def on_step(self, images_seen: int) -> None:
+        """Moves the bar."""
         self._bar.advance(images_seen - self._images_seen, **self._losses)
         self._images_seen = images_seen
         self._losses = {}
 
     def on_row(self, row: Row) -> None:
+        """Tracks a row."""
         self._losses = {name: row[name] for name in ("generator_loss", "discriminator_loss", "diversity")}
         figures = {name: value for name, value in row.items() if name != "images_seen"}
         self._tracker.log_row(int(row["images_seen"]), figures)
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
+        """Tracks a grid."""
         from gan_core.data.grid import image_grid
 
         self._tracker.log_image(images_seen, "samples", image_grid(images, _COLUMNS))
-
-    def stop_requested(self) -> bool:
-        return self._stop.received is not None
 
 
 def _write_outputs(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -42,8 +42,9 @@ class Hooks(Protocol):
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         """At the start and after every `samples_every_images`: images of the same latents, [64, H, W, C]."""
 
-    def stop_requested(self) -> bool:
-        """Whether to write a checkpoint and stop."""
+    @property
+    def stop_requested(self) -> Callable[[], bool]:
+        """Says whether to write a checkpoint and stop."""
 
 
 class Training:
