@@ -91,7 +91,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
 
 
 def is_held_out(digest: bytes, seed: int, fraction: float) -> bool:
-    """Whether the image with this digest is kept from training: SHA-256(seed, digest) / 2²⁵⁶ < fraction."""
+    """Whether an image is kept from training: first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ < fraction."""
     draw = hashlib.sha256(seed.to_bytes(8, "little") + digest).digest()
     return int.from_bytes(draw[:8], "big") < fraction * 2**64
 
