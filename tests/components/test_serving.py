@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ import pytest
 from components.command import configure_tensorflow
 from components.model_package import save_served_model
 from gan_core.export import GeneratorMetadata, draw_latents, load_generator, read_metadata, save_generator
+
+UV = shutil.which("uv")
 
 pytestmark = [
     # MLflow's own modules, while they are imported and when they look at an input example.
@@ -142,20 +145,23 @@ def test_the_model_holds_no_pickle(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(UV is None, reason="uv is not installed")
 def test_an_environment_of_the_models_own_requirements_draws_the_same_images(folder: Path, tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
     installed = subprocess.run(
-        [*install, "-r", folder / "model" / "requirements.txt"], capture_output=True, text=True, check=False
+        [UV, "pip", "install", "--python", python, "-r", folder / "model" / "requirements.txt"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if installed.returncode:
-        pytest.skip(f"the package index cannot be reached: {installed.stderr[-300:]}")
+        pytest.skip(f"the packages cannot be installed: {installed.stderr[-300:]}")
     code = (
         "import mlflow, numpy, pandas; model = mlflow.pyfunc.load_model('model');"
         "numpy.save('images.npy', model.predict(pandas.DataFrame([{'count': 3, 'seed': 7}])))"
     )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     subprocess.run([python, "-c", code], cwd=folder, env=environment, check=True)
     drawn = np.load(folder / "images.npy")
     assert drawn.dtype == np.uint8
