@@ -1,0 +1,274 @@
+"""The evaluate command on whatever it is given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import blobs, write_dataset
+from PIL import Image
+
+from components import evaluate
+from components.command import run
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import GeneratorMetadata, load_generator, save_generator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SIDE = 16
+SETTINGS = {
+    "extractor": "classifier",
+    "inception_weights": "",
+    "resize": "legacy_tensorflow",
+    "reference": "held_out",
+    "metrics": ["fid", "kid", "prdc", "memorisation"],
+    "samples": 90,
+    "sampling_seeds": 2,
+    "seed": 3,
+    "batch_size": 40,
+    "kid_subsets": 4,
+    "kid_subset_size": 1000,
+    "bootstrap_replicates": 3,
+}
+
+
+def write_generator(folder: Path, shape: tuple[int, int, int] = (SIDE, SIDE, 1)) -> Path:
+    import keras
+
+    layers = [keras.Input((8,)), keras.layers.Dense(int(np.prod(shape)), "tanh"), keras.layers.Reshape(shape)]
+    metadata = GeneratorMetadata(
+        format=1,
+        latent_size=8,
+        shape=shape,
+        classes=(),
+        images_seen=640,
+        collapsed=False,
+        dataset_digest="sha256-" + "0" * 64,
+        dataset_source="synthetic",
+        parameters={"steps": 10},
+        tracking_run_id=None,
+        versions={"keras": keras.__version__},
+    )
+    save_generator(folder, keras.Sequential(layers), metadata)
+    return folder
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data set, a generator, the same data without labels, and what evaluating the first two gave."""
+
+    folder: Path
+
+    def __getattr__(self, name: str) -> Path:
+        return self.folder / name
+
+    def evaluate(self, *options: object, **settings: object) -> Evaluation:
+        """Runs the command in this process and returns the record it wrote."""
+        scores = self.folder / "again.json"
+        arguments = ["--config", json.dumps(SETTINGS | settings), "--cache", self.folder / "cache", "--scores", scores]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["evaluate", *map(str, [*arguments, *options])])
+            run(evaluate.main)
+        return Evaluation.parse(scores.read_text(), "")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("evaluate")
+    images = blobs(200, SIDE)
+    images[1::2] = 255 - images[1::2]
+    write_dataset(folder / "data", images[:120], images[120:], classes=2)
+    write_dataset(folder / "unlabelled", images[:120], images[120:])
+    write_generator(folder / "generator")
+    write_generator(folder / "colour", (SIDE, SIDE, 3))
+    generated = load_generator(folder / "generator").sample(90, seed=3)
+    (folder / "images" / "sub").mkdir(parents=True)
+    with zipfile.ZipFile(folder / "images.zip", "w") as archive:
+        for number, image in enumerate(generated):
+            name = f"{'sub/' if number % 2 else ''}{number:03d}.png"
+            Image.fromarray(image[:, :, 0]).save(folder / "images" / name)
+            archive.write(folder / "images" / name, name)
+    return Place(folder)
+
+
+@pytest.fixture(scope="module")
+def process(place: Place) -> subprocess.CompletedProcess[str]:
+    """The command as a person runs it."""
+    outputs = ["--scores", "scores.json", "--report", "report.html", "--statistics", "statistics.npz"]
+    options = ["--real", "data", "--generated", "generator", "--cache", "cache", "--config", json.dumps(SETTINGS)]
+    command = [sys.executable, "-m", "components.evaluate", *options, *outputs]
+    return subprocess.run(
+        command,
+        cwd=place.folder,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(place.folder)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+
+def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.CompletedProcess[str]) -> None:
+    assert process.returncode == 0, process.stderr
+    record = Evaluation.parse(place.folder.joinpath("scores.json").read_text(), "")
+    assert set(record.scores) == set(record.spread) >= {"fd_classifier", "kid_classifier", "precision_classifier"}
+    assert all(np.isfinite(list(record.scores.values())))
+    assert record.spread["fd_classifier"] > 0
+    assert record.standard_errors["fd_classifier"] > 0
+    assert record.extractor_accuracy > 0.9
+    protocol = record.protocol
+    assert (protocol.samples, protocol.sampling_seeds, protocol.reference_count) == (90, (3, 4), 80)
+    assert (protocol.reference, protocol.resize, protocol.kid_subset_size) == ("held_out", "none", 80)
+    assert (record.images_seen, record.tracking_run_id) == (640, None)
+    assert any("90 generated" in sentence for sentence in record.warnings)
+    assert "<h1>Generator report</h1>" in place.folder.joinpath("report.html").read_text()
+    assert np.load(place.folder / "statistics.npz")["mu"].shape == (64,)
+    for name in record.scores:
+        assert name in process.stdout
+    assert "warning: There are only 90 generated images" in process.stdout
+    assert "classifier: " in process.stderr  # its progress
+
+
+def test_twice_the_same_record(place: Place, process: subprocess.CompletedProcess[str]) -> None:
+    record = Evaluation.parse(place.folder.joinpath("scores.json").read_text(), "")
+    again = place.evaluate("--real", place.data, "--generated", place.generator)
+    assert again.protocol == record.protocol
+    assert again.scores == pytest.approx(record.scores, rel=1e-5)
+
+
+def test_what_was_computed_is_not_computed_again(
+    place: Place, process: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.evaluate("--real", place.data, "--generated", place.generator)
+    shown = capsys.readouterr().err
+    assert "generated: " in shown
+    assert "classifier: " not in shown
+    assert "real: " not in shown
+
+
+def test_one_seed_has_no_spread(place: Place) -> None:
+    record = place.evaluate("--real", place.data, "--generated", place.generator, sampling_seeds=1)
+    assert set(record.spread.values()) == {0.0}
+
+
+def test_images_in_files_score_as_their_generator(place: Place) -> None:
+    drawn = place.evaluate("--real", place.data, "--generated", place.generator, sampling_seeds=1).scores
+    folder = place.evaluate("--real", place.data, "--generated", place.images)
+    archive = place.evaluate("--real", place.data, "--generated", place.folder / "images.zip")
+    assert folder.scores == archive.scores
+    # The files' order is not the generator's, which only sums and subsets notice.
+    for name in ("fd_classifier", "precision_classifier", "recall_classifier", "coverage_classifier"):
+        assert folder.scores[name] == pytest.approx(drawn[name], rel=1e-4)
+    assert folder.protocol.sampling_seeds == ()
+    assert folder.protocol.samples == 90
+    assert folder.images_seen == 0
+
+
+def test_a_data_set_against_itself(place: Place) -> None:
+    record = place.evaluate("--real", place.data, "--generated", place.data)
+    assert record.scores["fd_classifier"] == pytest.approx(0, abs=1e-6)
+    assert record.scores["coverage_classifier"] == 1
+
+
+def test_only_the_metrics_asked_for(place: Place) -> None:
+    whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
+    assert set(whole.scores) == {
+        "fd_classifier",
+        "diversity_classifier",
+        "class_shift_classifier",
+        "inception_score_classifier",
+    }
+
+
+def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Place) -> None:
+    first = place.evaluate("--real", place.data, "--generated", place.generator)
+    other = place.evaluate("--real", place.data, "--generated", place.generator, seed=5)
+    assert first.scores["fd_classifier"] != other.scores["fd_classifier"]
+    assert first.protocol.differences(other.protocol) == ["sampling_seeds: (3, 4), not (5, 6)"]
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "sentence"),
+    [
+        ("--real none --generated generator", {}, "Images to evaluate are a prepared data set"),
+        ("--real data --generated none", {}, "Images to evaluate are a prepared data set"),
+        ("--real empty --generated generator", {}, "at least one image"),
+        ("--real data --generated empty", {}, "at least one image"),
+        ("--real data --generated colour", {}, "must have the same shape"),
+        ("--real data --generated damaged", {}, "must be a Keras model file"),
+        ("--real data --generated undescribed", {}, "generator.json is not valid"),
+        ("--real broken --generated generator", {}, "The shard must hold"),
+        ("--real unlabelled --generated generator", {}, "labels"),
+        ("--real images --generated generator", {}, "learns from the labels"),
+        ("--real data --generated one", {}, "at least two images"),
+        ("--real data --generated few", {}, "more than k images"),
+        ("--real data --generated other_size", {}, "images of the shape it was trained on"),
+        ("--real data --generated truncated", {}, "An image must be readable"),
+        ("--real data --generated generator --history images", {}, "history must be"),
+        ("--real data --generated generator --metrics fid,beauty", {}, "'metrics.1' must be"),
+        ("--real data --generated generator --mode nearest", {}, "'resize' must be"),
+        ("--real data --generated generator", {"samples": 1}, "evaluate.samples"),
+        ("--real data --generated generator", {"extractor": "clip"}, "evaluate.extractor"),
+        ("--real data --generated generator", {"extractor": "inception", "inception_weights": "none"}, "6726825d"),
+        ("--real data --generated generator", {"extractor": "inception", "inception_weights": "x.pth"}, "SHA-256"),
+    ],
+)
+def test_bad_input(
+    place: Place, options: str, settings: dict[str, object], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _write_bad_input(place.folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place.folder)
+        with pytest.raises(SystemExit) as ended:
+            place.evaluate(*options.split(), "--report", "bad.html", "--statistics", "bad.npz", **settings)
+    assert ended.value.code == 2
+    message = capsys.readouterr().err
+    assert sentence in message
+    assert "Received: " in message
+    assert not list(place.folder.glob("bad.*"))
+
+
+def _write_bad_input(folder: Path) -> None:
+    if (folder / "empty").exists():
+        return
+    (folder / "empty").mkdir()
+    write_generator(folder / "damaged")
+    (folder / "damaged" / "generator.keras").write_bytes(b"PK")
+    write_generator(folder / "undescribed")
+    (folder / "undescribed" / "generator.json").write_text("{}")
+    write_dataset(folder / "broken", blobs(10, SIDE), blobs(10, SIDE), classes=2)
+    np.save(folder / "broken" / "held_out-00000.npy", blobs(9, SIDE))
+    for name, count, side in (("one", 1, SIDE), ("few", 3, SIDE), ("other_size", 9, 20), ("truncated", 9, SIDE)):
+        (folder / name).mkdir()
+        for number, image in enumerate(np.random.default_rng(0).integers(0, 256, (count, side, side), np.uint8)):
+            Image.fromarray(image).save(folder / name / f"{number}.png")
+    content = (folder / "truncated" / "0.png").read_bytes()
+    (folder / "truncated" / "0.png").write_bytes(content[: len(content) // 2])
+    (folder / "x.pth").write_bytes(b"weights of something else")
+
+
+def test_a_wrong_parameter_is_refused_before_tensorflow(place: Place) -> None:
+    code = "import sys; sys.argv[0] = 'evaluate'; from components.evaluate import main\ntry: main()\n"
+    code += "except Exception as error: print(type(error).__name__, 'tensorflow' in sys.modules)"
+    options = ["--config", json.dumps(SETTINGS | {"samples": 0}), "--real", "data", "--generated", "generator"]
+    process = subprocess.run(
+        [sys.executable, "-c", code, *options],
+        cwd=place.folder,
+        env={"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    assert process.stdout == "InvalidInput False\n"
+
+
+def test_an_output_that_cannot_be_written_is_refused_at_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    (place.folder / "file").touch()
+    with pytest.raises(SystemExit) as ended:
+        place.evaluate("--real", place.data, "--generated", place.generator, "--report", place.file / "report.html")
+    assert ended.value.code == 2
+    assert "writable" in capsys.readouterr().err
