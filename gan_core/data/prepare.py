@@ -32,7 +32,7 @@ PREVIEW_FILE_NAME = "preview.png"
 _MOST_THREADS = 16
 _IMAGES_PER_TASK = 8
 _REJECTED_NAMED = 5
-_PREVIEW_ROWS = 20
+_PREVIEW_ROWS = 10
 _PREVIEW_COLUMNS = 10
 
 Decoded = tuple[RawImage, NDArray[np.uint8], bytes]
@@ -194,11 +194,10 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions:
 
 
 def _preview(store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """A row of training images for each of the first classes; rows of any without classes."""
+    """A row of training images for each of the first classes; without several classes, rows of the first images."""
+    first = [positions[start : start + _PREVIEW_COLUMNS] for start in range(0, len(positions), _PREVIEW_COLUMNS)]
     of_class = [positions[labels[positions] == label] for label in range(labels.max() + 1)]
-    if len(of_class) == 1:
-        of_class = np.array_split(positions[: _PREVIEW_COLUMNS**2], _PREVIEW_COLUMNS)
-    rows = of_class[:_PREVIEW_ROWS]
+    rows = (of_class if len(of_class) > 1 else first)[:_PREVIEW_ROWS]
     images = np.full((len(rows), _PREVIEW_COLUMNS, *store.shape), 255, np.uint8)
     for row, chosen in enumerate(rows):
         for column, position in enumerate(chosen[:_PREVIEW_COLUMNS]):

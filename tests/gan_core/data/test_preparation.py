@@ -230,6 +230,20 @@ def test_the_preview_shows_a_row_for_each_class(tmp_path: Path, prepare_config: 
         assert ((shown >= row * 100) & (shown < row * 100 + 30)).all()
 
 
+def test_the_preview_without_classes_fills_its_rows(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(lambda position: np.full((16, 16), position, np.uint8), [-1] * 30)
+
+    manifest, _ = _prepare(source, prepare_config(), tmp_path / "prepared")
+
+    with Image.open(tmp_path / "prepared" / PREVIEW_FILE_NAME) as opened:
+        cells = np.asarray(opened)[42::82, 42::82].ravel()
+    train = manifest.counts["train"]
+    assert 10 < train < 20
+    assert len(cells) == 20
+    assert (cells[:train] < 30).all()
+    assert (cells[train:] == 255).all()
+
+
 def test_decoding_runs_only_a_little_ahead(tmp_path: Path, prepare_config: Settings) -> None:
     source = Arrays(_noise, [-1] * 1000)
     done, ahead = 0, 0
