@@ -233,7 +233,7 @@ def test_the_preview_shows_a_row_for_each_class(tmp_path: Path, prepare_config: 
 def test_the_preview_without_classes_fills_its_rows(tmp_path: Path, prepare_config: Settings) -> None:
     source = Arrays(lambda position: np.full((16, 16), position, np.uint8), [-1] * 30)
 
-    manifest, _ = _prepare(source, prepare_config(), tmp_path / "prepared")
+    manifest, _ = _prepare(source, prepare_config(held_out_fraction=0.4), tmp_path / "prepared")
 
     with Image.open(tmp_path / "prepared" / PREVIEW_FILE_NAME) as opened:
         cells = np.asarray(opened)[42::82, 42::82].ravel()
