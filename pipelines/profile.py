@@ -49,6 +49,7 @@ class Resources(_Entry):
         shared_memory: size of /dev/shm, counted in the pod's memory; the container runtime's 64 MB without it.
         spot: on nodes that may be taken away at any time.
         timeout_seconds: after which one attempt is stopped.
+        retries: how often a failed step is tried again, whatever its exit code; register never is.
     """
 
     cpu_request: Quantity
@@ -61,6 +62,7 @@ class Resources(_Entry):
     tolerations: tuple[Toleration, ...] = ()
     spot: bool = False
     timeout_seconds: Seconds
+    retries: Annotated[int, Field(ge=0)]
 
 
 class Secret(_Entry):
@@ -84,6 +86,7 @@ class Profile(_Entry):
         name: the file's name; part of the pipeline's name.
         service_account: that `submit` and `schedule` ask for; the compiled file cannot hold it.
         run_as_non_root: Kubernetes refuses to start the image as root.
+        retry_after_seconds: before a failed step's first retry; doubled for each further one, up to tenfold.
         checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
             pod, or gs://.
         environment: variables of every step.
@@ -93,6 +96,7 @@ class Profile(_Entry):
     name: Name
     service_account: Name
     run_as_non_root: bool
+    retry_after_seconds: Seconds
     run_ttl_seconds: Seconds
     run_deadline_seconds: Seconds
     sweep_parallelism: Annotated[int, Field(ge=1)]
@@ -133,13 +137,16 @@ class Profile(_Entry):
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             raise InvalidInput(f"The profile is not valid: {'; '.join(lines)}. Received: {path}") from None
 
+    def resources(self, step: Step) -> Resources:
+        """What the pods of `step` ask for."""
+        return {"prepare": self.prepare, "train": self.train, "evaluate": self.evaluate}.get(step, self.light)
+
     def place(self, task: PipelineTask, step: Step, image: str) -> PipelineTask:
         """Sets the task's image, resources, nodes, secrets and environment, and returns it."""
         from kfp import kubernetes
 
         task.set_container_image(image)
-        resources = {"prepare": self.prepare, "train": self.train, "evaluate": self.evaluate}.get(step, self.light)
-        _request(task, resources)
+        _request(task, self.resources(step))
         for variable, value in self.environment.items():
             task.set_env_variable(variable, value)
         if "@" in image:

@@ -67,5 +67,11 @@ class Stages:
 
     def _retried(self, task: Any, step: Step) -> Any:
         """The outside world fails, and spot pods are taken away."""
-        self.profile.place(task, step, self.image)
-        return task.set_retry(num_retries=3, backoff_duration="60s", backoff_factor=2, backoff_max_duration="600s")
+        profile = self.profile
+        profile.place(task, step, self.image)
+        return task.set_retry(
+            num_retries=profile.resources(step).retries,
+            backoff_duration=f"{profile.retry_after_seconds}s",
+            backoff_factor=2,
+            backoff_max_duration=f"{10 * profile.retry_after_seconds}s",
+        )

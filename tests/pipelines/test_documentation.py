@@ -30,17 +30,20 @@ def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: 
     """In a fresh repository that has what a line names; the version is the one that was published before."""
     for name in ("params.yaml", "infra"):
         (repository / name).symlink_to(ROOT / name)
+    (repository / ".gitignore").write_text((ROOT / ".gitignore").read_text())
     (repository / "data" / "raw").mkdir(parents=True)
     (repository / "data" / "raw" / "cats.dvc").write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n")
-    (repository / ".git" / "info" / "exclude").write_text("*\n")
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for arguments in (["add", "."], [*identity, "commit", "-q", "-m", "second"]):
+        subprocess.run(["git", *arguments], check=True)
     version = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], text=True).strip()
     schedules = (ROOT / "infra" / "schedules.yaml").read_text().replace("git-000000000000", f"git-{version}")
-    (repository / "schedules.yaml").write_text(schedules)
+    (repository / ".git" / "schedules.yaml").write_text(schedules)
     monkeypatch.setenv("IMAGE", IMAGE)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for line in OURS:
-        here = line.replace("git-000000000000", f"git-{version}").replace("infra/schedules", "schedules")
+        here = line.replace("git-000000000000", f"git-{version}").replace("infra/schedules", ".git/schedules")
         if here.startswith("kfp"):
             said = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=False)
             assert said.returncode == 0, f"{line}\n{said.stderr}"
