@@ -53,8 +53,8 @@ def environment(emulator: str) -> dict[str, str]:
 
 def dvc(repository: Path, emulator: str, *arguments: str) -> None:
     command = [sys.executable, "-m", "dvc", *arguments]
-    site_cache = {"DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site")}
-    subprocess.run(command, cwd=repository, env=environment(emulator) | site_cache, check=True, capture_output=True)
+    settings = {"DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site"), "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+    subprocess.run(command, cwd=repository, env=environment(emulator) | settings, check=True, capture_output=True)
 
 
 def fetch(pointer: str, remote: str, data: Path, host: str = "") -> subprocess.CompletedProcess[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 from docker.types import Mount
 from storage_emulator import BUCKET, storage_emulator
+from strict_containers import NO_SHELL, Run
 
 FILES = {"tabby/1.txt": b"one", "siamese/1.txt": b"two"}
 
@@ -21,7 +23,11 @@ def test_fetches_a_pushed_version(run: Run, tmp_path: Path) -> None:
     output.mkdir()
     output.chmod(0o777)
     with storage_emulator() as host:
-        settings = {"STORAGE_EMULATOR_HOST": host, "DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site")}
+        settings = os.environ | {
+            "STORAGE_EMULATOR_HOST": host,
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
+            "DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site"),
+        }
         for arguments in (
             ("init", "--no-scm"),
             ("add", "cats"),
