@@ -43,10 +43,10 @@ def tile(image: NDArray[np.uint8], alternative: str, caption: str = "") -> Pictu
 
 
 def strip(images: Iterable[NDArray[np.uint8]], columns: int, alternative: str) -> Picture:
-    """Images, uint8 [H, W, C] each, row by row, with transparent gaps."""
+    """Images, uint8 [H, W, 1 or 3] each, row by row, with transparent gaps."""
     tiles = [_fitted(image) for image in images]
     height, width = (max(one.shape[axis] for one in tiles) + GAP for axis in (0, 1))
-    channels = tiles[0].shape[2]
+    channels = max(one.shape[2] for one in tiles)
     rows = math.ceil(len(tiles) / columns)
     sheet = np.zeros((rows * height - GAP, min(columns, len(tiles)) * width - GAP, channels + 1), np.uint8)
     for position, one in enumerate(tiles):

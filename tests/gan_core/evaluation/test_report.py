@@ -231,6 +231,6 @@ def test_large_images_shrink_and_small_ones_stay() -> None:
 
 
 def test_images_of_many_sizes_share_a_sheet() -> None:
-    images = [np.zeros((10, 20, 3), np.uint8), np.zeros((30, 5, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)]
+    images = [np.zeros((10, 20, 1), np.uint8), np.zeros((30, 5, 1), np.uint8), np.zeros((4, 4, 3), np.uint8)]
     sheet = strip(images, 2, "x")
     assert (sheet.width, sheet.height) == (2 * 22 - 2, 2 * 32 - 2)
