@@ -149,6 +149,7 @@ def test_the_attack_is_real(tmp_path: Path) -> None:
         tensor_entry(offset=1),
         tensor_entry(offset=-1),
         tensor_entry(shape=(-2, -3), strides=(-3, 1)),
+        tensor_entry(shape=(-1, 6), strides=(6, 1)),
         tensor_entry(strides=(1, 2)),
         tensor_entry(count=2**50, shape=(2**50,), strides=(1,)),
         tensor_entry(key="missing"),
