@@ -114,7 +114,8 @@ def score(
         figures["density"], figures["coverage"] = density_coverage(real.features, generated.features)
     if isinstance(extractor, ClassProbabilities):
         shown = extractor.probabilities(generated.features)
-        figures["class_shift"] = _class_shift(extractor.probabilities(real.features), shown)
+        if extractor.accuracy is not None:  # its classes are the data's own, not a thousand others
+            figures["class_shift"] = _class_shift(extractor.probabilities(real.features), shown)
         figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
     if "memorisation" in metrics and training is not None:
         figures["authenticity"] = authenticity(training.features, generated.features)

@@ -1,0 +1,107 @@
+"""The evaluate command on images alone, with an Inception network of random weights."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import blobs
+from PIL import Image
+
+from components import evaluate
+from components.command import run
+from gan_core.evaluation import weights
+from gan_core.evaluation.inception import build_network
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.weights import InceptionWeights
+
+SETTINGS = {
+    "extractor": "inception",
+    "inception_weights": "",
+    "resize": "legacy_tensorflow",
+    "reference": "held_out",
+    "metrics": ["fid", "kid"],
+    "samples": 10,
+    "sampling_seeds": 1,
+    "seed": 0,
+    "batch_size": 4,
+    "kid_subsets": 2,
+    "kid_subset_size": 5,
+    "bootstrap_replicates": 2,
+}
+
+
+@functools.cache
+def random_weights() -> InceptionWeights:
+    generator = np.random.default_rng(0)
+    tensors = {
+        "fc.weight": generator.standard_normal((1008, 2048), np.float32) / 45,
+        "fc.bias": np.zeros(1008, np.float32),
+    }
+    for layer in build_network().layers:
+        if layer.weights:
+            height, width, inputs, filters = layer.kernel.shape
+            kernel = generator.standard_normal((filters, inputs, height, width), np.float32)
+            tensors[f"{layer.name}.conv.weight"] = kernel * np.float32((2 / (height * width * inputs)) ** 0.5)
+            for part, value in (("weight", 1), ("bias", 0.1), ("running_mean", 0), ("running_var", 1)):
+                tensors[f"{layer.name}.bn.{part}"] = np.full(filters, value, np.float32)
+    return InceptionWeights("sha256-random", tensors)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two folders of grey and colour images of several sizes."""
+    folder = tmp_path_factory.mktemp("inception")
+    for seed, name in enumerate(("real", "generated")):
+        (folder / name).mkdir()
+        for number, side in enumerate((16, 16, 20, 33, 16, 16)):
+            pixels = blobs(1, side, 3 if number % 3 else 1, seed=10 * seed + number)[0]
+            Image.fromarray(pixels.squeeze()).save(folder / name / f"{number}.png")
+    return folder
+
+
+def command(place: Path, *options: object, **settings: object) -> Evaluation:
+    arguments = [
+        "--config",
+        json.dumps(SETTINGS | settings),
+        "--cache",
+        place / "cache",
+        "--scores",
+        place / "scores.json",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "load_weights", lambda *_: random_weights())
+        patch.setattr(sys, "argv", ["evaluate", *map(str, [*arguments, *options])])
+        run(evaluate.main)
+    return Evaluation.parse((place / "scores.json").read_text(), "")
+
+
+def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept, report = place / "statistics.npz", place / "report.html"
+    options = ["--real", place / "real", "--generated", place / "generated"]
+    folders = command(place, *options, "--statistics", kept, "--report", report)
+    assert set(folders.scores) == {"fid", "kid_inception", "diversity_inception", "inception_score_inception"}
+    assert folders.scores["fid"] > 0
+    assert folders.protocol.reference == "files"
+    assert folders.protocol.extractor_digest == "sha256-random"
+    assert any("2048 feature dimensions" in sentence for sentence in folders.warnings)
+    assert "Nearest real images" in report.read_text()
+
+    known = command(place, "--real", kept, "--generated", place / "generated", "--metrics", "fid")
+    assert known.scores["fid"] == pytest.approx(folders.scores["fid"], rel=1e-9)
+    assert known.protocol.reference == "statistics"
+    assert known.protocol.reference_count == 6
+
+    capsys.readouterr()
+    for wrong, sentence in (
+        ([kept, "--mode", "clean"], "resized in the same way"),
+        ([kept, "--metrics", "kid"], "only the metric 'fid' is defined"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            command(place, "--generated", place / "generated", "--real", *wrong)
+        assert ended.value.code == 2
+        assert sentence in capsys.readouterr().err
