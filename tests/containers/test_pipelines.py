@@ -56,7 +56,7 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
     manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
     assert champion.tags["data_digest"] == manifest["digest"]
     assert champion.tags["git_revision"] == revision()
-    assert json.loads(trained.output("register", "registration").read_text())["version"] == champion.version
+    assert json.loads(trained.output("register", "registration").read_text())["version"] == str(champion.version)
     (experiment,) = client.search_experiments(filter_string="name = 'gan-pipeline'")
     (tracked,) = client.search_runs([experiment.experiment_id])
     assert tracked.info.status == "FINISHED"
