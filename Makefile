@@ -6,10 +6,10 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-containers check format image ui lock clean
+.PHONY: help run test test-containers image-tests check format image ui lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/run ## Prepare, train, evaluate, register (SET='train.steps=20000 …' overrides parameters)
 	$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro)
