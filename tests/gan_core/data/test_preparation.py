@@ -168,9 +168,14 @@ def test_the_digest_depends_on_pixels_labels_names_split_and_nothing_else(
 
 
 def test_copies_of_an_image_are_all_kept_on_one_side(tmp_path: Path, prepare_config: Settings) -> None:
-    source = Arrays(lambda position: _noise(position // 4), [position % 4 for position in range(80)], "abcd")
+    def source(last_label: int) -> Arrays:
+        labels = [abs(last_label - position % 4) for position in range(80)]
+        return Arrays(lambda position: _noise(position // 4), labels, "abcd")
 
-    _, dataset = _prepare(source, prepare_config(), tmp_path / "prepared")
+    manifest, dataset = _prepare(source(0), prepare_config(), tmp_path / "prepared")
+    reversed_labels, _ = _prepare(source(3), prepare_config(), tmp_path / "reversed")
+
+    assert manifest.digest == reversed_labels.digest
 
     train, held_out = _rows(dataset, "train"), _rows(dataset, "held_out")
     assert not {image for image, _ in train} & {image for image, _ in held_out}
