@@ -35,8 +35,9 @@ def distances(size: int, count: int, rounds: int) -> None:
     sides = []
     for _ in range(2):
         statistics = GaussianStatistics(size)
+        features_of_side = np.maximum(generator.standard_normal((count, size)) @ mixing.T, 0)
         start = time.perf_counter()
-        statistics.update(np.maximum(generator.standard_normal((count, size)) @ mixing.T, 0))
+        statistics.update(features_of_side)
         print(f"statistics of {count} x {size}: {time.perf_counter() - start:.2f} s")
         sides += [statistics.mean, statistics.covariance]
     mean_a, covariance_a, mean_b, covariance_b = sides
