@@ -17,17 +17,20 @@ from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.subjects import Subjects, open_subjects
 
 if TYPE_CHECKING:
     from gan_core.evaluation.features import Extractor
     from gan_core.evaluation.protocol import Evaluation
+    from gan_core.evaluation.subjects import Subjects
 
 
 def main() -> None:
     """Reads the command line, checks what can be checked at once, and evaluates."""
     arguments = parser().parse_args()
     config = _config(arguments)
+
+    from gan_core.evaluation.subjects import open_subjects
+
     subjects = open_subjects(arguments.real, arguments.generated, config)
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
