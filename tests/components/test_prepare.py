@@ -144,7 +144,7 @@ def test_a_full_disk_leaves_nothing_and_says_try_again(tmp_path: Path) -> None:
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk to fill can only be mounted by root")
     try:
-        done = _run(_PARAMETERS | {"source": "digits"}, str(disk / "prepared"), tmp_path)
+        done = _run(_PARAMETERS | {"source": "embedded"}, str(disk / "prepared"), tmp_path)
         left = list(disk.iterdir())
     finally:
         subprocess.run(["umount", str(disk)], check=True)
