@@ -61,20 +61,22 @@ class _Lines:
         self._done = initial
         self._figures: dict[str, float] = {}
         self._started = self._shown = time.monotonic()
+        self._done_when_shown = initial
 
     def advance(self, count: int, **figures: float) -> None:
         self._done += count
         self._figures = figures or self._figures
-        if time.monotonic() - self._shown >= _SECONDS_BETWEEN_LINES:
-            self._show()
+        if (seconds := time.monotonic() - self._shown) >= _SECONDS_BETWEEN_LINES:
+            self._show(rate=(self._done - self._done_when_shown) / seconds)
 
     def close(self) -> None:
-        self._show()
+        self._show(rate=None)
 
-    def _show(self) -> None:
+    def _show(self, rate: float | None) -> None:
+        """Prints a line with the rate since the last one, or with the rate of the whole."""
         from tqdm import tqdm
 
-        self._shown = time.monotonic()
+        self._shown, self._done_when_shown = time.monotonic(), self._done
         line = tqdm.format_meter(
             self._done,
             self._total,
@@ -82,6 +84,7 @@ class _Lines:
             prefix=self._description,
             unit=self._unit,
             initial=self._initial,
+            rate=rate,
             postfix=", ".join(f"{name}={tqdm.format_num(figure)}" for name, figure in self._figures.items()),
             bar_format=_FORMAT,
         )

@@ -31,7 +31,7 @@ def test_a_log_gets_lines_on_the_way_with_the_latest_figures(
         running.advance(100)
 
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "train: 700/1000 steps [00:16<00:16, 18.75 steps/s, loss=0.693]"
+    assert lines[0] == "train: 700/1000 steps [00:16<00:12, 25.00 steps/s, loss=0.693]"
     assert lines[1] == "train: 700/1000 steps [00:20<00:20, 15.00 steps/s, loss=0.693]"
     assert len(lines) == 2
 
