@@ -23,7 +23,7 @@ def decide(
 ) -> Decision:
     """Compares a candidate with the champion, which is version `version` of the model; None if there is no champion.
 
-    With scores s (lower is better) and spreads σ over the sampling seeds, a candidate replaces the champion if
+    With scores s (lower is better) and their uncertainties σ, a candidate replaces the champion if
     s_champion − s > max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a
     challenger. Refused are a generator that collapsed, and scores of another protocol, which do not compare.
     """
@@ -44,17 +44,23 @@ def decide(
         return Decision("refused", f"The champion, version {version}, has no {name} to compare with.")
     improvement = champion.scores[name] - candidate.scores[name]
     least = config.minimum_improvement * champion.scores[name]
-    noise = config.spread_multiplier * math.hypot(candidate.spread[name], champion.spread[name])
+    uncertainties = _uncertainty(candidate, name), _uncertainty(champion, name)
+    noise = config.spread_multiplier * math.hypot(*uncertainties)
     figures = (
-        f"{name} {candidate.scores[name]:.4g} ± {candidate.spread[name]:.2g} after "
-        f"{champion.scores[name]:.4g} ± {champion.spread[name]:.2g} of version {version}"
+        f"{name} {candidate.scores[name]:.4g} ± {uncertainties[0]:.2g} after "
+        f"{champion.scores[name]:.4g} ± {uncertainties[1]:.2g} of version {version}"
     )
     rule = (
         f"{config.minimum_improvement:.3g} of the champion's score ({least:.3g}) and "
-        f"{config.spread_multiplier:.3g} joint spreads ({noise:.3g})"
+        f"{config.spread_multiplier:.3g} joint uncertainties ({noise:.3g})"
     )
     if improvement > max(least, noise):
         return Decision("champion", f"{figures}: better by {improvement:.3g}, which is more than {rule}.")
     if improvement > 0:
         return Decision("challenger", f"{figures}: better by {improvement:.3g}, which is not more than {rule}.")
     return Decision("challenger", f"{figures}: not better.")
+
+
+def _uncertainty(evaluation: Evaluation, name: str) -> float:
+    """The spread over the sampling seeds and the standard error over the images, where the score has one, together."""
+    return math.hypot(evaluation.spread[name], evaluation.standard_errors.get(name, 0.0))

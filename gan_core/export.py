@@ -111,7 +111,9 @@ def read_metadata(folder: Path) -> GeneratorMetadata:
             f"{error.strerror}. Received: {folder}"
         ) from None
     except ValidationError as error:
-        raise InvalidInput(f"{METADATA_FILE} is not valid: {error.errors()[0]['msg']}. Received: {folder}") from None
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InvalidInput(f"{METADATA_FILE} is not valid: {key}: {first['msg']}. Received: {folder}") from None
 
 
 def load_generator(folder: Path) -> Generator:

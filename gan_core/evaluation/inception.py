@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.resize import SIDE, ResizeMode, resize
-from gan_core.evaluation.weights import InceptionWeights
+from gan_core.evaluation.weights import PUBLISHED_SHA256, InceptionWeights
 
 FEATURES = 2048
 CLASSES = 1008
@@ -27,7 +27,8 @@ class InceptionExtractor:
     """Features of images: the spatial mean of the network's last block.
 
     Attributes:
-        name: as it stands in the scores' names.
+        name: as it stands in the scores' names: `inception`, or `inception_unverified` if the weights are another file
+            than the published one, whose scores are not called FID.
         digest: `sha256-<hex>` of the weight file.
         size: numbers in a feature vector.
         resize: the way images reach the network's resolution.
@@ -37,7 +38,6 @@ class InceptionExtractor:
         InvalidInput: the weights are not those of this network.
     """
 
-    name = "inception"
     size = FEATURES
     accuracy = None
 
@@ -45,6 +45,7 @@ class InceptionExtractor:
         import tensorflow as tf
 
         self.digest = weights.digest
+        self.name = "inception" if weights.digest == f"sha256-{PUBLISHED_SHA256}" else "inception_unverified"
         self.resize = mode
         network = build_network()
         load_tensors(network, weights.tensors)

@@ -84,15 +84,15 @@ def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.Captu
     kept, report = place / "statistics.npz", place / "report.html"
     options = ["--real", place / "real", "--generated", place / "generated"]
     folders = command(place, *options, "--statistics", kept, "--report", report)
-    assert set(folders.scores) == {"fid", "kid_inception", "diversity_inception", "inception_score_inception"}
-    assert folders.scores["fid"] > 0
+    assert set(folders.scores) == {f"{m}_inception_unverified" for m in ("fd", "kid", "diversity", "inception_score")}
+    assert folders.scores["fd_inception_unverified"] > 0
     assert folders.protocol.reference == "files"
     assert folders.protocol.extractor_digest == "sha256-random"
     assert any("2048 feature dimensions" in sentence for sentence in folders.warnings)
     assert "Nearest real images" in report.read_text()
 
     known = command(place, "--real", kept, "--generated", place / "generated", "--metrics", "fid")
-    assert known.scores["fid"] == pytest.approx(folders.scores["fid"], rel=1e-9)
+    assert known.scores["fd_inception_unverified"] == pytest.approx(folders.scores["fd_inception_unverified"], rel=1e-9)
     assert known.protocol.reference == "statistics"
     assert known.protocol.reference_count == 6
 

@@ -30,6 +30,12 @@ def test_a_champion_is_replaced_beyond_improvement_and_spread(score: float, spre
     assert decide(CONFIG, evaluation(score, spread), False, evaluation(100.0, 3.0), "1").outcome == outcome
 
 
+def test_standard_errors_count_as_the_spread_does() -> None:
+    # better by 12 > 2 √(3² + 5²) = 11.66 without them; 2 √(3² + 5² + 2²) = 12.33 with one
+    challenger = evaluation(88.0, 5.0).model_copy(update={"standard_errors": {"fd_classifier": 2.0}})
+    assert decide(CONFIG, challenger, False, evaluation(100.0, 3.0), "1").outcome == "challenger"
+
+
 def test_the_first_generator_is_the_champion() -> None:
     assert decide(CONFIG, evaluation(1e6, 0.0), False, None, None).outcome == "champion"
 

@@ -1,0 +1,88 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gan_core.errors import InvalidInput
+from gan_core.export import (
+    GeneratorMetadata,
+    draw_latents,
+    load_generator,
+    read_metadata,
+    save_generator,
+    to_uint8,
+)
+from gan_core.networks.dcgan import build_generator
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    metadata = GeneratorMetadata(
+        format=1,
+        latent_size=4,
+        shape=(16, 16, 3),
+        classes=(),
+        images_seen=640,
+        collapsed=False,
+        dataset_digest="sha256-" + "0" * 64,
+        dataset_source="synthetic",
+        parameters={"seed": 3, "loss": "minimax", "learning_rate": 0.5},
+        tracking_run_id=None,
+        versions={"keras": keras.__version__},
+    )
+    folder = tmp_path_factory.mktemp("export") / "generator"
+    save_generator(folder, build_generator((16, 16, 3), latent_size=4, width=4, seed=0), metadata)
+    return folder
+
+
+def test_a_generator_comes_back_with_its_metadata_and_images(folder):
+    generator = load_generator(folder)
+    assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
+    assert generator.metadata.shape == (16, 16, 3)
+    original = build_generator((16, 16, 3), latent_size=4, width=4, seed=0)
+    expected = to_uint8(original(draw_latents(5, 4, seed=9)).numpy())
+    np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
+
+
+def test_samples_do_not_depend_on_the_batch_size_or_on_how_many_follow(folder):
+    generator = load_generator(folder)
+    images = generator.sample(7, seed=1)
+    assert images.shape == (7, 16, 16, 3)
+    assert images.dtype == np.uint8
+    np.testing.assert_allclose(generator.sample(7, seed=1, batch_size=2), images, atol=1)
+    np.testing.assert_allclose(generator.sample(3, seed=1), images[:3], atol=1)
+    assert np.abs(generator.sample(7, seed=2).astype(int) - images).max() > 1
+
+
+def test_latents_are_normal_and_scaled_by_the_truncation():
+    latents = draw_latents(20_000, 4, seed=0)
+    assert abs(latents.mean()) < 0.02
+    assert abs(latents.std() - 1) < 0.02
+    np.testing.assert_array_equal(draw_latents(20_000, 4, seed=0, truncation=0.5), 0.5 * latents)
+    np.testing.assert_array_equal(draw_latents(10, 4, seed=0), latents[:10])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 255))
+def test_grey_levels_survive_the_way_to_the_networks_and_back(level):
+    assert to_uint8(np.array([np.float32(level) / np.float32(127.5) - 1]))[0] == level
+
+
+def test_values_outside_are_clipped():
+    np.testing.assert_array_equal(to_uint8(np.array([-1.1, -1.0, 1.0, 1.1], np.float32)), [0, 0, 255, 255])
+
+
+def test_what_is_no_generator_is_refused(folder, tmp_path):
+    with pytest.raises(InvalidInput, match="A generator is a folder with generator.json"):
+        read_metadata(tmp_path)
+    content = json.loads((folder / "generator.json").read_text())
+    (tmp_path / "generator.json").write_text(json.dumps({**content, "latent_size": "many"}))
+    with pytest.raises(InvalidInput, match="generator.json is not valid: latent_size: "):
+        read_metadata(tmp_path)
+    (tmp_path / "generator.json").write_text(json.dumps(content))
+    (tmp_path / "generator.keras").write_bytes((folder / "generator.keras").read_bytes()[:1000])
+    with pytest.raises(InvalidInput, match="generator.keras must be a Keras model file"):
+        load_generator(tmp_path)
