@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-containers image-tests check format image ui lock clean
+.PHONY: help run test test-peers test-containers image-tests check format image ui lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ test-containers: .venv/dev ## Build the image and run the compiled pipelines in 
 
 image-tests: image
 	TEST_IMAGE=$(IMAGE) pytest tests/containers
+
+test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
+	pytest tests/peers
 
 check: .venv/dev ## Format, lint, types, import rules, tests
 	ruff format --check .
@@ -55,6 +58,7 @@ lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashe
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu --group local pyproject.toml -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
+	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
 
 clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
 	rm -rf .venv checkpoints data/prepared models reports
@@ -73,3 +77,9 @@ clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache a
 .venv/dev: requirements-dev.txt .venv/uv
 	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
 	touch $@ .venv/run
+
+# pip and not uv: PyTorch's CPU build may come from where pip's own settings say.
+.venv-peers/done: requirements-peers.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.txt
+	touch $@
