@@ -66,6 +66,8 @@ def run_pipeline(
         root = folder / "root"
         root.mkdir()
         profile = yaml.safe_load((ROOT / "infra" / "profiles" / "cpu.yaml").read_text())
+        profile["retry_after_seconds"] = 1
+        profile["light"]["retries"] = 1
         profile["environment"] = {"DVC_ROOT": str(root)}  # MLflow without a server, in the pipeline root
         (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
         compiled = folder / "pipeline.yaml"

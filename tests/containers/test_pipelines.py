@@ -66,7 +66,8 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
 def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: RunPipeline, tmp_path: Path) -> None:
     run = run_pipeline("training", data_pointer="{md5: not-a-digest, hash: md5, path: data}", data_remote="/tmp")
     assert not run.succeeded
-    assert "error: The pointer must be what DVC 3 writes for a folder: md5:" in run.log
+    tries = 2  # the test's profile allows one retry
+    assert run.log.count("error: The pointer must be what DVC 3 writes for a folder: md5:") == tries
     assert not list(run.root.glob("*/prepare"))
     assert "run ended FAILED" in run.log
 
