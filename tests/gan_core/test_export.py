@@ -76,13 +76,13 @@ def test_values_outside_are_clipped():
 
 
 def test_what_is_no_generator_is_refused(folder, tmp_path):
-    with pytest.raises(InvalidInput, match="A generator is a folder with generator.json"):
+    with pytest.raises(InvalidInput, match=r"A generator is a folder with generator\.json"):
         read_metadata(tmp_path)
     content = json.loads((folder / "generator.json").read_text())
     (tmp_path / "generator.json").write_text(json.dumps({**content, "latent_size": "many"}))
-    with pytest.raises(InvalidInput, match="generator.json is not valid: latent_size: "):
+    with pytest.raises(InvalidInput, match=r"generator\.json is not valid: latent_size: "):
         read_metadata(tmp_path)
     (tmp_path / "generator.json").write_text(json.dumps(content))
     (tmp_path / "generator.keras").write_bytes((folder / "generator.keras").read_bytes()[:1000])
-    with pytest.raises(InvalidInput, match="generator.keras must be a Keras model file"):
+    with pytest.raises(InvalidInput, match=r"generator\.keras must be a Keras model file"):
         load_generator(tmp_path)
