@@ -75,7 +75,7 @@ def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: R
 def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     run = run_pipeline("sweep", "--trial", "train.steps=1", "--trial", "train.steps=120")
     assert run.succeeded, run.log
-    records = [json.loads(path.read_text()) for path in run.root.glob("*/*/scores") if path.parent.name != "choose"]
+    records = [json.loads(path.read_text()) for path in run.root.glob("*/for-loop-*/evaluate/scores")]
     assert len(records) == 2
     best = min(records, key=lambda record: record["scores"]["fd_classifier"])
     assert best["images_seen"] == 120 * 32
