@@ -1,0 +1,127 @@
+"""What every command shares: parameters, whole outputs, exit codes, native noise."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from components.command import _held_back_stderr, read_section, require_writable, run, whole_output
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput, TryAgain
+
+VALUES = {"model_name": "generator", "score": "fid", "minimum_improvement": 0.1, "spread_multiplier": 2}
+
+
+def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("register: " + json.dumps(VALUES) + "\ntrain: {}\n")
+
+    from_file = read_section(str(tmp_path / "params.yaml"), "register", RegisterConfig)
+
+    assert from_file == read_section(json.dumps(VALUES), "register", RegisterConfig) == RegisterConfig(**VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "must be a readable YAML file"),
+        ("train: {}", "must have a section 'register'"),
+        ("register: 5", "must have a section 'register'"),
+        ("- register", "must have a section 'register'"),
+        (b"\xff\xfe\x00", "must be a readable YAML file"),
+    ],
+)
+def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(InvalidInput, match=message) as caught:
+        read_section(str(path), "register", RegisterConfig)
+    assert str(caught.value).endswith(f"Received: {path}")
+
+
+def test_json_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="must be a YAML file or a JSON object"):
+        read_section('{"score": ', "register", RegisterConfig)
+
+
+def test_every_wrong_key_is_named_with_its_section_and_value() -> None:
+    wrong = {**VALUES, "spread_multiplier": -1, "colour": "blue"}
+    del wrong["score"]
+    with pytest.raises(InvalidInput) as caught:
+        read_section(json.dumps(wrong), "register", RegisterConfig)
+    assert sorted(str(caught.value).splitlines()) == [
+        "The parameter 'register.score' is missing.",
+        "The parameter 'register.spread_multiplier' must be greater than or equal to 0. Received: spread_multiplier=-1",
+        "There is no parameter 'register.colour'. Received: colour='blue'",
+    ]
+
+
+def test_a_whole_output_replaces_a_file_and_a_directory(tmp_path: Path) -> None:
+    for content in ("first", "second"):
+        with whole_output(tmp_path / "deep" / "file") as file:
+            file.write_text(content)
+        with whole_output(tmp_path / "deep" / "directory") as directory:
+            directory.mkdir()
+            (directory / content).touch()
+
+    assert (tmp_path / "deep" / "file").read_text() == "second"
+    assert [path.name for path in (tmp_path / "deep" / "directory").iterdir()] == ["second"]
+    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["directory", "file"]
+
+
+def test_after_a_failure_the_output_is_what_it_was(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with pytest.raises(ZeroDivisionError), whole_output(tmp_path / "file") as file:
+        file.write_text("half")
+        raise ZeroDivisionError
+
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
+
+
+def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InvalidInput, match="The output's folder must be writable"):
+        require_writable(tmp_path / "file" / "output")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InvalidInput("Wrong. Received: x"), 2, "error: Wrong. Received: x\n"),
+        (TryAgain("Away."), 75, "error: Away.\n"),
+        (KeyboardInterrupt(), 130, "error: Interrupted.\n"),
+        (OSError(errno.ENOSPC, "No space left on device"), 75, "error: The disk is full"),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run(main)
+    assert caught.value.code == code
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    def main() -> None:
+        raise RuntimeError("ours")
+
+    with pytest.raises(RuntimeError, match="ours"):
+        run(main)
+
+
+def test_native_noise_is_shown_only_when_the_body_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    with _held_back_stderr():
+        os.write(2, b"noise\n")
+    assert capfd.readouterr().err == ""
+
+    with pytest.raises(ImportError), _held_back_stderr():
+        os.write(2, b"the reason\n")
+        raise ImportError
+    assert capfd.readouterr().err == "the reason\n"
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "after\n"
