@@ -34,6 +34,8 @@ stop() {
   if [ -n "$engine" ]; then
     say 'Stopping the engine'
     kill "$engine" 2>/dev/null && wait "$engine" || true
+    # The engine leaves the mount that stands for the machine's own network, for containers with --network host.
+    grep -F " $folder/" /proc/mounts | cut -d ' ' -f 2 | xargs --no-run-if-empty umount || true
     if [ "$(machine)" != "$before" ]; then
       diff <(echo "$before") <(machine) >&2 || true
       echo "error: the engine must leave the machine as it was." >&2
