@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -36,12 +37,26 @@ def connect() -> Any:
     configure_mlflow()
     from mlflow import MlflowClient
 
+    embedded = project_root() / "mlflow.db"
+    if "MLFLOW_TRACKING_URI" not in os.environ and not embedded.exists():
+        _create_database(embedded)
     return MlflowClient(tracking_uri())
+
+
+def _create_database(path: Path) -> None:
+    """Makes MLflow's tables in a file beside, which then takes the name: a half-made database is never mended."""
+    from mlflow import MlflowClient
+
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    with contextlib.suppress(FileExistsError):  # another process was quicker
+        os.link(unfinished, path)
+    unfinished.unlink()
 
 
 def tracking_uri() -> str:
     """Address of the server, or of the embedded database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project_root() / 'mlflow.db'}"
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{project_root() / 'mlflow.db'}")
 
 
 def is_remote() -> bool:

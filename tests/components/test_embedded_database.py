@@ -1,0 +1,40 @@
+"""The embedded MLflow database: made whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+CODE = "from components.mlflow_server import connect; print(len(connect().search_experiments()))"
+
+
+def _connect(place: Path) -> subprocess.Popen[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE],
+        cwd=place,
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def test_a_kill_while_it_is_made_breaks_nothing(tmp_path: Path) -> None:
+    process = _connect(tmp_path)
+    while not any(path.stat().st_size > 0 for path in tmp_path.glob(".mlflow.db.*[0-9]")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate()
+    assert not (tmp_path / "mlflow.db").exists()
+
+    together = [_connect(tmp_path), _connect(tmp_path)]
+
+    assert [process.communicate()[0] for process in together] == ["1\n", "1\n"]
+    assert (tmp_path / "mlflow.db").exists()
