@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import library as operators
 
 # torchvision's compiled part does not fit torch's light build; only its Python modules are used here.
 for operator in ("nms", "qnms"):
-    torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import torchvision
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import library as operators
 
 # torchvision's compiled part does not fit torch's light build; the peers use only its Python modules.
 for operator in ("nms", "qnms"):
-    torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import cleanfid.resize
 import mpmath
