@@ -15,12 +15,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gan_core.config import Section
 from gan_core.errors import InvalidInput, TryAgain
 
-SectionType = TypeVar("SectionType", bound=Section)
+if TYPE_CHECKING:
+    from gan_core.config import Section
+
+SectionType = TypeVar("SectionType", bound="Section")
 _logger = logging.getLogger(__name__)
 
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
-from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from gan_core.config import EvaluateConfig
     from gan_core.evaluation.features import Extractor
     from gan_core.evaluation.protocol import Evaluation
     from gan_core.evaluation.subjects import Subjects
@@ -83,6 +83,8 @@ def _cache_folder() -> Path:
 
 
 def _config(arguments: argparse.Namespace) -> EvaluateConfig:
+    from gan_core.config import EvaluateConfig
+
     config = read_section(arguments.config, "evaluate", EvaluateConfig)
     changes: dict[str, object] = {}
     if arguments.metrics is not None:

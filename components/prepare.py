@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.command import read_section, run, whole_output
-from gan_core.config import PrepareConfig
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -21,6 +20,8 @@ def main() -> None:
     """Reads the command line and prepares."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    from gan_core.config import PrepareConfig
+
     config = read_section(arguments.config, "prepare", PrepareConfig)
 
     from components.progress import progress

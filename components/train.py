@@ -21,10 +21,7 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
-from gan_core.config import Switch, TrainConfig
-from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.networks.shapes import check_shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +29,8 @@ if TYPE_CHECKING:
 
     from components.progress import Progress
     from components.tracking import TrainingTracker
+    from gan_core.config import Switch, TrainConfig
+    from gan_core.data.prepared import PreparedDataset
     from gan_core.training import Row, Training
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
@@ -44,6 +43,10 @@ def main() -> None:
     """Reads the command line and trains."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    from gan_core.config import TrainConfig
+    from gan_core.data.prepared import PreparedDataset
+    from gan_core.networks.shapes import check_shape
+
     config = read_section(arguments.config, "train", TrainConfig)
     dataset = PreparedDataset(arguments.dataset)
     check_shape(dataset.manifest.shape)
