@@ -140,8 +140,13 @@ def test_precision_recall_density_coverage(inputs: dict, outputs: dict, k: int) 
 
 
 def test_the_values_published_for_two_samples_of_one_distribution() -> None:
-    """N(0, I), 10,000 samples a side in 1,000 dimensions, k = 5, as Naeem et al. 2020 publish with prdc."""
-    generator = np.random.default_rng(0)
-    real, generated = generator.standard_normal((2, 10_000, 1000))
+    """N(0, I), 10,000 samples a side in 1,000 dimensions, k = 5, as Naeem et al. 2020 publish with prdc: one draw.
+
+    Four draws here: precision and recall 0.46 to 0.49, density 0.91, 0.98, 1.06, 1.06, coverage 0.96 to 0.97. So
+    density is compared with its expectation, 1, at the width of its draws, which holds the published 1.056.
+    """
+    real, generated = np.random.default_rng(0).standard_normal((2, 10_000, 1000), dtype=np.float32)
     assert precision_recall(real, generated, k=5) == pytest.approx((0.477, 0.471), abs=0.03)
-    assert density_coverage(real, generated, k=5) == pytest.approx((1.056, 0.974), abs=0.03)
+    density, coverage = density_coverage(real, generated, k=5)
+    assert density == pytest.approx(1, abs=0.1)
+    assert coverage == pytest.approx(0.974, abs=0.03)
