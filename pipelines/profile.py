@@ -86,7 +86,7 @@ class Profile(_Entry):
         name: the file's name; part of the pipeline's name.
         service_account: that `submit` and `schedule` ask for; the compiled file cannot hold it.
         run_as_non_root: Kubernetes refuses to start the image as root.
-        retry_after_seconds: before a failed step's first retry; doubled for each further one, up to tenfold.
+        retry_after_seconds: before a failed step's first retry; doubled for each further one, until the run's deadline.
         checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
             pod, or gs://.
         environment: variables of every step.

@@ -73,5 +73,6 @@ class Stages:
             num_retries=profile.resources(step).retries,
             backoff_duration=f"{profile.retry_after_seconds}s",
             backoff_factor=2,
-            backoff_max_duration=f"{10 * profile.retry_after_seconds}s",
+            # To Argo this is no longest pause but the time from the first try on in which tries may begin.
+            backoff_max_duration=f"{profile.run_deadline_seconds}s",
         )
