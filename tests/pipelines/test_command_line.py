@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from conftest import IMAGE, ROOT
 from kubeflow_server import KubeflowServer
 
 from pipelines import submit
 from pipelines.__main__ import main
+from tests.pipelines.conftest import IMAGE, ROOT
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import IMAGE, ROOT
 from kubeflow_server import KubeflowServer
 
 from pipelines.__main__ import main
+from tests.pipelines.conftest import IMAGE, ROOT
 
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", (ROOT / "docs" / "kubeflow.md").read_text(), re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines()]

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from kubeflow_server import KubeflowServer
 from test_command_line import refused, run
+
+from tests.pipelines.conftest import ROOT
 
 WEEKLY = {
     "name": "weekly",
