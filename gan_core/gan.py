@@ -90,7 +90,7 @@ class Gan:
             with discriminator_tape:
                 real_logits = self.discriminator(images, self._seed(_DROPOUT_REAL, seen))
                 fake_logits = self.discriminator(generated, self._seed(_DROPOUT_FAKE, seen))
-                discriminator_loss = losses.discriminator_cross_entropy(real_logits, fake_logits)
+                discriminator_loss = losses.cross_entropy_discriminator(real_logits, fake_logits)
                 scaled_loss = self._discriminator_optimizer.scale_loss(discriminator_loss)
             discriminator_norm = _descend(
                 self._discriminator_optimizer, discriminator_tape, scaled_loss, self.discriminator
@@ -98,7 +98,7 @@ class Gan:
 
         with generator_tape:
             logits = self.discriminator(generated, self._seed(_DROPOUT_GENERATOR, seen))
-            generator_loss = _GENERATOR_LOSSES[self.config.loss](logits)
+            generator_loss = _GENERATOR_LOSSES[self.config.loss](real_logits, logits)
             reconstruction = tf.constant(0.0)
             if self.config.reconstruction != "none":
                 reconstruction = _RECONSTRUCTIONS[self.config.reconstruction](images, generated)
