@@ -43,14 +43,29 @@ class Gan:
 
     def __init__(self, config: TrainConfig, shape: tuple[int, int, int], *, xla: bool, mixed_precision: bool) -> None:
         dtype = "mixed_float16" if mixed_precision else "float32"
-        generator = (shape, config.latent_size, config.generator_width, 2 * config.seed)
+        generator: dict[str, Any] = {
+            "latent_size": config.latent_size,
+            "width": config.generator_width,
+            "growth": 8,
+            "depth": 1,
+            "classes": 0,
+            "seed": 2 * config.seed,
+        }
         self.config = config
         self.images_seen = 0
         self.images_per_step = config.batch_size * config.discriminator_steps
-        self.generator = dcgan.build_generator(*generator, dtype)
-        self.averaged_generator = dcgan.build_generator(*generator)
+        self.generator = dcgan.build_generator(shape, **generator, dtype=dtype)
+        self.averaged_generator = dcgan.build_generator(shape, **generator)
         self.discriminator = dcgan.Discriminator(
-            shape, config.discriminator_width, config.dropout, 2 * config.seed + 1, dtype
+            shape,
+            width=config.discriminator_width,
+            growth=8,
+            depth=1,
+            classes=0,
+            dropout=config.dropout,
+            normalization="batch",
+            seed=2 * config.seed + 1,
+            dtype=dtype,
         )
         self._generator_optimizer = _adam(config, mixed_precision)
         self._discriminator_optimizer = _adam(config, mixed_precision)
@@ -88,8 +103,8 @@ class Gan:
                 generated = self.generator(latents, training=True)
             discriminator_tape = _tape_of(self.discriminator)
             with discriminator_tape:
-                real_logits = self.discriminator(images, self._seed(_DROPOUT_REAL, seen))
-                fake_logits = self.discriminator(generated, self._seed(_DROPOUT_FAKE, seen))
+                real_logits = self.discriminator(images, None, self._mask(_DROPOUT_REAL, seen))
+                fake_logits = self.discriminator(generated, None, self._mask(_DROPOUT_FAKE, seen))
                 discriminator_loss = losses.cross_entropy_discriminator(real_logits, fake_logits)
                 scaled_loss = self._discriminator_optimizer.scale_loss(discriminator_loss)
             discriminator_norm = _descend(
@@ -97,7 +112,7 @@ class Gan:
             )
 
         with generator_tape:
-            logits = self.discriminator(generated, self._seed(_DROPOUT_GENERATOR, seen))
+            logits = self.discriminator(generated, None, self._mask(_DROPOUT_GENERATOR, seen))
             generator_loss = _GENERATOR_LOSSES[self.config.loss](real_logits, logits)
             reconstruction = tf.constant(0.0)
             if self.config.reconstruction != "none":
@@ -125,6 +140,14 @@ class Gan:
     def _seed(self, purpose: int, images_seen: tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_fold_in(
             tf.constant([self.config.seed, purpose], tf.int64), images_seen, alg="philox"
+        )
+
+    def _mask(self, purpose: int, images_seen: tf.Tensor) -> tf.Tensor | None:
+        if not self.discriminator.dropout_features:
+            return None
+        kept = tf.ones((self.config.batch_size, self.discriminator.dropout_features))
+        return tf.nn.experimental.stateless_dropout(
+            kept, self.config.dropout, self._seed(purpose, images_seen), rng_alg="philox"
         )
 
     def _average(self, images_seen: tf.Tensor) -> None:
