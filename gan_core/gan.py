@@ -118,6 +118,14 @@ class Gan:
         self._adapt(figures)
         self._record(images_seen + self.images_per_step, figures)
 
+    def _mask(self, purpose: int, images_seen: tf.Tensor) -> tf.Tensor | None:
+        if not self.discriminator.dropout_features:
+            return None
+        kept = tf.ones((self.config.batch_size, self.discriminator.dropout_features))
+        return tf.nn.experimental.stateless_dropout(
+            kept, self.config.dropout, self._seed(purpose, images_seen), rng_alg="philox"
+        )
+
     def _average(self, images_seen: tf.Tensor) -> None:
         """Moves the averaged generator: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).
 

@@ -17,6 +17,8 @@ from gan_core.export import (
 )
 from gan_core.networks.dcgan import build_generator
 
+ARCHITECTURE = {"latent_size": 4, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -34,7 +36,7 @@ def folder(tmp_path_factory):
         versions={"keras": keras.__version__},
     )
     folder = tmp_path_factory.mktemp("export") / "generator"
-    save_generator(folder, build_generator((16, 16, 3), latent_size=4, width=4, seed=0), metadata)
+    save_generator(folder, build_generator((16, 16, 3), **ARCHITECTURE), metadata)
     return folder
 
 
@@ -42,7 +44,7 @@ def test_a_generator_comes_back_with_its_metadata_and_images(folder):
     generator = load_generator(folder)
     assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
     assert generator.metadata.shape == (16, 16, 3)
-    original = build_generator((16, 16, 3), latent_size=4, width=4, seed=0)
+    original = build_generator((16, 16, 3), **ARCHITECTURE)
     expected = to_uint8(original(draw_latents(5, 4, seed=9)).numpy())
     np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
 

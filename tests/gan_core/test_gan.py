@@ -143,8 +143,8 @@ def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_gener
     rounded.step(batch(0))
     assert rounded.take_totals() == pytest.approx(shared.take_totals(), rel=0.02, abs=0.02)
     assert rounded.failure() is None
-    assert rounded.generator.layers[0].compute_dtype == "float16"
-    assert rounded.averaged_generator.layers[0].compute_dtype == "float32"
+    assert rounded.generator.layers[1].compute_dtype == "float16"
+    assert rounded.averaged_generator.layers[1].compute_dtype == "float32"
 
 
 def test_xla_computes_the_same_logits():
