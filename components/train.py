@@ -30,12 +30,14 @@ if TYPE_CHECKING:
     from components.progress import Progress
     from components.tracking import TrainingTracker
     from gan_core.config import Switch, TrainConfig
-    from gan_core.data.prepared import PreparedDataset
+    from gan_core.data.prepared import ImageSplit, PreparedDataset
+    from gan_core.distribution import Distribution
+    from gan_core.export import GeneratorMetadata
+    from gan_core.gan import Gan
     from gan_core.training import Row, Training
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
-_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept"}
-_COLUMNS = 8  # of the sample grid
+_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution"}
 _logger = logging.getLogger(__name__)
 
 
@@ -52,25 +54,42 @@ def main() -> None:
     check_shape(dataset.manifest.shape)
     require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     images = dataset.split("train")
-    if images.count == 0:
-        raise InvalidInput(f"The train split must hold an image. Received: {arguments.dataset}")
+    _check_data(config, images, arguments.dataset)
     configure_tensorflow()
 
     from components.progress import progress
     from components.tracking import TrainingTracker
+    from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
+    from gan_core.distribution import Distribution
     from gan_core.gan import Gan
-    from gan_core.training import Diverged, Training
+    from gan_core.guards import Diverged
+    from gan_core.training import Training
 
-    xla, mixed_precision = _switch("xla", config.xla), _switch("mixed_precision", config.mixed_precision)
+    distribution = Distribution(config.distribution)
+    xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
+    classes = len(dataset.manifest.classes) if config.conditional else 0
+    gan = Gan(
+        config,
+        dataset.manifest.shape,
+        classes,
+        distribution=distribution,
+        xla=xla,
+        mixed_precision=mixed_precision,
+    )
+    scorer = _scorer(config, gan, dataset) if config.score_every_images else None
+    if not distribution.chief:
+        training = Training(gan, Feed(images, config), None, scorer)
+        training.resume()
+        training.run(_NoHooks())
+        return
     key = _key(config, dataset.manifest.digest, xla, mixed_precision)
     # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
     tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
     stop = _Stop()
     try:
         with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
-            gan = Gan(config, dataset.manifest.shape, xla=xla, mixed_precision=mixed_precision)
-            training = Training(gan, images, checkpoints)
+            training = Training(gan, Feed(images, config), checkpoints, scorer)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
             parameters = config.model_dump()
@@ -87,13 +106,27 @@ def main() -> None:
         if stop.received != signal.SIGTERM:
             raise
         raise TryAgain(
-            f"The training was told to stop (SIGTERM) after {training.gan.images_seen} images. A checkpoint is "
+            f"The training was told to stop (SIGTERM) after {gan.images_seen} images. A checkpoint is "
             "written; the same command goes on from there."
         ) from None
     except Diverged as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     executor.write_output(arguments.executor_input)
+
+
+def _check_data(config: TrainConfig, images: ImageSplit, place: Path) -> None:
+    """Refuses data that the parameters do not go with."""
+    if images.count == 0:
+        raise InvalidInput(f"The train split must hold an image. Received: {place}")
+    for name in ("conditional", "balanced_classes"):
+        if getattr(config, name) and not images.labelled:
+            raise InvalidInput(f"The parameter 'train.{name}' needs images with labels. Received: {name}=True, {place}")
+    if images.paired != (config.network == "unet"):
+        raise InvalidInput(
+            "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
+            f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -131,6 +164,7 @@ class Hooks:
     ) -> None:
         self.stop_requested = stop_requested
         self._bar = bar
+        self._columns = training.columns
         self._tracker = tracker
         self._images_seen = training.gan.images_seen
         self._losses: dict[str, float] = {}
@@ -153,29 +187,41 @@ class Hooks:
         """Tracks a grid."""
         from gan_core.data.grid import image_grid
 
-        self._tracker.log_image(images_seen, "samples", image_grid(images, _COLUMNS))
+        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns))
+
+
+class _NoHooks:
+    """For a host that computes and writes nothing."""
+
+    def on_step(self, images_seen: int) -> None:
+        """Nothing."""
+
+    def on_row(self, row: Row) -> None:
+        """Nothing."""
+
+    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
+        """Nothing."""
+
+    def stop_requested(self) -> bool:
+        """Never: the chief's end ends them all."""
+        return False
 
 
 def _write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
     from gan_core.data.grid import image_grid, write_png
-    from gan_core.export import GeneratorMetadata, save_generator
+    from gan_core.export import save_generator
 
-    grid = image_grid(training.samples(), _COLUMNS)
-    tracker.log_image(training.gan.images_seen, "samples", grid)
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=training.config.latent_size,
-        shape=dataset.manifest.shape,
-        classes=(),
-        images_seen=training.gan.images_seen,
-        collapsed=bool(training.history[-1]["collapsed"]),
-        dataset_digest=dataset.manifest.digest,
-        dataset_source=dataset.manifest.source,
-        parameters=training.config.model_dump(),
-        tracking_run_id=tracker.run_id,
-        versions=_versions(),
+    images_seen = training.take_best()
+    grid = image_grid(training.samples(), training.columns)
+    tracker.log_image(images_seen, "samples", grid)
+    metadata = _metadata(training.gan, dataset).model_copy(
+        update={
+            "images_seen": images_seen,
+            "collapsed": bool(training.history[-1]["collapsed"]),
+            "tracking_run_id": tracker.run_id,
+        }
     )
     with (
         whole_output(arguments.model) as model,
@@ -183,11 +229,47 @@ def _write_outputs(
         whole_output(arguments.samples) as samples,
     ):
         save_generator(model, training.gan.averaged_generator, metadata)
+        columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(training.history[-1]), lineterminator="\n")
+            writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
             writer.writeheader()
             writer.writerows(training.history)
         write_png(samples, grid)
+
+
+def _metadata(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
+    """What the averaged generator is now."""
+    from gan_core.export import GeneratorMetadata
+
+    classes = dataset.manifest.classes if gan.classes else ()
+    shown = sum(one.train for one in classes)
+    return GeneratorMetadata(
+        format=1,
+        latent_size=gan.config.latent_size,
+        shape=dataset.manifest.shape,
+        classes=tuple(one.name for one in classes),
+        class_shares=tuple(1 / len(classes) if gan.config.balanced_classes else one.train / shown for one in classes),
+        paired=gan.config.network == "unet",
+        images_seen=gan.images_seen,
+        collapsed=False,
+        dataset_digest=dataset.manifest.digest,
+        dataset_source=dataset.manifest.source,
+        parameters=gan.config.model_dump(),
+        tracking_run_id=None,
+        versions=_versions(),
+    )
+
+
+def _xla(config: TrainConfig, distribution: Distribution) -> bool:
+    """Whether the step is compiled. Replicas talk to each other within it, which XLA cannot compile."""
+    if distribution.replicas > 1:
+        if config.xla == "on":
+            raise InvalidInput(
+                "The parameter 'train.xla' must be auto or off on several devices. "
+                f"Received: xla='on', {distribution.replicas} devices"
+            )
+        return False
+    return _switch("xla", config.xla)
 
 
 def _switch(name: str, value: Switch) -> bool:

@@ -90,9 +90,7 @@ class Feed:
         labels = self.images.labels(positions) if self.config.conditional else None
         return labels, self.images.inputs(positions) if self.config.network == "unet" else None
 
-    def batch(
-        self, images_seen: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:
+    def batch(self, images_seen: int) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:
         """Images, labels and inputs of the step that follows `images_seen` images; see `gan_core.step.Batch`."""
         steps, size = self.config.discriminator_steps, self.config.batch_size
         positions = self.order.positions(images_seen, steps * size)

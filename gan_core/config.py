@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gan_core.data.pairs import Pairs
 from gan_core.errors import InvalidInput
 from gan_core.networks.shapes import RESOLUTIONS
 
@@ -20,6 +19,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Switch = Literal["auto", "on", "off"]
 Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Pairs = Literal["none", "inpainting", "super_resolution"]
 
 _NORMALIZATIONS = {
     "dcgan": ("batch", "spectral", "none"),
@@ -94,6 +94,7 @@ class TrainConfig(Section):
     latent_size: PositiveInt
     generator_width: PositiveInt
     discriminator_width: PositiveInt
+    growth: PositiveInt
     depth: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
     conditional: bool
@@ -180,7 +181,8 @@ class TrainConfig(Section):
                 ("network", "conditional"),
             ),
             (
-                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without augmentations",
+                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without "
+                "augmentations",
                 not self.augment
                 and self.augment_probability + self.final_augment_probability + self.augment_target > 0,
                 ("augment", "augment_probability", "final_augment_probability", "augment_target"),

@@ -66,7 +66,7 @@ class Distribution:
         if count == rows.shape[0]:
             return rows
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        start = (tf.cast(replica, tf.int32) * parts + part) * count
+        start = (part * self.replicas + tf.cast(replica, tf.int32)) * count
         return tf.slice(rows, [start] + [0] * (rows.shape.rank - 1), [count, *rows.shape[1:]])
 
     def from_chief(self, state: State | None) -> State | None:
@@ -86,10 +86,13 @@ class Distribution:
 
         def total(numbers: Any) -> Any:
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, numbers)
+            # Without the operation its device is not known, and the strategy cannot tell where to sum.
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(numbers))
 
+        on_all = tf.function(lambda numbers: self.run(total, (numbers,)), autograph=False)
         per_host = self._strategy.num_replicas_in_sync // _workers()
-        return np.asarray(self.run(tf.function(total), (tf.constant(numbers),))) // per_host
+        summed: NDArray[np.int32] = on_all(tf.constant(numbers)).numpy() // per_host
+        return summed
 
 
 def _packed(state: State | None) -> NDArray[np.int32]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ class GeneratorMetadata(BaseModel):
         latent_size: numbers in one latent vector.
         shape: height, width, channels of an image.
         classes: names in order of label; empty for an unconditional generator.
+        class_shares: of the training images, which are those of drawn labels; even ones if the classes were balanced.
+        paired: whether it makes an image of an input image.
         images_seen: real images shown to the discriminator.
         collapsed: whether the samples' diversity was below train.collapse_diversity at the end.
         dataset_digest, dataset_source: the prepared data it was trained on.
@@ -40,11 +42,13 @@ class GeneratorMetadata(BaseModel):
     latent_size: int
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    class_shares: tuple[float, ...]
+    paired: bool
     images_seen: int
     collapsed: bool
     dataset_digest: str
     dataset_source: str
-    parameters: dict[str, str | int | float]
+    parameters: dict[str, bool | str | int | float | tuple[str, ...]]
     tracking_run_id: str | None
     versions: dict[str, str]
 
@@ -53,7 +57,8 @@ class Generator:
     """A generator ready to sample.
 
     Attributes:
-        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1].
+        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]; beside the
+            latents a conditional one takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
         metadata: what it is.
     """
 
@@ -61,17 +66,48 @@ class Generator:
         self.model = model
         self.metadata = metadata
 
-    def sample(self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256) -> NDArray[np.uint8]:
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        truncation: float = 1.0,
+        condition: NDArray[Any] | None = None,
+        batch_size: int = 256,
+    ) -> NDArray[np.uint8]:
         """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
-        return np.concatenate(list(self.batches(count, seed, truncation, batch_size)))
+        return np.concatenate(list(self.batches(count, seed, truncation, condition, batch_size)))
 
     def batches(
-        self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256
+        self,
+        count: int,
+        seed: int,
+        truncation: float = 1.0,
+        condition: NDArray[Any] | None = None,
+        batch_size: int = 256,
     ) -> Iterator[NDArray[np.uint8]]:
-        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time."""
+        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
+
+        Args:
+            count: images to draw.
+            seed: of the latents, and of the labels.
+            truncation: see `draw_latents`.
+            condition: int32 [count] labels of a conditional generator, drawn from its class shares if not given; uint8
+                [count, H, W, C] input images of a paired one, which needs them.
+            batch_size: images at a time.
+        """
         latents = draw_latents(count, self.metadata.latent_size, seed, truncation)
+        if condition is None and self.metadata.classes:
+            condition = draw_labels(count, self.metadata.class_shares, seed)
         for start in range(0, count, batch_size):
-            yield to_uint8(np.asarray(self.model(latents[start : start + batch_size], training=False)))
+            chosen = slice(start, start + batch_size)
+            yield self.draw(latents[chosen], None if condition is None else condition[chosen])
+
+    def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:
+        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` as `batches` takes it."""
+        if self.metadata.paired and condition is not None:
+            condition = condition / np.float32(127.5) - np.float32(1)
+        arguments = latents if condition is None else [latents, condition]
+        return to_uint8(np.asarray(self.model(arguments, training=False)))
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
@@ -82,6 +118,13 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
     """
     generator = np.random.Generator(np.random.Philox(key=seed))
     return truncation * generator.standard_normal((count, latent_size), dtype=np.float32)
+
+
+def draw_labels(count: int, shares: Sequence[float], seed: int) -> NDArray[np.int32]:
+    """Labels drawn with the probabilities `shares`, int32 [count], from a counter-based generator keyed by `seed`."""
+    draws = np.random.Generator(np.random.Philox(key=(seed, 1))).random(count)
+    bounds = np.cumsum(shares)[:-1]
+    return np.searchsorted(bounds, draws, side="right").astype(np.int32)
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:

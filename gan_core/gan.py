@@ -71,7 +71,12 @@ class Gan:
     def _build(self, mixed_precision: bool) -> None:
         config, dtype = self.config, "mixed_float16" if mixed_precision else "float32"
         network = _NETWORKS[config.network]
-        shared = {"depth": config.depth, "classes": self.classes, "synchronized": self.distribution.replicas > 1}
+        shared = {
+            "growth": config.growth,
+            "depth": config.depth,
+            "classes": self.classes,
+            "synchronized": self.distribution.replicas > 1,
+        }
 
         def generator(dtype: str) -> Any:
             return network.build_generator(
@@ -117,14 +122,6 @@ class Gan:
         self._average(images_seen + self.images_per_step)
         self._adapt(figures)
         self._record(images_seen + self.images_per_step, figures)
-
-    def _mask(self, purpose: int, images_seen: tf.Tensor) -> tf.Tensor | None:
-        if not self.discriminator.dropout_features:
-            return None
-        kept = tf.ones((self.config.batch_size, self.discriminator.dropout_features))
-        return tf.nn.experimental.stateless_dropout(
-            kept, self.config.dropout, self._seed(purpose, images_seen), rng_alg="philox"
-        )
 
     def _average(self, images_seen: tf.Tensor) -> None:
         """Moves the averaged generator: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).

@@ -1,4 +1,4 @@
-"""What a training is watched for: figures that are not finite, samples that are all alike, a discriminator that wins."""
+"""What a training is watched for: figures not finite, samples all alike, a discriminator that wins."""
 
 from __future__ import annotations
 
@@ -49,9 +49,7 @@ class Guards:
         diversity = relative_diversity(samples, self._real_distance)
         seen = [int(row["images_seen"]) for row in history]
         diversities = [row["diversity"] for row in history]
-        collapsed = has_collapsed(
-            [*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity
-        )
+        collapsed = has_collapsed([*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity)
         accuracies = [*(row["discriminator_accuracy"] for row in history), figures["discriminator_accuracy"]][-_ROWS:]
         winning = len(accuracies) == _ROWS and min(accuracies) > self._config.winning_accuracy
         if collapsed and not (history and history[-1]["collapsed"]):

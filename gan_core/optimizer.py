@@ -69,7 +69,8 @@ class Adam:
         return norm
 
     def _move(self, strategy: Any, gradients: list[Any], rates: Any) -> None:
-        def move(weight: Any, mean: Any, square: Any, gradient: Any, powers: Any, rates: Any) -> None:
+        def move(weight: Any, *state: Any) -> None:
+            mean, square, gradient, powers, rates = state
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
                 m=mean.handle,

@@ -28,8 +28,8 @@ FIGURES = (
     "discriminator_gradient_norm",
 )
 _DISCRIMINATOR_LOSSES = {
-    "minimax": losses.discriminator_cross_entropy,
-    "non_saturating": losses.discriminator_cross_entropy,
+    "minimax": losses.cross_entropy_discriminator,
+    "non_saturating": losses.cross_entropy_discriminator,
     "hinge": losses.hinge_discriminator,
     "wasserstein": losses.wasserstein_discriminator,
     "relativistic": losses.relativistic_discriminator,
@@ -37,7 +37,7 @@ _DISCRIMINATOR_LOSSES = {
 _GENERATOR_LOSSES = {
     "minimax": losses.minimax_generator,
     "non_saturating": losses.non_saturating_generator,
-    "hinge": losses.hinge_generator,
+    "hinge": losses.wasserstein_generator,
     "wasserstein": losses.wasserstein_generator,
     "relativistic": losses.relativistic_generator,
 }
@@ -124,7 +124,8 @@ class Step:
             probability = augment_probability if config.augment_target > 0 else values.augment_probability
             parts = [self._part(batch, index, seen, part) for part in range(config.accumulation_steps)]
             penalty_factor = values.penalty_factor * config.penalty_interval if penalise else None
-            gradients, found = [], []
+            gradients: list[list[tf.Tensor]] = []
+            found: list[tf.Tensor] = []
             for part in parts:
                 # One part after the other, or their activations would be in memory together.
                 with tf.control_dependencies(gradients[-1] if gradients else []):
@@ -154,11 +155,22 @@ class Step:
         generator_norm = self._generator_optimizer.descend(
             _mean(gradients), learning_rate, config.beta_1, values.beta_2
         )
-        generator_loss, reconstruction = _mean(found)
-        discriminator_loss, real, fake, sign, accuracy, penalty = discriminator_figures
+        generator_loss, reconstruction = tf.unstack(_mean(found))
+        discriminator_loss, real, fake, sign, accuracy, penalty = tf.unstack(discriminator_figures)
         figures = tf.stack(
-            [generator_loss, discriminator_loss, real, fake, sign, accuracy, reconstruction, penalty]
-            + [probability, generator_norm, discriminator_norm]
+            [
+                generator_loss,
+                discriminator_loss,
+                real,
+                fake,
+                sign,
+                accuracy,
+                reconstruction,
+                penalty,
+                probability,
+                generator_norm,
+                discriminator_norm,
+            ]
         )
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, figures)
 
@@ -212,41 +224,45 @@ class Step:
     def _discriminator_loss(
         self, part: _Part, generated: tf.Tensor, probability: tf.Tensor, penalty_factor: tf.Tensor | None
     ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The loss with its penalty, factor · (γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty)."""
         config = self._config
-        real_logits = self._discriminate(part.images, part, _REAL, probability)
-        fake_logits = self._discriminate(generated, part, _FAKE, probability)
-        loss = _DISCRIMINATOR_LOSSES[config.loss](real_logits, fake_logits)
+
+        def real(images: tf.Tensor) -> tf.Tensor:
+            return self._discriminate(images, part, _REAL, probability)
+
+        def fake(images: tf.Tensor) -> tf.Tensor:
+            return self._discriminate(images, part, _FAKE, probability)
+
         penalty = tf.constant(0.0)
+        if penalty_factor is not None and config.r1_weight:
+            real_logits, slope = penalties.zero_centered(real, part.images)
+            penalty += config.r1_weight / 2 * slope
+        else:
+            real_logits = real(part.images)
+        if penalty_factor is not None and config.r2_weight:
+            fake_logits, slope = penalties.zero_centered(fake, generated)
+            penalty += config.r2_weight / 2 * slope
+        else:
+            fake_logits = fake(generated)
         if penalty_factor is not None:
-            penalty = penalty_factor * self._penalty(part, generated, probability)
+            if config.gradient_penalty_weight:
+                shares = part.interpolation
+                penalty += config.gradient_penalty_weight * penalties.gradient_penalty(
+                    real, part.images, generated, shares
+                )
+            penalty *= penalty_factor
+        loss = _DISCRIMINATOR_LOSSES[config.loss](real_logits, fake_logits)
         if config.loss == "relativistic":
-            accuracy = tf.reduce_mean(tf.cast(real_logits > fake_logits, tf.float32))
+            right = real_logits > fake_logits
         else:
             right = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
-            accuracy = tf.reduce_mean(tf.cast(right, tf.float32))
-        means = [tf.reduce_mean(figure) for figure in (real_logits, fake_logits, tf.sign(real_logits))]
-        return loss + penalty, tf.stack([loss, *means, accuracy, penalty])
+        means = [
+            tf.reduce_mean(figure)
+            for figure in (real_logits, fake_logits, tf.sign(real_logits), tf.cast(right, tf.float32))
+        ]
+        return loss + penalty, tf.stack([loss, *means, penalty])
 
-    def _penalty(self, part: _Part, generated: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
-        """γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty."""
-        config = self._config
-        total = tf.constant(0.0)
-        if config.r1_weight:
-            total += config.r1_weight / 2 * penalties.r1(self._logits_of(part, _REAL, probability), part.images)
-        if config.r2_weight:
-            total += config.r2_weight / 2 * penalties.r2(self._logits_of(part, _FAKE, probability), generated)
-        if config.gradient_penalty_weight:
-            total += config.gradient_penalty_weight * penalties.gradient_penalty(
-                self._logits_of(part, _REAL, probability), part.images, generated, part.interpolation
-            )
-        return total
-
-    def _logits_of(self, part: _Part, one: int, probability: tf.Tensor) -> Any:
-        return lambda images: self._discriminate(images, part, one, probability)
-
-    def _generator_loss(
-        self, part: _Part, generated: tf.Tensor, probability: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def _generator_loss(self, part: _Part, generated: tf.Tensor, probability: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         config = self._config
         fake_logits = self._discriminate(generated, part, _GENERATOR, probability)
         # Only the relativistic loss asks how real images fare now.

@@ -64,9 +64,7 @@ class Training:
         columns: of a grid of `samples`; the images of one column have one class.
     """
 
-    def __init__(
-        self, gan: Gan, feed: Feed, checkpoints: Checkpoints | None, scorer: Scorer | None = None
-    ) -> None:
+    def __init__(self, gan: Gan, feed: Feed, checkpoints: Checkpoints | None, scorer: Scorer | None = None) -> None:
         self.gan = gan
         self.config = gan.config
         self.history: list[Row] = []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
-Pairs = Literal["none", "inpainting", "super_resolution"]
+from gan_core.config import Pairs
+
 _GREY = 128
 _FACTOR = 4
 
@@ -26,4 +25,5 @@ def input_of(target: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.uint8]:
     blocks = target.reshape(height // _FACTOR, _FACTOR, width // _FACTOR, _FACTOR, channels)
     sums = blocks.sum(axis=(1, 3), dtype=np.uint16)
     means = ((sums + _FACTOR**2 // 2) // _FACTOR**2).astype(np.uint8)
-    return means.repeat(_FACTOR, axis=0).repeat(_FACTOR, axis=1)
+    repeated: NDArray[np.uint8] = means.repeat(_FACTOR, axis=0).repeat(_FACTOR, axis=1)
+    return repeated

@@ -20,11 +20,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config import PrepareConfig
+from gan_core.config import Pairs, PrepareConfig
 from gan_core.data.decode import UnreadableImage, decode
 from gan_core.data.grid import image_grid, write_png
 from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, RejectedEntry, Split
-from gan_core.data.pairs import Pairs
 from gan_core.data.shards import ImageStore, write_shards
 from gan_core.data.sources import RawImage, Source
 from gan_core.errors import InvalidInput

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from gan_core.config import Pairs
 from gan_core.data.manifest import ShardEntry, Split
-from gan_core.data.pairs import Pairs, input_of
+from gan_core.data.pairs import input_of
 
 
 class ImageStore:

@@ -3,7 +3,8 @@ import pytest
 from datasets import blobs
 from recipes import small_training
 
-from gan_core.gan import FIGURES, Gan
+from gan_core.gan import Gan
+from gan_core.step import FIGURES, Batch
 
 SHAPE = (16, 16, 1)
 
@@ -13,7 +14,7 @@ def gan(xla=False, mixed_precision=False, **changes):
 
 
 def batch(number, discriminator_steps=1):
-    return blobs(8 * discriminator_steps, seed=number).reshape(discriminator_steps, 8, *SHAPE)
+    return Batch(blobs(8 * discriminator_steps, seed=number).reshape(discriminator_steps, 8, *SHAPE))
 
 
 def learned(network):
