@@ -36,10 +36,12 @@ class Collection:
     Attributes:
         images: the images.
         features: their features; row i is of the image at position i.
+        labels: of the classes that a generator was asked for, [count]; None if it was not.
     """
 
     images: Images
     features: FeatureSet
+    labels: NDArray[np.integer] | None = None
 
 
 class GeneratedImages:
