@@ -23,7 +23,7 @@ def registry_name(argument: str) -> str | None:
     Raises:
         InvalidInput: it is neither a generator's folder nor a register section.
     """
-    if (Path(argument) / METADATA_FILE).exists():
+    if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
         return None
     return read_section(argument, "register", RegisterConfig).model_name
 

@@ -68,10 +68,19 @@ class Generator:
     def batches(
         self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256
     ) -> Iterator[NDArray[np.uint8]]:
-        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time."""
-        latents = draw_latents(count, self.metadata.latent_size, seed, truncation)
-        for start in range(0, count, batch_size):
-            yield to_uint8(np.asarray(self.model(latents[start : start + batch_size], training=False)))
+        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
+
+        Raises:
+            InvalidInput: an image is not finite.
+        """
+        for latents in _latent_batches(count, self.metadata.latent_size, seed, truncation, batch_size):
+            images = np.asarray(self.model(latents, training=False))
+            if not np.isfinite(images).all():
+                raise InvalidInput(
+                    f"A generator's images must be finite. Received: NaN or infinity from a generator of "
+                    f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
+                )
+            yield to_uint8(images)
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
@@ -80,8 +89,17 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
     `truncation` ψ scales towards the mean latent, which is 0: 1 leaves the distribution as trained, less trades
     variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
     """
+    return np.concatenate(list(_latent_batches(count, latent_size, seed, truncation, count)))
+
+
+def _latent_batches(
+    count: int, latent_size: int, seed: int, truncation: float, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of `draw_latents`, at most `batch_size` at a time."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    return truncation * generator.standard_normal((count, latent_size), dtype=np.float32)
+    for start in range(0, count, batch_size):
+        rows = min(batch_size, count - start)
+        yield truncation * generator.standard_normal((rows, latent_size), dtype=np.float32)
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -8,11 +8,17 @@ FEWEST_TO_TRUST = 2048
 RECOMMENDED = 10_000
 LOW_DIVERSITY = 0.5
 HIGH_TRAIN_PREFERENCE = 0.6
-LOW_TRAIN_RATIO = 0.7
+STANDARD_ERRORS = 3.0
 
 
 def warnings(
-    real_count: int, generated_count: int, dimensions: int, figures: Mapping[str, float], *, collapsed: bool
+    real_count: int,
+    generated_count: int,
+    dimensions: int,
+    figures: Mapping[str, float],
+    *,
+    frechet_error: float,
+    collapsed: bool,
 ) -> list[str]:
     """Sentences a reader of the scores must know.
 
@@ -21,6 +27,7 @@ def warnings(
         generated_count: generated images of a sampling seed.
         dimensions: numbers in a feature vector.
         figures: the scores, by metric.
+        frechet_error: standard error of the Fréchet distance; infinite if it is not known.
         collapsed: whether the generator's training ended collapsed.
     """
     found = []
@@ -43,10 +50,10 @@ def warnings(
             f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "
             f"the generator may have collapsed."
         )
-    if figures.get("train_ratio", 1.0) < LOW_TRAIN_RATIO:
+    if figures.get("train_gap", 0.0) > STANDARD_ERRORS * frechet_error:
         found.append(
-            f"The Fréchet distance to training images is only {figures['train_ratio']:.0%} of that to as many unseen "
-            f"ones: the generator may have memorised training images."
+            f"The Fréchet distance to training images is by {figures['train_gap']:.3g} smaller than to as many unseen "
+            f"ones, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised training images."
         )
     if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
         found.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,7 +158,14 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         classes=tuple(score_classes(classes, real, draws[0], extractor)) if classes else (),
         extractor_accuracy=extractor.accuracy,
         warnings=tuple(
-            warnings(real.count, count, extractor.size, means, collapsed=generator is not None and generator.collapsed)
+            warnings(
+                real.count,
+                count,
+                extractor.size,
+                means,
+                frechet_error=errors.get("fd", math.inf),
+                collapsed=generator is not None and generator.collapsed,
+            )
         ),
         protocol=Protocol(
             extractor=extractor.name,

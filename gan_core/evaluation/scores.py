@@ -31,7 +31,7 @@ class Meaning:
     """
 
     title: str
-    better: Literal["lower", "higher", "near 1", "near 0.5"]
+    better: Literal["lower", "higher", "near 0", "near 0.5", "near 1"]
     sentence: str
 
 
@@ -55,10 +55,10 @@ MEANINGS: dict[str, Meaning] = {
     "authenticity": Meaning(
         "Authenticity", "higher", "Share of generated images that are no near copy of a training image."
     ),
-    "train_ratio": Meaning(
-        "Training ratio",
-        "near 1",
-        "Fréchet distance to training images as a share of that to as many unseen ones. Far below 1: learned by heart.",
+    "train_gap": Meaning(
+        "Training gap",
+        "near 0",
+        "Fréchet distance to unseen images less that to as many training images. Clearly above 0: learned by heart.",
     ),
     "train_preference": Meaning(
         "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
@@ -121,8 +121,7 @@ def score(
         figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
     if "memorisation" in metrics and training is not None:
         figures["authenticity"] = authenticity(training.features, generated.features)
-        if (ratio := _train_ratio(training, real, generated)) is not None:
-            figures["train_ratio"] = ratio
+        figures["train_gap"] = _train_gap(training, real, generated)
         figures["train_preference"] = _train_preference(training, real, generated)
     return {metric: figures[metric] for metric in MEANINGS if metric in figures}
 
@@ -147,18 +146,18 @@ def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> f
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
-def _train_ratio(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float | None:
-    """The distance to training images by the distance to unseen ones, of as many of either kind; None if that is 0.
+def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
+    """The distance to unseen images less that to training images, of as many of either kind.
 
-    Both are biased alike, and so near to each other without memorisation.
+    Both are biased alike, so without memorisation the gap is 0 on average.
     """
     rows = min(len(training.features), len(unseen.features))
     distances = []
-    for images in (training, unseen):
+    for images in (unseen, training):
         statistics = GaussianStatistics(images.features.shape[1])
         statistics.update(images.features[:rows])
         distances.append(frechet_distance(statistics.mean, statistics.covariance, generated.mean, generated.covariance))
-    return distances[0] / distances[1] if distances[1] > 0 else None
+    return distances[0] - distances[1]
 
 
 def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:

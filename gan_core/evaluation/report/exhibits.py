@@ -90,7 +90,7 @@ def collect(
         samples=gallery.samples(generated),
         best=best,
         worst=worst,
-        classes=gallery.classes(evaluation.classes, classes, generated) if classes else [],
+        classes=gallery.classes(evaluation.classes, classes, generated, extractor.name) if classes else [],
         told_by=classes.told_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,

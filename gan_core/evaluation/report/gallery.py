@@ -13,6 +13,7 @@ from gan_core.evaluation.images import Collection
 from gan_core.evaluation.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.pictures import Picture, pick, strip
+from gan_core.evaluation.scores import MEANINGS, score_name
 from gan_core.export import Generator, draw_latents, to_uint8
 
 SAMPLES = 64
@@ -77,15 +78,19 @@ def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], li
     )
 
 
-def classes(scores: Sequence[ClassScores], found: Classes, generated: Collection) -> list[ClassRow]:
-    """A row for each of the first classes."""
+def classes(scores: Sequence[ClassScores], found: Classes, generated: Collection, extractor: str) -> list[ClassRow]:
+    """A row for each of the first classes; `extractor` named the scores."""
     rows = []
     for label, entry in enumerate(scores[:CLASSES]):
         positions = np.flatnonzero(found.generated == label)[:PER_CLASS]
         drawn = None
         if len(positions):
             drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images of the class {entry.name}")
-        line = " · ".join(f"{name} {value:.3g}" for name, value in entry.scores.items())
+        line = " · ".join(
+            f"{meaning.title} {entry.scores[name]:.3g}"
+            for metric, meaning in MEANINGS.items()
+            if (name := score_name(metric, extractor)) in entry.scores
+        )
         rows.append(ClassRow(entry.name, entry.generated_share, entry.real_share, line, drawn))
     return rows
 
