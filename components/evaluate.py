@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
-from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
+    from gan_core.evaluation.champion import Comparison
+    from gan_core.evaluation.evaluator import Measured
     from gan_core.evaluation.features import Extractor
     from gan_core.evaluation.protocol import Evaluation
-    from gan_core.evaluation.subjects import Subjects
 
 
 def main() -> None:
@@ -29,35 +29,45 @@ def main() -> None:
     arguments = parser().parse_args()
     config = _config(arguments)
 
+    from components.champion import registry_name
     from gan_core.evaluation.subjects import open_subjects
 
     subjects = open_subjects(arguments.real, arguments.generated, config)
+    if arguments.champion:
+        registry_name(arguments.champion)
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
 
     from components.tracking import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
+    from gan_core.evaluation.extractors import build_extractor
     from gan_core.evaluation.report.exhibits import collect
-    from gan_core.evaluation.report.page import render, training_charts
+    from gan_core.evaluation.report.history import training_charts
+    from gan_core.evaluation.report.page import render
     from gan_core.evaluation.statistics import write_statistics
+    from gan_core.evaluation.table import table
 
     charts = training_charts(arguments.history) if arguments.history else []
-    extractor = _extractor(config, subjects, arguments.cache)
+    extractor = build_extractor(config, subjects.dataset, arguments.cache, _counting)
     measured = measure(config, subjects, extractor, arguments.cache, _counting)
     evaluation = evaluate(config, extractor, measured)
     with contextlib.ExitStack() as outputs:
+        comparison = None
+        if arguments.champion:
+            comparison = outputs.enter_context(_compared(arguments, config, extractor, measured, evaluation))
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if arguments.report:
             place = outputs.enter_context(whole_output(arguments.report))
-            place.write_text(render(evaluation, collect(extractor, measured, charts, config.seed)), encoding="utf-8")
+            exhibits = collect(extractor, measured, evaluation, charts, comparison=comparison, seed=config.seed)
+            place.write_text(render(evaluation, exhibits), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), measured.real, extractor)
     if arguments.report:
         log_evaluation(evaluation, arguments.report)
     executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
-    print(_table(evaluation))
+    print(table(evaluation, comparison))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -68,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     add("--real", type=Path, required=True, help="prepared data set, folder or .zip of images, .npz of statistics")
     add("--generated", type=Path, required=True, help="generator, prepared data set, folder or .zip of images")
     add("--history", type=Path, help="the training's figures by images seen, .csv, for the report's curves")
+    add("--champion", help="generator to compare with; or params.yaml or its register section: the model's champion")
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
     add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")
     add("--scores", type=Path, help="output: the evaluation's record, .json")
@@ -94,24 +105,6 @@ def _config(arguments: argparse.Namespace) -> EvaluateConfig:
     return EvaluateConfig.parse(config.model_dump() | changes)
 
 
-def _extractor(config: EvaluateConfig, subjects: Subjects, cache: Path) -> Extractor:
-    if config.extractor == "inception":
-        from gan_core.evaluation.inception import InceptionExtractor
-        from gan_core.evaluation.weights import load_weights
-
-        return InceptionExtractor(load_weights(config.inception_weights, cache), config.resize)
-    if subjects.dataset is None:
-        raise InvalidInput(
-            "The extractor 'classifier' learns from the labels of a prepared data set. For other real images set "
-            "evaluate.extractor to 'inception' and provide its weights. "
-            f"Received: evaluate.extractor='classifier', {subjects.real_path}"
-        )
-    from gan_core.evaluation.classifier import IMAGES_SHOWN, train_classifier
-
-    with _counting(IMAGES_SHOWN, "classifier") as advance:
-        return train_classifier(subjects.dataset, cache, advance)
-
-
 @contextlib.contextmanager
 def _counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
     """A progress bar that appears with the first image: what comes out of the cache shows none."""
@@ -128,22 +121,23 @@ def _counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _table(evaluation: Evaluation) -> str:
-    """The scores for a person at a terminal."""
-    from gan_core.evaluation.scores import decimals
+@contextlib.contextmanager
+def _compared(
+    arguments: argparse.Namespace,
+    config: EvaluateConfig,
+    extractor: Extractor,
+    measured: Measured,
+    evaluation: Evaluation,
+) -> Iterator[Comparison]:
+    """The champion's side, or why there is none."""
+    from components.champion import find_champion
+    from gan_core.evaluation.champion import Comparison, compare
 
-    width = max(map(len, evaluation.scores))
-    lines = []
-    for name, value in evaluation.scores.items():
-        spread, error = evaluation.spread[name], evaluation.standard_errors.get(name)
-        digits = decimals(value, spread or error)
-        line = f"{name:<{width}}  {value:>12.{digits}f}"
-        if spread:
-            line += f" ± {spread:.{digits}f} over {len(evaluation.protocol.sampling_seeds)} sampling seeds"
-        if error:
-            line += f", standard error {error:.2g}"
-        lines.append(line)
-    return "\n".join([*lines, *(f"warning: {sentence}" for sentence in evaluation.warnings)])
+    with find_champion(arguments.champion, arguments.generated) as champion:
+        if isinstance(champion, str):
+            yield Comparison("", None, None, (champion,))
+        else:
+            yield compare(config, extractor, measured, evaluation, champion=champion, counting=_counting)
 
 
 if __name__ == "__main__":

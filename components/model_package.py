@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import gan_core
-from gan_core.export import GeneratorMetadata
+from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
@@ -42,6 +43,12 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
         pip_requirements=_requirements(),
     )
+
+
+def generator_digest(model: Path) -> str:
+    """`sha256-<hex>` of the generator in the folder `model`, weights and metadata."""
+    content = (model / METADATA_FILE).read_bytes() + (model / MODEL_FILE).read_bytes()
+    return f"sha256-{hashlib.sha256(content).hexdigest()}"
 
 
 def served_versions() -> dict[str, str]:

@@ -17,12 +17,12 @@ from components.command import read_section, run, whole_output
 from components.gate import Decision, decide
 from components.lineage import lineage
 from components.mlflow_server import configure_mlflow, connect, explain
-from components.model_package import served_versions
+from components.model_package import generator_digest, served_versions
 from components.model_registry import ModelRegistry
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata, read_metadata
+from gan_core.export import GeneratorMetadata, read_metadata
 
 if TYPE_CHECKING:
     from components.gate import Outcome
@@ -64,7 +64,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     generator = read_metadata(model)
     tags = {
         **lineage(),
-        "generator_digest": _digest((model / METADATA_FILE).read_bytes() + (model / MODEL_FILE).read_bytes()),
+        "generator_digest": generator_digest(model),
         "parameters_digest": _digest(json.dumps(generator.parameters, sort_keys=True).encode()),
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,

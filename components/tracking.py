@@ -235,7 +235,7 @@ class _Sender:
 
 
 def log_evaluation(evaluation: Evaluation, report: Path) -> None:
-    """Writes the scores, under the names DVC gives them, and the report into the run of the generator's training.
+    """Writes the figures, under the names DVC gives them, and the report into the run of the generator's training.
 
     Never fails the evaluation: without a run, or a server that answers, one sentence says that MLflow has no scores.
     """
@@ -245,8 +245,6 @@ def log_evaluation(evaluation: Evaluation, report: Path) -> None:
     if run_id is None:
         _say("The generator's training has no MLflow run, so the scores are not in MLflow.")
         return
-    figures = {f"scores.{name}": value for name, value in evaluation.scores.items()}
-    figures |= {f"spread.{name}": value for name, value in evaluation.spread.items()}
     try:
         client = connect()
         known = client.get_run(run_id).data.metrics
@@ -255,7 +253,7 @@ def log_evaluation(evaluation: Evaluation, report: Path) -> None:
             run_id,
             metrics=[
                 Metric(name, value, now, evaluation.images_seen)
-                for name, value in figures.items()
+                for name, value in evaluation.figures().items()
                 if known.get(name) != value
             ],
             tags=[RunTag("protocol", evaluation.protocol.model_dump_json())],

@@ -207,7 +207,7 @@ class TrainConfig(Section):
 class EvaluateConfig(Section):
     """How a generator is scored."""
 
-    extractor: Literal["classifier", "inception"]
+    extractor: Literal["classifier", "random", "inception"]
     inception_weights: str
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]

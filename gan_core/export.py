@@ -94,20 +94,34 @@ class Generator:
             condition: int32 [count] labels of a conditional generator, drawn from its class shares if not given; uint8
                 [count, H, W, C] input images of a paired one, which needs them.
             batch_size: images at a time.
+
+        Raises:
+            InvalidInput: an image is not finite.
         """
-        latents = draw_latents(count, self.metadata.latent_size, seed, truncation)
         if condition is None and self.metadata.classes:
             condition = draw_labels(count, self.metadata.class_shares, seed)
-        for start in range(0, count, batch_size):
-            chosen = slice(start, start + batch_size)
-            yield self.draw(latents[chosen], None if condition is None else condition[chosen])
+        start = 0
+        for latents in _latent_batches(count, self.metadata.latent_size, seed, truncation, batch_size):
+            end = start + len(latents)
+            yield self.draw(latents, None if condition is None else condition[start:end])
+            start = end
 
     def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:
-        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` as `batches` takes it."""
+        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` as `batches` takes it.
+
+        Raises:
+            InvalidInput: an image is not finite.
+        """
         if self.metadata.paired and condition is not None:
             condition = condition / np.float32(127.5) - np.float32(1)
         arguments = latents if condition is None else [latents, condition]
-        return to_uint8(np.asarray(self.model(arguments, training=False)))
+        images = np.asarray(self.model(arguments, training=False))
+        if not np.isfinite(images).all():
+            raise InvalidInput(
+                f"A generator's images must be finite. Received: NaN or infinity from a generator of "
+                f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
+            )
+        return to_uint8(images)
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
@@ -116,8 +130,17 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
     `truncation` ψ scales towards the mean latent, which is 0: 1 leaves the distribution as trained, less trades
     variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
     """
+    return np.concatenate(list(_latent_batches(count, latent_size, seed, truncation, count)))
+
+
+def _latent_batches(
+    count: int, latent_size: int, seed: int, truncation: float, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of `draw_latents`, at most `batch_size` at a time."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    return truncation * generator.standard_normal((count, latent_size), dtype=np.float32)
+    for start in range(0, count, batch_size):
+        rows = min(batch_size, count - start)
+        yield truncation * generator.standard_normal((rows, latent_size), dtype=np.float32)
 
 
 def draw_labels(count: int, shares: Sequence[float], seed: int) -> NDArray[np.int32]:

@@ -38,7 +38,7 @@ class Stages:
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def train_and_evaluate(self, train: Any, evaluate: Any, dataset: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
         """Trains and scores one generator; returns the model and its scores."""
         trained = self._retried(
             steps.train(config=train, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
@@ -49,6 +49,7 @@ class Stages:
                 real=dataset,
                 generated=trained.outputs["model"],
                 history=trained.outputs["history"],
+                champion=register,
             ),
             "evaluate",
         )

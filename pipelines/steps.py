@@ -54,13 +54,15 @@ def evaluate(
     real: dsl.Input[dsl.Dataset],
     generated: dsl.Input[dsl.Model],
     history: dsl.Input[dsl.Artifact],
+    champion: dict[str, Any],
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
-    """Scores, shown on the run's page, and the report."""
+    """Scores, shown on the run's page, and the report; `champion` is the register section, which names the model."""
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),
+        *("--champion", champion),
         *("--scores", scores.path, "--report", report.path),
         *EXECUTOR_INPUT,
     )

@@ -36,7 +36,7 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
     ) -> None:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote, data_version)
-            model, scores = stages.train_and_evaluate(train, evaluate, dataset)
+            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset)
             stages.register(register, model, scores)
 
     return pipeline

@@ -36,10 +36,12 @@ class Collection:
     Attributes:
         images: the images.
         features: their features; row i is of the image at position i.
+        labels: of the classes that a generator was asked for, [count]; None if it was not.
     """
 
     images: Images
     features: FeatureSet
+    labels: NDArray[np.integer] | None = None
 
 
 class GeneratedImages:
@@ -56,5 +58,5 @@ class GeneratedImages:
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at `positions`, uint8 [B, H, W, C]."""
-        latents = draw_latents(self.count, self._generator.metadata.latent_size, self._seed)[positions]
+        latents = draw_latents(int(positions.max()) + 1, self._generator.metadata.latent_size, self._seed)[positions]
         return to_uint8(np.asarray(self._generator.model(latents, training=False)))
