@@ -95,7 +95,7 @@ def check_mixed_precision(network: Any, *, normalization: str) -> None:
     assert not np.array_equal(images[0], images[1])
     assert not np.array_equal(logits[0], logits[1])
     np.testing.assert_allclose(images[1], images[0], atol=0.02)
-    np.testing.assert_allclose(logits[1], logits[0], atol=0.02)
+    np.testing.assert_allclose(logits[1], logits[0], rtol=0.01, atol=0.02)
 
 
 def check_second_derivatives(network: Any, *, normalization: str) -> None:
@@ -106,6 +106,8 @@ def check_second_derivatives(network: Any, *, normalization: str) -> None:
     image, label, step = draws((1, 16, 16, 3), 3), tf.constant([2]), 1e-4
     discriminator = discriminator_of(network, (16, 16, 3), width=2, classes=3, normalization=normalization)
     variables = discriminator.trainable_variables
+    for _ in range(40):  # until the vectors of a spectral norm have settled, so that they are constants indeed
+        discriminator(image, label, None)
     initial = [variable.numpy() for variable in discriminator.weights]
 
     @tf.function

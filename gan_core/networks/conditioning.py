@@ -6,13 +6,16 @@ the same bits on every run of a GPU and is summed over devices like any other.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from gan_core.networks.spectral import SpectralDense
 
-def latents_and_labels(latent_size: int, classes: int, embedding_seed: int) -> tuple[Any, Any]:
+
+def latents_and_labels(latent_size: int, classes: int, seeds: Iterator[int]) -> tuple[Any, Any]:
     """The input or inputs of a generator, and what its first layer reads: z, with classes z and the label's embedding.
 
     Inputs: latents [B, latent_size] float32; with `classes` > 0 also labels [B] int32. The embedding has `latent_size`
@@ -28,7 +31,7 @@ def latents_and_labels(latent_size: int, classes: int, embedding_seed: int) -> t
     embedding = keras.layers.Dense(
         latent_size,
         use_bias=False,
-        kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=embedding_seed),
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=next(seeds)),
         dtype="float32",
     )(one_hot(labels, classes))
     return [latents, labels], keras.layers.Concatenate(dtype="float32")([latents, embedding])
@@ -37,6 +40,19 @@ def latents_and_labels(latent_size: int, classes: int, embedding_seed: int) -> t
 def one_hot(labels: Any, classes: int) -> Any:
     """Labels [B] int32 → [B, classes] float32."""
     return keras.layers.CategoryEncoding(classes, output_mode="one_hot", dtype="float32")(labels)
+
+
+def projection_layers(features: int, classes: int, spectral: bool, seeds: Iterator[int]) -> tuple[Any, Any]:
+    """The layers ψ [features → 1] and V [classes → features] of a discriminator; no V without classes."""
+    linear = _dense(1, spectral, True, seeds)
+    return linear, _dense(features, spectral, False, seeds) if classes else None
+
+
+def _dense(count: int, spectral: bool, use_bias: bool, seeds: Iterator[int]) -> Any:
+    kernel = keras.initializers.GlorotUniform(next(seeds))
+    if spectral:
+        return SpectralDense(count, kernel_initializer=kernel, vector_seed=next(seeds), use_bias=use_bias)
+    return keras.layers.Dense(count, kernel_initializer=kernel, use_bias=use_bias, dtype="float32")
 
 
 class ProjectionDiscriminator:
@@ -52,7 +68,7 @@ class ProjectionDiscriminator:
     """
 
     def __init__(self, features: Any, linear: Any, embedding: Any, *, classes: int, dropout: float) -> None:
-        """Joins the keras model φ, the layer ψ and the layer V on one-hot labels; either layer may be None."""
+        """Joins the keras model φ, the layer ψ and the layer V on one-hot labels; ψ or V may be None."""
         count = features.output_shape[-1]
         layers = [features]
         for layer, size in ((linear, count), (embedding, classes)):
@@ -75,8 +91,8 @@ class ProjectionDiscriminator:
         features = tf.cast(self._features(images, training=True), tf.float32)
         if mask is not None:
             features *= mask
-        logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features), axis=1)
+        logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features, training=True), axis=1)
         if self._embedding is None:
             return logits
-        embedding = self._embedding(tf.one_hot(labels, self._classes))
+        embedding = self._embedding(tf.one_hot(labels, self._classes), training=True)
         return logits + tf.reduce_sum(embedding * features, axis=1)

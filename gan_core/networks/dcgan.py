@@ -11,15 +11,13 @@ Reference: Radford et al. 2016, arXiv 1511.06434, section 3.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 
-from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_labels
+from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_labels, projection_layers
 from gan_core.networks.shapes import base, widths
-
-_EMBEDDING = 999
+from gan_core.networks.spectral import SpectralConv2D
 
 
 def build_generator(
@@ -42,9 +40,14 @@ def build_generator(
     """
     channels = widths(shape[0] // 2, width, growth)
     side = base(shape[0])
-    kernels = _initializers(seed)
-    inputs, x = latents_and_labels(latent_size, classes, 1000 * seed + _EMBEDDING)
-    x = keras.layers.Dense(side * side * channels[-1], use_bias=False, kernel_initializer=next(kernels), dtype=dtype)(x)
+    seeds = itertools.count(1000 * seed)
+    inputs, x = latents_and_labels(latent_size, classes, seeds)
+    x = keras.layers.Dense(
+        side * side * channels[-1],
+        use_bias=False,
+        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
+        dtype=dtype,
+    )(x)
     x = keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
     for index, filters in enumerate([*reversed(channels[:-1]), shape[2]]):
         x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
@@ -55,7 +58,7 @@ def build_generator(
             2,
             padding="same",
             use_bias=index == len(channels) - 1,
-            kernel_initializer=next(kernels),
+            kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
             dtype=dtype,
         )(x)
     return keras.Model(inputs, keras.layers.Activation("tanh", dtype="float32")(x), name="generator")
@@ -64,7 +67,8 @@ def build_generator(
 class Discriminator(ProjectionDiscriminator):
     """(Convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense, and the classes' projection.
 
-    Batch norm is not on the first convolution. Of `shape` [H, W, C], C may be any number.
+    Batch norm is not on the first convolution, the spectral norm is on every layer. Of `shape` [H, W, C], C may be any
+    number. `depth` is not used.
     """
 
     def __init__(
@@ -76,39 +80,23 @@ class Discriminator(ProjectionDiscriminator):
         depth: int,  # noqa: ARG002
         classes: int,
         dropout: float,
-        normalization: Literal["batch", "none"],
+        normalization: Literal["batch", "spectral", "none"],
         seed: int,
         synchronized: bool = False,
         dtype: str = "float32",
     ) -> None:
-        kernels = _initializers(seed)
-        layers: list[Any] = [keras.Input(shape)]
+        seeds = itertools.count(1000 * seed)
+        x = images = keras.Input(shape)
         for index, filters in enumerate(widths(shape[0] // 2, width, growth)):
-            normalized = normalization == "batch" and index > 0
-            layers.append(
-                keras.layers.Conv2D(
-                    filters,
-                    4,
-                    2,
-                    padding="same",
-                    use_bias=not normalized,
-                    kernel_initializer=next(kernels),
-                    dtype=dtype,
-                )
-            )
-            if normalized:
-                layers.append(keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype))
-            layers.append(keras.layers.LeakyReLU(0.2, dtype=dtype))
-        layers.append(keras.layers.Flatten(dtype=dtype))
-        features = keras.Sequential(layers, name="discriminator_features")
-        linear = keras.layers.Dense(1, kernel_initializer=next(kernels), dtype="float32")
-        embedding = keras.layers.Dense(
-            features.output_shape[-1], use_bias=False, kernel_initializer=next(kernels), dtype="float32"
-        )
-        super().__init__(features, linear, embedding if classes else None, classes=classes, dropout=dropout)
-
-
-def _initializers(seed: int) -> Iterator[Any]:
-    """Keras's default initialiser of kernels, a different draw for each layer and `seed`."""
-    for layer in itertools.count():
-        yield keras.initializers.GlorotUniform(seed=1000 * seed + layer)
+            batch_normalized = normalization == "batch" and index > 0
+            options = {"kernel_initializer": keras.initializers.GlorotUniform(next(seeds)), "dtype": dtype}
+            if normalization == "spectral":
+                x = SpectralConv2D(filters, 4, 2, vector_seed=next(seeds), **options)(x)
+            else:
+                x = keras.layers.Conv2D(filters, 4, 2, padding="same", use_bias=not batch_normalized, **options)(x)
+            if batch_normalized:
+                x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+            x = keras.layers.LeakyReLU(0.2, dtype=dtype)(x)
+        features = keras.Model(images, keras.layers.Flatten(dtype=dtype)(x))
+        layers = projection_layers(features.output_shape[-1], classes, normalization == "spectral", seeds)
+        super().__init__(features, *layers, classes=classes, dropout=dropout)

@@ -33,6 +33,10 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
     # Without batch norm a bias takes the shift's place, and no statistics are kept.
     plain = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="none")
     assert numbers(plain.trainable_variables) == numbers(plain.weights) == learned
+    # The spectral norm keeps one number more for each channel of a layer.
+    spectral = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="spectral")
+    assert numbers(spectral.trainable_variables) == learned
+    assert numbers(spectral.weights) == learned + 32 + 64 + 1
     # Ten classes: 64 numbers each and 64 more inputs of the Dense; 7·7·64 numbers each in the projection.
     conditional = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32, classes=10)
     assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 64 + 64 * 7 * 7 * 64
@@ -90,10 +94,11 @@ def test_the_generator_is_restored_in_safe_mode(classes):
     check_saving(dcgan, classes=classes)
 
 
-@pytest.mark.parametrize("normalization", ["batch", "none"])
+@pytest.mark.parametrize("normalization", ["batch", "spectral", "none"])
 def test_float16_differs_by_its_rounding(normalization):
     check_mixed_precision(dcgan, normalization=normalization)
 
 
-def test_the_penalties_have_gradients():
-    check_second_derivatives(dcgan, normalization="none")
+@pytest.mark.parametrize("normalization", ["spectral", "none"])
+def test_the_penalties_have_gradients(normalization):
+    check_second_derivatives(dcgan, normalization=normalization)
