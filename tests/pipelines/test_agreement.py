@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Given on the cluster alone: where the fetched data lies, and what Kubeflow wants to hear of the outputs.
 CLUSTER_ONLY = {"prepare": {"--data", "--executor-input"}}
-STEPS = ["fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
 
 
 def executors(pipeline: str) -> dict[str, dict[str, Any]]:
@@ -40,7 +40,7 @@ def options(words: list[str]) -> set[str]:
 
 
 def test_the_pipelines_are_the_graph_of_dvc_with_the_clusters_own_steps() -> None:
-    assert set(TRAINING) == {*STAGES, "fetch", "report-status"}
+    assert set(TRAINING) == {*STAGES, "resolve", "fetch", "report-status"}
     assert set(SWEEP) == {*TRAINING, "choose"}
     assert set(STEPS) == set(CONTAINERS)
 
