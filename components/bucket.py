@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -26,6 +28,12 @@ def parse(address: str) -> tuple[str, str]:
         raise InvalidInput(f"A bucket's address must look like gs://bucket/folder. Received: {address[:200]!r}")
     prefix = (match["prefix"] or "").strip("/")
     return match["bucket"], prefix and f"{prefix}/"
+
+
+def split_version(address: str) -> tuple[str, str]:
+    """A gs:// address and the version that it may carry, as in gs://bucket/folder#sha256-…; empty if it has none."""
+    place, _, version = address.partition("#")
+    return place, version
 
 
 def require_readable(address: str) -> None:
@@ -70,6 +78,44 @@ def download(address: str, folder: Path) -> int:
     if not names:
         raise InvalidInput(f"The address must hold objects. Received: {address}")
     return len(names)
+
+
+def listing_digest(address: str) -> str:
+    """`sha256-<hex>` of the names, sizes and checksums of the objects below `address`: the version of their content.
+
+    Raises:
+        InvalidInput, TryAgain: as `download`.
+    """
+    bucket, prefix = parse(address)
+    with _explained(address):
+        entries = [
+            [blob.name.removeprefix(prefix), blob.size, blob.crc32c]
+            for blob in _blobs(bucket, prefix)
+            if not blob.name.endswith("/")
+        ]
+    if not entries:
+        raise InvalidInput(f"The address must hold objects. Received: {address}")
+    return f"sha256-{hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()}"
+
+
+def read_text(address: str, most_bytes: int) -> str:
+    """The text of one object, of which no more than `most_bytes` + 1 are read.
+
+    Raises:
+        InvalidInput: no such object, no permission, or no text.
+        TryAgain: the bucket does not answer.
+    """
+    bucket, prefix = parse(address)
+    with _explained(address):
+        blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
+        blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
+        content = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS) if blob else None
+    if content is None:
+        raise InvalidInput(f"The object must exist. Received: {address}")
+    try:
+        return str(content, "utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"The object must be text. Received: {address}") from None
 
 
 def require_inside(name: str) -> None:

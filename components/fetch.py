@@ -46,7 +46,11 @@ def main() -> None:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
         elif source:
-            print(f"fetched {bucket.download(source, folder)} files from {source}")
+            address, version = bucket.split_version(source)
+            count = bucket.download(address, folder)
+            if version and version != bucket.listing_digest(address):
+                raise TryAgain(f"The objects changed after their version was taken: start anew. Received: {source}")
+            print(f"fetched {count} files from {source}")
         else:
             folder.mkdir()
             print("nothing to fetch: the data comes with the image")
@@ -59,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pointer",
         required=True,
-        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix; or empty for no data",
+        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, with #<version> if it must "
+        "have that; or empty for no data",
     )
     options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
     options.add_argument("--data", required=True, type=Path, help="the folder to write")

@@ -38,7 +38,8 @@ def main() -> None:
         record = register(config, arguments.model, evaluation)
         written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     executor.write_output(arguments.executor_input)
-    print(f"{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
+    known = "nothing new, it was registered before: " if record["repeated"] else ""
+    print(f"{known}{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,7 +57,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     """Registers the generator in the folder `model`, with its evaluation, and returns the record of the decision.
 
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
-    command changes nothing, even when another version has become the champion since.
+    command changes nothing, even when another version has become the champion since, and the record says `repeated`.
 
     Raises:
         TryAgain: the server does not answer, or not as it should.
@@ -123,7 +124,7 @@ def _promote(
     record: dict[str, Any] = json.loads(written)
     same_rule = record.get("rule") == config.model_dump()
     if same_rule and version.tags.get("carried_out") == _digest(written.encode()):
-        return record
+        return {**record, "repeated": True}
     if not (same_rule and champion in (record["champion"], number)):
         if champion == number:
             decision = Decision("champion", "It is the champion already.")
@@ -145,7 +146,7 @@ def _promote(
         registry.tag(number, "decision", written)
     _move_aliases(registry, record["decision"], number)
     registry.tag(number, "carried_out", _digest(written.encode()))
-    return record
+    return {**record, "repeated": False}
 
 
 def _evaluation_of(registry: ModelRegistry, number: str) -> Evaluation | None:

@@ -1,4 +1,4 @@
-"""Says how a Kubeflow run ended: to the log, and to a webhook when one is configured.
+"""Says how a Kubeflow run ended and what it registered: to the log, and to a webhook when one is configured.
 
 The webhook's address is a secret: it stands in RUN_STATUS_WEBHOOK_URL and is never printed. It receives
 `{"text": "…"}`, which Slack, Mattermost and Google Chat show as a message.
@@ -60,6 +60,25 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     return f"{pipeline}:{run} ended {state}" + (f": {reason}" if reason else "")
 
 
+def registered(run_id: str) -> str:
+    """What the run brought to the model registry, in a sentence; empty if the registry does not answer.
+
+    A version is tagged with the run that registered it, so a run whose work was all done before has none.
+    """
+    from components.mlflow_server import connect, explain
+
+    try:
+        found = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")
+    except Exception as error:  # whatever the server does, the run has ended as it did
+        print(f"warning: the registry cannot be asked: {explain(error)}", file=sys.stderr)
+        return ""
+    if not found:
+        return "Nothing new was registered."
+    decision = json.loads(found[0].tags.get("decision", "{}"))
+    told = [str(decision[key]) for key in ("decision", "reason") if key in decision]
+    return f"{found[0].name} version {found[0].version}: {'. '.join(told)}"
+
+
 def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
@@ -78,7 +97,10 @@ def send(address: str, text: str) -> None:
 def main() -> None:
     """Reports the status. A webhook that does not answer is a warning: the run's own result stands."""
     arguments = parser().parse_args()
-    text = message(arguments.pipeline, arguments.status, os.environ.get("KFP_RUN_ID"))
+    run_id = os.environ.get("KFP_RUN_ID")
+    text = message(arguments.pipeline, arguments.status, run_id)
+    if run_id and "MLFLOW_TRACKING_URI" in os.environ and (outcome := registered(run_id)):
+        text = f"{text}. {outcome}"
     print(text)
     address = os.environ.get(WEBHOOK_VARIABLE)
     if not address:

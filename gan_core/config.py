@@ -242,3 +242,12 @@ class RegisterConfig(Section):
         if not re.fullmatch(r"[A-Za-z0-9_. -]+", name):
             raise ValueError("must consist of letters, digits, spaces and _ . -")
         return name
+
+
+class DriftConfig(Section):
+    """When new data counts as distributed differently."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    blocks: Annotated[int, Field(ge=2)]
+    kid_threshold: Annotated[float, Field(ge=0)]
+    class_share_threshold: Annotated[float, Field(ge=0, lt=1)]

@@ -135,10 +135,9 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
     source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
     options.add_argument("--version", help="name of its version: git-…")
     _override_option(options)
-    options.add_argument("--data-pointer", type=Path, metavar="FILE", help="a .dvc file: the raw data's version")
+    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; one at gs:// is read anew by each run")
     options.add_argument("--data-prefix", metavar="gs://…", help="the raw data as it lies in a bucket")
     options.add_argument("--data-remote", metavar="URL", help="the DVC remote that has the raw data")
-    options.add_argument("--data-version", help="tells two contents of one gs:// prefix apart, such as md5-…")
     options.add_argument("--experiment", default="Default", help="the experiment, which must exist")
     options.add_argument("--name", help="name of the run")
     options.add_argument("--profile", type=Path, help="the profile it was compiled with: its service account runs it")
@@ -154,7 +153,7 @@ def _submit(options: argparse.Namespace) -> None:
 
     if (options.pipeline is None) != (options.version is None):
         raise InvalidInput("--pipeline and --version go together. Received: one of them")
-    data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote, options.data_version)
+    data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
     name = options.name or f"{options.pipeline or options.file.stem} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     if options.file:

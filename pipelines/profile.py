@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Google Kubernetes Engine labels and taints its spot nodes with this.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
-Step = Literal["fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+Step = Literal["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G|T)?$")]
@@ -90,7 +90,7 @@ class Profile(_Entry):
         checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
             pod, or gs://.
         environment: variables of every step.
-        light: pods of fetch, choose, register and report-status; `prepare`, `train` and `evaluate` have their own.
+        light: pods of the other steps than `prepare`, `train` and `evaluate`, which have their own.
     """
 
     name: Name

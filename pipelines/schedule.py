@@ -39,7 +39,7 @@ class Schedule(_Entry):
     Attributes:
         cron: six fields, seconds first.
         overrides: as for `submit -S`, of the version's compiled parameters.
-        data_pointer, data_remote, data_version: the raw data; see pipelines.training.
+        data_pointer, data_remote: the raw data; see pipelines.training.
     """
 
     name: Text
@@ -51,7 +51,6 @@ class Schedule(_Entry):
     overrides: tuple[str, ...] = ()
     data_pointer: str | None = None
     data_remote: str | None = None
-    data_version: str | None = None
     enabled: bool
 
 
@@ -127,7 +126,7 @@ def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
     """
     version = server.find_version(client, schedule.pipeline, schedule.version)
     experiment_id = server.find_experiment(client, schedule.experiment)
-    data = Data(schedule.data_pointer, schedule.data_remote, schedule.data_version)
+    data = Data(schedule.data_pointer, schedule.data_remote)
     values = arguments(server.specification_of(version), schedule.overrides, data)
     content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -32,9 +32,14 @@ class Stages:
         task.set_caching_options(False)
         return dsl.ExitHandler(self.profile.place(task, "report-status", self.image), name="stages")
 
-    def prepare(self, config: Any, data_pointer: Any, data_remote: Any, data_version: Any) -> Any:
-        """Fetches and prepares the data; returns the prepared data set."""
-        fetched = self._retried(steps.fetch(pointer=data_pointer, remote=data_remote, version=data_version), "fetch")
+    def prepare(self, config: Any, data_pointer: Any, data_remote: Any) -> Any:
+        """Fetches and prepares the data as it is now; returns the prepared data set.
+
+        Only looking which version that is never comes from the cache: all else does while the version is the same.
+        """
+        resolved = self._retried(steps.resolve(pointer=data_pointer), "resolve")
+        resolved.set_caching_options(False)
+        fetched = self._retried(steps.fetch(pointer=resolved.outputs["version"], remote=data_remote), "fetch")
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 

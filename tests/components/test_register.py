@@ -91,10 +91,11 @@ def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeyp
 def test_registering_twice_changes_nothing_even_after_another_has_become_the_champion() -> None:
     first = register_scores("first", 100.0, 3.0)
     scores = evaluation(100.0, 3.0, first["run_id"])
-    assert register(CONFIG, Path("first"), scores) == first
+    assert not first["repeated"]
+    assert register(CONFIG, Path("first"), scores) == {**first, "repeated": True}
     register_scores("better", 50.0, 3.0)
     before = registry()
-    assert register(CONFIG, Path("first"), scores) == first
+    assert register(CONFIG, Path("first"), scores) == {**first, "repeated": True}
     assert registry() == before == ({"champion": "2"}, 2)
 
 
@@ -190,6 +191,8 @@ def test_the_command_writes_the_decision() -> None:
     assert done.stdout == "generator version 1: champion. There was no champion.\n"
     record = json.loads(Path("registration.json").read_text())
     assert (record["decision"], record["score"], record["spread"]) == ("champion", 100.0, 3.0)
+    again = run_command()
+    assert again.stdout == f"nothing new, it was registered before: {done.stdout}"
 
 
 @pytest.mark.parametrize(

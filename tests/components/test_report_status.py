@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.mlflow_server import connect
 from components.report_status import message
 from gan_core.errors import InvalidInput
 
@@ -97,7 +98,7 @@ def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "components.report_status", "--pipeline", "gan-training-cpu", "--status", status],
         cwd=ROOT,
-        env=os.environ | {"KFP_RUN_ID": "1234"} | variables,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | {"KFP_RUN_ID": "1234"} | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -109,6 +110,28 @@ def test_the_webhook_receives_the_sentence_of_the_log(webhook: Webhook, certific
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
     assert webhook.received == [("/secret-path", {"text": said.stdout.strip()})]
+
+
+def test_it_says_what_the_run_registered_or_that_nothing_is_new(project: Path) -> None:
+    client = connect()
+    client.create_registered_model("generator")
+    tags = {"kfp_run_id": "1234", "decision": json.dumps({"decision": "champion", "reason": "There was no champion."})}
+    client.create_model_version("generator", "file:///elsewhere", tags=tags)
+    server = {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    first, second = (report('{"state": "SUCCEEDED"}', KFP_RUN_ID=run, **server) for run in ("1234", "5678"))
+    assert (first.stderr, second.stderr) == ("", "")
+    assert first.stdout == (
+        "gan-training-cpu: run 1234 ended SUCCEEDED. generator version 1: champion. There was no champion.\n"
+    )
+    assert second.stdout == "gan-training-cpu: run 5678 ended SUCCEEDED. Nothing new was registered.\n"
+
+
+def test_a_registry_that_is_away_does_not_change_the_runs_result() -> None:
+    said = report(
+        '{"state": "SUCCEEDED"}', MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
+    )
+    assert (said.returncode, said.stdout) == (0, "gan-training-cpu: run 1234 ended SUCCEEDED\n")
+    assert said.stderr.startswith("warning: the registry cannot be asked: ")
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])

@@ -21,7 +21,7 @@ from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
 
 from pipelines.parameters import override, read
 
-STEPS = ["fetch", "prepare", "train", "evaluate", "register", "report-status"]
+STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "register", "report-status"]
 
 
 @pytest.fixture(scope="module")

@@ -160,11 +160,16 @@ def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
         "data_pointer": pointer.read_text(),
         "data_remote": "gs://bucket/dvc",
     }
-    prefix = ["--data-prefix", "gs://bucket/cats", "--data-version", "md5-0123"]
-    assert run(capsys, "submit", "--file", str(compiled), *prefix)[0] == 0
+    assert run(capsys, "submit", "--file", str(compiled), "--data-prefix", "gs://bucket/cats")[0] == 0
+    assert server.calls[-1][2]["runtime_config"]["parameters"] == {"data_pointer": "gs://bucket/cats"}
+
+
+def test_a_pointer_in_a_bucket_is_left_to_the_run(capsys, server, compiled) -> None:
+    data = ["--data-pointer", "gs://bucket/cats.dvc", "--data-remote", "gs://bucket/dvc"]
+    assert run(capsys, "submit", "--file", str(compiled), *data)[0] == 0
     assert server.calls[-1][2]["runtime_config"]["parameters"] == {
-        "data_pointer": "gs://bucket/cats",
-        "data_version": "md5-0123",
+        "data_pointer": "gs://bucket/cats.dvc",
+        "data_remote": "gs://bucket/dvc",
     }
 
 
