@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gan_core.training import Row, Training
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
-_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept"}
+_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "warm_start"}
 _COLUMNS = 8  # of the sample grid
 _logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def main() -> None:
     """Reads the command line and trains."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    from components.warm_start import find_initial
     from gan_core.config import TrainConfig
     from gan_core.data.prepared import PreparedDataset
     from gan_core.networks.shapes import check_shape
@@ -54,6 +55,7 @@ def main() -> None:
     images = dataset.split("train")
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {arguments.dataset}")
+    initial = find_initial(config.warm_start)
     configure_tensorflow()
 
     from components.progress import progress
@@ -61,15 +63,18 @@ def main() -> None:
     from gan_core.checkpoints import Checkpoints
     from gan_core.gan import Gan
     from gan_core.training import Diverged, Training
+    from gan_core.warm_start import start_from
 
     xla, mixed_precision = _switch("xla", config.xla), _switch("mixed_precision", config.mixed_precision)
-    key = _key(config, dataset.manifest.digest, xla, mixed_precision)
+    key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
     # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
     tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
     stop = _Stop()
     try:
         with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
             gan = Gan(config, dataset.manifest.shape, xla=xla, mixed_precision=mixed_precision)
+            if initial.content:
+                start_from(gan, initial.content, initial.name)
             training = Training(gan, images, checkpoints)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
@@ -77,7 +82,10 @@ def main() -> None:
             with (
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 TrainingTracker(
-                    tracking, parameters=parameters, tags={"checkpoint_key": key}, dataset=dataset.manifest
+                    tracking,
+                    parameters=parameters,
+                    tags={"checkpoint_key": key, "started_from": initial.name},
+                    dataset=dataset.manifest,
                 ) as tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
@@ -161,6 +169,7 @@ def _write_outputs(
 ) -> None:
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import GeneratorMetadata, save_generator
+    from gan_core.warm_start import save_networks
 
     grid = image_grid(training.samples(), _COLUMNS)
     tracker.log_image(training.gan.images_seen, "samples", grid)
@@ -183,6 +192,7 @@ def _write_outputs(
         whole_output(arguments.samples) as samples,
     ):
         save_generator(model, training.gan.averaged_generator, metadata)
+        save_networks(model, training.gan)
         with history.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(training.history[-1]), lineterminator="\n")
             writer.writeheader()
@@ -200,7 +210,7 @@ def _switch(name: str, value: Switch) -> bool:
     return value == "on" or (value == "auto" and gpu)
 
 
-def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: bool) -> str:
+def _key(config: TrainConfig, dataset_digest: str, initial_digest: str, xla: bool, mixed_precision: bool) -> str:
     """Names the checkpoints of all trainings that go the same way: what decides the weights, and nothing else."""
     import gan_core
 
@@ -209,7 +219,7 @@ def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: b
     for path in sorted(path for path in root.rglob("*.py") if "evaluation" not in path.parts):
         code.update(path.read_bytes())
     parameters = config.model_dump(exclude=_NOT_IN_THE_KEY) | {"xla": xla, "mixed_precision": mixed_precision}
-    return _digest([parameters, dataset_digest, _versions(), code.hexdigest()])
+    return _digest([parameters, dataset_digest, initial_digest, _versions(), code.hexdigest()])
 
 
 def _digest(value: object) -> str:
