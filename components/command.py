@@ -115,6 +115,11 @@ def _replace(written: Path, target: Path, aside: Path) -> None:
     os.replace(written, target)
 
 
+def cache_folder() -> Path:
+    """Where a person's commands keep what need not be computed twice."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
+
+
 def configure_tensorflow() -> None:
     """Imports TensorFlow, with what it reads from the environment at that moment set.
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
+from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import DriftConfig, EvaluateConfig
@@ -42,8 +42,6 @@ def main() -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
-    from components.evaluate import _cache_folder
-
     options = argparse.ArgumentParser(prog="python -m components.drift", description=__doc__)
     add = options.add_argument
     add("--config", default="params.yaml", help="params.yaml: its sections drift and evaluate are read")
@@ -51,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=Path, required=True, help="prepared data set that is new")
     add("--record", type=Path, required=True, help="output: the comparison, .json")
     add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
-    add("--cache", type=Path, default=_cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
     return options
 
 
@@ -72,11 +70,11 @@ def compare(
     require_comparable(config, reference.manifest, data.manifest)
     configure_tensorflow()
 
-    from components.evaluate import _counting, _extractor
+    from components.evaluate import _counting
+    from gan_core.evaluation.extractors import build_extractor
     from gan_core.evaluation.features import extract_cached
-    from gan_core.evaluation.subjects import open_subjects
 
-    extractor = _extractor(evaluation, open_subjects(reference.folder, data.folder, evaluation), cache)
+    extractor = build_extractor(evaluation, reference, cache, _counting)
     features = []
     for side, name in ((reference, "reference"), (data, "data")):
         images = side.split("held_out")

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
+from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
@@ -84,13 +83,9 @@ def parser() -> argparse.ArgumentParser:
     add("--scores", type=Path, help="output: the evaluation's record, .json")
     add("--report", type=Path, help="output: the report, .html")
     add("--statistics", type=Path, help="output: the real images' statistics, .npz, as pytorch-fid reads them")
-    add("--cache", type=Path, default=_cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
     executor.add_option(options)
     return options
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
 
 
 def _config(arguments: argparse.Namespace) -> EvaluateConfig:

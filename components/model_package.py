@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import gan_core
 from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
+from gan_core.warm_start import STATE_FILE
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
@@ -33,16 +36,19 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         ColSpec(Array(DataType.double), "latents", required=False),
     ]
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
-    mlflow.pyfunc.save_model(
-        target,
-        mlflow_model=described,
-        python_model=str(Path(__file__).with_name("served_generator.py")),
-        artifacts={"generator": str(model)},
-        code_paths=[gan_core.__path__[0]],
-        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
-        input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
-        pip_requirements=_requirements(),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        served = Path(folder) / "generator"
+        shutil.copytree(model, served, ignore=shutil.ignore_patterns(STATE_FILE))
+        mlflow.pyfunc.save_model(
+            target,
+            mlflow_model=described,
+            python_model=str(Path(__file__).with_name("served_generator.py")),
+            artifacts={"generator": str(served)},
+            code_paths=[gan_core.__path__[0]],
+            signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
+            input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
+            pip_requirements=_requirements(),
+        )
 
 
 def generator_digest(model: Path) -> str:

@@ -13,6 +13,7 @@ from components.model_package import save_served_model
 from components.spool import now_milliseconds
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
+from gan_core.warm_start import STATE_FILE
 
 
 class ModelRegistry:
@@ -99,6 +100,8 @@ class ModelRegistry:
             described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
             save_served_model(Path(folder) / "model", model, generator, described)
             client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        if (model / STATE_FILE).exists():
+            client.log_artifact(run_id, str(model / STATE_FILE))
         step, now = evaluation.images_seen, now_milliseconds()
         scores = {f"scores.{name}": value for name, value in evaluation.scores.items()}
         client.log_batch(run_id, [Metric(*score, now, step, model_id=logged.model_id) for score in scores.items()])

@@ -23,6 +23,7 @@ from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import GeneratorMetadata, read_metadata
+from gan_core.warm_start import STATE_FILE
 
 if TYPE_CHECKING:
     from components.gate import Outcome
@@ -72,6 +73,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         "versions": json.dumps(generator.versions | served_versions()),
         "evaluation": evaluation.model_dump_json(),
     }
+    if (state := model / STATE_FILE).exists():
+        tags["state_digest"] = _digest(state.read_bytes())
     identity = _digest((tags["generator_digest"] + tags["evaluation"]).encode())
     configure_mlflow()
     from mlflow.exceptions import MlflowException

@@ -7,37 +7,30 @@ away sends it), 130 after Ctrl-C. A checkpoint is written before either ends the
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import logging
-import platform
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
+from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run
+from components.training_hooks import Hooks, NoHooks
+from components.training_outputs import describe, versions, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from components.progress import Progress
-    from components.tracking import TrainingTracker
     from gan_core.config import Switch, TrainConfig
     from gan_core.data.prepared import ImageSplit, PreparedDataset
     from gan_core.distribution import Distribution
-    from gan_core.export import GeneratorMetadata
     from gan_core.gan import Gan
-    from gan_core.training import Row, Training
+    from gan_core.training import Scorer
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
-_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution"}
+_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution", "warm_start"}
 _logger = logging.getLogger(__name__)
 
 
@@ -45,6 +38,7 @@ def main() -> None:
     """Reads the command line and trains."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    from components.warm_start import find_initial
     from gan_core.config import TrainConfig
     from gan_core.data.prepared import PreparedDataset
     from gan_core.networks.shapes import check_shape
@@ -55,35 +49,27 @@ def main() -> None:
     require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     images = dataset.split("train")
     _check_data(config, images, arguments.dataset)
+    initial = find_initial(config.warm_start)
     configure_tensorflow()
 
     from components.progress import progress
     from components.tracking import TrainingTracker
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
-    from gan_core.distribution import Distribution
-    from gan_core.gan import Gan
     from gan_core.guards import Diverged
     from gan_core.training import Training
+    from gan_core.warm_start import start_from
 
-    distribution = Distribution(config.distribution)
-    xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
-    classes = len(dataset.manifest.classes) if config.conditional else 0
-    gan = Gan(
-        config,
-        dataset.manifest.shape,
-        classes,
-        distribution=distribution,
-        xla=xla,
-        mixed_precision=mixed_precision,
-    )
-    scorer = _scorer(config, gan, dataset) if config.score_every_images else None
-    if not distribution.chief:
+    gan, xla, mixed_precision = _build(config, dataset)
+    if initial.content:
+        start_from(gan, initial.content, initial.name)
+    scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
+    if not gan.distribution.chief:
         training = Training(gan, Feed(images, config), None, scorer)
         training.resume()
-        training.run(_NoHooks())
+        training.run(NoHooks())
         return
-    key = _key(config, dataset.manifest.digest, xla, mixed_precision)
+    key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
     # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
     tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
     stop = _Stop()
@@ -96,12 +82,15 @@ def main() -> None:
             with (
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 TrainingTracker(
-                    tracking, parameters=parameters, tags={"checkpoint_key": key}, dataset=dataset.manifest
+                    tracking,
+                    parameters=parameters,
+                    tags={"checkpoint_key": key, "started_from": initial.name},
+                    dataset=dataset.manifest,
                 ) as tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
-                _write_outputs(arguments, training, dataset, tracker)
+                write_outputs(arguments, training, dataset, tracker)
     except KeyboardInterrupt:
         if stop.received != signal.SIGTERM:
             raise
@@ -129,6 +118,27 @@ def _check_data(config: TrainConfig, images: ImageSplit, place: Path) -> None:
         )
 
 
+def _build(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bool]:
+    """The networks on the devices at hand, and whether XLA and mixed precision are used."""
+    from gan_core.distribution import Distribution
+    from gan_core.gan import Gan
+
+    distribution = Distribution(config.distribution)
+    xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
+    manifest = dataset.manifest
+    classes = len(manifest.classes) if config.conditional else 0
+    gan = Gan(config, manifest.shape, classes, distribution=distribution, xla=xla, mixed_precision=mixed_precision)
+    return gan, xla, mixed_precision
+
+
+def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
+    """Scores the averaged generator as evaluation does, with fewer images."""
+    from gan_core.evaluation.while_training import scorer
+    from gan_core.export import Generator
+
+    return scorer(Generator(gan.averaged_generator, describe(gan, dataset)), dataset, gan.config.score_samples, cache)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
@@ -138,6 +148,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
     options.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
     options.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice"
+    )
     executor.add_option(options)
     return options
 
@@ -154,110 +167,6 @@ class _Stop:
         self.received = number
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-class Hooks:
-    """Shows and tracks what happens around the steps."""
-
-    def __init__(
-        self, training: Training, bar: Progress, tracker: TrainingTracker, stop_requested: Callable[[], bool]
-    ) -> None:
-        self.stop_requested = stop_requested
-        self._bar = bar
-        self._columns = training.columns
-        self._tracker = tracker
-        self._images_seen = training.gan.images_seen
-        self._losses: dict[str, float] = {}
-        for row in training.history:
-            self.on_row(row)
-
-    def on_step(self, images_seen: int) -> None:
-        """Moves the bar."""
-        self._bar.advance(images_seen - self._images_seen, **self._losses)
-        self._images_seen = images_seen
-        self._losses = {}
-
-    def on_row(self, row: Row) -> None:
-        """Tracks a row."""
-        self._losses = {name: row[name] for name in ("generator_loss", "discriminator_loss", "diversity")}
-        figures = {name: value for name, value in row.items() if name != "images_seen"}
-        self._tracker.log_row(int(row["images_seen"]), figures)
-
-    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Tracks a grid."""
-        from gan_core.data.grid import image_grid
-
-        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns))
-
-
-class _NoHooks:
-    """For a host that computes and writes nothing."""
-
-    def on_step(self, images_seen: int) -> None:
-        """Nothing."""
-
-    def on_row(self, row: Row) -> None:
-        """Nothing."""
-
-    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Nothing."""
-
-    def stop_requested(self) -> bool:
-        """Never: the chief's end ends them all."""
-        return False
-
-
-def _write_outputs(
-    arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
-) -> None:
-    from gan_core.data.grid import image_grid, write_png
-    from gan_core.export import save_generator
-
-    images_seen = training.take_best()
-    grid = image_grid(training.samples(), training.columns)
-    tracker.log_image(images_seen, "samples", grid)
-    metadata = _metadata(training.gan, dataset).model_copy(
-        update={
-            "images_seen": images_seen,
-            "collapsed": bool(training.history[-1]["collapsed"]),
-            "tracking_run_id": tracker.run_id,
-        }
-    )
-    with (
-        whole_output(arguments.model) as model,
-        whole_output(arguments.history) as history,
-        whole_output(arguments.samples) as samples,
-    ):
-        save_generator(model, training.gan.averaged_generator, metadata)
-        columns = dict.fromkeys(name for row in training.history for name in row)
-        with history.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(training.history)
-        write_png(samples, grid)
-
-
-def _metadata(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
-    """What the averaged generator is now."""
-    from gan_core.export import GeneratorMetadata
-
-    classes = dataset.manifest.classes if gan.classes else ()
-    shown = sum(one.train for one in classes)
-    return GeneratorMetadata(
-        format=1,
-        latent_size=gan.config.latent_size,
-        shape=dataset.manifest.shape,
-        classes=tuple(one.name for one in classes),
-        class_shares=tuple(1 / len(classes) if gan.config.balanced_classes else one.train / shown for one in classes),
-        paired=gan.config.network == "unet",
-        images_seen=gan.images_seen,
-        collapsed=False,
-        dataset_digest=dataset.manifest.digest,
-        dataset_source=dataset.manifest.source,
-        parameters=gan.config.model_dump(),
-        tracking_run_id=None,
-        versions=_versions(),
-    )
 
 
 def _xla(config: TrainConfig, distribution: Distribution) -> bool:
@@ -282,7 +191,7 @@ def _switch(name: str, value: Switch) -> bool:
     return value == "on" or (value == "auto" and gpu)
 
 
-def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: bool) -> str:
+def _key(config: TrainConfig, dataset_digest: str, initial_digest: str, xla: bool, mixed_precision: bool) -> str:
     """Names the checkpoints of all trainings that go the same way: what decides the weights, and nothing else."""
     import gan_core
 
@@ -291,20 +200,11 @@ def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: b
     for path in sorted(path for path in root.rglob("*.py") if "evaluation" not in path.parts):
         code.update(path.read_bytes())
     parameters = config.model_dump(exclude=_NOT_IN_THE_KEY) | {"xla": xla, "mixed_precision": mixed_precision}
-    return _digest([parameters, dataset_digest, _versions(), code.hexdigest()])
+    return _digest([parameters, dataset_digest, initial_digest, versions(), code.hexdigest()])
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _versions() -> dict[str, str]:
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-    return {"python": platform.python_version(), **packages}
 
 
 if __name__ == "__main__":

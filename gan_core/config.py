@@ -138,6 +138,14 @@ class TrainConfig(Section):
     distribution: Literal["auto", "single", "mirrored", "multi_worker"]
     xla: Switch
     mixed_precision: Switch
+    warm_start: str
+
+    @field_validator("warm_start")
+    @classmethod
+    def _warm_start_names_a_version(cls, warm_start: str) -> str:
+        if not re.fullmatch(r"none|models:/[A-Za-z0-9_. -]+(@[A-Za-z0-9_.-]+|/[0-9]+)", warm_start):
+            raise ValueError("must be none, or a registered version such as models:/generator@champion")
+        return warm_start
 
     @property
     def penalised(self) -> bool:

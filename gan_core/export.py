@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gan_core.errors import InvalidInput
+
+Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
+"""Labels or input images by position."""
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
@@ -71,18 +74,17 @@ class Generator:
         count: int,
         seed: int,
         truncation: float = 1.0,
-        condition: NDArray[Any] | None = None,
-        batch_size: int = 256,
+        conditions: Conditions | None = None,
     ) -> NDArray[np.uint8]:
         """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
-        return np.concatenate(list(self.batches(count, seed, truncation, condition, batch_size)))
+        return np.concatenate(list(self.batches(count, seed, truncation, conditions)))
 
     def batches(
         self,
         count: int,
         seed: int,
         truncation: float = 1.0,
-        condition: NDArray[Any] | None = None,
+        conditions: Conditions | None = None,
         batch_size: int = 256,
     ) -> Iterator[NDArray[np.uint8]]:
         """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
@@ -91,23 +93,23 @@ class Generator:
             count: images to draw.
             seed: of the latents, and of the labels.
             truncation: see `draw_latents`.
-            condition: int32 [count] labels of a conditional generator, drawn from its class shares if not given; uint8
-                [count, H, W, C] input images of a paired one, which needs them.
+            conditions: for positions [B] in the sequence gives labels int32 [B], which are drawn from a conditional
+                generator's class shares without it; or the input images uint8 [B, H, W, C] that a paired one needs.
             batch_size: images at a time.
 
         Raises:
             InvalidInput: an image is not finite.
         """
-        if condition is None and self.metadata.classes:
-            condition = draw_labels(count, self.metadata.class_shares, seed)
-        start = 0
+        if conditions is None and self.metadata.classes:
+            conditions = draw_labels(count, self.metadata.class_shares, seed).__getitem__
+        done = 0
         for latents in _latent_batches(count, self.metadata.latent_size, seed, truncation, batch_size):
-            end = start + len(latents)
-            yield self.draw(latents, None if condition is None else condition[start:end])
-            start = end
+            positions = np.arange(done, done + len(latents))
+            yield self.draw(latents, None if conditions is None else conditions(positions))
+            done += len(latents)
 
     def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:
-        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` as `batches` takes it.
+        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` is their labels or input images.
 
         Raises:
             InvalidInput: an image is not finite.

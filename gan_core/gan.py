@@ -115,10 +115,11 @@ class Gan:
         self.images_seen += self.images_per_step
 
     def _update(self, batch: Batch, images_seen: tf.Tensor, penalised: tuple[bool, ...]) -> None:
-        figures = self.distribution.run(
-            lambda *arguments: self._compute(*arguments, penalised),
-            (batch, images_seen, self._learning_rate_scale.read_value(), self._augment_probability.read_value()),
-        )
+        def compute(batch: Batch, images_seen: tf.Tensor, scale: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+            return self._compute(batch, images_seen, scale, probability, penalised)
+
+        scale, probability = self._learning_rate_scale.read_value(), self._augment_probability.read_value()
+        figures = self.distribution.run(compute, (batch, images_seen, scale, probability))
         self._average(images_seen + self.images_per_step)
         self._adapt(figures)
         self._record(images_seen + self.images_per_step, figures)

@@ -70,9 +70,10 @@ def compare(
     try:
         generator = load_generator(champion.folder)
         if recorded is None:
-            drawn = draw(config, generator, extractor, counting, "champion")
+            drawn = draw(config, generator, extractor, counting, "champion", measured.subjects.inputs)
             recorded = evaluate(config, extractor, replace(measured, generated=drawn))
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")
         return Comparison(champion.name, None, None, tuple(remarks))
-    return Comparison(champion.name, recorded, GeneratedImages(generator, config.samples, config.seed), tuple(remarks))
+    images = GeneratedImages(generator, config.samples, config.seed, measured.subjects.inputs)
+    return Comparison(champion.name, recorded, images, tuple(remarks))

@@ -23,7 +23,7 @@ from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
 from gan_core.evaluation.scores import score, score_name
 from gan_core.evaluation.statistics import read_statistics
 from gan_core.evaluation.subjects import Source, Subjects
-from gan_core.export import Generator, load_generator
+from gan_core.export import Conditions, Generator, load_generator
 
 Value = TypeVar("Value")
 
@@ -98,19 +98,29 @@ def measure(
         features = of_source(subjects.generated, "generated")
         generated = Generated([features], (), None, Collection(subjects.generated.images, features))
     else:
-        generated = draw(config, load_generator(subjects.generated_path), extractor, counting, "generated")
+        generated = draw(
+            config, load_generator(subjects.generated_path), extractor, counting, "generated", subjects.inputs
+        )
     return Measured(subjects, reference, digest, real, training, generated)
 
 
 def draw(
-    config: EvaluateConfig, generator: Generator, extractor: Extractor, counting: Counting, description: str
+    config: EvaluateConfig,
+    generator: Generator,
+    extractor: Extractor,
+    counting: Counting,
+    description: str,
+    inputs: Conditions | None,
 ) -> Generated:
-    """Draws a generator's images under every sampling seed and extracts their features."""
+    """Draws a generator's images under every sampling seed and extracts their features.
+
+    `inputs` gives the input images of a paired one.
+    """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
-    images = [GeneratedImages(generator, config.samples, seed) for seed in seeds]
+    images = [GeneratedImages(generator, config.samples, seed, inputs) for seed in seeds]
     with counting(config.samples * len(seeds), description) as advance:
         draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
-    return Generated(draws, seeds, generator, Collection(images[0], draws[0]))
+    return Generated(draws, seeds, generator, Collection(images[0], draws[0], images[0].labels))
 
 
 def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -> Evaluation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.evaluator import Measured
 from gan_core.evaluation.features import Extractor
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report import gallery
 from gan_core.evaluation.report.curves import Chart
@@ -50,7 +50,7 @@ class Exhibits:
     versus: Versus | None
     charts: list[Chart]
     lineage: Mapping[str, str]
-    parameters: Mapping[str, str | int | float]
+    parameters: Mapping[str, object]
 
 
 def collect(
@@ -94,7 +94,7 @@ def collect(
         told_by=classes.told_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,
-        journeys=gallery.journeys(generator, seed) if generator else None,
+        journeys=gallery.journeys(generated.images, seed) if isinstance(generated.images, GeneratedImages) else None,
         versus=versus(evaluation, generated.images, comparison) if comparison else None,
         charts=charts,
         lineage=_lineage(generator.metadata) if generator else {},

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.classes import Classes
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.pictures import Picture, pick, strip
 from gan_core.evaluation.scores import MEANINGS, score_name
-from gan_core.export import Generator, draw_latents, to_uint8
+from gan_core.export import draw_latents
 
 SAMPLES = 64
 EXTREMES = 12
@@ -109,13 +109,15 @@ def suspects(known: Collection, generated: Collection, what: str) -> list[Suspec
     return rows
 
 
-def journeys(generator: Generator, seed: int) -> Picture:
+def journeys(generated: GeneratedImages, seed: int) -> Picture:
     """Walks between two latents along the sphere on which latents lie: a smooth walk is no list of learned images.
+
+    A walk keeps to one class, or to one input image.
 
     slerp(a, b; t) = (sin((1 − t)Ω)·a + sin(tΩ)·b) / sin Ω, with Ω the angle between a and b.
     Reference: White 2016, arXiv 1609.04468, section 2.1.
     """
-    ends = draw_latents(2 * JOURNEYS, generator.metadata.latent_size, seed)
+    ends = draw_latents(2 * JOURNEYS, generated.latent_size, seed)
     walks = []
     for a, b in zip(ends[::2], ends[1::2], strict=True):
         cosine = np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1)
@@ -123,5 +125,5 @@ def journeys(generator: Generator, seed: int) -> Picture:
         t = np.linspace(0, 1, STEPS)[:, None]
         walks.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
     latents = np.concatenate(walks).astype(np.float32)
-    images = to_uint8(np.asarray(generator.model(latents, training=False)))
+    images = generated.draw(latents, np.arange(JOURNEYS).repeat(STEPS))
     return strip(images, STEPS, f"{JOURNEYS} rows in each of which one generated image turns into another")
