@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gan_core.data.prepared import ImageSplit, PreparedDataset
     from gan_core.distribution import Distribution
     from gan_core.gan import Gan
-    from gan_core.training import Scorer
+    from gan_core.training import Scorer, Training
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
 _NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution", "warm_start"}
@@ -64,10 +64,9 @@ def main() -> None:
     if initial.content:
         start_from(gan, initial.content, initial.name)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
+    feed = Feed(images, config)
     if not gan.distribution.chief:
-        training = Training(gan, Feed(images, config), None, scorer)
-        training.resume()
-        training.run(NoHooks())
+        _take_part(Training(gan, feed, None, scorer))
         return
     key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
     # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
@@ -75,15 +74,14 @@ def main() -> None:
     stop = _Stop()
     try:
         with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
-            training = Training(gan, Feed(images, config), checkpoints, scorer)
+            training = Training(gan, feed, checkpoints, scorer)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
-            parameters = config.model_dump()
             with (
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 TrainingTracker(
                     tracking,
-                    parameters=parameters,
+                    parameters=config.model_dump(),
                     tags={"checkpoint_key": key, "started_from": initial.name},
                     dataset=dataset.manifest,
                 ) as tracker,
@@ -129,6 +127,12 @@ def _build(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bo
     classes = len(manifest.classes) if config.conditional else 0
     gan = Gan(config, manifest.shape, classes, distribution=distribution, xla=xla, mixed_precision=mixed_precision)
     return gan, xla, mixed_precision
+
+
+def _take_part(training: Training) -> None:
+    """Computes with the chief, which alone writes."""
+    training.resume()
+    training.run(NoHooks())
 
 
 def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:

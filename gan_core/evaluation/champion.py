@@ -70,7 +70,9 @@ def compare(
     try:
         generator = load_generator(champion.folder)
         if recorded is None:
-            drawn = draw(config, generator, extractor, counting, "champion", measured.subjects.inputs)
+            drawn = draw(
+                config, generator, extractor, counting, description="champion", inputs=measured.subjects.inputs
+            )
             recorded = evaluate(config, extractor, replace(measured, generated=drawn))
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")

@@ -98,9 +98,8 @@ def measure(
         features = of_source(subjects.generated, "generated")
         generated = Generated([features], (), None, Collection(subjects.generated.images, features))
     else:
-        generated = draw(
-            config, load_generator(subjects.generated_path), extractor, counting, "generated", subjects.inputs
-        )
+        generator = load_generator(subjects.generated_path)
+        generated = draw(config, generator, extractor, counting, description="generated", inputs=subjects.inputs)
     return Measured(subjects, reference, digest, real, training, generated)
 
 
@@ -109,6 +108,7 @@ def draw(
     generator: Generator,
     extractor: Extractor,
     counting: Counting,
+    *,
     description: str,
     inputs: Conditions | None,
 ) -> Generated:
