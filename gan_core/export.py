@@ -193,6 +193,8 @@ def load_generator(folder: Path) -> Generator:
     metadata = read_metadata(folder)
     import keras
 
+    import gan_core.networks.grouped  # noqa: F401 (the file may name its layer, which Keras must know)
+
     try:
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:

@@ -1,4 +1,5 @@
 import json
+import sys
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from gan_core.export import (
     save_generator,
     to_uint8,
 )
+from gan_core.networks import r3gan
 from gan_core.networks.dcgan import build_generator
 
 ARCHITECTURE = {"latent_size": 4, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
@@ -88,3 +90,13 @@ def test_what_is_no_generator_is_refused(folder, tmp_path):
     (tmp_path / "generator.keras").write_bytes((folder / "generator.keras").read_bytes()[:1000])
     with pytest.raises(InvalidInput, match=r"generator\.keras must be a Keras model file"):
         load_generator(tmp_path)
+
+
+def test_a_generator_with_a_layer_of_ours_is_loaded_where_nothing_was_imported(folder, tmp_path, monkeypatch):
+    generator = r3gan.build_generator((16, 16, 3), **ARCHITECTURE)
+    save_generator(tmp_path / "generator", generator, read_metadata(folder))
+    expected = to_uint8(generator(draw_latents(5, 4, seed=9)).numpy())
+    # As in a new process: Keras has never heard of the layer.
+    monkeypatch.delitem(sys.modules, "gan_core.networks.grouped")
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "gan_core>GroupedConv2D")
+    np.testing.assert_array_equal(load_generator(tmp_path / "generator").sample(5, seed=9), expected)
