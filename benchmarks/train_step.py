@@ -17,12 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
-
 from components.command import configure_tensorflow, read_section
 from components.progress import progress
 from components.tracking import TrainingTracker
-from components.train import Hooks
+from components.training_hooks import Hooks
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
@@ -53,11 +51,12 @@ def main() -> None:
 
 def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:
     """Images per second of the step on one batch in memory."""
+    from gan_core.batches import Feed
     from gan_core.gan import Gan
+    from gan_core.step import Batch
 
     gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
-    batch = dataset.split("train").images(np.zeros(gan.images_per_step, np.int64))
-    batch = batch.reshape(config.discriminator_steps, config.batch_size, *dataset.manifest.shape)
+    batch = Batch(*Feed(dataset.split("train"), config).batch(0))
     gan.step(batch)
     started = time.perf_counter()
     for _ in range(config.steps - 1):
@@ -68,6 +67,7 @@ def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:
 
 def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> float:
     """Images per second of the command's own loop, from its first step to its last hook."""
+    from gan_core.batches import Feed
     from gan_core.gan import Gan
     from gan_core.training import Training
 
@@ -82,7 +82,7 @@ def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> 
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
-        training = Training(gan, dataset.split("train"), checkpoints)
+        training = Training(gan, Feed(dataset.split("train"), config), checkpoints)
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(

@@ -67,7 +67,7 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
         collapsed=False,
         dataset_digest=dataset.manifest.digest,
         dataset_source=dataset.manifest.source,
-        parameters=gan.config.model_dump(),
+        parameters=gan.config.model_dump(mode="json"),
         tracking_run_id=None,
         versions=versions(),
     )

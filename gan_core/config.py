@@ -27,7 +27,6 @@ _NORMALIZATIONS = {
     "resnet": ("spectral", "none"),
     "r3gan": ("none",),
 }
-_PLAIN = ("dcgan", "unet")
 
 
 class Section(BaseModel):
@@ -179,9 +178,9 @@ class TrainConfig(Section):
                 ("loss", "gradient_penalty_weight"),
             ),
             (
-                "'depth' must be 1 for dcgan and unet, and 'dropout' 0 for resnet and r3gan",
-                self.depth > 1 if self.network in _PLAIN else self.dropout > 0,
-                ("network", "depth", "dropout"),
+                "'depth' must be 1 for dcgan and unet, which have no residual blocks",
+                self.depth > 1 and self.network in ("dcgan", "unet"),
+                ("network", "depth"),
             ),
             (
                 "'conditional' must be false for unet, which is told what to draw by its input image",

@@ -45,13 +45,13 @@ class GeneratorMetadata(BaseModel):
     latent_size: int
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
-    class_shares: tuple[float, ...]
-    paired: bool
+    class_shares: tuple[float, ...] = ()
+    paired: bool = False
     images_seen: int
     collapsed: bool
     dataset_digest: str
     dataset_source: str
-    parameters: dict[str, bool | str | int | float | tuple[str, ...]]
+    parameters: dict[str, bool | str | int | float | list[str]]
     tracking_run_id: str | None
     versions: dict[str, str]
 

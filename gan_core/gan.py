@@ -15,7 +15,12 @@ from gan_core.networks import dcgan, r3gan, resnet, unet
 from gan_core.optimizer import Adam
 from gan_core.step import FIGURES, Batch, Step
 
-_NETWORKS = {"dcgan": dcgan, "resnet": resnet, "r3gan": r3gan, "unet": unet}
+_NETWORKS = {
+    "dcgan": (dcgan, dcgan.Discriminator),
+    "resnet": (resnet, resnet.Discriminator),
+    "r3gan": (r3gan, r3gan.Discriminator),
+    "unet": (unet, dcgan.Discriminator),
+}
 # An adaptive augmentation goes from never to always in so many images. Karras et al. 2020, arXiv 2006.06676, section 3.
 _IMAGES_TO_ADAPT = 500_000
 
@@ -69,8 +74,11 @@ class Gan:
         self._sample = tf.function(lambda arguments: self.averaged_generator(arguments, training=False))
 
     def _build(self, mixed_precision: bool) -> None:
-        config, dtype = self.config, "mixed_float16" if mixed_precision else "float32"
-        network = _NETWORKS[config.network]
+        config, dtype = self.config, "float32"
+        network, discriminator = _NETWORKS[config.network]
+        if mixed_precision:
+            # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
+            dtype = "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"
         shared = {
             "growth": config.growth,
             "depth": config.depth,
@@ -90,8 +98,9 @@ class Gan:
 
         with self.distribution.scope():
             self.generator = generator(dtype)
-            self.discriminator = network.Discriminator(
-                self.shape,
+            height, width, channels = self.shape
+            self.discriminator = discriminator(
+                (height, width, 2 * channels) if network is unet else self.shape,
                 width=config.discriminator_width,
                 dropout=config.dropout,
                 normalization=config.normalization,

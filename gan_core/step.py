@@ -215,11 +215,11 @@ class Step:
 
     def _discriminate(self, images: tf.Tensor, part: _Part, one: int, probability: tf.Tensor) -> tf.Tensor:
         """The logits of `images` in one of the three passes, after augmentation; of a paired GAN, of both images."""
-        if part.inputs is not None:
-            images = tf.concat([images, part.inputs], axis=-1)
+        shown = [images] if part.inputs is None else [images, part.inputs]
         if part.uniforms[one] is not None:
-            images = augment(images, self._config.augment, part.uniforms[one], probability)
-        return self._discriminator(images, part.labels, part.masks[one])
+            # Both images of a pair alike.
+            shown = [augment(image, self._config.augment, part.uniforms[one], probability) for image in shown]
+        return self._discriminator(tf.concat(shown, axis=-1), part.labels, part.masks[one])
 
     def _discriminator_loss(
         self, part: _Part, generated: tf.Tensor, probability: tf.Tensor, penalty_factor: tf.Tensor | None

@@ -47,7 +47,7 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
         if distribution.chief:
             checkpoints.write(gan.images_seen, gan.state())
             checkpoints.wait()
-    print(json.dumps({"replicas": distribution.replicas, "figures": figures}))
+    sys.stdout.write(json.dumps({"replicas": distribution.replicas, "figures": figures}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from recipes import small_training
 
 from gan_core.errors import InvalidInput
 from gan_core.gan import Gan
+from gan_core.step import Batch
 from gan_core.warm_start import STATE_FILE, save_networks, start_from
 
 SHAPE = (16, 16, 1)
@@ -26,7 +27,7 @@ def new_gan(**changes) -> Gan:
 def trained() -> Gan:
     gan = new_gan(seed=1)
     for _ in range(3):
-        gan.step(blobs(8)[None])
+        gan.step(Batch(blobs(8)[None]))
     return gan
 
 

@@ -41,11 +41,11 @@ def images(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def training(images, folder, **changes):
+def training(images, folder, score=None, **changes):
     config = small_training(**changes)
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         gan = Gan(config, (16, 16, 1), xla=False, mixed_precision=False)
-        yield Training(gan, Feed(images, config), checkpoints)
+        yield Training(gan, Feed(images, config), checkpoints, score and (lambda: score(gan)))
 
 
 def poison(gan):
@@ -143,13 +143,11 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     weights = {}
 
     def run(folder, hooks):
-        with training(images, folder, **changes) as scored:
+        def score(gan):
+            weights[gan.images_seen] = gan.averaged_generator.get_weights()
+            return {"fd_test": scores[gan.images_seen], "recall_test": 0.5}
 
-            def score():
-                weights[scored.gan.images_seen] = scored.gan.averaged_generator.get_weights()
-                return {"fd_test": scores[scored.gan.images_seen], "recall_test": 0.5}
-
-            scored = Training(scored.gan, Feed(images, scored.config), scored._checkpoints, score)
+        with training(images, folder, score, **changes) as scored:
             scored.resume()
             return scored, scored.run(hooks)
 
@@ -175,8 +173,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
 def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
     with training(images, tmp_path / "plain", steps=20) as plain:
         plain.run(Recorder())
-    with training(images, tmp_path / "scored", steps=20, score_every_images=80) as scored:
-        scored = Training(scored.gan, Feed(images, scored.config), scored._checkpoints, lambda: {"fd_test": 1.0})
+    with training(images, tmp_path / "scored", lambda _: {"fd_test": 1.0}, steps=20, score_every_images=80) as scored:
         scored.run(Recorder())
     ours, theirs = scored.gan.state(), plain.gan.state()
     for name in ours:
