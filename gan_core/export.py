@@ -75,9 +75,10 @@ class Generator:
         seed: int,
         truncation: float = 1.0,
         conditions: Conditions | None = None,
+        batch_size: int = 256,
     ) -> NDArray[np.uint8]:
         """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
-        return np.concatenate(list(self.batches(count, seed, truncation, conditions)))
+        return np.concatenate(list(self.batches(count, seed, truncation, conditions, batch_size)))
 
     def batches(
         self,

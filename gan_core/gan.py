@@ -15,7 +15,7 @@ from gan_core.networks import dcgan, r3gan, resnet, unet
 from gan_core.optimizer import Adam
 from gan_core.step import FIGURES, Batch, Step
 
-_NETWORKS = {
+_NETWORKS: dict[str, tuple[Any, Any]] = {
     "dcgan": (dcgan, dcgan.Discriminator),
     "resnet": (resnet, resnet.Discriminator),
     "r3gan": (r3gan, r3gan.Discriminator),
@@ -79,7 +79,7 @@ class Gan:
         if mixed_precision:
             # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
             dtype = "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"
-        shared = {
+        shared: dict[str, Any] = {
             "growth": config.growth,
             "depth": config.depth,
             "classes": self.classes,
