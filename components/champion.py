@@ -25,7 +25,12 @@ def registry_name(argument: str) -> str | None:
     """
     if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
         return None
-    return read_section(argument, "register", RegisterConfig).model_name
+    try:
+        return read_section(argument, "register", RegisterConfig).model_name
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"--champion must be a generator's folder, or a register section that names the model. {error}"
+        ) from None
 
 
 @contextlib.contextmanager

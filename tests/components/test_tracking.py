@@ -26,6 +26,7 @@ from components.tracking import TrainingTracker, log_evaluation
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import ClassScores, Interval
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # a port where no server answers
@@ -280,6 +281,48 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     assert history("spread.kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
     assert only_run().info.status == "FINISHED"
+
+
+def test_a_figure_of_the_evaluation_has_one_name_and_value_in_mlflow_and_in_dvc(
+    manifest: Manifest, project: Path
+) -> None:
+    with tracker(manifest) as track:
+        pass
+    whole = evaluation(12.5, 0.5, track.run_id).model_copy(
+        update={
+            "standard_errors": {"fd_classifier": 0.25},
+            "intervals": {"fd_classifier": Interval(low=12.0, high=13.0)},
+            "extractor_accuracy": 0.875,
+            "classes": (ClassScores(name="a", real_share=0.5, generated_share=0.25, scores={"fd_classifier": 3.0}),),
+        }
+    )
+    (project / "report.html").touch()
+    log_evaluation(whole, project / "report.html")
+    (project / "scores.json").write_text(whole.model_dump_json())
+    (project / "dvc.yaml").write_text("metrics: [scores.json]\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "true"}
+    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], check=True, env=environment)
+    shown = subprocess.run([*dvc, "metrics", "show", "--json"], check=True, capture_output=True, env=environment)
+    in_dvc = _flat(json.loads(shown.stdout)[""]["data"]["scores.json"]["data"])
+    in_mlflow = {name: value for name, value in only_run().data.metrics.items() if not name.startswith("system/")}
+    assert in_mlflow == {name: in_dvc[name] for name in in_mlflow}
+    assert set(in_mlflow) == {
+        *(f"{part}.{name}" for part in ("scores", "spread") for name in ("fd_classifier", "kid_classifier")),
+        "standard_errors.fd_classifier",
+        "intervals.fd_classifier.low",
+        "intervals.fd_classifier.high",
+        "extractor_accuracy",
+    }
+    assert not any(name.startswith("classes") for name in in_dvc)
+
+
+def _flat(entry: dict[str, Any], place: str = "") -> dict[str, Any]:
+    """Names as DVC prints them in a table's head."""
+    found: dict[str, Any] = {}
+    for name, value in entry.items():
+        found |= _flat(value, f"{place}{name}.") if isinstance(value, dict) else {f"{place}{name}": value}
+    return found
 
 
 @pytest.mark.parametrize(
