@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -160,10 +163,23 @@ def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> None:
-    """Writes the generator into the new folder `folder`."""
+    """Writes the generator into the new folder `folder`; the same weights and metadata are the same bytes."""
     folder.mkdir()
-    model.save(folder / MODEL_FILE)
+    with tempfile.TemporaryDirectory(dir=folder) as workplace:
+        dated = Path(workplace) / MODEL_FILE
+        model.save(dated)
+        _copy_undated(dated, folder / MODEL_FILE)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _copy_undated(source: Path, target: Path) -> None:
+    """Copies a .keras file without the time of its saving, by which DVC and the registry would take it for another."""
+    with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as undated:
+        for name in dated.namelist():
+            content = dated.read(name)
+            if name == "metadata.json":
+                content = json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
+            undated.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_metadata(folder: Path) -> GeneratorMetadata:

@@ -1,5 +1,6 @@
 import json
 import sys
+import time
 
 import keras
 import numpy as np
@@ -49,6 +50,16 @@ def test_a_generator_comes_back_with_its_metadata_and_images(folder):
     original = build_generator((16, 16, 3), **ARCHITECTURE)
     expected = to_uint8(original(draw_latents(5, 4, seed=9)).numpy())
     np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
+
+
+def test_the_same_weights_are_the_same_bytes_at_any_time(folder, tmp_path):
+    time.sleep(2)  # the resolution of a time in a zip file
+    again = tmp_path / "again"
+    generator = load_generator(folder)
+    save_generator(again, generator.model, generator.metadata)
+    for name in ("generator.keras", "generator.json"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+    assert sorted(path.name for path in again.iterdir()) == ["generator.json", "generator.keras"]
 
 
 def test_samples_do_not_depend_on_the_batch_size_or_on_how_many_follow(folder):
