@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 from evaluations import evaluation
-from tracking_server import FlakyProxy, TrackingServer
+from tracking_server import Proxy, TrackingServer
 
 from components import tracking
 from components.mlflow_server import connect, experiment_id, explain, tracking_uri
@@ -202,7 +202,7 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     manifest: Manifest, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "SEND_EVERY_SECONDS", 0.01)
-    with FlakyProxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
+    with Proxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
         use(proxy.address, "flaky", monkeypatch)
         with tracker(manifest) as track:
             for step in range(1, 31):
