@@ -220,9 +220,7 @@ def test_a_registration_that_died_in_its_turn_is_waited_for_only_so_long(monkeyp
     monkeypatch.setattr(model_registry, "ASK_EVERY_SECONDS", 0.1)
     client = connect()
     client.create_registered_model("generator.turns")
-    dead = client.create_model_version(
-        "generator.turns", "gs://turns/none", tags={"registration": "sha256-of-another"}
-    )
+    dead = client.create_model_version("generator.turns", "gs://turns/none", tags={"registration": "sha256-of-another"})
     assert register_scores("first", 100.0, 3.0)["decision"] == "champion"
     assert not client.search_model_versions("name = 'generator.turns'")
     assert dead.version == 1

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,8 @@ def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["train"] |= {"steps": 2, "batch_size": 8, "generator_width": 4, "discriminator_width": 4}
 
+    together = Barrier(TRAININGS)
+
     def run(*arguments: str | Path) -> None:
         line = [sys.executable, "-m", *map(str, arguments)]
         result = subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, check=False)
@@ -193,6 +196,7 @@ def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list
         record = own / "registration.json"
         places = {"model": own / "model", "scores": own / "scores.json", "registration": record}
         options = [word for name, path in places.items() for word in (f"--{name}", path)]
+        together.wait(timeout=600)
         run("components.register", "--config", own / "params.yaml", *options)
         found: dict[str, Any] = json.loads(record.read_text())
         return found
@@ -233,10 +237,13 @@ def test_trainings_at_once_lose_no_run_and_make_one_champion(
     registered: list[dict[str, Any]], postgres: Postgres, buckets: dict[str, str]
 ) -> None:
     assert postgres.query("mlflow", "SELECT count(*) FROM runs WHERE status = 'FINISHED'") == str(TRAININGS)
-    versions = postgres.query("mlflow", "SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions")
-    assert versions == "1 2 3"
-    champions = postgres.query("mlflow", "SELECT version FROM registered_model_aliases WHERE alias = 'champion'")
-    assert champions in {record["version"] for record in registered if record["decision"] == "champion"}
+    numbers = "SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions WHERE name = 'generator'"
+    assert postgres.query("mlflow", numbers) == "1 2 3"
+    champions = postgres.query("mlflow", "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'")
+    best = min(registered, key=lambda record: float(record["score"]))
+    assert champions == f"generator|{best['version']}"
+    left = "SELECT count(*) FROM model_versions WHERE name = 'generator.turns' AND current_stage != 'Deleted_Internal'"
+    assert postgres.query("mlflow", left) == "0"
     places = postgres.query("mlflow", "SELECT artifact_location FROM logged_models").splitlines()
     assert len(places) == TRAININGS
     assert all(place.startswith(buckets["ARTIFACT_ROOT"]) for place in places)
