@@ -22,10 +22,14 @@ import yaml
 from datasets import blobs, write_dataset
 from gcp_storage_emulator.server import create_server
 from manifests import INFRA, ROOT, Objects
-from postgres import Postgres, free_port, programs
+from postgres import Postgres
+
+from infra.local.services import free_port, postgres_programs
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: it is in infra/mlflow/requirements.txt")
-pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+pytestmark = pytest.mark.skipif(
+    postgres_programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql"
+)
 
 TRAININGS = 3
 
@@ -126,7 +130,7 @@ def buckets(objects: Objects) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def postgres(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """PostgreSQL with an empty database that the upgrade job has made MLflow's."""
-    found = programs()
+    found = postgres_programs()
     assert found
     with Postgres(found) as server:
         server.query("postgres", "CREATE DATABASE mlflow")
