@@ -100,6 +100,14 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     assert run.data.tags["mlflow.loggedImages"] == "True"
 
 
+def test_no_secret_of_an_address_is_tracked(manifest: Manifest) -> None:
+    with tracker(manifest, weights="https://me:hunter2@host/w.pth?token=hunter2"):
+        pass
+    assert only_run().data.params["train.weights"] == "https://host/w.pth?…"
+    written = [path for path in (*Path("tracking").rglob("*"), Path("mlflow.db")) if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
+
+
 def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest: Manifest) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_until(KeyboardInterrupt(), manifest, {64: 1.0, 128: 2.0})

@@ -6,17 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from yaml_bombs import LAUGHS, MERGES
 
 from gan_core.documents import MOST_ALIASES, MOST_CHARACTERS, require_modest
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
-LAUGHS = "a0: &a0 [lol]\n" + "".join(
-    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 10)
-)
-MERGES = "a0: &a0 {k: v}\n" + "".join(
-    f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}\n" for level in range(1, 10)
-)
 
 
 @pytest.mark.parametrize("bomb", [LAUGHS, MERGES])
