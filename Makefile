@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-containers image-tests check format image ui lock clean
+.PHONY: help run test test-peers test-containers image-tests check format image ui up-local down-local lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --host 127.0.0.1 --port 5000
+
+up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; prints what to export: eval "$$(make -s up-local)"
+	@python infra/local/services.py up
+
+down-local: ## End what up-local started and remove its data
+	@python infra/local/services.py down
 
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def _section_of_file(path: Path, name: str) -> object:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")
@@ -175,5 +176,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _end(code: int, message: object) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    from gan_core.addresses import masked
+
+    print(f"error: {masked(str(message))}", file=sys.stderr)
     sys.exit(code)

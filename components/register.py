@@ -83,7 +83,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     try:
         registry = ModelRegistry(connect(), config.model_name)
         version = registry.register(identity, model, evaluation, tags)
-        return _promote(registry, config, evaluation, generator.collapsed, version)
+        with registry.turn(identity):
+            return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
     except (MlflowException, RequestException) as error:
         raise TryAgain(f"MLflow did not register the generator: {explain(error)} Run the same command again.") from None
 

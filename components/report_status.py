@@ -13,20 +13,13 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from typing import Any
 
 from components import command
+from gan_core.addresses import open_public
 from gan_core.errors import InvalidInput
 
 WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the message to an address that nobody configured."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,7 +76,7 @@ def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
     Raises:
-        InvalidInput: `address` is not https. The message does not repeat it: it is a secret.
+        InvalidInput: `address` is not https, or its host is not public. The message does not repeat it: it is a secret.
         OSError, http.client.HTTPException: the webhook does not answer, or refuses.
     """
     if not address.startswith("https://"):
@@ -91,7 +84,8 @@ def send(address: str, text: str) -> None:
     request = urllib.request.Request(  # noqa: S310
         address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
     )
-    urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS).close()
+    # A redirect would carry the message to an address that nobody configured.
+    open_public(request, TIMEOUT_SECONDS, redirects=False).close()
 
 
 def main() -> None:

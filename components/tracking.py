@@ -26,6 +26,7 @@ from components.command import run
 from components.lineage import lineage
 from components.mlflow_server import connect, create_run, explain, has_run, is_remote
 from components.spool import Spool, now_milliseconds
+from gan_core.addresses import masked
 from gan_core.data.manifest import Manifest
 from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
@@ -56,10 +57,10 @@ class TrainingTracker:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
         training = {
-            "parameters": {key: str(value) for key, value in values.items()},
+            "parameters": {key: masked(str(value)) for key, value in values.items()},
             "tags": {**lineage(), "data_digest": dataset.digest, **tags},
             "dataset": {
-                "name": dataset.source,
+                "name": masked(dataset.source),
                 "digest": dataset.digest,
                 "profile": {"shape": dataset.shape, "counts": dataset.counts, "classes": len(dataset.classes)},
             },

@@ -213,7 +213,12 @@ def load_generator(folder: Path) -> Generator:
     import gan_core.networks.grouped  # noqa: F401 (the file may name its layer, which Keras must know)
 
     try:
+        with zipfile.ZipFile(folder / MODEL_FILE) as archive:
+            # Stored members cannot be larger than the file: there is no archive that unpacks without end.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise zipfile.BadZipFile("its members are compressed, which Keras never does")
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    # A hostile file can make the readers raise nearly anything; whatever it is, the file is refused.
+    except Exception as error:
         raise InvalidInput(f"{MODEL_FILE} must be a Keras model file: {error}. Received: {folder}") from None
     return Generator(model, metadata)

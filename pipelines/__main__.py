@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _end(code: int, message: object) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    from gan_core.addresses import masked
+
+    print(f"error: {masked(str(message))}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 
 SECTIONS: dict[str, type[Section]] = {
@@ -29,8 +30,8 @@ def read(path: Path) -> dict[str, Values]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"The parameters must be a readable YAML file: {error}. Received: {path}") from None
     if not isinstance(document, dict) or not all(isinstance(document.get(name), dict) for name in SECTIONS):
         raise InvalidInput(f"The parameters must have the sections {', '.join(SECTIONS)}. Received: {path}")

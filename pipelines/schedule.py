@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 from pipelines import server
 from pipelines.cron import Cron
@@ -76,9 +77,9 @@ class Schedules(_Entry):
         import yaml
 
         try:
-            schedules = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            schedules = cls.model_validate(yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path)))
             ZoneInfo(schedules.time_zone)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ import pytest
 import yaml
 from evaluations import evaluation, generator
 from mlflow.exceptions import MlflowException
+from tracking_server import Proxy, TrackingServer
 
+from components import model_registry
 from components import register as register_module
 from components.mlflow_server import connect, experiment_id
 from components.register import register
@@ -172,6 +175,56 @@ def test_interrupted_at_any_call_and_repeated_it_ends_in_the_same_state(
         models = client.search_logged_models([experiment_id(client)])
         assert [logged.status for logged in models if logged.source_run_id == run_id] == ["READY"]
     assert calls > 10
+
+
+def test_a_registration_waits_for_one_that_is_moving_the_alias(
+    mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The better of two generators becomes the champion, also when the worse one's alias is set last of all calls."""
+
+    def start(name: str, score: float, address: str) -> subprocess.Popen[bytes]:
+        folder = Path(name)
+        run_id = connect().create_run(experiment_id(connect())).info.run_id
+        generator(folder / "model", run_id)
+        (folder / "params.yaml").write_text(yaml.safe_dump({"register": {**CONFIG.model_dump(), "model_name": "race"}}))
+        (folder / "scores.json").write_text(evaluation(score, 0.0, run_id).model_dump_json())
+        command = [sys.executable, "-m", "components.register", "--config", "params.yaml", "--model", "model"]
+        command += ["--scores", "scores.json", "--registration", "registration.json"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": address}
+        environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # the held call is not given up and repeated
+        return subprocess.Popen(command, cwd=folder, env=environment)
+
+    def decided() -> int:
+        versions = connect().search_model_versions("name = 'race'")
+        return sum("decision" in version.tags for version in versions)
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "race")
+    with Proxy(mlflow_server.port, holds=lambda method, path: method == "POST" and "/alias" in path) as proxy:
+        worse = start("worse", 100.0, proxy.address)
+        while not proxy.held.wait(0.1):
+            assert worse.poll() is None
+        better = start("better", 50.0, mlflow_server.address)
+        while len(connect().search_model_versions("name = 'race.turns'")) < 2 and better.poll() is None:
+            time.sleep(0.1)
+        assert decided() == 1
+        proxy.released.set()
+        assert (worse.wait(), better.wait()) == (0, 0)
+    record = json.loads(Path("better/registration.json").read_text())
+    assert (record["decision"], record["champion"]) == ("champion", "1")
+    assert connect().get_registered_model("race").aliases == {"champion": record["version"]}
+    assert not connect().search_model_versions("name = 'race.turns'")
+
+
+def test_a_registration_that_died_in_its_turn_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_registry, "TURN_SECONDS", 0.2)
+    monkeypatch.setattr(model_registry, "ASK_EVERY_SECONDS", 0.1)
+    client = connect()
+    client.create_registered_model("generator.turns")
+    dead = client.create_model_version("generator.turns", "gs://turns/none", tags={"registration": "sha256-of-another"})
+    assert register_scores("first", 100.0, 3.0)["decision"] == "champion"
+    assert not client.search_model_versions("name = 'generator.turns'")
+    assert dead.version == 1
 
 
 def run_command(**changes: object) -> subprocess.CompletedProcess[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 import ssl
@@ -15,9 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 from components.mlflow_server import connect
 from components.report_status import message
@@ -25,28 +21,6 @@ from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILED = '{"state": "FAILED", "pipelineTaskName": "exit-handler-1", "error": {"message": "train failed"}}'
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_file, key_file
 
 
 class Webhook(HTTPServer):
@@ -82,6 +56,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    return self_signed(tmp_path)
+
+
+@pytest.fixture
 def webhook(certificate: tuple[Path, Path]) -> Iterator[Webhook]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -98,7 +77,9 @@ def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "components.report_status", "--pipeline", "gan-training-cpu", "--status", status],
         cwd=ROOT,
-        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")} | {"KFP_RUN_ID": "1234"} | variables,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+        | {"KFP_RUN_ID": "1234", "GAN_PIPELINE_PRIVATE_HOSTS": "127.0.0.1"}
+        | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -164,6 +145,19 @@ def test_only_https_is_taken_and_the_secret_is_not_printed(address: str) -> None
     assert said.returncode == 2
     assert "must be an https:// address" in said.stderr
     assert "secret-path" not in said.stdout + said.stderr
+
+
+def test_a_private_address_gets_nothing_unless_it_is_named(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    said = report(
+        FAILED,
+        RUN_STATUS_WEBHOOK_URL=webhook.address,
+        SSL_CERT_FILE=str(certificate[0]),
+        GAN_PIPELINE_PRIVATE_HOSTS="other.example",
+    )
+    assert said.returncode == 2
+    assert "must lead to a public host" in said.stderr
+    assert "secret-path" not in said.stdout + said.stderr
+    assert webhook.received == []
 
 
 @pytest.mark.parametrize("status", ["", "[]", "{}", "{"])

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 from evaluations import evaluation
-from tracking_server import FlakyProxy, TrackingServer
+from tracking_server import Proxy, TrackingServer
 
 from components import tracking
 from components.mlflow_server import connect, experiment_id, explain, tracking_uri
@@ -98,6 +99,14 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     assert run.data.metrics["system/system_memory_usage_percentage"] > 0
     assert pictures() == ["samples+step+128.png", "samples+step+128.webp"]
     assert run.data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_no_secret_of_an_address_is_tracked(manifest: Manifest) -> None:
+    with tracker(manifest, weights="https://me:hunter2@host/w.pth?token=hunter2"):
+        pass
+    assert only_run().data.params["train.weights"] == "https://host/w.pth?…"
+    written = [path for path in (*Path("tracking").rglob("*"), Path("mlflow.db")) if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
 def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest: Manifest) -> None:
@@ -203,7 +212,7 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     manifest: Manifest, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "SEND_EVERY_SECONDS", 0.01)
-    with FlakyProxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
+    with Proxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
         use(proxy.address, "flaky", monkeypatch)
         with tracker(manifest) as track:
             for step in range(1, 31):
@@ -217,6 +226,49 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     assert send().returncode == 0
     assert history("loss") == [(step, float(step)) for step in range(1, 31)]
     assert pictures() == [f"samples+step+{step}.{kind}" for step in (10, 20, 30) for kind in ("png", "webp")]
+
+
+def test_a_server_that_goes_away_before_the_end_gets_the_rest_from_the_command(
+    manifest: Manifest, own_server: TrackingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_server.start()
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+        wait_until(lambda: sent()["history"] == 1)
+        run_id = track.run_id
+        own_server.stop()
+        for step in (2, 3):
+            track.log_row(step, {"loss": float(step)})
+    assert "MLflow did not take 2 rows, " in capsys.readouterr().err
+    own_server.start()
+    assert send().returncode == 0
+    assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert (only_run().info.run_id, only_run().info.status) == (run_id, "FINISHED")
+
+
+def test_a_server_that_takes_its_time_is_not_waited_for(
+    manifest: Manifest,
+    mlflow_server: TrackingServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The slowest server there is, one that has not answered at all when the training ends."""
+    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.2)
+    with Proxy(mlflow_server.port, holds=lambda method, path: True) as proxy:
+        use(proxy.address, "slow", monkeypatch)
+        with tracker(manifest) as track:
+            for step in range(1, 1001):
+                track.log_row(step, {"loss": float(step)})
+            track.log_image(1000, "samples", blobs(1)[0])
+            assert not proxy.released.is_set()
+            assert track.run_id is None
+        assert "MLflow did not take 1000 rows, " in capsys.readouterr().err
+        proxy.released.set()
+        wait_until(lambda: not tracking_threads())
+    use(mlflow_server.address, "slow", monkeypatch)
+    assert send().returncode == 0
+    assert history("loss") == [(step, float(step)) for step in range(1, 1001)]
+    assert pictures() == ["samples+step+1000.png", "samples+step+1000.webp"]
 
 
 def test_a_run_that_is_gone_from_the_server_is_made_anew_with_everything(
@@ -353,6 +405,10 @@ def train_until(error: BaseException, manifest: Manifest, losses: dict[int, floa
         for step, loss in losses.items():
             track.log_row(step, {"loss": loss, "images_per_second": 90.0})
         raise error
+
+
+def tracking_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tracking"]
 
 
 def sent() -> dict[str, Any]:

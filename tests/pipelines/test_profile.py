@@ -41,6 +41,8 @@ def test_the_three_profiles_ship() -> None:
         ({"train__timeout_seconds": 0}, "train.timeout_seconds"),
         ({"checkpoints": "checkpoints"}, "checkpoints"),
         ({"environment": {"mlflow-uri": "x"}}, "environment"),
+        ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "a secret comes from Kubernetes"),
+        ({"environment": {"MLFLOW_TRACKING_URI": "http://a:b@c"}}, "secret comes from Kubernetes.*TRACKING_URI"),
         ({"secrets": [{"name": "a", "variables": {}, "steps": ["trian"], "optional": True}]}, "secrets.0.steps"),
         ({"train__accelerator": {"resource": "nvidia.com/gpu", "count": 0}}, "train.accelerator.count"),
     ],
