@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from components import executor
+from components import executor, storage
 from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -44,19 +44,28 @@ def main() -> None:
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import TrainConfig
+
+    config = read_section(arguments.config, "train", TrainConfig)
+    with storage.local_paths(arguments) as local:
+        _train(local, config)
+
+
+def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from gan_core.data.prepared import PreparedDataset
     from gan_core.networks.shapes import check_shape
 
-    config = read_section(arguments.config, "train", TrainConfig)
     dataset = PreparedDataset(arguments.dataset)
     check_shape(dataset.manifest.shape)
-    require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
+    places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
+    require_writable(*(place for place in places if isinstance(place, Path)))
     images = dataset.split("train")
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {arguments.dataset}")
     configure_tensorflow()
 
+    from components.mirror import mirrored
     from components.progress import progress
+    from components.spool import TRAINING_FILE
     from components.tracking import TrainingTracker
     from gan_core.checkpoints import Checkpoints
     from gan_core.gan import Gan
@@ -64,22 +73,26 @@ def main() -> None:
 
     xla, mixed_precision = _switch("xla", config.xla), _switch("mixed_precision", config.mixed_precision)
     key = _key(config, dataset.manifest.digest, xla, mixed_precision)
-    # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
-    tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
     stop = _Stop()
     try:
-        with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
+        with (
+            mirrored(arguments.checkpoints, key, config.checkpoints_kept) as (folder, mirror),
+            Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+        ):
+            # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
+            tracking = folder / f"tracking-{_digest(config.model_dump())}"
             gan = Gan(config, dataset.manifest.shape, xla=xla, mixed_precision=mixed_precision)
             training = Training(gan, images, checkpoints)
+            if mirror:
+                mirror.restore(training.target, tracking / TRAINING_FILE)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
-            parameters = config.model_dump()
-            with (
-                progress(training.target, "images", "train", gan.images_seen) as bar,
-                TrainingTracker(
-                    tracking, parameters=parameters, tags={"checkpoint_key": key}, dataset=dataset.manifest
-                ) as tracker,
-            ):
+            tracker = TrainingTracker(
+                tracking, parameters=config.model_dump(), tags={"checkpoint_key": key}, dataset=dataset.manifest
+            )
+            if mirror:
+                mirror.keep(tracking / TRAINING_FILE)
+            with progress(training.target, "images", "train", gan.images_seen) as bar, tracker:
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
                 _write_outputs(arguments, training, dataset, tracker)
@@ -100,11 +113,17 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
-    options.add_argument("--dataset", required=True, type=Path, help="folder written by components.prepare")
-    options.add_argument("--checkpoints", required=True, type=Path, help="folder for checkpoints of every training")
-    options.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
-    options.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
-    options.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
+    )
+    options.add_argument(
+        "--checkpoints", required=True, type=storage.folder_path, help="folder for checkpoints of every training"
+    )
+    options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
+    options.add_argument(
+        "--history", required=True, type=storage.output_path, help="output: figures by images seen, .csv"
+    )
+    options.add_argument("--samples", required=True, type=storage.output_path, help="output: grid of samples, .png")
     executor.add_option(options)
     return options
 
