@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Self
 
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -25,6 +25,12 @@ class Address:
 
     bucket: str
     name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a gs:// address. Raises InvalidInput: it is not one."""
+        name, prefix = parse(text)
+        return cls(name, prefix.rstrip("/"))
 
     def __str__(self) -> str:
         return f"gs://{self.bucket}/{self.name}"

@@ -40,22 +40,17 @@ class Output(Address):
 
 def input_path(text: str) -> Path | Input:
     """The type of an option that names an input: a path of this machine or a gs:// address."""
-    return Input(*_parse(text)) if text.startswith("gs://") else Path(text)
+    return Input.parse(text) if text.startswith("gs://") else Path(text)
 
 
 def output_path(text: str) -> Path | Output:
     """The type of an option that names an output."""
-    return Output(*_parse(text)) if text.startswith("gs://") else Path(text)
+    return Output.parse(text) if text.startswith("gs://") else Path(text)
 
 
 def folder_path(text: str) -> Path | Address:
     """The type of an option that names a folder which the command reads and writes all the time."""
-    return Address(*_parse(text)) if text.startswith("gs://") else Path(text)
-
-
-def _parse(text: str) -> tuple[str, str]:
-    name, prefix = bucket.parse(text)
-    return name, prefix.rstrip("/")
+    return Address.parse(text) if text.startswith("gs://") else Path(text)
 
 
 @contextlib.contextmanager
