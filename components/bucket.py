@@ -137,7 +137,9 @@ def opened(address: Address) -> Iterator[Any]:
     with explained(str(address)):
         from google.cloud import storage
 
-        yield storage.Client().bucket(address.bucket)
+        client = storage.Client()
+        with contextlib.closing(client):
+            yield client.bucket(address.bucket)
 
 
 @contextlib.contextmanager
@@ -152,7 +154,7 @@ def explained(address: str) -> Iterator[None]:
     import urllib3
     from google.api_core import exceptions
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
-    from google.cloud.storage.exceptions import DataCorruption
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 
     outside = (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException, urllib3.exceptions.HTTPError)
     try:
@@ -165,6 +167,8 @@ def explained(address: str) -> Iterator[None]:
     except (*outside, DataCorruption, ConnectionError) as error:
         # A RetryError is what is raised when the retries' time is over.
         cause = (error.cause if isinstance(error, exceptions.RetryError) else None) or error
+        if isinstance(cause, InvalidResponse):
+            cause = exceptions.from_http_response(cause.response)
         said = str(cause)[:300]
         if isinstance(cause, exceptions.TooManyRequests) or (
             isinstance(cause, exceptions.Forbidden) and _QUOTA.search(f"{cause} {cause.errors}")

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from components import bucket, executor, storage
+from components import bucket, executor, storage, transfer
 from components.command import run, whole_output
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
@@ -77,10 +77,10 @@ def copy(source: str, folder: Path) -> int:
     """
     address = bucket.Address.parse(source)
     with bucket.opened(address) as opened:
-        whole = storage.read_listing(opened, address)
+        whole = transfer.read_listing(opened, address)
     if whole is None:
         return bucket.download(source, folder)
-    storage.download(address, folder)
+    transfer.download(address, folder)
     return len(whole.files)
 
 

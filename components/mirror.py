@@ -142,8 +142,6 @@ class Mirror:
             _logger.warning("The checkpoint %s is not in the bucket, the training goes on: %s", name, error)
 
     def _point_to(self, bucket: Any, new: _Checkpoint) -> None:
-        from google.api_core.exceptions import NotFound, PreconditionFailed
-
         known = [checkpoint for checkpoint in self._pointer.checkpoints if checkpoint.name != new.name]
         # As on this machine: those beyond this one come from a training with more steps.
         reached = [checkpoint for checkpoint in known if checkpoint.images_seen <= new.images_seen]
@@ -158,8 +156,7 @@ class Mirror:
             return
         self._pointer, self._generation = pointer, generation
         for checkpoint in dropped:
-            with contextlib.suppress(NotFound, PreconditionFailed):
-                objects.delete(bucket, (self._address / checkpoint.name).name, checkpoint)
+            objects.delete(bucket, (self._address / checkpoint.name).name, checkpoint)
 
     def _receive(self, bucket: Any, checkpoint: _Checkpoint) -> bool:
         from google.api_core.exceptions import NotFound

@@ -11,7 +11,9 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from components import bucket
+from gan_core.errors import TryAgain
 
+READINGS = 10  # of an object that is replaced again and again
 CHUNK_BYTES = 8 * 2**20  # of a resumable upload: what is sent again after a cut
 
 
@@ -66,10 +68,13 @@ def read_object(opened: Any, name: str) -> tuple[bytes, int] | None:
     """The content of a small object and its generation; None if there is none."""
     from google.api_core.exceptions import NotFound
 
-    while found := opened.get_blob(name, retry=retry()):
+    for _ in range(READINGS):
+        found = opened.get_blob(name, retry=retry())
+        if found is None:
+            return None
         with contextlib.suppress(NotFound):  # replaced since
             return opened.blob(name, generation=found.generation).download_as_bytes(retry=retry()), found.generation
-    return None
+    raise TryAgain(f"The object was replaced {READINGS} times while it was read. Received: {name}")
 
 
 def replace(opened: Any, name: str, content: bytes, generation: int, ours: Callable[[bytes], bool]) -> int | None:
@@ -100,8 +105,11 @@ def replace(opened: Any, name: str, content: bytes, generation: int, ours: Calla
 
 
 def delete(opened: Any, name: str, entry: Entry) -> None:
-    """Removes an object that nothing lists any more, unless it has been written anew."""
-    opened.blob(name).delete(if_generation_match=entry.generation, retry=retry())
+    """Removes an object that nothing lists any more, unless it is gone or has been written anew."""
+    from google.api_core.exceptions import NotFound, PreconditionFailed
+
+    with contextlib.suppress(NotFound, PreconditionFailed):
+        opened.blob(name).delete(if_generation_match=entry.generation, retry=retry())
 
 
 def retry() -> Any:
