@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the user's mistake, 1 a fault of this project, 75 the outs
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import json
@@ -31,8 +32,8 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
     """Reads one section of the parameters.
 
     Args:
-        argument: the value of `--config`: a params.yaml file, whose section `name` is read, or that section itself as
-            a JSON object (how Kubeflow passes it).
+        argument: the value of `--config`: a params.yaml file, also on gs://, whose section `name` is read, or that
+            section itself as a JSON object (how Kubeflow passes it).
         name: the section's name, which is the stage's.
         section: the section's type.
 
@@ -47,7 +48,10 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
                 f"--config must be a YAML file or a JSON object: {error}. Received: {argument}"
             ) from None
     else:
-        values = _section_of_file(Path(argument), name)
+        from components.storage import input_path, local_paths
+
+        with local_paths(argparse.Namespace(config=input_path(argument))) as local:
+            values = _section_of_file(local.config, name)
     try:
         return section.parse(values)
     except InvalidInput as error:

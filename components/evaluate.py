@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import executor
+from components import executor, storage
 from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
 
 if TYPE_CHECKING:
@@ -27,7 +27,11 @@ def main() -> None:
     """Reads the command line, checks what can be checked at once, and evaluates."""
     arguments = parser().parse_args()
     config = _config(arguments)
+    with storage.local_paths(arguments) as local:
+        _evaluate(local, config)
 
+
+def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from components.champion import registry_name
     from gan_core.evaluation.subjects import open_subjects
 
@@ -74,15 +78,33 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.evaluate", description=__doc__)
     add = options.add_argument
     add("--config", default="params.yaml", help="params.yaml, or its evaluate section as a JSON object")
-    add("--real", type=Path, required=True, help="prepared data set, folder or .zip of images, .npz of statistics")
-    add("--generated", type=Path, required=True, help="generator, prepared data set, folder or .zip of images")
-    add("--history", type=Path, help="the training's figures by images seen, .csv, for the report's curves")
+    add(
+        "--real",
+        type=storage.input_path,
+        required=True,
+        help="prepared data set, folder or .zip of images, .npz of statistics",
+    )
+    add(
+        "--generated",
+        type=storage.input_path,
+        required=True,
+        help="generator, prepared data set, folder or .zip of images",
+    )
+    add(
+        "--history",
+        type=storage.input_path,
+        help="the training's figures by images seen, .csv, for the report's curves",
+    )
     add("--champion", help="generator to compare with; or params.yaml or its register section: the model's champion")
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
     add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")
-    add("--scores", type=Path, help="output: the evaluation's record, .json")
-    add("--report", type=Path, help="output: the report, .html")
-    add("--statistics", type=Path, help="output: the real images' statistics, .npz, as pytorch-fid reads them")
+    add("--scores", type=storage.output_path, help="output: the evaluation's record, .json")
+    add("--report", type=storage.output_path, help="output: the report, .html")
+    add(
+        "--statistics",
+        type=storage.output_path,
+        help="output: the real images' statistics, .npz, as pytorch-fid reads them",
+    )
     add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
     executor.add_option(options)
     return options

@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import executor
+from components import executor, storage
 from components.command import read_section, run, whole_output
 from components.gate import Decision, decide
 from components.lineage import lineage
@@ -33,11 +33,12 @@ def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
     arguments = parser().parse_args()
     config = read_section(arguments.config, "register", RegisterConfig)
-    evaluation = _read_evaluation(arguments.scores)
-    _check(config, read_metadata(arguments.model), evaluation)
-    with whole_output(arguments.registration) as written:
-        record = register(config, arguments.model, evaluation)
-        written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with storage.local_paths(arguments) as local:
+        evaluation = _read_evaluation(local.scores)
+        _check(config, read_metadata(local.model), evaluation)
+        with whole_output(local.registration) as written:
+            record = register(config, local.model, evaluation)
+            written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     executor.write_output(arguments.executor_input)
     known = "nothing new, it was registered before: " if record["repeated"] else ""
     print(f"{known}{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
@@ -47,9 +48,9 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.register", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as a JSON object")
-    options.add_argument("--model", required=True, type=Path, help="folder of the generator")
-    options.add_argument("--scores", required=True, type=Path, help="the evaluation's record, .json")
-    options.add_argument("--registration", required=True, type=Path, help="output: the decision, .json")
+    options.add_argument("--model", required=True, type=storage.input_path, help="folder of the generator")
+    options.add_argument("--scores", required=True, type=storage.input_path, help="the evaluation's record, .json")
+    options.add_argument("--registration", required=True, type=storage.output_path, help="output: the decision, .json")
     executor.add_option(options)
     return options
 

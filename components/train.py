@@ -16,13 +16,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from components import executor
+from components import executor, storage
 from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run
 from components.training_hooks import Hooks, NoHooks
 from components.training_outputs import describe, versions, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
+    from components.warm_start import Initial
     from gan_core.config import Switch, TrainConfig
     from gan_core.data.prepared import ImageSplit, PreparedDataset
     from gan_core.distribution import Distribution
@@ -38,54 +39,61 @@ def main() -> None:
     """Reads the command line and trains."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    from components.warm_start import find_initial
     from gan_core.config import TrainConfig
+
+    config = read_section(arguments.config, "train", TrainConfig)
+    with storage.local_paths(arguments) as local:
+        _train(local, config)
+
+
+def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
+    from components.warm_start import find_initial
     from gan_core.data.prepared import PreparedDataset
     from gan_core.networks.shapes import check_shape
 
-    config = read_section(arguments.config, "train", TrainConfig)
     dataset = PreparedDataset(arguments.dataset)
     check_shape(dataset.manifest.shape)
-    require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
+    places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
+    require_writable(*(place for place in places if isinstance(place, Path)))
     images = dataset.split("train")
     _check_data(config, images, arguments.dataset)
     initial = find_initial(config.warm_start)
     configure_tensorflow()
 
+    from components.mirror import mirrored
     from components.progress import progress
+    from components.spool import TRAINING_FILE
     from components.tracking import TrainingTracker
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
     from gan_core.guards import Diverged
     from gan_core.training import Training
-    from gan_core.warm_start import start_from
 
-    gan, xla, mixed_precision = _build(config, dataset)
-    if initial.content:
-        start_from(gan, initial.content, initial.name)
+    gan, xla, mixed_precision = _build(config, dataset, initial)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
     feed = Feed(images, config)
     if not gan.distribution.chief:
         _take_part(Training(gan, feed, None, scorer))
         return
     key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
-    # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
-    tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
     stop = _Stop()
     try:
-        with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
+        with (
+            mirrored(arguments.checkpoints, key, config.checkpoints_kept) as (folder, mirror),
+            Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+        ):
+            # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
+            tracking = folder / f"tracking-{_digest(config.model_dump())}"
             training = Training(gan, feed, checkpoints, scorer)
+            if mirror:
+                mirror.restore(training.target, tracking / TRAINING_FILE)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
-            with (
-                progress(training.target, "images", "train", gan.images_seen) as bar,
-                TrainingTracker(
-                    tracking,
-                    parameters=config.model_dump(),
-                    tags={"checkpoint_key": key, "started_from": initial.name},
-                    dataset=dataset.manifest,
-                ) as tracker,
-            ):
+            tags = {"checkpoint_key": key, "started_from": initial.name}
+            tracker = TrainingTracker(tracking, parameters=config.model_dump(), tags=tags, dataset=dataset.manifest)
+            if mirror:
+                mirror.keep(tracking / TRAINING_FILE)
+            with progress(training.target, "images", "train", gan.images_seen) as bar, tracker:
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
                 write_outputs(arguments, training, dataset, tracker)
@@ -116,16 +124,19 @@ def _check_data(config: TrainConfig, images: ImageSplit, place: Path) -> None:
         )
 
 
-def _build(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bool]:
+def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
     """The networks on the devices at hand, and whether XLA and mixed precision are used."""
     from gan_core.distribution import Distribution
     from gan_core.gan import Gan
+    from gan_core.warm_start import start_from
 
     distribution = Distribution(config.distribution)
     xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
     manifest = dataset.manifest
     classes = len(manifest.classes) if config.conditional else 0
     gan = Gan(config, manifest.shape, classes, distribution=distribution, xla=xla, mixed_precision=mixed_precision)
+    if initial.content:
+        start_from(gan, initial.content, initial.name)
     return gan, xla, mixed_precision
 
 
@@ -147,11 +158,17 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
-    options.add_argument("--dataset", required=True, type=Path, help="folder written by components.prepare")
-    options.add_argument("--checkpoints", required=True, type=Path, help="folder for checkpoints of every training")
-    options.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
-    options.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
-    options.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
+    )
+    options.add_argument(
+        "--checkpoints", required=True, type=storage.folder_path, help="folder for checkpoints of every training"
+    )
+    options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
+    options.add_argument(
+        "--history", required=True, type=storage.output_path, help="output: figures by images seen, .csv"
+    )
+    options.add_argument("--samples", required=True, type=storage.output_path, help="output: grid of samples, .png")
     options.add_argument(
         "--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice"
     )
