@@ -49,14 +49,11 @@ def main() -> None:
 def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from components.warm_start import find_initial
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.networks.shapes import check_shape
 
     dataset = PreparedDataset(arguments.dataset)
-    check_shape(dataset.manifest.shape)
+    images = _checked(config, dataset)
     places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     require_writable(*(place for place in places if isinstance(place, Path)))
-    images = dataset.split("train")
-    _check_data(config, images, arguments.dataset)
     initial = find_initial(config.warm_start)
     configure_tensorflow()
 
@@ -110,8 +107,12 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     executor.write_output(arguments.executor_input)
 
 
-def _check_data(config: TrainConfig, images: ImageSplit, place: Path) -> None:
-    """Refuses data that the parameters do not go with."""
+def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
+    """The training images, if the parameters go with them."""
+    from gan_core.networks.shapes import check_shape
+
+    check_shape(dataset.manifest.shape)
+    images, place = dataset.split("train"), dataset.folder
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {place}")
     for name in ("conditional", "balanced_classes"):
@@ -122,6 +123,7 @@ def _check_data(config: TrainConfig, images: ImageSplit, place: Path) -> None:
             "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
             f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
+    return images
 
 
 def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
