@@ -42,7 +42,10 @@ def warnings(
                 f"{count} {kind} images cannot fill {dimensions} feature dimensions: the covariance is singular."
             )
     if real_count == 0:
-        found.append("The statistics file does not say of how many real images, and by which extractor, it was made.")
+        found.append(
+            "The statistics file does not say of how many real images, by which extractor, and, unless its name does, "
+            "with which resize it was made."
+        )
     if collapsed:
         found.append("The training ended collapsed: the samples' diversity was below its train.collapse_diversity.")
     if figures.get("diversity", 1.0) < LOW_DIVERSITY:

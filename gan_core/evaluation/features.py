@@ -86,8 +86,9 @@ def extract(
     for images in batches:
         features = extractor(images)
         statistics.update(features)
-        kept.append(features[: FEATURES_KEPT - rows])
-        rows += len(kept[-1])
+        if rows < FEATURES_KEPT:  # an empty slice would keep the whole batch in memory
+            kept.append(features[: FEATURES_KEPT - rows])
+            rows += len(kept[-1])
         advance(len(images))
     return FeatureSet(statistics.count, statistics.mean, statistics.covariance, np.concatenate(kept))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,9 @@ import pytest
 from datasets import blobs, write_dataset
 from PIL import Image
 
-from components import evaluate
+from components import champion, evaluate
 from components.command import run
+from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import GeneratorMetadata, load_generator, save_generator
 
@@ -213,6 +216,33 @@ def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     shown = capsys.readouterr().out
     assert f"note: The champion, {place.colour}, cannot be scored: The classifier compares images of the shape" in shown
     assert "cannot be scored" in report.read_text()
+
+
+def test_the_champions_record_counts_under_the_same_protocol_only(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--real", place.data, "--generated", place.generator, "--champion", place.rival)
+    record = place.evaluate("--real", place.data, "--generated", place.rival)
+    recorded = record.model_copy(update={"scores": record.scores | {"fd_classifier": 98765.0}})
+
+    @contextlib.contextmanager
+    def registered(*_: object) -> Iterator[Champion]:
+        yield Champion("version 7", place.rival, recorded)
+
+    monkeypatch.setattr(champion, "find_champion", registered)
+    capsys.readouterr()
+    place.evaluate(*options)
+    assert "98765" in capsys.readouterr().out
+    fewer = recorded.protocol.model_copy(update={"reference_count": 70})
+    recorded = recorded.model_copy(update={"protocol": fewer})
+    place.evaluate(*options)
+    shown = capsys.readouterr()
+    assert "98765" not in shown.out
+    assert (
+        "note: The champion, version 7, was registered under another protocol: reference_count: 80, not 70" in shown.out
+    )
+    assert "real images (the Fréchet distance falls as their number grows)" in shown.out
+    assert "champion: " in shown.err  # its images are drawn anew
 
 
 def test_images_that_are_all_alike_and_have_a_singular_covariance(place: Place) -> None:
