@@ -162,6 +162,7 @@ class _Sender:
         self._spool = spool
         self._client = connect()
         self._opened = False
+        self._recorded: set[int] | None = set()
 
     def send(self) -> None:
         """Sends what is new. Raises what MLflow raises."""
@@ -172,7 +173,9 @@ class _Sender:
         for kind, journal in (("history", self._spool.history), ("machine", self._spool.machine)):
             size = METRICS_IN_A_BATCH // max((len(row["figures"]) for row in journal.records), default=1)
             while rows := journal.records[sent[kind] : sent[kind] + size]:
-                self._client.log_batch(sent["run_id"], metrics=_metrics(rows))
+                self._client.log_batch(
+                    sent["run_id"], metrics=_metrics(self._unrecorded(rows) if kind == "history" else rows)
+                )
                 self._spool.mark(**{kind: sent[kind] + len(rows)})
         for picture in self._spool.pictures():
             if picture.name not in sent["pictures"]:
@@ -193,10 +196,18 @@ class _Sender:
                 self._client, ("training_id", training["id"]), training["tags"], training["start_time"]
             )
             self._describe(run_id)
+            self._recorded = None
             self._spool.mark(run_id=run_id)
         if training["status"] == "RUNNING":
             self._client.update_run(sent["run_id"], status="RUNNING")
             self._spool.mark(status="RUNNING")
+
+    def _unrecorded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows but for those that the run has from a start whose records were lost with its machine."""
+        if self._recorded is None:
+            points = self._client.get_metric_history(self._spool.sent["run_id"], next(iter(rows[0]["figures"])))
+            self._recorded = {point.step for point in points}
+        return [row for row in rows if row["step"] not in self._recorded]
 
     def _describe(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
