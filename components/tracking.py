@@ -22,6 +22,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from components import storage
+from components.bucket import Address
 from components.command import run
 from components.lineage import lineage
 from components.mlflow_server import connect, create_run, explain, has_run, is_remote
@@ -45,13 +47,20 @@ class TrainingTracker:
 
     Args:
         folder: where the records stand; the same for every start of the same training.
+        kept_at: where the records stand after the training, if not there.
         parameters: the train section; tracked as `train.<key>`, beside the data's `prepare.<key>`.
         tags: more of them than where the code comes from, which is always told.
         dataset: of the prepared data.
     """
 
     def __init__(
-        self, folder: Path, *, parameters: Mapping[str, object], tags: Mapping[str, str], dataset: Manifest
+        self,
+        folder: Path,
+        *,
+        parameters: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: Manifest,
+        kept_at: Path | Address | None = None,
     ) -> None:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
@@ -65,6 +74,7 @@ class TrainingTracker:
             },
         }
         self._spool = Spool(folder, training)
+        self._kept_at = kept_at or folder
         self._steps = {row["step"] for row in self._spool.history.records}
         self._stop = threading.Event()
         self._contacted = threading.Event()
@@ -87,7 +97,7 @@ class TrainingTracker:
         if unsent := self._spool.unsent():
             _say(
                 f"MLflow did not take {unsent}{self._problem and f' ({self._problem})'}. "
-                f"Send them later: python -m components.tracking send {self._spool.folder}"
+                f"Send them later: python -m components.tracking send {self._kept_at}"
             )
         self._spool.close()
 
@@ -162,7 +172,7 @@ class _Sender:
         self._spool = spool
         self._client = connect()
         self._opened = False
-        self._recorded: set[int] | None = set()
+        self._recorded: set[int] | None = None
 
     def send(self) -> None:
         """Sends what is new. Raises what MLflow raises."""
@@ -196,7 +206,6 @@ class _Sender:
                 self._client, ("training_id", training["id"]), training["tags"], training["start_time"]
             )
             self._describe(run_id)
-            self._recorded = None
             self._spool.mark(run_id=run_id)
         if training["status"] == "RUNNING":
             self._client.update_run(sent["run_id"], status="RUNNING")
@@ -296,15 +305,16 @@ def _send_command() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     send = commands.add_parser("send", help="send what an ended training could not")
-    send.add_argument("folder", type=Path, help="the training's tracking folder")
-    spool = Spool(parser.parse_args().folder)
-    if spool.training["status"] == "RUNNING":
-        spool.set_status("KILLED")
-    try:
-        _Sender(spool).send()
-    except Exception as error:
-        raise TryAgain(f"MLflow did not take {spool.unsent()}: {explain(error)}") from None
-    print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
+    send.add_argument("folder", type=storage.input_path, help="the training's tracking folder")
+    with storage.local_paths(parser.parse_args()) as local:
+        spool = Spool(local.folder)
+        if spool.training["status"] == "RUNNING":
+            spool.set_status("KILLED")
+        try:
+            _Sender(spool).send()
+        except Exception as error:
+            raise TryAgain(f"MLflow did not take {spool.unsent()}: {explain(error)}") from None
+        print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ away sends it), 130 after Ctrl-C. A checkpoint is written before either ends the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import hashlib
 import json
@@ -65,7 +66,6 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     from components.mirror import mirrored
     from components.progress import progress
-    from components.spool import TRAINING_FILE
     from components.tracking import TrainingTracker
     from gan_core.checkpoints import Checkpoints
     from gan_core.gan import Gan
@@ -84,15 +84,21 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             gan = Gan(config, dataset.manifest.shape, xla=xla, mixed_precision=mixed_precision)
             training = Training(gan, images, checkpoints)
             if mirror:
-                mirror.restore(training.target, tracking / TRAINING_FILE)
+                mirror.restore(training.target, tracking)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
             tracker = TrainingTracker(
-                tracking, parameters=config.model_dump(), tags={"checkpoint_key": key}, dataset=dataset.manifest
+                tracking,
+                parameters=config.model_dump(),
+                tags={"checkpoint_key": key},
+                dataset=dataset.manifest,
+                kept_at=mirror.place_of(tracking) if mirror else None,
             )
-            if mirror:
-                mirror.keep(tracking / TRAINING_FILE)
-            with progress(training.target, "images", "train", gan.images_seen) as bar, tracker:
+            with (
+                mirror.keeping(tracking) if mirror else contextlib.nullcontext(),
+                progress(training.target, "images", "train", gan.images_seen) as bar,
+                tracker,
+            ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
                 _write_outputs(arguments, training, dataset, tracker)

@@ -53,7 +53,7 @@ def place(request: pytest.FixtureRequest) -> Address:
 def write(place: Address, *numbers: int, kept: int = 3, wait: bool = True) -> None:
     """One start of a training that writes checkpoints of these numbers of images."""
     with mirrored(place, "key", kept) as (folder, mirror), Checkpoints(folder, kept, mirror.send) as checkpoints:
-        mirror.restore(10**9)
+        mirror.restore(10**9, folder / "none")
         for number in numbers:
             checkpoints.write(number, {"number": np.full(1000, number)})
             checkpoints.wait()
@@ -64,7 +64,7 @@ def write(place: Address, *numbers: int, kept: int = 3, wait: bool = True) -> No
 def newest(place: Address, at_most: int = 10**9) -> int | None:
     """Images seen of the state that a start on another machine finds."""
     with mirrored(place, "key", 3) as (folder, mirror), Checkpoints(folder, 3, mirror.send) as checkpoints:
-        mirror.restore(at_most)
+        mirror.restore(at_most, folder / "none")
         state = checkpoints.newest(at_most)
     return None if state is None else int(state["number"][0])
 
@@ -147,7 +147,7 @@ def test_of_two_processes_the_second_to_write_stops(proxy: StorageProxy, place: 
         mirrored(place, "key", 3) as (folder, mirror),
         Checkpoints(folder, 3, mirror.send) as checkpoints,
     ):
-        mirror.restore(10**9)
+        mirror.restore(10**9, folder / "none")
         write(place, 20)
         checkpoints.write(15, {"number": np.full(1000, 15)})
         checkpoints.wait()
@@ -178,20 +178,20 @@ def test_other_pointers_are_refused(proxy: StorageProxy, place: Address) -> None
             newest(place)
 
 
-def test_a_small_file_is_kept_once(proxy: StorageProxy, place: Address, tmp_path: Path) -> None:
-    contents = []
-    for start in ("first", "second"):
-        folder = tmp_path / start
-        file = folder / "tracking" / "training.json"
-        mirror = Mirror(place, folder, 3)
-        mirror.restore(10**9, file)
-        if not file.exists():
-            file.parent.mkdir(parents=True)
-            file.write_text(start)
-        mirror.keep(file)
+def test_records_are_kept_from_start_to_start(proxy: StorageProxy, place: Address, tmp_path: Path) -> None:
+    for start in range(3):
+        records = tmp_path / str(start) / "tracking"
+        records.parent.mkdir()
+        mirror = Mirror(place, records.parent, 3)
+        mirror.restore(10**9, records)
+        if start == 0:
+            records.mkdir()
+            (records / "training.json").write_text("the first start's")
+        assert (records / "training.json").read_text() == "the first start's"
+        with mirror.keeping(records):
+            (records / f"{start}.jsonl").write_text("rows")
         mirror.finish()
-        contents.append(file.read_text())
-    assert contents == ["first", "first"]
+    assert sorted(path.name for path in records.iterdir()) == ["0.jsonl", "1.jsonl", "2.jsonl", "training.json"]
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def train(folder: Path, dataset: object, parameters: dict[str, object], to: obje
 def test_a_training_killed_during_an_upload_ends_as_one_that_was_not(
     proxy: StorageProxy, place: Address, digits: Path, project: Path
 ) -> None:
-    parameters = small_parameters(steps=600, log_every_images=800, samples_every_images=4000)
+    parameters = small_parameters(steps=400, log_every_images=800, samples_every_images=4000)
     often = {**parameters, "checkpoint_every_seconds": 0.05}
     alone = project / "alone"
     alone.mkdir()
