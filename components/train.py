@@ -123,7 +123,10 @@ def parser() -> argparse.ArgumentParser:
         "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
     )
     options.add_argument(
-        "--checkpoints", required=True, type=storage.folder_path, help="folder for checkpoints of every training"
+        "--checkpoints",
+        required=True,
+        type=storage.folder_path,
+        help="folder for checkpoints of every training, or gs:// to mirror them to",
     )
     options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
     options.add_argument(
