@@ -18,7 +18,7 @@ from typing import Annotated, Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components import objects
+from components import objects, transfer
 from components.bucket import Address, opened
 from components.objects import Entry
 from gan_core.errors import InvalidInput, TryAgain
@@ -81,8 +81,8 @@ class Mirror:
         self._sending: Future[None] | None = None
         self._waiting: BinaryIO | None = None
 
-    def restore(self, at_most: int, *files: Path) -> None:
-        """Brings the newest complete checkpoint with at most `at_most` images seen, and `files` of `keep`.
+    def restore(self, at_most: int, records: Path) -> None:
+        """Brings the newest complete checkpoint with at most `at_most` images seen, and the folder of `keeping`.
 
         Raises:
             InvalidInput, TryAgain: the bucket cannot be read.
@@ -93,22 +93,26 @@ class Mirror:
             for checkpoint in reversed(self._pointer.checkpoints):
                 if checkpoint.images_seen <= at_most and self._receive(bucket, checkpoint):
                     break
-            for file in files:
-                if kept := objects.read_object(bucket, self._object(file)):
-                    file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_bytes(kept[0])
+            kept = transfer.read_listing(bucket, self.place_of(records))
+        if kept:
+            transfer.download(self.place_of(records), records)
 
-    def keep(self, file: Path) -> None:
-        """Copies a small file of the folder, unless an earlier start has.
+    @contextlib.contextmanager
+    def keeping(self, records: Path) -> Iterator[None]:
+        """Copies a folder of small files at the start and at the end, in place of what an earlier start copied.
 
         Raises:
-            TryAgain: another process has done so meanwhile.
+            InvalidInput, TryAgain: as `transfer.upload`.
         """
-        with opened(self._address) as bucket:
-            content = file.read_bytes()
-            known = objects.read_object(bucket, self._object(file))
-            if known is None and objects.replace(bucket, self._object(file), content, 0, content.__eq__) is None:
-                raise self._conflict()
+        transfer.upload(records, self.place_of(records))
+        try:
+            yield
+        finally:
+            transfer.upload(records, self.place_of(records))
+
+    def place_of(self, records: Path) -> Address:
+        """Where `keeping` copies a folder to."""
+        return self._address / records.relative_to(self._folder).as_posix()
 
     def send(self, path: Path) -> None:
         """Starts copying a checkpoint in the background. One that still waits for that gives way to this one.
@@ -184,9 +188,6 @@ class Mirror:
             return Pointer.model_validate_json(content).writer == self._writer
         except ValidationError:
             return False
-
-    def _object(self, file: Path) -> str:
-        return (self._address / file.relative_to(self._folder).as_posix()).name
 
     def _conflict(self) -> TryAgain:
         return TryAgain(

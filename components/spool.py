@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
 
-TRAINING_FILE = "training.json"
+_TRAINING_FILE = "training.json"
 _SENT_FILE = "sent.json"
 
 
@@ -64,9 +64,9 @@ class Spool:
         """
         if training is not None:
             (folder / "pictures").mkdir(parents=True, exist_ok=True)
-        elif not (folder / TRAINING_FILE).exists():
+        elif not (folder / _TRAINING_FILE).exists():
             raise InvalidInput(
-                f"A tracking folder holds a {TRAINING_FILE}, written by components.train. Received: {folder}"
+                f"A tracking folder holds a {_TRAINING_FILE}, written by components.train. Received: {folder}"
             )
         self.folder = folder
         self._lock = (folder / "lock").open("w")
@@ -74,10 +74,10 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InvalidInput(f"A running training sends its records by itself. Received: {folder}") from None
-        if not (folder / TRAINING_FILE).exists():
+        if not (folder / _TRAINING_FILE).exists():
             start = {"id": uuid.uuid4().hex, "start_time": now_milliseconds(), "status": "RUNNING", "end_time": None}
-            self._write(TRAINING_FILE, {**start, **(training or {})})
-        self.training: dict[str, Any] = self._read(TRAINING_FILE)
+            self._write(_TRAINING_FILE, {**start, **(training or {})})
+        self.training: dict[str, Any] = self._read(_TRAINING_FILE)
         self.history = Journal(folder / "history.jsonl")
         self.machine = Journal(folder / "machine.jsonl")
         self.sent: dict[str, Any] = {}
@@ -98,7 +98,7 @@ class Spool:
     def set_status(self, status: str) -> None:
         """Notes that the training runs, or how it ended, in MLflow's words."""
         self.training.update(status=status, end_time=None if status == "RUNNING" else now_milliseconds())
-        self._write(TRAINING_FILE, self.training)
+        self._write(_TRAINING_FILE, self.training)
 
     def save_picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
         """Writes `image` [H, W, C] as `<name>+<step>.png`, unless it is there."""

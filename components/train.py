@@ -7,6 +7,7 @@ away sends it), 130 after Ctrl-C. A checkpoint is written before either ends the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import logging
@@ -59,7 +60,6 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     from components.mirror import mirrored
     from components.progress import progress
-    from components.spool import TRAINING_FILE
     from components.tracking import TrainingTracker
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
@@ -83,14 +83,21 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             tracking = folder / f"tracking-{_digest(config.model_dump())}"
             training = Training(gan, feed, checkpoints, scorer)
             if mirror:
-                mirror.restore(training.target, tracking / TRAINING_FILE)
+                mirror.restore(training.target, tracking)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
-            tags = {"checkpoint_key": key, "started_from": initial.name}
-            tracker = TrainingTracker(tracking, parameters=config.model_dump(), tags=tags, dataset=dataset.manifest)
-            if mirror:
-                mirror.keep(tracking / TRAINING_FILE)
-            with progress(training.target, "images", "train", gan.images_seen) as bar, tracker:
+            tracker = TrainingTracker(
+                tracking,
+                parameters=config.model_dump(),
+                tags={"checkpoint_key": key, "started_from": initial.name},
+                dataset=dataset.manifest,
+                kept_at=mirror.place_of(tracking) if mirror else None,
+            )
+            with (
+                mirror.keeping(tracking) if mirror else contextlib.nullcontext(),
+                progress(training.target, "images", "train", gan.images_seen) as bar,
+                tracker,
+            ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
                 write_outputs(arguments, training, dataset, tracker)
@@ -164,7 +171,10 @@ def parser() -> argparse.ArgumentParser:
         "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
     )
     options.add_argument(
-        "--checkpoints", required=True, type=storage.folder_path, help="folder for checkpoints of every training"
+        "--checkpoints",
+        required=True,
+        type=storage.folder_path,
+        help="folder for checkpoints of every training, or gs:// to mirror them to",
     )
     options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
     options.add_argument(

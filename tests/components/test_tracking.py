@@ -124,6 +124,21 @@ def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest
     assert history("images_per_second") == [(64, 90.0), (128, 90.0), (192, 80.0)]
 
 
+def test_records_lost_with_their_machine_are_not_repeated(manifest: Manifest, project: Path) -> None:
+    """What is left of the first start is its identity and the rows of its last checkpoint."""
+    with tracker(manifest) as track:
+        for step in (64, 128, 192):
+            track.log_row(step, {"generator_loss": step / 64})
+    (project / "tracking").rename(project / "lost")
+    (project / "tracking").mkdir()
+    shutil.copy(project / "lost" / "training.json", project / "tracking")
+    with tracker(manifest) as track:
+        for step in (64, 128, 192, 256):
+            track.log_row(step, {"generator_loss": step / 64})
+    assert history("generator_loss") == [(64, 1.0), (128, 2.0), (192, 3.0), (256, 4.0)]
+    assert only_run().info.status == "FINISHED"
+
+
 def test_a_training_that_fails_ends_its_run_as_failed(manifest: Manifest) -> None:
     with pytest.raises(ZeroDivisionError):
         train_until(ZeroDivisionError(), manifest, {64: 1.0})
