@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-containers image-tests check format image ui up-local down-local lock clean
+.PHONY: help run test test-peers test-containers image-tests check format image ui up-local down-local sbom lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,12 +58,18 @@ up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; prints
 down-local: ## End what up-local started and remove its data
 	@python infra/local/services.py down
 
+sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the environment, and docs/licences.md anew
+	mkdir -p build
+	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
+	python infra/licences.py build/sbom.json
+
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
 	uv pip compile $(LOCK) --upgrade --extra cpu --group dev pyproject.toml -o requirements-dev.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu --group local pyproject.toml -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
+	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
 
 clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
@@ -83,6 +89,11 @@ clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache a
 .venv/dev: requirements-dev.txt .venv/uv
 	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
 	touch $@ .venv/run
+
+.venv-sbom/done: requirements-sbom.txt
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
+	touch $@
 
 # pip and not uv: PyTorch's CPU build may come from where pip's own settings say.
 .venv-peers/done: requirements-peers.txt

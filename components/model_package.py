@@ -11,7 +11,6 @@ from typing import Any
 
 import gan_core
 from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
-from gan_core.warm_start import STATE_FILE
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
@@ -37,13 +36,16 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     ]
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
-        served = Path(folder) / "generator"
-        shutil.copytree(model, served, ignore=shutil.ignore_patterns(STATE_FILE))
+        # The two files and no more: MLflow would follow a link in the folder and upload what it leads to.
+        alone = Path(folder) / "generator"
+        alone.mkdir()
+        for name in (METADATA_FILE, MODEL_FILE):
+            shutil.copyfile(model / name, alone / name)
         mlflow.pyfunc.save_model(
             target,
             mlflow_model=described,
             python_model=str(Path(__file__).with_name("served_generator.py")),
-            artifacts={"generator": str(served)},
+            artifacts={"generator": str(alone)},
             code_paths=[gan_core.__path__[0]],
             signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
             input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),

@@ -94,6 +94,12 @@ def ask(address: str) -> Any:
         return json.load(answer)
 
 
+def ours() -> set[int]:
+    """Processes that up-local started, whoever called it."""
+    lines = {process.pid: " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])}
+    return {pid for pid, line in lines.items() if "/gan-pipeline-local-" in line}
+
+
 @needs_postgres
 def test_a_service_that_does_not_start_ends_the_others(record: Path, tmp_path: Path) -> None:
     """Without its emulator beside it, a Python can start PostgreSQL and no more."""
@@ -105,11 +111,11 @@ def test_a_service_that_does_not_start_ends_the_others(record: Path, tmp_path: P
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     line = [sys.executable, "-c", code, str(lonely), str(INFRA / "local/services.py"), "up", "--record", str(record)]
-    before = {process.pid for process in psutil.process_iter() if process.name() == "postgres"}
+    before = ours()
     result = subprocess.run(line, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "gcp-storage-emulator" in result.stderr
-    assert {process.pid for process in psutil.process_iter() if process.name() == "postgres"} <= before
+    assert ours() <= before
     assert not record.exists()
 
 
