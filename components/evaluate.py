@@ -58,6 +58,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
         comparison = None
         if arguments.champion:
             comparison = outputs.enter_context(_compared(arguments, config, extractor, measured, evaluation))
+            evaluation = evaluation.model_copy(update={"champion": comparison.scores})
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -152,7 +153,7 @@ def _compared(
 
     with find_champion(arguments.champion, arguments.generated) as champion:
         if isinstance(champion, str):
-            yield Comparison("", None, None, (champion,))
+            yield Comparison("", None, None, None, (champion,))
         else:
             yield compare(config, extractor, measured, evaluation, champion=champion, counting=_counting)
 

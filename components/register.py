@@ -134,7 +134,7 @@ def _promote(
         if champion == number:
             decision = Decision("champion", "It is the champion already.")
         else:
-            theirs = _evaluation_of(registry, champion) if champion else None
+            theirs = _evaluation_of(registry, champion, evaluation) if champion else None
             decision = decide(config, evaluation, collapsed, theirs, champion)
         record = {
             "decision": decision.outcome,
@@ -154,10 +154,20 @@ def _promote(
     return {**record, "repeated": False}
 
 
-def _evaluation_of(registry: ModelRegistry, number: str) -> Evaluation | None:
-    """The evaluation of a registered version; None if that is not there, or in another form."""
+def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) -> Evaluation | None:
+    """The evaluation of the champion, version `number`, under the candidate's protocol if it was scored beside it.
+
+    New data is another protocol: the reference images are others, and so is a classifier that learned from them.
+
+    Returns:
+        Else the evaluation it was registered with; None if that is not there, or in another form.
+    """
+    tags = registry.version(number).tags
+    beside = candidate.champion
+    if beside and beside.generator_digest == tags.get("generator_digest"):
+        return candidate.model_copy(update=beside.model_dump(exclude={"generator_digest"}))
     try:
-        return Evaluation.parse(registry.version(number).tags.get("evaluation", ""), f"version {number}")
+        return Evaluation.parse(tags.get("evaluation", ""), f"version {number}")
     except InvalidInput:
         return None
 

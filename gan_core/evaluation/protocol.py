@@ -76,6 +76,20 @@ class ClassScores(_Entry):
     scores: dict[str, float]
 
 
+class ChampionScores(_Entry):
+    """The scores of the champion at the time, under the protocol of the record they are part of.
+
+    Attributes:
+        generator_digest: which generator that was, as the registry has it.
+        scores, spread, standard_errors: as of the record.
+    """
+
+    generator_digest: str
+    scores: dict[str, float]
+    spread: dict[str, float]
+    standard_errors: dict[str, float]
+
+
 class Evaluation(_Entry):
     """The record that components.evaluate writes.
 
@@ -91,6 +105,7 @@ class Evaluation(_Entry):
         warnings: sentences a reader of the scores must know.
         images_seen, dataset_digest: of the generator's training; 0 and empty where no generator is at hand.
         tracking_run_id: the MLflow run of the generator's training.
+        champion: None if there was none, or it could not be scored.
     """
 
     format: Literal[1]
@@ -105,6 +120,7 @@ class Evaluation(_Entry):
     images_seen: int
     dataset_digest: str
     tracking_run_id: str | None
+    champion: ChampionScores | None = None
 
     def figures(self) -> dict[str, float]:
         """The figures by their place in the record: `scores.fd_classifier`, as DVC names it. Not those of a class."""

@@ -20,10 +20,11 @@ from tracking_server import Proxy, TrackingServer
 from components import model_registry
 from components import register as register_module
 from components.mlflow_server import connect, experiment_id
+from components.model_package import generator_digest
 from components.register import register
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
-from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
@@ -120,6 +121,34 @@ def test_a_generator_without_a_run_gets_one_that_says_so_once() -> None:
     [run] = client.search_runs([experiment_id(client)])
     assert run.info.run_id == record["run_id"]
     assert "has no run on this server" in run.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(("beside", "decision"), [(50.0, "champion"), (5.0, "challenger"), (None, "refused")])
+def test_new_data_is_decided_by_the_champions_scores_under_the_new_protocol(
+    beside: float | None, decision: str
+) -> None:
+    register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
+    scored = evaluation(10.0, 0.1, reference_digest="sha256-new")
+    if beside is not None:
+        theirs = evaluation(beside, 0.1).model_dump(include={"scores", "spread", "standard_errors"})
+        champion = ChampionScores(generator_digest=generator_digest(Path("first")), **theirs)
+        scored = scored.model_copy(update={"champion": champion})
+    record = register(CONFIG, generator(Path("second")), scored)
+    assert (record["decision"], record["champion"]) == (decision, "1")
+    if beside is None:
+        assert "reference_digest: sha256-new, not sha256-old" in record["reason"]
+    else:
+        assert f"10 ± 0.1 after {beside:.4g} ± 0.1 of version 1" in record["reason"]
+    assert registry()[0]["champion"] == ("2" if decision == "champion" else "1")
+
+
+def test_scores_of_another_champion_do_not_count() -> None:
+    register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
+    other = ChampionScores(
+        generator_digest="sha256-other", scores={"fd_classifier": 50.0}, spread={}, standard_errors={}
+    )
+    scored = evaluation(10.0, 0.1, reference_digest="sha256-new").model_copy(update={"champion": other})
+    assert register(CONFIG, generator(Path("second")), scored)["decision"] == "refused"
 
 
 def test_a_champion_that_was_registered_by_hand_is_not_replaced() -> None:
