@@ -72,7 +72,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,
         "versions": json.dumps(generator.versions | served_versions()),
-        "evaluation": evaluation.model_dump_json(),
+        # Scored beside another champion it is the same version still.
+        "evaluation": evaluation.model_dump_json(exclude={"champion"}),
     }
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())

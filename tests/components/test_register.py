@@ -151,6 +151,15 @@ def test_scores_of_another_champion_do_not_count() -> None:
     assert register(CONFIG, generator(Path("second")), scored)["decision"] == "refused"
 
 
+def test_scored_beside_another_champion_it_is_the_same_version() -> None:
+    first = register_scores("first", 100.0, 3.0)
+    scores = evaluation(100.0, 3.0, first["run_id"])
+    beside = ChampionScores(generator_digest="sha256-other", scores={}, spread={}, standard_errors={})
+    again = register(CONFIG, Path("first"), scores.model_copy(update={"champion": beside}))
+    assert again == {**first, "repeated": True}
+    assert registry() == ({"champion": "1"}, 1)
+
+
 def test_a_champion_that_was_registered_by_hand_is_not_replaced() -> None:
     client = connect()
     client.create_registered_model("generator")
