@@ -43,7 +43,7 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
     """
     name = registry_name(argument)
     if name is None:
-        yield Champion(argument, Path(argument), generator_digest(Path(argument)), None)
+        yield Champion(argument, Path(argument), None)
         return
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -75,5 +75,4 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
         recorded = Evaluation.parse(version.tags.get("evaluation", ""), f"version {version.version}")
     except InvalidInput:
         recorded = None
-    generator = Path(source) / described
-    return Champion(f"version {version.version} of {name}", generator, generator_digest(generator), recorded)
+    return Champion(f"version {version.version} of {name}", Path(source) / described, recorded)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from gan_core.evaluation.champion import Comparison
     from gan_core.evaluation.evaluator import Measured
     from gan_core.evaluation.features import Extractor
-    from gan_core.evaluation.protocol import Evaluation
+    from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 
 def main() -> None:
@@ -57,8 +57,8 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     with contextlib.ExitStack() as outputs:
         comparison = None
         if arguments.champion:
-            comparison = outputs.enter_context(_compared(arguments, config, extractor, measured, evaluation))
-            evaluation = evaluation.model_copy(update={"champion": comparison.scores})
+            comparison, theirs = outputs.enter_context(_compared(arguments, config, extractor, measured, evaluation))
+            evaluation = evaluation.model_copy(update={"champion": theirs})
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -146,16 +146,23 @@ def _compared(
     extractor: Extractor,
     measured: Measured,
     evaluation: Evaluation,
-) -> Iterator[Comparison]:
-    """The champion's side, or why there is none."""
+) -> Iterator[tuple[Comparison, ChampionScores | None]]:
+    """The champion's side, or why there is none, and its scores for the record."""
     from components.champion import find_champion
+    from components.model_package import generator_digest
     from gan_core.evaluation.champion import Comparison, compare
+    from gan_core.evaluation.protocol import ChampionScores
 
     with find_champion(arguments.champion, arguments.generated) as champion:
         if isinstance(champion, str):
-            yield Comparison("", None, None, None, (champion,))
-        else:
-            yield compare(config, extractor, measured, evaluation, champion=champion, counting=_counting)
+            yield Comparison("", None, None, (champion,)), None
+            return
+        comparison = compare(config, extractor, measured, evaluation, champion=champion, counting=_counting)
+        scores = None
+        if comparison.evaluation:
+            figures = comparison.evaluation.model_dump(include={"scores", "spread", "standard_errors"})
+            scores = ChampionScores(generator_digest=generator_digest(champion.folder), **figures)
+        yield comparison, scores
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.evaluator import Measured, draw, evaluate
 from gan_core.evaluation.features import Counting, Extractor
 from gan_core.evaluation.images import GeneratedImages
-from gan_core.evaluation.protocol import ChampionScores, Evaluation
+from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator
 
 
@@ -21,13 +21,11 @@ class Champion:
     Attributes:
         name: of it, after "the champion, ".
         folder: where its generator is.
-        digest: of its generator, as the registry has it.
         recorded: the evaluation it was registered with; None if that is not known.
     """
 
     name: str
     folder: Path
-    digest: str
     recorded: Evaluation | None
 
 
@@ -38,14 +36,12 @@ class Comparison:
     Attributes:
         name: of the champion.
         evaluation: under the protocol of the generator it is compared with; None if it cannot be had.
-        scores: of that evaluation, for the record.
         images: its images under the first sampling seed; None if they cannot be had.
         remarks: sentences a reader of the comparison must know.
     """
 
     name: str
     evaluation: Evaluation | None
-    scores: ChampionScores | None
     images: GeneratedImages | None
     remarks: tuple[str, ...]
 
@@ -80,9 +76,6 @@ def compare(
             recorded = evaluate(config, extractor, replace(measured, generated=drawn))
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")
-        return Comparison(champion.name, None, None, None, tuple(remarks))
-    scores = ChampionScores(
-        generator_digest=champion.digest, **recorded.model_dump(include={"scores", "spread", "standard_errors"})
-    )
+        return Comparison(champion.name, None, None, tuple(remarks))
     images = GeneratedImages(generator, config.samples, config.seed, measured.subjects.inputs)
-    return Comparison(champion.name, recorded, scores, images, tuple(remarks))
+    return Comparison(champion.name, recorded, images, tuple(remarks))

@@ -18,6 +18,7 @@ from PIL import Image
 
 from components import champion, evaluate
 from components.command import run
+from components.model_package import generator_digest
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import GeneratorMetadata, load_generator, save_generator
@@ -209,10 +210,14 @@ def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     assert "Beside the champion" not in report.read_text()
     capsys.readouterr()
     beside = place.evaluate(*options, "--champion", place.rival)
-    assert beside == alone  # the record does not depend on it
+    assert beside.model_copy(update={"champion": None}) == alone  # its own scores do not depend on it
+    rival = place.evaluate("--real", place.data, "--generated", place.rival)
+    assert beside.champion is not None
+    assert (beside.champion.scores, beside.champion.spread) == (rival.scores, rival.spread)
+    assert beside.champion.generator_digest == generator_digest(place.rival)
     assert str(place.rival) in capsys.readouterr().out
     assert 'alt="20 images of the champion"' in report.read_text()
-    place.evaluate(*options, "--champion", place.colour)
+    assert place.evaluate(*options, "--champion", place.colour).champion is None
     shown = capsys.readouterr().out
     assert f"note: The champion, {place.colour}, cannot be scored: The classifier compares images of the shape" in shown
     assert "cannot be scored" in report.read_text()
