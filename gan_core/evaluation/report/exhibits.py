@@ -94,7 +94,9 @@ def collect(
         told_by=classes.told_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,
-        journeys=gallery.journeys(generated.images, seed) if isinstance(generated.images, GeneratedImages) else None,
+        journeys=gallery.journeys(generated.images, seed)
+        if generator and isinstance(generated.images, GeneratedImages)
+        else None,
         versus=versus(evaluation, generated.images, comparison) if comparison else None,
         charts=charts,
         lineage=_lineage(generator.metadata) if generator else {},
