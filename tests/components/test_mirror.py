@@ -24,6 +24,7 @@ from storage_proxy import StorageProxy
 from components import bucket, transfer
 from components.bucket import Address
 from components.mirror import POINTER, Mirror, mirrored
+from components.spool import Spool
 from gan_core.checkpoints import Checkpoints
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import load_generator
@@ -192,6 +193,21 @@ def test_records_are_kept_from_start_to_start(proxy: StorageProxy, place: Addres
             (records / f"{start}.jsonl").write_text("rows")
         mirror.finish()
     assert sorted(path.name for path in records.iterdir()) == ["0.jsonl", "1.jsonl", "2.jsonl", "training.json"]
+
+
+def test_what_mlflow_did_not_take_is_sent_from_the_bucket(proxy: StorageProxy, place: Address, project: Path) -> None:
+    dataset = {"name": "digits", "digest": "sha256-0", "profile": {}}
+    spool = Spool(project / "records", {"parameters": {}, "tags": {}, "dataset": dataset})
+    spool.history.append({"step": 64, "timestamp": 1, "figures": {"generator_loss": 2.5}})
+    spool.set_status("KILLED")
+    spool.close()
+    transfer.upload(project / "records", place)
+    for _ in range(2):
+        command = [sys.executable, "-m", "components.tracking", "send", str(place)]
+        said = subprocess.check_output(command, cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
+        assert said.startswith("Everything is in the MLflow run ")
+    with sqlite3.connect(project / "mlflow.db") as database:
+        assert database.execute("select step, value from metrics").fetchall() == [(64, 2.5)]
 
 
 @pytest.fixture(scope="module")
