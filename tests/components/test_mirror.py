@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -24,6 +25,7 @@ from storage_proxy import StorageProxy
 from components import bucket, transfer
 from components.bucket import Address
 from components.mirror import POINTER, Mirror, mirrored
+from components.spool import Spool
 from gan_core.checkpoints import Checkpoints
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import load_generator
@@ -194,6 +196,21 @@ def test_records_are_kept_from_start_to_start(proxy: StorageProxy, place: Addres
     assert sorted(path.name for path in records.iterdir()) == ["0.jsonl", "1.jsonl", "2.jsonl", "training.json"]
 
 
+def test_what_mlflow_did_not_take_is_sent_from_the_bucket(proxy: StorageProxy, place: Address, project: Path) -> None:
+    dataset = {"name": "digits", "digest": "sha256-0", "profile": {}}
+    spool = Spool(project / "records", {"parameters": {}, "tags": {}, "dataset": dataset})
+    spool.history.append({"step": 64, "timestamp": 1, "figures": {"generator_loss": 2.5}})
+    spool.set_status("KILLED")
+    spool.close()
+    transfer.upload(project / "records", place)
+    for _ in range(2):
+        command = [sys.executable, "-m", "components.tracking", "send", str(place)]
+        said = subprocess.check_output(command, cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
+        assert said.startswith("Everything is in the MLflow run ")
+    with sqlite3.connect(project / "mlflow.db") as database:
+        assert database.execute("select step, value from metrics").fetchall() == [(64, 2.5)]
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sklearn.datasets import load_digits
@@ -268,12 +285,10 @@ def test_of_two_trainings_with_one_prefix_one_stops(
     both = [train(project, digits, parameters, place) for _ in range(2)]
     while all(process.poll() is None for process in both):
         time.sleep(0.1)
-    (stopped,) = [process for process in both if process.poll() is not None]
-    (running,) = [process for process in both if process is not stopped]
-    _, errors = stopped.communicate()
-    assert stopped.returncode == 75, errors
-    assert "error: Another process trains with these checkpoints" in errors
+    running, stopped = sorted(both, key=lambda process: process.poll() is not None)
     running.send_signal(signal.SIGTERM)
-    _, errors = running.communicate()
-    assert running.returncode == 75, errors
-    assert "The training was told to stop (SIGTERM)" in errors
+    said, told = stopped.communicate()[1], running.communicate()[1]
+    assert (stopped.returncode, running.returncode) == (75, 75), said + told
+    # Either of the checkpoints, or at the start of the tracking folder.
+    assert re.search("error: Another process (trains with these checkpoints|wrote the same directory)", said)
+    assert "The training was told to stop (SIGTERM)" in told
