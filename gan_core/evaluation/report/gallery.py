@@ -34,14 +34,14 @@ class ClassRow:
     Attributes:
         name: of the class.
         share, real_share: of the generated and of the real images, 0 to 1.
-        scores: its own scores in a line; empty if it has too few images.
+        scores: its own scores, each by its name in words; empty if it has too few images.
         samples: the first of its generated images; None if there are none.
     """
 
     name: str
     share: float
     real_share: float
-    scores: str
+    scores: list[str]
     samples: Picture | None
 
 
@@ -86,12 +86,12 @@ def classes(scores: Sequence[ClassScores], found: Classes, generated: Collection
         drawn = None
         if len(positions):
             drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images of the class {entry.name}")
-        line = " · ".join(
+        shown = [
             f"{meaning.title} {entry.scores[name]:.3g}"
             for metric, meaning in MEANINGS.items()
             if (name := score_name(metric, extractor)) in entry.scores
-        )
-        rows.append(ClassRow(entry.name, entry.generated_share, entry.real_share, line, drawn))
+        ]
+        rows.append(ClassRow(entry.name, entry.generated_share, entry.real_share, shown, drawn))
     return rows
 
 
