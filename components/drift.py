@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components import storage
 from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
 
 if TYPE_CHECKING:
@@ -30,11 +31,12 @@ def main() -> None:
 
     config = read_section(arguments.config, "drift", DriftConfig)
     evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
-    reference, data = PreparedDataset(arguments.reference), PreparedDataset(arguments.data)
-    require_writable(arguments.record)
-    drift = compare(config, evaluation, reference, data, arguments.cache)
-    with whole_output(arguments.record) as file:
-        file.write_text(drift.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    with storage.local_paths(arguments) as local:
+        reference, data = PreparedDataset(local.reference), PreparedDataset(local.data)
+        require_writable(local.record)
+        drift = compare(config, evaluation, reference, data, local.cache)
+        with whole_output(local.record) as file:
+            file.write_text(drift.model_dump_json(indent=2) + "\n", encoding="utf-8")
     print("drifted" if drift.drifted else "not drifted", *drift.reasons, sep="\n  ")
     if drift.drifted and arguments.exit_code:
         sys.exit(DRIFTED)
@@ -45,9 +47,11 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.drift", description=__doc__)
     add = options.add_argument
     add("--config", default="params.yaml", help="params.yaml: its sections drift and evaluate are read")
-    add("--reference", type=Path, required=True, help="prepared data set that the champion was trained on")
-    add("--data", type=Path, required=True, help="prepared data set that is new")
-    add("--record", type=Path, required=True, help="output: the comparison, .json")
+    add(
+        "--reference", type=storage.input_path, required=True, help="prepared data set that the champion was trained on"
+    )
+    add("--data", type=storage.input_path, required=True, help="prepared data set that is new")
+    add("--record", type=storage.output_path, required=True, help="output: the comparison, .json")
     add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
     add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
     return options
@@ -70,16 +74,16 @@ def compare(
     require_comparable(config, reference.manifest, data.manifest)
     configure_tensorflow()
 
-    from components.evaluate import _counting
+    from components.progress import counting
     from gan_core.evaluation.extractors import build_extractor
     from gan_core.evaluation.features import extract_cached
 
-    extractor = build_extractor(evaluation, reference, cache, _counting)
+    extractor = build_extractor(evaluation, reference, cache, counting)
     features = []
     for side, name in ((reference, "reference"), (data, "data")):
         images = side.split("held_out")
         content = {"digest": side.manifest.digest, "name": "held_out"}
-        with _counting(images.count, name) as advance:
+        with counting(images.count, name) as advance:
             kept = extract_cached(extractor, images.batches(evaluation.batch_size), content, cache, advance)
         features.append(kept.features)
     distance = block_distance(features[0], features[1], config, evaluation.seed)

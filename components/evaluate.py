@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
 
+    from components.progress import counting
     from components.tracking import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
     from gan_core.evaluation.extractors import build_extractor
@@ -51,8 +52,8 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from gan_core.evaluation.table import table
 
     charts = training_charts(arguments.history) if arguments.history else []
-    extractor = build_extractor(config, subjects.dataset, arguments.cache, _counting)
-    measured = measure(config, subjects, extractor, arguments.cache, _counting)
+    extractor = build_extractor(config, subjects.dataset, arguments.cache, counting)
+    measured = measure(config, subjects, extractor, arguments.cache, counting)
     evaluation = evaluate(config, extractor, measured)
     with contextlib.ExitStack() as outputs:
         comparison = None
@@ -124,22 +125,6 @@ def _config(arguments: argparse.Namespace) -> EvaluateConfig:
 
 
 @contextlib.contextmanager
-def _counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """A progress bar that appears with the first image: what comes out of the cache shows none."""
-    from components.progress import progress
-
-    with contextlib.ExitStack() as stack:
-        bar = None
-
-        def advance(count: int) -> None:
-            nonlocal bar
-            bar = bar or stack.enter_context(progress(total, "images", description))
-            bar.advance(count)
-
-        yield advance
-
-
-@contextlib.contextmanager
 def _compared(
     arguments: argparse.Namespace,
     config: EvaluateConfig,
@@ -150,6 +135,7 @@ def _compared(
     """The champion's side, or why there is none, and its scores for the record."""
     from components.champion import find_champion
     from components.model_package import generator_digest
+    from components.progress import counting
     from gan_core.evaluation.champion import Comparison, compare
     from gan_core.evaluation.protocol import ChampionScores
 
@@ -157,7 +143,7 @@ def _compared(
         if isinstance(champion, str):
             yield Comparison("", None, None, (champion,)), None
             return
-        comparison = compare(config, extractor, measured, evaluation, champion=champion, counting=_counting)
+        comparison = compare(config, extractor, measured, evaluation, champion=champion, counting=counting)
         scores = None
         if comparison.evaluation:
             figures = comparison.evaluation.model_dump(include={"scores", "spread", "standard_errors"})

@@ -7,9 +7,8 @@ names one content: the pointer of a folder under DVC, or the prefix with the dig
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from components import bucket
+from components import bucket, storage
 from components.command import run, whole_output
 from components.pointer import MAX_CHARACTERS, Pointer
 
@@ -18,7 +17,7 @@ def main() -> None:
     """Reads the command line and writes the version down."""
     arguments = parser().parse_args()
     version = resolve(arguments.pointer)
-    with whole_output(arguments.version) as file:
+    with storage.local_paths(arguments) as local, whole_output(local.version) as file:
         file.write_text(version, encoding="utf-8")
     print(f"the data is {version}" if version else "the data comes with the image")
 
@@ -31,7 +30,9 @@ def parser() -> argparse.ArgumentParser:
         required=True,
         help="gs://…/<name>.dvc; a gs:// prefix; what components.fetch takes; or empty for no data",
     )
-    options.add_argument("--version", required=True, type=Path, help="output: what components.fetch is to fetch")
+    options.add_argument(
+        "--version", required=True, type=storage.output_path, help="output: what components.fetch is to fetch"
+    )
     return options
 
 
