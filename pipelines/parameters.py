@@ -119,6 +119,7 @@ def _load(path: Path, what: str) -> Any:
 def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
     import yaml
     from dvc.utils.hydra import apply_overrides
+    from dvc.utils.serialize import load_yaml
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
@@ -127,7 +128,8 @@ def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str
             apply_overrides(file, list(overrides))
         except Exception as error:
             raise _as_invalid(error, overrides) from None
-        changed = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # DVC writes YAML 1.2, where 5e-05 is a number and off a word.
+        changed = load_yaml(str(file))
     unknown = set(changed) - set(sections)
     if unknown:
         raise InvalidInput(f"There is no section '{min(unknown)}'. Received: {' '.join(overrides)}")
