@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -66,6 +67,11 @@ def test_a_preset_holds_what_differs_and_nothing_else(name) -> None:
         if value != defaults[section][key]
     }
     assert changed == given
+
+
+def test_the_readme_lists_every_preset_and_no_other() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Presets\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
