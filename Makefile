@@ -11,8 +11,10 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/run ## Prepare, train, evaluate, register (SET='train.steps=20000 …' overrides parameters)
-	$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro)
+# The preset's options are quoted for a shell, which `eval` undoes.
+run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
+	$(if $(PRESET),options="$$(python -m pipelines overrides presets/$(PRESET).yaml)"; eval "options=($$options)"; \
+	  dvc exp run "$${options[@]}" $(addprefix -S ,$(SET)),$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro))
 	@python -m components.summary
 
 test: .venv/dev ## Run the tests
