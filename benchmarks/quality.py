@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
-import platform
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.machine import machine
 from benchmarks.official_split import official_split
 from benchmarks.timed_training import Specification
 from benchmarks.timed_training import run as run_timed
@@ -123,7 +122,7 @@ def _judge(arguments: argparse.Namespace, sides: list[str], folders: list[Path])
     reference = "default" if arguments.no_tutorial else "tutorial-tuned"
     names = [extractor.name for extractor in extractors]
     parts = [
-        _machine(),
+        machine(),
         f"{arguments.minutes:g} minutes of training, {arguments.seeds} seeds, {arguments.samples} samples against "
         f"{test.count} test images. Fréchet distances, mean ± standard deviation over the seeds; their share of those "
         f"of {reference}; seconds of training to reach its last.",
@@ -139,18 +138,6 @@ def _judge(arguments: argparse.Namespace, sides: list[str], folders: list[Path])
     }
     (arguments.output / "results.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     print("\n\n".join(parts))
-
-
-def _machine() -> str:
-    import keras
-    import tensorflow as tf
-
-    described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    processor = next((line.partition(":")[2].strip() for line in described if line.startswith("model name")), "")
-    return (
-        f"{processor}, {os.cpu_count()} cores; Python {platform.python_version()}, TensorFlow {tf.__version__}, "
-        f"Keras {keras.__version__}."
-    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,6 +41,7 @@ class Recorder:
         self,
         folder: Path,
         moments: Sequence[float],
+        *,
         count: int,
         latent_size: int,
         classes: int,

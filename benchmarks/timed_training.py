@@ -99,10 +99,10 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
     recorder = Recorder(
         folder,
         specification.moments,
-        specification.samples,
-        config.latent_size,
-        classes,
-        specification.seed,
+        count=specification.samples,
+        latent_size=config.latent_size,
+        classes=classes,
+        seed=specification.seed,
         compiling_steps=2 if config.penalty_interval > 1 else 1,  # with the penalties and without
     )
     with tempfile.TemporaryDirectory() as workplace, Checkpoints(Path(workplace), config.checkpoints_kept) as kept:
@@ -116,7 +116,12 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
 def _train_tutorial(specification: Specification, dataset: ArrayDataset, folder: Path) -> tuple[Recorder, str]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     recorder = Recorder(
-        folder, specification.moments, specification.samples, tutorial_dcgan.LATENT_SIZE, 1, specification.seed
+        folder,
+        specification.moments,
+        count=specification.samples,
+        latent_size=tutorial_dcgan.LATENT_SIZE,
+        classes=1,
+        seed=specification.seed,
     )
     train = dataset.split("train")
     images = train.images(np.arange(train.count))
