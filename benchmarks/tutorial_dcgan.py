@@ -68,7 +68,7 @@ def build_discriminator() -> Any:
     """Images [B, 28, 28, 1] → logits [B, 1]; 212,865 numbers."""
     from keras import Sequential, layers
 
-    return Sequential([*build_features().layers, layers.Dense(1)])
+    return Sequential([layers.Input((28, 28, 1)), *build_features().layers, layers.Dense(1)])
 
 
 def train(images: NDArray[np.uint8], settings: dict[str, Any], seed: int, recorder: Recorder) -> None:
