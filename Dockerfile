@@ -7,7 +7,7 @@ FROM ${BASE_IMAGE} AS build
 # cpu, or gpu: TensorFlow with the CUDA libraries of its lock.
 ARG ACCELERATOR=cpu
 WORKDIR /build
-COPY requirements-uv.txt requirements-image-${ACCELERATOR}.txt ./
+COPY requirements-uv.txt requirements-sbom.txt requirements-image-${ACCELERATOR}.txt ./
 # TensorFlow's C++ headers are 290 MB, and only needed to compile operations.
 RUN python3 -m venv uv \
     && uv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-uv.txt \
@@ -17,7 +17,12 @@ RUN python3 -m venv uv \
     && rm -r /opt/venv/lib/python3.*/site-packages/tensorflow/include
 COPY gan_core /app/gan_core
 COPY components /app/components
-RUN /opt/venv/bin/python -m compileall -q /app
+# The bill of materials is made of what is really there, by a tool that does not come along.
+RUN /opt/venv/bin/python -m compileall -q /app \
+    && python3 -m venv sbom \
+    && sbom/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes \
+        -r requirements-sbom.txt \
+    && sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o /app/sbom.json /opt/venv
 
 FROM ${BASE_IMAGE}
 COPY --from=build /opt/venv /opt/venv

@@ -6,13 +6,15 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-containers image-tests check format image ui lock clean
+.PHONY: help run test test-peers test-containers image-tests check format image ui up-local down-local sbom lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: .venv/run ## Prepare, train, evaluate, register (SET='train.steps=20000 …' overrides parameters)
-	$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro)
+# The preset's options are quoted for a shell, which `eval` undoes.
+run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
+	$(if $(PRESET),options="$$(python -m pipelines overrides presets/$(PRESET).yaml)"; eval "options=($$options)"; \
+	  dvc exp run "$${options[@]}" $(addprefix -S ,$(SET)),$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro))
 	@python -m components.summary
 
 test: .venv/dev ## Run the tests
@@ -52,12 +54,24 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow server --host 127.0.0.1 --port 5000
 
+up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; prints what to export: eval "$$(make -s up-local)"
+	@python infra/local/services.py up
+
+down-local: ## End what up-local started and remove its data
+	@python infra/local/services.py down
+
+sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the environment, and docs/licences.md anew
+	mkdir -p build
+	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
+	python infra/licences.py build/sbom.json
+
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
 	uv pip compile $(LOCK) --upgrade --extra cpu --group dev pyproject.toml -o requirements-dev.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu --group local pyproject.toml -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
+	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
 
 clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
@@ -77,6 +91,11 @@ clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache a
 .venv/dev: requirements-dev.txt .venv/uv
 	VIRTUAL_ENV=$(CURDIR)/.venv uv pip install --quiet --require-hashes --compile-bytecode -r requirements-dev.txt
 	touch $@ .venv/run
+
+.venv-sbom/done: requirements-sbom.txt
+	$(PYTHON) -m venv .venv-sbom
+	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
+	touch $@
 
 # pip and not uv: PyTorch's CPU build may come from where pip's own settings say.
 .venv-peers/done: requirements-peers.txt

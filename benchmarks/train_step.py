@@ -1,9 +1,17 @@
-"""What surrounds the training step costs: the bare step and the whole command's loop side by side, alternating.
+"""The training step in turns with its peers, and what surrounds it: `python -m benchmarks.train_step --dataset …`.
 
-`python -m benchmarks.train_step --dataset data/prepared` prints medians over the rounds. The loop has everything that
-components.train has at the settings of params.yaml: input, rows, sample grids, checkpoints, MLflow (a fresh sqlite
-file). Each of its rounds is a training from nothing, so its first grid and last
-checkpoint weigh more than in a long one.
+In every round each side has one turn; the table has medians over the rounds, in images per second.
+
+- bare step: the network of params.yaml on one batch in memory. Its averaged generator and its sums are part of it.
+- whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids,
+  checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing, so its first grid and last
+  checkpoint weigh more than in a long one.
+- tutorial's network: this project's step on the network of tutorial_dcgan.py, batch 64.
+- PyTorch on both networks (torch_step.py; needs `make test-peers` once).
+- sampling: an exported generator, which draws its latents and makes uint8, and its network alone.
+
+The share of the machine's matrix products is a side's nominal operations per second (described_network.py) over those
+of a product of two 4096×4096 float32 matrices, measured in the same round.
 """
 
 from __future__ import annotations
@@ -11,53 +19,118 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import platform
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from components.command import configure_tensorflow, read_section
+from benchmarks.described_network import TUTORIAL, DescribedNetwork, describe
+from benchmarks.machine import machine
+from components.command import configure_tensorflow, read_section, run
 from components.progress import progress
 from components.tracking import TrainingTracker
-from components.train import Hooks
+from components.training_hooks import Hooks
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 
+if TYPE_CHECKING:
+    from gan_core.gan import Gan
+
+Rates = dict[str, list[float]]
+_PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
+_TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
+_EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
+
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="params.yaml")
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500, help="steps of a round")
+    parser.add_argument("--tutorial-steps", type=int, default=150, help="the same, on the tutorial's network")
+    parser.add_argument("--samples", type=int, default=20_000, help="images drawn in a round")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     config = read_section(arguments.config, "train", TrainConfig).model_copy(update={"steps": arguments.steps})
     dataset = PreparedDataset(arguments.dataset)
+    network = describe(config, dataset.manifest.shape)
     configure_tensorflow()
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        rates: dict[str, list[float]] = {"bare step": [], "whole loop": []}
+        sides = _sides(config, dataset, network, Path(folder), arguments)
+        rates: Rates = {name: [] for name in sides}
         for number in range(arguments.rounds):
-            rates["bare step"].append(_bare_step(config, dataset))
-            rates["whole loop"].append(_whole_loop(config, dataset, Path(folder) / str(number)))
-            print(f"round {number + 1}: " + ", ".join(f"{name} {rate[-1]:.0f}" for name, rate in rates.items()))
-    _print(rates, config, dataset)
+            for name, measure in sides.items():
+                rates[name].append(measure(number))
+            print(f"round {number + 1}: " + ", ".join(f"{name} {rate[-1]:.4g}" for name, rate in rates.items()))
+    print(machine())
+    shape = "×".join(map(str, dataset.manifest.shape))
+    print(f"{config.network} on {shape}, batch {config.batch_size}, {config.steps} steps a round")
+    _print(rates, network)
+
+
+def _sides(
+    config: TrainConfig,
+    dataset: PreparedDataset,
+    network: DescribedNetwork | None,
+    folder: Path,
+    arguments: argparse.Namespace,
+) -> dict[str, Callable[[int], float]]:
+    """What is measured in a round, by name; each is told the number of the round."""
+    from benchmarks.step_sides import (
+        PEERS_PYTHON,
+        Sampling,
+        TutorialStep,
+        product_operations_per_second,
+        torch_images_per_second,
+    )
+
+    gan = _gan(config, dataset)
+    tutorial, sampling = TutorialStep(config), Sampling(gan)
+    sides: dict[str, Callable[[int], float]] = {
+        _PRODUCTS: lambda _: product_operations_per_second(),
+        _BARE: lambda _: _bare_step(config, dataset),
+        _LOOP: lambda number: _whole_loop(config, dataset, folder / str(number)),
+        _TUTORIAL: lambda _: tutorial.images_per_second(arguments.tutorial_steps),
+        _EXPORTED: lambda _: sampling.exported(arguments.samples),
+        _NETWORK: lambda _: sampling.bare(arguments.samples),
+    }
+    if not PEERS_PYTHON.exists():
+        print("PyTorch: skipped, the peers' environment is missing (make test-peers)")
+        return sides
+    steps = arguments.tutorial_steps
+    sides[_TORCH_TUTORIAL] = lambda _: torch_images_per_second(TUTORIAL, steps, tutorial.learned)
+    if network:
+        learned = [
+            sum(int(variable.numpy().size) for variable in part.trainable_variables)
+            for part in (gan.generator, gan.discriminator)
+        ]
+        sides[_TORCH] = lambda _: torch_images_per_second(network, config.steps, learned)
+    else:
+        print("PyTorch on the network of params.yaml: skipped, torch_step.py knows the plain dcgan only")
+    return sides
+
+
+def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
+    from gan_core.gan import Gan
+
+    classes = len(dataset.manifest.classes) if config.conditional else 0
+    return Gan(config, dataset.manifest.shape, classes, xla=False, mixed_precision=False)
 
 
 def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:
     """Images per second of the step on one batch in memory."""
-    from gan_core.gan import Gan
+    from gan_core.batches import Feed
+    from gan_core.step import Batch
 
-    gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
-    batch = dataset.split("train").images(np.zeros(gan.images_per_step, np.int64))
-    batch = batch.reshape(config.discriminator_steps, config.batch_size, *dataset.manifest.shape)
+    gan = _gan(config, dataset)
+    batch = Batch(*Feed(dataset.split("train"), config).batch(0))
     gan.step(batch)
     started = time.perf_counter()
     for _ in range(config.steps - 1):
@@ -68,7 +141,7 @@ def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:
 
 def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> float:
     """Images per second of the command's own loop, from its first step to its last hook."""
-    from gan_core.gan import Gan
+    from gan_core.batches import Feed
     from gan_core.training import Training
 
     class FromTheFirstStep(Hooks):
@@ -81,8 +154,8 @@ def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> 
             super().on_step(images_seen)
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
-        training = Training(gan, dataset.split("train"), checkpoints)
+        gan = _gan(config, dataset)
+        training = Training(gan, Feed(dataset.split("train"), config), checkpoints)
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(
@@ -94,25 +167,32 @@ def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> 
             return (config.steps - 1) * gan.images_per_step / (time.perf_counter() - hooks.started)
 
 
-def _print(rates: dict[str, list[float]], config: TrainConfig, dataset: PreparedDataset) -> None:
-    import keras
-    import tensorflow as tf
-
-    described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    processor = next((line.partition(":")[2].strip() for line in described if line.startswith("model name")), "")
-    shape = "×".join(map(str, dataset.manifest.shape))
-    print(
-        f"{processor}, {os.cpu_count()} cores; Python {platform.python_version()}, TensorFlow {tf.__version__}, ",
-        end="",
-    )
-    print(f"Keras {keras.__version__}, TF_ENABLE_ONEDNN_OPTS={os.environ['TF_ENABLE_ONEDNN_OPTS']}")
-    print(f"{config.network} on {shape}, batch {config.batch_size}, {config.steps} steps a round")
-    print("| | images per second, median | lowest | highest |\n|---|---|---|---|")
+def _print(rates: Rates, network: DescribedNetwork | None) -> None:
+    products = rates[_PRODUCTS]
+    operations = {_TUTORIAL: TUTORIAL.operations_per_image(), _TORCH_TUTORIAL: TUTORIAL.operations_per_image()}
+    if network:
+        operations |= dict.fromkeys((_BARE, _LOOP, _TORCH), network.operations_per_image())
+    print("| | images per second, median | lowest | highest | share of the matrix products |\n|---|---|---|---|---|")
     for name, values in rates.items():
-        print(f"| {name} | {statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f} |")
-    costs = [1 - whole / bare for bare, whole in zip(*rates.values(), strict=True)]
-    print(f"What surrounds the step costs {statistics.median(costs):.1%} (median over the rounds).")
+        if name == _PRODUCTS:
+            continue
+        share = ""
+        if name in operations:
+            shares = [rate * operations[name] / product for rate, product in zip(values, products, strict=True)]
+            share = f"{statistics.median(shares):.1%}"
+        print(f"| {name} | {statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f} | {share} |")
+    print(f"\nMatrix products: {statistics.median(products) / 1e9:.0f} billion operations a second.")
+    print(f"What surrounds the step costs {1 - _ratio(rates, _LOOP, _BARE):.1%}.")
+    print(f"The exported generator draws {_ratio(rates, _EXPORTED, _NETWORK):.2f} times what its network alone does.")
+    for ours, theirs in ((_BARE, _TORCH), (_TUTORIAL, _TORCH_TUTORIAL)):
+        if theirs in rates:
+            print(f"{ours}: {_ratio(rates, ours, theirs):.2f} times the images per second of {theirs}.")
+
+
+def _ratio(rates: Rates, above: str, below: str) -> float:
+    """The median over the rounds of one side's rate as a share of another's."""
+    return statistics.median(a / b for a, b in zip(rates[above], rates[below], strict=True))
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,9 +10,8 @@ import argparse
 import math
 import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
-from components import command, executor
+from components import command, executor, storage
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
@@ -23,8 +22,10 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.choose", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as JSON")
-    options.add_argument("--model", type=Path, required=True, help="output: folder of the best generator")
-    options.add_argument("--scores", type=Path, required=True, help="output: its evaluation")
+    options.add_argument(
+        "--model", type=storage.output_path, required=True, help="output: folder of the best generator"
+    )
+    options.add_argument("--scores", type=storage.output_path, required=True, help="output: its evaluation")
     executor.add_option(options)
     return options
 
@@ -66,10 +67,11 @@ def main() -> None:
     for trial, evaluation in enumerate(evaluations):
         remarks = ", collapsed" * collapsed[trial] + ", chosen" * (trial == position)
         print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
-    with command.whole_output(arguments.model) as folder:
-        shutil.copytree(models[position], folder)
-    with command.whole_output(arguments.scores) as file:
-        shutil.copyfile(records[position], file)
+    with storage.local_paths(arguments) as local:
+        with command.whole_output(local.model) as folder:
+            shutil.copytree(models[position], folder)
+        with command.whole_output(local.scores) as file:
+            shutil.copyfile(records[position], file)
     executor.write_output(arguments.executor_input, {"scores": evaluations[position].scores})
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 2 the user's mistake, 1 a fault of this project, 75 the outs
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import json
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
     """Reads one section of the parameters.
 
     Args:
-        argument: the value of `--config`: a params.yaml file, whose section `name` is read, or that section itself as
-            a JSON object (how Kubeflow passes it).
+        argument: the value of `--config`: a params.yaml file, also on gs://, whose section `name` is read, or that
+            section itself as a JSON object (how Kubeflow passes it).
         name: the section's name, which is the stage's.
         section: the section's type.
 
@@ -46,7 +48,10 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
                 f"--config must be a YAML file or a JSON object: {error}. Received: {argument}"
             ) from None
     else:
-        values = _section_of_file(Path(argument), name)
+        from components.storage import input_path, local_paths
+
+        with local_paths(argparse.Namespace(config=input_path(argument))) as local:
+            values = _section_of_file(local.config, name)
     try:
         return section.parse(values)
     except InvalidInput as error:
@@ -59,8 +64,8 @@ def _section_of_file(path: Path, name: str) -> object:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")
@@ -113,6 +118,11 @@ def _replace(written: Path, target: Path, aside: Path) -> None:
     if target.is_dir():
         os.rename(target, aside)
     os.replace(written, target)
+
+
+def cache_folder() -> Path:
+    """Where a person's commands keep what need not be computed twice."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
 
 
 def configure_tensorflow() -> None:
@@ -170,5 +180,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def _end(code: int, message: object) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    from gan_core.addresses import masked
+
+    print(f"error: {masked(str(message))}", file=sys.stderr)
     sys.exit(code)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from components import bucket, executor
+from components import bucket, executor, storage, transfer
 from components.command import run, whole_output
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
@@ -41,12 +41,16 @@ def main() -> None:
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
     pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
-    with whole_output(arguments.data) as folder:
+    with storage.local_paths(arguments) as local, whole_output(local.data) as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
         elif source:
-            print(f"fetched {bucket.download(source, folder)} files from {source}")
+            address, version = bucket.split_version(source)
+            count = copy(address, folder)
+            if version and version != bucket.listing_digest(address):
+                raise TryAgain(f"The objects changed after their version was taken: start anew. Received: {source}")
+            print(f"fetched {count} files from {source}")
         else:
             folder.mkdir()
             print("nothing to fetch: the data comes with the image")
@@ -59,12 +63,30 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pointer",
         required=True,
-        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix; or empty for no data",
+        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, with #<version> if it must "
+        "have that; or empty for no data",
     )
     options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
-    options.add_argument("--data", required=True, type=Path, help="the folder to write")
+    options.add_argument("--data", required=True, type=storage.output_path, help="the folder to write")
     executor.add_option(options)
     return options
+
+
+def copy(source: str, folder: Path) -> int:
+    """Writes what lies at the address `source` to the new folder `folder`; returns the number of its files.
+
+    A directory that a command of this project wrote is taken as its listing says.
+
+    Raises:
+        InvalidInput, TryAgain: as `bucket.download`.
+    """
+    address = bucket.Address.parse(source)
+    with bucket.opened(address) as opened:
+        whole = transfer.read_listing(opened, address)
+    if whole is None:
+        return bucket.download(source, folder)
+    transfer.download(address, folder)
+    return len(whole.files)
 
 
 def pull(md5: str, remote: str, folder: Path) -> int:

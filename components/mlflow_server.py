@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from gan_core.addresses import masked
 
 EXPERIMENT = "gan-pipeline"
 _DEFAULTS = {
@@ -71,7 +72,7 @@ def project_root() -> Path:
 
 def explain(error: BaseException) -> str:
     """The first line of an error's message, without the password that an address may hold."""
-    return re.sub(r"//[^/@\s]*@", "//", str(error).strip().partition("\n")[0]) or type(error).__name__
+    return masked(str(error).strip().partition("\n")[0]) or type(error).__name__
 
 
 def experiment_id(client: Any) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import shutil
+import tempfile
 from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import gan_core
-from gan_core.export import GeneratorMetadata
+from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
@@ -32,16 +35,28 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         ColSpec(Array(DataType.double), "latents", required=False),
     ]
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
-    mlflow.pyfunc.save_model(
-        target,
-        mlflow_model=described,
-        python_model=str(Path(__file__).with_name("served_generator.py")),
-        artifacts={"generator": str(model)},
-        code_paths=[gan_core.__path__[0]],
-        signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
-        input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
-        pip_requirements=_requirements(),
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        # The two files and no more: MLflow would follow a link in the folder and upload what it leads to.
+        alone = Path(folder) / "generator"
+        alone.mkdir()
+        for name in (METADATA_FILE, MODEL_FILE):
+            shutil.copyfile(model / name, alone / name)
+        mlflow.pyfunc.save_model(
+            target,
+            mlflow_model=described,
+            python_model=str(Path(__file__).with_name("served_generator.py")),
+            artifacts={"generator": str(alone)},
+            code_paths=[gan_core.__path__[0]],
+            signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
+            input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
+            pip_requirements=_requirements(),
+        )
+
+
+def generator_digest(model: Path) -> str:
+    """`sha256-<hex>` of the generator in the folder `model`, weights and metadata."""
+    content = (model / METADATA_FILE).read_bytes() + (model / MODEL_FILE).read_bytes()
+    return f"sha256-{hashlib.sha256(content).hexdigest()}"
 
 
 def served_versions() -> dict[str, str]:

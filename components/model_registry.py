@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,11 @@ from components.model_package import save_served_model
 from components.spool import now_milliseconds
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
+from gan_core.warm_start import STATE_FILE
+
+TURN_SECONDS = 300.0  # after which a registration whose turn has not ended is taken for dead
+ASK_EVERY_SECONDS = 0.5  # whether it is this registration's turn
+_NO_PLACE = "gs://turns/none"  # MLflow wants a version to be somewhere; nothing is there
 
 
 class ModelRegistry:
@@ -23,15 +30,33 @@ class ModelRegistry:
     """
 
     def __init__(self, client: Any, name: str) -> None:
-        from mlflow.exceptions import MlflowException
-
         self._client = client
         self._name = name
+        self._create(name)
+
+    @contextlib.contextmanager
+    def turn(self, identity: str) -> Iterator[None]:
+        """Lets one registration at a time compare with the champion and move the aliases.
+
+        MLflow has no compare-and-set, but it never gives a version number twice: a version of the model `<name>.turns`
+        is a ticket, and it is the turn of the lowest number's owner. Leaving gives the ticket back. One that a kill
+        left behind goes when the same registration is repeated, or when another has waited TURN_SECONDS for it.
+        """
+        queue = f"{self._name}.turns"
+        self._create(queue, "Whose turn it is to move the aliases: the lowest version's. Empty while nobody registers.")
+        self._leave(queue, identity)
+        mine = self._client.create_model_version(queue, _NO_PLACE, tags={"registration": identity})
+        awaited, since = None, 0.0
         try:
-            client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+            while first := self._first(queue, identity, int(mine.version)):
+                if first != awaited:
+                    awaited, since = first, time.monotonic()
+                elif time.monotonic() - since > TURN_SECONDS:
+                    self._give_back(queue, first)
+                time.sleep(ASK_EVERY_SECONDS)
+            yield
+        finally:
+            self._leave(queue, identity)
 
     def register(self, identity: str, model: Path, evaluation: Evaluation, tags: Mapping[str, str]) -> Any:
         """Returns the version with this identity; logs the generator in the folder `model` if there is none."""
@@ -69,6 +94,35 @@ class ModelRegistry:
         """Sets a tag of a version."""
         self._client.set_model_version_tag(self._name, number, key, value)
 
+    def _create(self, name: str, description: str | None = None) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.create_registered_model(name, description=description)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def _first(self, queue: str, identity: str, number: int) -> str | None:
+        """The lowest ticket of another registration below `number`."""
+        tickets = self._client.search_model_versions(f"name = '{queue}'")
+        others = [int(ticket.version) for ticket in tickets if ticket.tags.get("registration") != identity]
+        return str(min(others)) if others and min(others) < number else None
+
+    def _leave(self, queue: str, identity: str) -> None:
+        """Gives back every ticket of a registration: there are several if an answer was lost and the call repeated."""
+        for ticket in self._client.search_model_versions(f"name = '{queue}' and tags.registration = '{identity}'"):
+            self._give_back(queue, str(ticket.version))
+
+    def _give_back(self, queue: str, number: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._client.delete_model_version(queue, number)
+        except MlflowException as error:  # somebody was quicker
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+
     def _find(self, identity: str) -> Any | None:
         """The version with this identity. If an answer was lost and the call repeated, the older one stays."""
         found = self._client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
@@ -99,6 +153,8 @@ class ModelRegistry:
             described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
             save_served_model(Path(folder) / "model", model, generator, described)
             client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        if (model / STATE_FILE).exists():
+            client.log_artifact(run_id, str(model / STATE_FILE))
         step, now = evaluation.images_seen, now_milliseconds()
         scores = {f"scores.{name}": value for name, value in evaluation.scores.items()}
         client.log_batch(run_id, [Metric(*score, now, step, model_id=logged.model_id) for score in scores.items()])

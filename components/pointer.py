@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components.bucket import require_inside
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
@@ -43,7 +44,7 @@ class Pointer(BaseModel):
         if len(text) > MAX_CHARACTERS:
             raise InvalidInput(f"{rule}, {MAX_CHARACTERS} characters at most. Received: {len(text)}")
         try:
-            document = yaml.safe_load(text)
+            document = yaml.safe_load(require_modest(text, "the pointer"))
         except (yaml.YAMLError, ValueError, RecursionError):
             raise InvalidInput(f"{rule}, as YAML. Received: {text[:200]!r}") from None
         if isinstance(document, dict) and document.keys() == {"outs"}:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import executor
+from components import executor, storage
 from components.command import read_section, run, whole_output
 from gan_core.errors import InvalidInput
 
@@ -27,8 +27,8 @@ def main() -> None:
     from components.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
 
-    with whole_output(arguments.dataset) as folder:
-        source = _open_source(config.source, arguments.data)
+    with storage.local_paths(arguments) as local, whole_output(local.dataset) as folder:
+        source = _open_source(config.source, local.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
     counts = manifest.counts
@@ -41,7 +41,7 @@ def main() -> None:
     print(
         f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
         f"{len(manifest.rejected)} rejected. Data {manifest.digest}. "
-        f"Look at {arguments.dataset / PREVIEW_FILE_NAME}"
+        f"Look at {arguments.dataset}/{PREVIEW_FILE_NAME}"
     )
 
 
@@ -50,8 +50,13 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.prepare", description=__doc__)
     add = options.add_argument
     add("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
-    add("--dataset", required=True, type=Path, metavar="FOLDER", help="output: the prepared data set")
-    add("--data", type=Path, metavar="FOLDER", help="fetched images, read in place of the folder in prepare.source")
+    add("--dataset", required=True, type=storage.output_path, metavar="FOLDER", help="output: the prepared data set")
+    add(
+        "--data",
+        type=storage.input_path,
+        metavar="FOLDER",
+        help="fetched images, read in place of the folder in prepare.source",
+    )
     executor.add_option(options)
     return options
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 _FORMAT = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
@@ -36,6 +36,20 @@ def progress(total: int, unit: str, description: str, initial: int = 0) -> Itera
         yield running
     finally:
         running.close()
+
+
+@contextlib.contextmanager
+def counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
+    """A progress over images that appears with the first one: what comes out of a cache shows none."""
+    with contextlib.ExitStack() as stack:
+        bar = None
+
+        def advance(count: int) -> None:
+            nonlocal bar
+            bar = bar or stack.enter_context(progress(total, "images", description))
+            bar.advance(count)
+
+        yield advance
 
 
 class _Bar:

@@ -12,17 +12,18 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import executor
+from components import executor, storage
 from components.command import read_section, run, whole_output
 from components.gate import Decision, decide
 from components.lineage import lineage
 from components.mlflow_server import configure_mlflow, connect, explain
-from components.model_package import served_versions
+from components.model_package import generator_digest, served_versions
 from components.model_registry import ModelRegistry
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata, read_metadata
+from gan_core.export import GeneratorMetadata, read_metadata
+from gan_core.warm_start import STATE_FILE
 
 if TYPE_CHECKING:
     from components.gate import Outcome
@@ -32,22 +33,24 @@ def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
     arguments = parser().parse_args()
     config = read_section(arguments.config, "register", RegisterConfig)
-    evaluation = _read_evaluation(arguments.scores)
-    _check(config, read_metadata(arguments.model), evaluation)
-    with whole_output(arguments.registration) as written:
-        record = register(config, arguments.model, evaluation)
-        written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    with storage.local_paths(arguments) as local:
+        evaluation = _read_evaluation(local.scores)
+        _check(config, read_metadata(local.model), evaluation)
+        with whole_output(local.registration) as written:
+            record = register(config, local.model, evaluation)
+            written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     executor.write_output(arguments.executor_input)
-    print(f"{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
+    known = "nothing new, it was registered before: " if record["repeated"] else ""
+    print(f"{known}{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.register", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as a JSON object")
-    options.add_argument("--model", required=True, type=Path, help="folder of the generator")
-    options.add_argument("--scores", required=True, type=Path, help="the evaluation's record, .json")
-    options.add_argument("--registration", required=True, type=Path, help="output: the decision, .json")
+    options.add_argument("--model", required=True, type=storage.input_path, help="folder of the generator")
+    options.add_argument("--scores", required=True, type=storage.input_path, help="the evaluation's record, .json")
+    options.add_argument("--registration", required=True, type=storage.output_path, help="output: the decision, .json")
     executor.add_option(options)
     return options
 
@@ -56,7 +59,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     """Registers the generator in the folder `model`, with its evaluation, and returns the record of the decision.
 
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
-    command changes nothing, even when another version has become the champion since.
+    command changes nothing, even when another version has become the champion since, and the record says `repeated`.
 
     Raises:
         TryAgain: the server does not answer, or not as it should.
@@ -64,13 +67,16 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     generator = read_metadata(model)
     tags = {
         **lineage(),
-        "generator_digest": _digest((model / METADATA_FILE).read_bytes() + (model / MODEL_FILE).read_bytes()),
+        "generator_digest": generator_digest(model),
         "parameters_digest": _digest(json.dumps(generator.parameters, sort_keys=True).encode()),
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,
         "versions": json.dumps(generator.versions | served_versions()),
-        "evaluation": evaluation.model_dump_json(),
+        # Scored beside another champion it is the same version still.
+        "evaluation": evaluation.model_dump_json(exclude={"champion"}),
     }
+    if (state := model / STATE_FILE).exists():
+        tags["state_digest"] = _digest(state.read_bytes())
     identity = _digest((tags["generator_digest"] + tags["evaluation"]).encode())
     configure_mlflow()
     from mlflow.exceptions import MlflowException
@@ -79,7 +85,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     try:
         registry = ModelRegistry(connect(), config.model_name)
         version = registry.register(identity, model, evaluation, tags)
-        return _promote(registry, config, evaluation, generator.collapsed, version)
+        with registry.turn(identity):
+            return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
     except (MlflowException, RequestException) as error:
         raise TryAgain(f"MLflow did not register the generator: {explain(error)} Run the same command again.") from None
 
@@ -123,12 +130,12 @@ def _promote(
     record: dict[str, Any] = json.loads(written)
     same_rule = record.get("rule") == config.model_dump()
     if same_rule and version.tags.get("carried_out") == _digest(written.encode()):
-        return record
+        return {**record, "repeated": True}
     if not (same_rule and champion in (record["champion"], number)):
         if champion == number:
             decision = Decision("champion", "It is the champion already.")
         else:
-            theirs = _evaluation_of(registry, champion) if champion else None
+            theirs = _evaluation_of(registry, champion, evaluation) if champion else None
             decision = decide(config, evaluation, collapsed, theirs, champion)
         record = {
             "decision": decision.outcome,
@@ -145,13 +152,23 @@ def _promote(
         registry.tag(number, "decision", written)
     _move_aliases(registry, record["decision"], number)
     registry.tag(number, "carried_out", _digest(written.encode()))
-    return record
+    return {**record, "repeated": False}
 
 
-def _evaluation_of(registry: ModelRegistry, number: str) -> Evaluation | None:
-    """The evaluation of a registered version; None if that is not there, or in another form."""
+def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) -> Evaluation | None:
+    """The evaluation of the champion, version `number`, under the candidate's protocol if it was scored beside it.
+
+    New data is another protocol: the reference images are others, and so is a classifier that learned from them.
+
+    Returns:
+        Else the evaluation it was registered with; None if that is not there, or in another form.
+    """
+    tags = registry.version(number).tags
+    beside = candidate.champion
+    if beside and beside.generator_digest == tags.get("generator_digest"):
+        return candidate.model_copy(update=beside.model_dump(exclude={"generator_digest"}))
     try:
-        return Evaluation.parse(registry.version(number).tags.get("evaluation", ""), f"version {number}")
+        return Evaluation.parse(tags.get("evaluation", ""), f"version {number}")
     except InvalidInput:
         return None
 

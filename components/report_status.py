@@ -1,4 +1,4 @@
-"""Says how a Kubeflow run ended: to the log, and to a webhook when one is configured.
+"""Says how a Kubeflow run ended and what it registered: to the log, and to a webhook when one is configured.
 
 The webhook's address is a secret: it stands in RUN_STATUS_WEBHOOK_URL and is never printed. It receives
 `{"text": "…"}`, which Slack, Mattermost and Google Chat show as a message.
@@ -13,20 +13,13 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from typing import Any
 
 from components import command
+from gan_core.addresses import open_public
 from gan_core.errors import InvalidInput
 
 WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect would carry the message to an address that nobody configured."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
 
 
 def parser() -> argparse.ArgumentParser:
@@ -60,11 +53,30 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     return f"{pipeline}:{run} ended {state}" + (f": {reason}" if reason else "")
 
 
+def registered(run_id: str) -> str:
+    """What the run brought to the model registry, in a sentence; empty if the registry does not answer.
+
+    A version is tagged with the run that registered it, so a run whose work was all done before has none.
+    """
+    from components.mlflow_server import connect, explain
+
+    try:
+        found = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")
+    except Exception as error:  # whatever the server does, the run has ended as it did
+        print(f"warning: the registry cannot be asked: {explain(error)}", file=sys.stderr)
+        return ""
+    if not found:
+        return "Nothing new was registered."
+    decision = json.loads(found[0].tags.get("decision", "{}"))
+    told = [str(decision[key]) for key in ("decision", "reason") if key in decision]
+    return f"{found[0].name} version {found[0].version}: {'. '.join(told)}"
+
+
 def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
     Raises:
-        InvalidInput: `address` is not https. The message does not repeat it: it is a secret.
+        InvalidInput: `address` is not https, or its host is not public. The message does not repeat it: it is a secret.
         OSError, http.client.HTTPException: the webhook does not answer, or refuses.
     """
     if not address.startswith("https://"):
@@ -72,13 +84,17 @@ def send(address: str, text: str) -> None:
     request = urllib.request.Request(  # noqa: S310
         address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
     )
-    urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS).close()
+    # A redirect would carry the message to an address that nobody configured.
+    open_public(request, TIMEOUT_SECONDS, redirects=False).close()
 
 
 def main() -> None:
     """Reports the status. A webhook that does not answer is a warning: the run's own result stands."""
     arguments = parser().parse_args()
-    text = message(arguments.pipeline, arguments.status, os.environ.get("KFP_RUN_ID"))
+    run_id = os.environ.get("KFP_RUN_ID")
+    text = message(arguments.pipeline, arguments.status, run_id)
+    if run_id and "MLFLOW_TRACKING_URI" in os.environ and (outcome := registered(run_id)):
+        text = f"{text}. {outcome}"
     print(text)
     address = os.environ.get(WEBHOOK_VARIABLE)
     if not address:

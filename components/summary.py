@@ -67,12 +67,20 @@ def _duration(seconds: float) -> str:
 
 def _scores(evaluation: Evaluation) -> str:
     protocol = evaluation.protocol
-    lines = [f"  {name:<36} {value:.4g} ± {evaluation.spread[name]:.2g}" for name, value in evaluation.scores.items()]
+    lines = [
+        f"  {name:<36} {value:.4g} ± {evaluation.spread[name]:.2g}{_interval(evaluation, name)}"
+        for name, value in evaluation.scores.items()
+    ]
     lines.append(
         f"  {protocol.samples:,} samples for each of {len(protocol.sampling_seeds)} seeds, against "
         f"{protocol.reference_count:,} {protocol.reference.replace('_', '-')} images; {SCORES}"
     )
     return "\n".join([*lines, *(f"  Note: {warning}" for warning in evaluation.warnings)])
+
+
+def _interval(evaluation: Evaluation, name: str) -> str:
+    interval = evaluation.intervals.get(name)
+    return f", 95 % within {interval.low:.4g} to {interval.high:.4g}" if interval else ""
 
 
 def _registration(record: dict[str, Any]) -> str:

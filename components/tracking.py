@@ -22,10 +22,13 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from components import storage
+from components.bucket import Address
 from components.command import run
 from components.lineage import lineage
 from components.mlflow_server import connect, create_run, explain, has_run, is_remote
 from components.spool import Spool, now_milliseconds
+from gan_core.addresses import masked
 from gan_core.data.manifest import Manifest
 from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
@@ -45,26 +48,34 @@ class TrainingTracker:
 
     Args:
         folder: where the records stand; the same for every start of the same training.
+        kept_at: where the records stand after the training, if not there.
         parameters: the train section; tracked as `train.<key>`, beside the data's `prepare.<key>`.
         tags: more of them than where the code comes from, which is always told.
         dataset: of the prepared data.
     """
 
     def __init__(
-        self, folder: Path, *, parameters: Mapping[str, object], tags: Mapping[str, str], dataset: Manifest
+        self,
+        folder: Path,
+        *,
+        parameters: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: Manifest,
+        kept_at: Path | Address | None = None,
     ) -> None:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
         training = {
-            "parameters": {key: str(value) for key, value in values.items()},
+            "parameters": {key: masked(str(value)) for key, value in values.items()},
             "tags": {**lineage(), "data_digest": dataset.digest, **tags},
             "dataset": {
-                "name": dataset.source,
+                "name": masked(dataset.source),
                 "digest": dataset.digest,
                 "profile": {"shape": dataset.shape, "counts": dataset.counts, "classes": len(dataset.classes)},
             },
         }
         self._spool = Spool(folder, training)
+        self._kept_at = kept_at or folder
         self._steps = {row["step"] for row in self._spool.history.records}
         self._stop = threading.Event()
         self._contacted = threading.Event()
@@ -87,7 +98,7 @@ class TrainingTracker:
         if unsent := self._spool.unsent():
             _say(
                 f"MLflow did not take {unsent}{self._problem and f' ({self._problem})'}. "
-                f"Send them later: python -m components.tracking send {self._spool.folder}"
+                f"Send them later: python -m components.tracking send {self._kept_at}"
             )
         self._spool.close()
 
@@ -162,6 +173,7 @@ class _Sender:
         self._spool = spool
         self._client = connect()
         self._opened = False
+        self._recorded: set[int] | None = None
 
     def send(self) -> None:
         """Sends what is new. Raises what MLflow raises."""
@@ -172,7 +184,9 @@ class _Sender:
         for kind, journal in (("history", self._spool.history), ("machine", self._spool.machine)):
             size = METRICS_IN_A_BATCH // max((len(row["figures"]) for row in journal.records), default=1)
             while rows := journal.records[sent[kind] : sent[kind] + size]:
-                self._client.log_batch(sent["run_id"], metrics=_metrics(rows))
+                self._client.log_batch(
+                    sent["run_id"], metrics=_metrics(self._unrecorded(rows) if kind == "history" else rows)
+                )
                 self._spool.mark(**{kind: sent[kind] + len(rows)})
         for picture in self._spool.pictures():
             if picture.name not in sent["pictures"]:
@@ -197,6 +211,13 @@ class _Sender:
         if training["status"] == "RUNNING":
             self._client.update_run(sent["run_id"], status="RUNNING")
             self._spool.mark(status="RUNNING")
+
+    def _unrecorded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows but for those that the run has from a start whose records were lost with its machine."""
+        if self._recorded is None:
+            points = self._client.get_metric_history(self._spool.sent["run_id"], next(iter(rows[0]["figures"])))
+            self._recorded = {point.step for point in points}
+        return [row for row in rows if row["step"] not in self._recorded]
 
     def _describe(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
@@ -235,7 +256,7 @@ class _Sender:
 
 
 def log_evaluation(evaluation: Evaluation, report: Path) -> None:
-    """Writes the scores, under the names DVC gives them, and the report into the run of the generator's training.
+    """Writes the figures, under the names DVC gives them, and the report into the run of the generator's training.
 
     Never fails the evaluation: without a run, or a server that answers, one sentence says that MLflow has no scores.
     """
@@ -245,8 +266,6 @@ def log_evaluation(evaluation: Evaluation, report: Path) -> None:
     if run_id is None:
         _say("The generator's training has no MLflow run, so the scores are not in MLflow.")
         return
-    figures = {f"scores.{name}": value for name, value in evaluation.scores.items()}
-    figures |= {f"spread.{name}": value for name, value in evaluation.spread.items()}
     try:
         client = connect()
         known = client.get_run(run_id).data.metrics
@@ -255,7 +274,7 @@ def log_evaluation(evaluation: Evaluation, report: Path) -> None:
             run_id,
             metrics=[
                 Metric(name, value, now, evaluation.images_seen)
-                for name, value in figures.items()
+                for name, value in evaluation.figures().items()
                 if known.get(name) != value
             ],
             tags=[RunTag("protocol", evaluation.protocol.model_dump_json())],
@@ -285,15 +304,16 @@ def _send_command() -> None:
     parser = argparse.ArgumentParser(prog="python -m components.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     send = commands.add_parser("send", help="send what an ended training could not")
-    send.add_argument("folder", type=Path, help="the training's tracking folder")
-    spool = Spool(parser.parse_args().folder)
-    if spool.training["status"] == "RUNNING":
-        spool.set_status("KILLED")
-    try:
-        _Sender(spool).send()
-    except Exception as error:
-        raise TryAgain(f"MLflow did not take {spool.unsent()}: {explain(error)}") from None
-    print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
+    send.add_argument("folder", type=storage.input_path, help="the training's tracking folder")
+    with storage.local_paths(parser.parse_args()) as local:
+        spool = Spool(local.folder)
+        if spool.training["status"] == "RUNNING":
+            spool.set_status("KILLED")
+        try:
+            _Sender(spool).send()
+        except Exception as error:
+            raise TryAgain(f"MLflow did not take {spool.unsent()}: {explain(error)}") from None
+        print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
 
 
 if __name__ == "__main__":

@@ -7,35 +7,32 @@ away sends it), 130 after Ctrl-C. A checkpoint is written before either ends the
 from __future__ import annotations
 
 import argparse
-import csv
+import contextlib
 import hashlib
 import json
 import logging
-import platform
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from components import executor
-from components.command import configure_tensorflow, read_section, require_writable, run, whole_output
+from components import executor, storage
+from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run
+from components.training_hooks import Hooks, NoHooks
+from components.training_outputs import describe, versions, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from components.progress import Progress
-    from components.tracking import TrainingTracker
+    from components.warm_start import Initial
     from gan_core.config import Switch, TrainConfig
-    from gan_core.data.prepared import PreparedDataset
-    from gan_core.training import Row, Training
+    from gan_core.data.prepared import ImageSplit, PreparedDataset
+    from gan_core.distribution import Distribution
+    from gan_core.gan import Gan
+    from gan_core.training import Scorer, Training
 
 # A training that only goes on for longer, or saves at other times, goes the same way.
-_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept"}
-_COLUMNS = 8  # of the sample grid
+_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution", "warm_start"}
 _logger = logging.getLogger(__name__)
 
 
@@ -44,50 +41,71 @@ def main() -> None:
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import TrainConfig
-    from gan_core.data.prepared import PreparedDataset
-    from gan_core.networks.shapes import check_shape
 
     config = read_section(arguments.config, "train", TrainConfig)
+    with storage.local_paths(arguments) as local:
+        _train(local, config)
+
+
+def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
+    from components.warm_start import find_initial
+    from gan_core.data.prepared import PreparedDataset
+
     dataset = PreparedDataset(arguments.dataset)
-    check_shape(dataset.manifest.shape)
-    require_writable(arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
-    images = dataset.split("train")
-    if images.count == 0:
-        raise InvalidInput(f"The train split must hold an image. Received: {arguments.dataset}")
+    images = _checked(config, dataset)
+    places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
+    require_writable(*(place for place in places if isinstance(place, Path)))
+    initial = find_initial(config.warm_start)
     configure_tensorflow()
 
+    from components.mirror import mirrored
     from components.progress import progress
     from components.tracking import TrainingTracker
+    from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
-    from gan_core.gan import Gan
-    from gan_core.training import Diverged, Training
+    from gan_core.guards import Diverged
+    from gan_core.training import Training
 
-    xla, mixed_precision = _switch("xla", config.xla), _switch("mixed_precision", config.mixed_precision)
-    key = _key(config, dataset.manifest.digest, xla, mixed_precision)
-    # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
-    tracking = arguments.checkpoints / key / f"tracking-{_digest(config.model_dump())}"
+    gan, xla, mixed_precision = _build(config, dataset, initial)
+    scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
+    feed = Feed(images, config)
+    if not gan.distribution.chief:
+        _take_part(Training(gan, feed, None, scorer))
+        return
+    key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
     stop = _Stop()
     try:
-        with Checkpoints(arguments.checkpoints / key, config.checkpoints_kept) as checkpoints:
-            gan = Gan(config, dataset.manifest.shape, xla=xla, mixed_precision=mixed_precision)
-            training = Training(gan, images, checkpoints)
+        with (
+            mirrored(arguments.checkpoints, key, config.checkpoints_kept) as (folder, mirror),
+            Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+        ):
+            # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
+            tracking = folder / f"tracking-{_digest(config.model_dump())}"
+            training = Training(gan, feed, checkpoints, scorer)
+            if mirror:
+                mirror.restore(training.target, tracking)
             training.resume()
             _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
-            parameters = config.model_dump()
+            tracker = TrainingTracker(
+                tracking,
+                parameters=config.model_dump(),
+                tags={"checkpoint_key": key, "started_from": initial.name},
+                dataset=dataset.manifest,
+                kept_at=mirror.place_of(tracking) if mirror else None,
+            )
             with (
+                mirror.keeping(tracking) if mirror else contextlib.nullcontext(),
                 progress(training.target, "images", "train", gan.images_seen) as bar,
-                TrainingTracker(
-                    tracking, parameters=parameters, tags={"checkpoint_key": key}, dataset=dataset.manifest
-                ) as tracker,
+                tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None)):
                     raise KeyboardInterrupt
-                _write_outputs(arguments, training, dataset, tracker)
+                write_outputs(arguments, training, dataset, tracker)
     except KeyboardInterrupt:
         if stop.received != signal.SIGTERM:
             raise
         raise TryAgain(
-            f"The training was told to stop (SIGTERM) after {training.gan.images_seen} images. A checkpoint is "
+            f"The training was told to stop (SIGTERM) after {gan.images_seen} images. A checkpoint is "
             "written; the same command goes on from there."
         ) from None
     except Diverged as error:
@@ -96,15 +114,76 @@ def main() -> None:
     executor.write_output(arguments.executor_input)
 
 
+def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
+    """The training images, if the parameters go with them."""
+    from gan_core.networks.shapes import check_shape
+
+    check_shape(dataset.manifest.shape)
+    images, place = dataset.split("train"), dataset.folder
+    if images.count == 0:
+        raise InvalidInput(f"The train split must hold an image. Received: {place}")
+    for name in ("conditional", "balanced_classes"):
+        if getattr(config, name) and not images.labelled:
+            raise InvalidInput(f"The parameter 'train.{name}' needs images with labels. Received: {name}=True, {place}")
+    if images.paired != (config.network == "unet"):
+        raise InvalidInput(
+            "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
+            f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
+        )
+    return images
+
+
+def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
+    """The networks on the devices at hand, and whether XLA and mixed precision are used."""
+    from gan_core.distribution import Distribution
+    from gan_core.gan import Gan
+    from gan_core.warm_start import start_from
+
+    distribution = Distribution(config.distribution)
+    xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
+    manifest = dataset.manifest
+    classes = len(manifest.classes) if config.conditional else 0
+    gan = Gan(config, manifest.shape, classes, distribution=distribution, xla=xla, mixed_precision=mixed_precision)
+    if initial.content:
+        start_from(gan, initial.content, initial.name)
+    return gan, xla, mixed_precision
+
+
+def _take_part(training: Training) -> None:
+    """Computes with the chief, which alone writes."""
+    training.resume()
+    training.run(NoHooks())
+
+
+def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
+    """Scores the averaged generator as evaluation does, with fewer images."""
+    from gan_core.evaluation.while_training import scorer
+    from gan_core.export import Generator
+
+    return scorer(Generator(gan.averaged_generator, describe(gan, dataset)), dataset, gan.config.score_samples, cache)
+
+
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
-    options.add_argument("--dataset", required=True, type=Path, help="folder written by components.prepare")
-    options.add_argument("--checkpoints", required=True, type=Path, help="folder for checkpoints of every training")
-    options.add_argument("--model", required=True, type=Path, help="output: folder of the generator")
-    options.add_argument("--history", required=True, type=Path, help="output: figures by images seen, .csv")
-    options.add_argument("--samples", required=True, type=Path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
+    )
+    options.add_argument(
+        "--checkpoints",
+        required=True,
+        type=storage.folder_path,
+        help="folder for checkpoints of every training, or gs:// to mirror them to",
+    )
+    options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
+    options.add_argument(
+        "--history", required=True, type=storage.output_path, help="output: figures by images seen, .csv"
+    )
+    options.add_argument("--samples", required=True, type=storage.output_path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice"
+    )
     executor.add_option(options)
     return options
 
@@ -123,71 +202,16 @@ class _Stop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class Hooks:
-    """Shows and tracks what happens around the steps."""
-
-    def __init__(
-        self, training: Training, bar: Progress, tracker: TrainingTracker, stop_requested: Callable[[], bool]
-    ) -> None:
-        self.stop_requested = stop_requested
-        self._bar = bar
-        self._tracker = tracker
-        self._images_seen = training.gan.images_seen
-        self._losses: dict[str, float] = {}
-        for row in training.history:
-            self.on_row(row)
-
-    def on_step(self, images_seen: int) -> None:
-        """Moves the bar."""
-        self._bar.advance(images_seen - self._images_seen, **self._losses)
-        self._images_seen = images_seen
-        self._losses = {}
-
-    def on_row(self, row: Row) -> None:
-        """Tracks a row."""
-        self._losses = {name: row[name] for name in ("generator_loss", "discriminator_loss", "diversity")}
-        figures = {name: value for name, value in row.items() if name != "images_seen"}
-        self._tracker.log_row(int(row["images_seen"]), figures)
-
-    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Tracks a grid."""
-        from gan_core.data.grid import image_grid
-
-        self._tracker.log_image(images_seen, "samples", image_grid(images, _COLUMNS))
-
-
-def _write_outputs(
-    arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
-) -> None:
-    from gan_core.data.grid import image_grid, write_png
-    from gan_core.export import GeneratorMetadata, save_generator
-
-    grid = image_grid(training.samples(), _COLUMNS)
-    tracker.log_image(training.gan.images_seen, "samples", grid)
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=training.config.latent_size,
-        shape=dataset.manifest.shape,
-        classes=(),
-        images_seen=training.gan.images_seen,
-        collapsed=bool(training.history[-1]["collapsed"]),
-        dataset_digest=dataset.manifest.digest,
-        dataset_source=dataset.manifest.source,
-        parameters=training.config.model_dump(),
-        tracking_run_id=tracker.run_id,
-        versions=_versions(),
-    )
-    with (
-        whole_output(arguments.model) as model,
-        whole_output(arguments.history) as history,
-        whole_output(arguments.samples) as samples,
-    ):
-        save_generator(model, training.gan.averaged_generator, metadata)
-        with history.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(training.history[-1]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(training.history)
-        write_png(samples, grid)
+def _xla(config: TrainConfig, distribution: Distribution) -> bool:
+    """Whether the step is compiled. Replicas talk to each other within it, which XLA cannot compile."""
+    if distribution.replicas > 1:
+        if config.xla == "on":
+            raise InvalidInput(
+                "The parameter 'train.xla' must be auto or off on several devices. "
+                f"Received: xla='on', {distribution.replicas} devices"
+            )
+        return False
+    return _switch("xla", config.xla)
 
 
 def _switch(name: str, value: Switch) -> bool:
@@ -200,7 +224,7 @@ def _switch(name: str, value: Switch) -> bool:
     return value == "on" or (value == "auto" and gpu)
 
 
-def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: bool) -> str:
+def _key(config: TrainConfig, dataset_digest: str, initial_digest: str, xla: bool, mixed_precision: bool) -> str:
     """Names the checkpoints of all trainings that go the same way: what decides the weights, and nothing else."""
     import gan_core
 
@@ -209,20 +233,11 @@ def _key(config: TrainConfig, dataset_digest: str, xla: bool, mixed_precision: b
     for path in sorted(path for path in root.rglob("*.py") if "evaluation" not in path.parts):
         code.update(path.read_bytes())
     parameters = config.model_dump(exclude=_NOT_IN_THE_KEY) | {"xla": xla, "mixed_precision": mixed_precision}
-    return _digest([parameters, dataset_digest, _versions(), code.hexdigest()])
+    return _digest([parameters, dataset_digest, initial_digest, versions(), code.hexdigest()])
 
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _versions() -> dict[str, str]:
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-    return {"python": platform.python_version(), **packages}
 
 
 if __name__ == "__main__":

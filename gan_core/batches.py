@@ -1,11 +1,22 @@
-"""In which order real images are shown."""
+"""In which order real images are shown, and the batches that this makes."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gan_core.config import TrainConfig
+from gan_core.data.prepared import ImageSplit
+
+
+class Order(Protocol):
+    """An endless sequence of positions, a pure function of the seed."""
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
 
 
 class EpochOrder:
@@ -14,9 +25,10 @@ class EpochOrder:
     Batches run on across epochs, so any batch size goes with any number of images.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
+    def __init__(self, count: int, seed: int, stream: int = 0) -> None:
         self._count = count
         self._seed = seed
+        self._stream = stream
         # A batch seldom touches more than two epochs.
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
@@ -26,4 +38,67 @@ class EpochOrder:
         return np.concatenate([self._permutation(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])
 
     def _permute(self, epoch: int) -> NDArray[np.int64]:
-        return np.random.Generator(np.random.Philox(key=(self._seed, epoch))).permutation(self._count)
+        key = (self._seed, epoch + (self._stream << 40))
+        return np.random.Generator(np.random.Philox(key=key)).permutation(self._count)
+
+
+class BalancedOrder:
+    """Endless positions in which every class comes once in each round of as many images as there are classes.
+
+    The classes of a round are shuffled, and each class is gone through epoch by epoch.
+
+    Args:
+        labels: of all images, int32 [N].
+        seed: of the order.
+    """
+
+    def __init__(self, labels: NDArray[np.int32], seed: int) -> None:
+        self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._orders = [EpochOrder(len(members), seed, 1 + index) for index, members in enumerate(self._members)]
+        self._rounds = EpochOrder(len(self._members), seed)
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        rounds = np.arange(start, start + count) // len(self._members)
+        found = np.empty(count, np.int64)
+        classes = self._rounds.positions(start, count)
+        for one in np.unique(classes):
+            chosen = np.flatnonzero(classes == one)
+            first, last = int(rounds[chosen[0]]), int(rounds[chosen[-1]])
+            turns = self._orders[one].positions(first, last - first + 1)
+            found[chosen] = self._members[one][turns[rounds[chosen] - first]]
+        return found
+
+
+class Feed:
+    """The batches of a training.
+
+    Args:
+        images: of the train split.
+        config: of the training.
+    """
+
+    def __init__(self, images: ImageSplit, config: TrainConfig) -> None:
+        self.images = images
+        self.config = config
+        self.order: Order = EpochOrder(images.count, config.seed)
+        if config.balanced_classes:
+            self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
+
+    def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
+        """What the networks are told of the images at `positions`: labels, input images; None where it is nothing."""
+        labels = self.images.labels(positions) if self.config.conditional else None
+        return labels, self.images.inputs(positions) if self.config.network == "unet" else None
+
+    def batch(self, images_seen: int) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:
+        """Images, labels and inputs of the step that follows `images_seen` images; see `gan_core.step.Batch`."""
+        steps, size = self.config.discriminator_steps, self.config.batch_size
+        positions = self.order.positions(images_seen, steps * size)
+        labels, inputs = self.conditions(positions)
+        images = self.images.images(positions)
+        shape = (steps, size, *images.shape[1:])
+        return (
+            images.reshape(shape),
+            None if labels is None else labels.reshape(steps, size),
+            None if inputs is None else inputs.reshape(shape),
+        )

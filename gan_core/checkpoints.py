@@ -12,7 +12,7 @@ import io
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -32,14 +32,20 @@ State = Mapping[str, NDArray[Any]]
 class Checkpoints:
     """The checkpoints of one training; a context manager, which one process at a time can enter.
 
+    Args:
+        folder: where they stand.
+        kept: how many of them are kept, the newest ones.
+        copy: called in the background with each file as soon as it is whole; what it raises, `wait` raises.
+
     Raises:
         InvalidInput: the folder cannot be written.
         TryAgain: another process trains with the same folder.
     """
 
-    def __init__(self, folder: Path, kept: int) -> None:
+    def __init__(self, folder: Path, kept: int, copy: Callable[[Path], None] | None = None) -> None:
         self._folder = folder
         self._kept = kept
+        self._copy = copy
         self._writer = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
@@ -106,6 +112,8 @@ class Checkpoints:
             os.fsync(file.fileno())
         os.replace(unfinished, target)
         _flush_folder(self._folder)
+        if self._copy is not None:
+            self._copy(target)
         # Files beyond this one come from a training with more steps; they stay, for it goes the same way.
         reached = [path for seen, path in self._files() if seen <= images_seen and path != target]
         for path in reached[: len(reached) + 1 - self._kept]:

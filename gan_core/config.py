@@ -9,14 +9,28 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from gan_core.errors import InvalidInput
 from gan_core.networks.shapes import RESOLUTIONS
 
 PositiveInt = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Switch = Literal["auto", "on", "off"]
+# DVC writes on and off without quotes, which YAML 1.1 reads as true and false.
+Switch = Annotated[
+    Literal["auto", "on", "off"],
+    BeforeValidator(lambda value: ("off", "on")[value] if isinstance(value, bool) else value),
+]
+Weight = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Pairs = Literal["none", "inpainting", "super_resolution"]
+
+_NORMALIZATIONS = {
+    "dcgan": ("batch", "spectral", "none"),
+    "unet": ("batch", "spectral", "none"),
+    "resnet": ("spectral", "none"),
+    "r3gan": ("none",),
+}
 
 
 class Section(BaseModel):
@@ -57,6 +71,7 @@ class PrepareConfig(Section):
     channels: Literal[1, 3]
     fit: Literal["center_crop", "pad"]
     background: Annotated[int, Field(ge=0, le=255)]
+    pairs: Pairs
     held_out_fraction: Annotated[float, Field(gt=0, lt=1)]
     max_rejected_fraction: Annotated[float, Field(ge=0, lt=1)]
     max_image_megapixels: Annotated[float, Field(gt=0)]
@@ -74,46 +89,136 @@ class PrepareConfig(Section):
 
 
 class TrainConfig(Section):
-    """Networks, objective, optimisers and bookkeeping of one training."""
+    """Networks, objective, optimisers, guards and bookkeeping of one training."""
 
     seed: Seed
-    network: Literal["dcgan"]
+    network: Literal["dcgan", "resnet", "r3gan", "unet"]
+    normalization: Literal["batch", "spectral", "none"]
     latent_size: PositiveInt
     generator_width: PositiveInt
     discriminator_width: PositiveInt
+    growth: PositiveInt
+    depth: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    loss: Literal["minimax", "non_saturating"]
+    conditional: bool
+    balanced_classes: bool
+    loss: Literal["minimax", "non_saturating", "hinge", "wasserstein", "relativistic"]
     reconstruction: Literal["none", "l1", "l2"]
-    reconstruction_weight: Annotated[float, Field(ge=0)]
+    reconstruction_weight: Weight
+    r1_weight: Weight
+    r2_weight: Weight
+    gradient_penalty_weight: Weight
+    penalty_interval: PositiveInt
+    augment: tuple[Literal["color", "translation", "cutout"], ...]
+    augment_probability: Share
+    augment_target: Share
     steps: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
+    accumulation_steps: PositiveInt
     discriminator_steps: PositiveInt
     learning_rate: Annotated[float, Field(gt=0)]
+    discriminator_learning_rate_factor: Annotated[float, Field(gt=0)]
     beta_1: Annotated[float, Field(ge=0, lt=1)]
     beta_2: Annotated[float, Field(ge=0, lt=1)]
-    ema_half_life_images: Annotated[float, Field(ge=0)]
+    schedule: Literal["constant", "linear", "cosine"]
+    schedule_images: PositiveInt
+    final_learning_rate: Weight
+    final_beta_2: Annotated[float, Field(ge=0, lt=1)]
+    final_penalty_factor: Weight
+    final_augment_probability: Share
+    ema_half_life_images: Weight
+    ema_ramp: Weight
     log_every_images: PositiveInt
     samples_every_images: PositiveInt
-    checkpoint_every_seconds: Annotated[float, Field(ge=0)]
+    score_every_images: Annotated[int, Field(ge=0)]
+    score_samples: Annotated[int, Field(ge=2)]
+    patience_images: Annotated[int, Field(ge=0)]
+    checkpoint_every_seconds: Weight
     checkpoints_kept: PositiveInt
+    recovery_learning_rate_factor: Annotated[float, Field(ge=0, lt=1)]
     collapse_diversity: Annotated[float, Field(ge=0, lt=1)]
+    winning_accuracy: Annotated[float, Field(gt=0.5, le=1)]
+    distribution: Literal["auto", "single", "mirrored", "multi_worker"]
     xla: Switch
     mixed_precision: Switch
+    warm_start: str
+
+    @field_validator("warm_start")
+    @classmethod
+    def _warm_start_names_a_version(cls, warm_start: str) -> str:
+        if not re.fullmatch(r"none|models:/[A-Za-z0-9_. -]+(@[A-Za-z0-9_.-]+|/[0-9]+)", warm_start):
+            raise ValueError("must be none, or a registered version such as models:/generator@champion")
+        return warm_start
+
+    @property
+    def penalised(self) -> bool:
+        """Whether the discriminator's loss has a penalty on its gradient."""
+        return self.r1_weight + self.r2_weight + self.gradient_penalty_weight > 0
 
     @model_validator(mode="after")
-    def _reconstruction_has_a_weight(self) -> Self:
-        if (self.reconstruction == "none") != (self.reconstruction_weight == 0):
-            raise ValueError(
-                "The parameter 'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one. "
-                f"Received: reconstruction={self.reconstruction!r}, reconstruction_weight={self.reconstruction_weight}"
-            )
+    def _parts_fit(self) -> Self:
+        for rule, broken, names in (
+            (
+                "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+                (self.reconstruction == "none") != (self.reconstruction_weight == 0),
+                ("reconstruction", "reconstruction_weight"),
+            ),
+            (
+                "'normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet, none "
+                "for r3gan, which is built to train without",
+                self.normalization not in _NORMALIZATIONS[self.network],
+                ("network", "normalization"),
+            ),
+            (
+                "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the "
+                "logit of an image for a function of that image alone, and batch norm makes it one of the whole batch",
+                self.normalization == "batch" and (self.penalised or self.loss == "relativistic"),
+                ("normalization", "loss", "r1_weight", "r2_weight", "gradient_penalty_weight"),
+            ),
+            (
+                "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator of "
+                "bounded slope",
+                self.loss == "wasserstein" and self.gradient_penalty_weight == 0,
+                ("loss", "gradient_penalty_weight"),
+            ),
+            (
+                "'depth' must be 1 for dcgan and unet, which have no residual blocks",
+                self.depth > 1 and self.network in ("dcgan", "unet"),
+                ("network", "depth"),
+            ),
+            (
+                "'conditional' must be false for unet, which is told what to draw by its input image",
+                self.conditional and self.network == "unet",
+                ("network", "conditional"),
+            ),
+            (
+                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without "
+                "augmentations",
+                not self.augment
+                and self.augment_probability + self.final_augment_probability + self.augment_target > 0,
+                ("augment", "augment_probability", "final_augment_probability", "augment_target"),
+            ),
+            (
+                "'batch_size' must be a multiple of 'accumulation_steps'",
+                self.batch_size % self.accumulation_steps != 0,
+                ("batch_size", "accumulation_steps"),
+            ),
+            (
+                "'patience_images' must be 0 unless scores are made while training",
+                self.patience_images > 0 and self.score_every_images == 0,
+                ("patience_images", "score_every_images"),
+            ),
+        ):
+            if broken:
+                received = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
+                raise ValueError(f"The parameter {rule}. Received: {received}")
         return self
 
 
 class EvaluateConfig(Section):
     """How a generator is scored."""
 
-    extractor: Literal["classifier", "inception"]
+    extractor: Literal["classifier", "random", "inception"]
     inception_weights: str
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
@@ -148,3 +253,12 @@ class RegisterConfig(Section):
         if not re.fullmatch(r"[A-Za-z0-9_. -]+", name):
             raise ValueError("must consist of letters, digits, spaces and _ . -")
         return name
+
+
+class DriftConfig(Section):
+    """When new data counts as distributed differently."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    blocks: Annotated[int, Field(ge=2)]
+    kid_threshold: Annotated[float, Field(ge=0)]
+    class_share_threshold: Annotated[float, Field(ge=0, lt=1)]

@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gan_core.errors import InvalidInput
+
+Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
+"""Labels or input images by position."""
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
@@ -26,6 +32,8 @@ class GeneratorMetadata(BaseModel):
         latent_size: numbers in one latent vector.
         shape: height, width, channels of an image.
         classes: names in order of label; empty for an unconditional generator.
+        class_shares: of the training images, which are those of drawn labels; even ones if the classes were balanced.
+        paired: whether it makes an image of an input image.
         images_seen: real images shown to the discriminator.
         collapsed: whether the samples' diversity was below train.collapse_diversity at the end.
         dataset_digest, dataset_source: the prepared data it was trained on.
@@ -40,11 +48,13 @@ class GeneratorMetadata(BaseModel):
     latent_size: int
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
+    class_shares: tuple[float, ...] = ()
+    paired: bool = False
     images_seen: int
     collapsed: bool
     dataset_digest: str
     dataset_source: str
-    parameters: dict[str, str | int | float]
+    parameters: dict[str, bool | str | int | float | list[str]]
     tracking_run_id: str | None
     versions: dict[str, str]
 
@@ -53,7 +63,8 @@ class Generator:
     """A generator ready to sample.
 
     Attributes:
-        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1].
+        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]; beside the
+            latents a conditional one takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
         metadata: what it is.
     """
 
@@ -61,17 +72,62 @@ class Generator:
         self.model = model
         self.metadata = metadata
 
-    def sample(self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256) -> NDArray[np.uint8]:
+    def sample(
+        self,
+        count: int,
+        seed: int,
+        truncation: float = 1.0,
+        conditions: Conditions | None = None,
+        batch_size: int = 256,
+    ) -> NDArray[np.uint8]:
         """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
-        return np.concatenate(list(self.batches(count, seed, truncation, batch_size)))
+        return np.concatenate(list(self.batches(count, seed, truncation, conditions, batch_size)))
 
     def batches(
-        self, count: int, seed: int, truncation: float = 1.0, batch_size: int = 256
+        self,
+        count: int,
+        seed: int,
+        truncation: float = 1.0,
+        conditions: Conditions | None = None,
+        batch_size: int = 256,
     ) -> Iterator[NDArray[np.uint8]]:
-        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time."""
-        latents = draw_latents(count, self.metadata.latent_size, seed, truncation)
-        for start in range(0, count, batch_size):
-            yield to_uint8(np.asarray(self.model(latents[start : start + batch_size], training=False)))
+        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
+
+        Args:
+            count: images to draw.
+            seed: of the latents, and of the labels.
+            truncation: see `draw_latents`.
+            conditions: for positions [B] in the sequence gives labels int32 [B], which are drawn from a conditional
+                generator's class shares without it; or the input images uint8 [B, H, W, C] that a paired one needs.
+            batch_size: images at a time.
+
+        Raises:
+            InvalidInput: an image is not finite.
+        """
+        if conditions is None and self.metadata.classes:
+            conditions = draw_labels(count, self.metadata.class_shares, seed).__getitem__
+        done = 0
+        for latents in _latent_batches(count, self.metadata.latent_size, seed, truncation, batch_size):
+            positions = np.arange(done, done + len(latents))
+            yield self.draw(latents, None if conditions is None else conditions(positions))
+            done += len(latents)
+
+    def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:
+        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` is their labels or input images.
+
+        Raises:
+            InvalidInput: an image is not finite.
+        """
+        if self.metadata.paired and condition is not None:
+            condition = condition / np.float32(127.5) - np.float32(1)
+        arguments = latents if condition is None else [latents, condition]
+        images = np.asarray(self.model(arguments, training=False))
+        if not np.isfinite(images).all():
+            raise InvalidInput(
+                f"A generator's images must be finite. Received: NaN or infinity from a generator of "
+                f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
+            )
+        return to_uint8(images)
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
@@ -80,8 +136,24 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
     `truncation` ψ scales towards the mean latent, which is 0: 1 leaves the distribution as trained, less trades
     variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
     """
+    return np.concatenate(list(_latent_batches(count, latent_size, seed, truncation, count)))
+
+
+def _latent_batches(
+    count: int, latent_size: int, seed: int, truncation: float, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of `draw_latents`, at most `batch_size` at a time."""
     generator = np.random.Generator(np.random.Philox(key=seed))
-    return truncation * generator.standard_normal((count, latent_size), dtype=np.float32)
+    for start in range(0, count, batch_size):
+        rows = min(batch_size, count - start)
+        yield truncation * generator.standard_normal((rows, latent_size), dtype=np.float32)
+
+
+def draw_labels(count: int, shares: Sequence[float], seed: int) -> NDArray[np.int32]:
+    """Labels drawn with the probabilities `shares`, int32 [count], from a counter-based generator keyed by `seed`."""
+    draws = np.random.Generator(np.random.Philox(key=(seed, 1))).random(count)
+    bounds = np.cumsum(shares)[:-1]
+    return np.searchsorted(bounds, draws, side="right").astype(np.int32)
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
@@ -91,10 +163,23 @@ def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> None:
-    """Writes the generator into the new folder `folder`."""
+    """Writes the generator into the new folder `folder`; the same weights and metadata are the same bytes."""
     folder.mkdir()
-    model.save(folder / MODEL_FILE)
+    with tempfile.TemporaryDirectory(dir=folder) as workplace:
+        dated = Path(workplace) / MODEL_FILE
+        model.save(dated)
+        _copy_undated(dated, folder / MODEL_FILE)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _copy_undated(source: Path, target: Path) -> None:
+    """Copies a .keras file without the time of its saving, by which DVC and the registry would take it for another."""
+    with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as undated:
+        for name in dated.namelist():
+            content = dated.read(name)
+            if name == "metadata.json":
+                content = json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
+            undated.writestr(zipfile.ZipInfo(name), content)
 
 
 def read_metadata(folder: Path) -> GeneratorMetadata:
@@ -125,8 +210,15 @@ def load_generator(folder: Path) -> Generator:
     metadata = read_metadata(folder)
     import keras
 
+    import gan_core.networks.grouped  # noqa: F401 (the file may name its layer, which Keras must know)
+
     try:
+        with zipfile.ZipFile(folder / MODEL_FILE) as archive:
+            # Stored members cannot be larger than the file: there is no archive that unpacks without end.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise zipfile.BadZipFile("its members are compressed, which Keras never does")
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    # A hostile file can make the readers raise nearly anything; whatever it is, the file is refused.
+    except Exception as error:
         raise InvalidInput(f"{MODEL_FILE} must be a Keras model file: {error}. Received: {folder}") from None
     return Generator(model, metadata)

@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gan_core import losses
 from gan_core.config import TrainConfig
-from gan_core.networks import dcgan
+from gan_core.distribution import Distribution, check_replicas
+from gan_core.networks import dcgan, r3gan, resnet, unet
+from gan_core.optimizer import Adam
+from gan_core.step import FIGURES, Batch, Step
 
-FIGURES = (
-    "generator_loss",
-    "discriminator_loss",
-    "real_logits",
-    "fake_logits",
-    "reconstruction",
-    "generator_gradient_norm",
-    "discriminator_gradient_norm",
-)
-_GENERATOR_LOSSES = {"minimax": losses.minimax_generator, "non_saturating": losses.non_saturating_generator}
-_RECONSTRUCTIONS = {"l1": losses.l1_reconstruction, "l2": losses.l2_reconstruction}
-_LATENTS, _DROPOUT_REAL, _DROPOUT_FAKE, _DROPOUT_GENERATOR = range(4)
-_EMA_RAMP = 0.05
+_NETWORKS: dict[str, tuple[Any, Any]] = {
+    "dcgan": (dcgan, dcgan.Discriminator),
+    "resnet": (resnet, resnet.Discriminator),
+    "r3gan": (r3gan, r3gan.Discriminator),
+    "unet": (unet, dcgan.Discriminator),
+}
+# An adaptive augmentation goes from never to always in so many images. Karras et al. 2020, arXiv 2006.06676, section 3.
+_IMAGES_TO_ADAPT = 500_000
 
 
 class Gan:
@@ -35,111 +31,132 @@ class Gan:
     Every random draw is a pure function of (config.seed, purpose, images seen), so the variables and `images_seen` are
     the whole state.
 
+    Args:
+        config: of the training.
+        shape: height, width, channels of an image.
+        classes: number of classes of a conditional GAN, else 0.
+        distribution: the devices; one if not given.
+        xla: compile the step.
+        mixed_precision: compute in float16.
+
     Attributes:
         images_seen: real images shown to the discriminator.
         averaged_generator: Keras model with the exponential moving average of the generator's weights and of its batch
             norm statistics, always float32.
     """
 
-    def __init__(self, config: TrainConfig, shape: tuple[int, int, int], *, xla: bool, mixed_precision: bool) -> None:
-        dtype = "mixed_float16" if mixed_precision else "float32"
-        generator = (shape, config.latent_size, config.generator_width, 2 * config.seed)
+    def __init__(
+        self,
+        config: TrainConfig,
+        shape: tuple[int, int, int],
+        classes: int = 0,
+        *,
+        distribution: Distribution | None = None,
+        xla: bool,
+        mixed_precision: bool,
+    ) -> None:
         self.config = config
+        self.shape = shape
+        self.classes = classes
         self.images_seen = 0
         self.images_per_step = config.batch_size * config.discriminator_steps
-        self.generator = dcgan.build_generator(*generator, dtype)
-        self.averaged_generator = dcgan.build_generator(*generator)
-        self.discriminator = dcgan.Discriminator(
-            shape, config.discriminator_width, config.dropout, 2 * config.seed + 1, dtype
-        )
-        self._generator_optimizer = _adam(config, mixed_precision)
-        self._discriminator_optimizer = _adam(config, mixed_precision)
-        self._generator_optimizer.build(self.generator.trainable_variables)
-        self._discriminator_optimizer.build(self.discriminator.trainable_variables)
+        self.distribution = distribution or Distribution()
+        check_replicas(config.batch_size, config.accumulation_steps, self.distribution.replicas)
+        self._build(mixed_precision)
+        self._augment_probability = tf.Variable(config.augment_probability)
+        self._learning_rate_scale = tf.Variable(1.0)
         self._totals = tf.Variable(tf.zeros(len(FIGURES)))
         self._failed_at = tf.Variable(-1, dtype=tf.int64)
         self._failed_figures = tf.Variable(tf.zeros(len(FIGURES)))
-        signature = (
-            tf.TensorSpec((config.discriminator_steps, config.batch_size, *shape), tf.uint8),
-            tf.TensorSpec((), tf.int64),
-        )
-        self._step = tf.function(self._update, input_signature=signature, jit_compile=xla)
-        self._sample = tf.function(lambda latents: self.averaged_generator(latents, training=False))
+        optimizers = (self._generator_optimizer, self._discriminator_optimizer)
+        self._compute = Step(config, self.generator, self.discriminator, optimizers, self.distribution)
+        self._step = tf.function(self._update, jit_compile=xla, autograph=False)
+        self._sample = tf.function(lambda arguments: self.averaged_generator(arguments, training=False))
 
-    def step(self, images: NDArray[np.uint8]) -> None:
-        """Trains on real images, uint8 [discriminator_steps, batch_size, H, W, C]."""
-        self._step(images, tf.constant(self.images_seen, tf.int64))
+    def _build(self, mixed_precision: bool) -> None:
+        config, dtype = self.config, "float32"
+        network, discriminator = _NETWORKS[config.network]
+        if mixed_precision:
+            # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
+            dtype = "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"
+        shared: dict[str, Any] = {
+            "growth": config.growth,
+            "depth": config.depth,
+            "classes": self.classes,
+            "synchronized": self.distribution.replicas > 1,
+        }
+
+        def generator(dtype: str) -> Any:
+            return network.build_generator(
+                self.shape,
+                latent_size=config.latent_size,
+                width=config.generator_width,
+                seed=2 * config.seed,
+                dtype=dtype,
+                **shared,
+            )
+
+        with self.distribution.scope():
+            self.generator = generator(dtype)
+            height, width, channels = self.shape
+            self.discriminator = discriminator(
+                (height, width, 2 * channels) if network is unet else self.shape,
+                width=config.discriminator_width,
+                dropout=config.dropout,
+                normalization=config.normalization,
+                seed=2 * config.seed + 1,
+                dtype=dtype,
+                **shared,
+            )
+            self._generator_optimizer = Adam(self.generator, mixed_precision=mixed_precision)
+            self._discriminator_optimizer = Adam(self.discriminator, mixed_precision=mixed_precision)
+        self.averaged_generator = generator("float32")
+
+    def step(self, batch: Batch) -> None:
+        """Trains on real images of the global batch; see `gan_core.step.Batch`."""
+        first = self.images_seen // self.config.batch_size
+        penalised = tuple(
+            self.config.penalised and (first + index) % self.config.penalty_interval == 0
+            for index in range(self.config.discriminator_steps)
+        )
+        tensors = Batch(*(None if array is None else tf.constant(array) for array in batch))
+        self._step(tensors, tf.constant(self.images_seen, tf.int64), penalised)
         self.images_seen += self.images_per_step
 
-    def _update(self, real_images: tf.Tensor, images_seen: tf.Tensor) -> None:
-        """The whole objective: `discriminator_steps` steps of the discriminator, then one of the generator.
+    def _update(self, batch: Batch, images_seen: tf.Tensor, penalised: tuple[bool, ...]) -> None:
+        def compute(batch: Batch, images_seen: tf.Tensor, scale: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:
+            return self._compute(batch, images_seen, scale, probability, penalised)
 
-        The generator's step works on the last images that the discriminator's step was made with: the expectation is
-        the same as with fresh ones, and one forward pass is saved.
-        """
-        for index, batch in enumerate(tf.unstack(real_images)):
-            seen = images_seen + index * self.config.batch_size
-            images = tf.cast(batch, tf.float32) / 127.5 - 1.0
-            latents = tf.random.stateless_normal(
-                (self.config.batch_size, self.config.latent_size), self._seed(_LATENTS, seen), alg="philox"
-            )
-            generator_tape = _tape_of(self.generator)
-            with generator_tape:
-                generated = self.generator(latents, training=True)
-            discriminator_tape = _tape_of(self.discriminator)
-            with discriminator_tape:
-                real_logits = self.discriminator(images, self._seed(_DROPOUT_REAL, seen))
-                fake_logits = self.discriminator(generated, self._seed(_DROPOUT_FAKE, seen))
-                discriminator_loss = losses.discriminator_cross_entropy(real_logits, fake_logits)
-                scaled_loss = self._discriminator_optimizer.scale_loss(discriminator_loss)
-            discriminator_norm = _descend(
-                self._discriminator_optimizer, discriminator_tape, scaled_loss, self.discriminator
-            )
-
-        with generator_tape:
-            logits = self.discriminator(generated, self._seed(_DROPOUT_GENERATOR, seen))
-            generator_loss = _GENERATOR_LOSSES[self.config.loss](logits)
-            reconstruction = tf.constant(0.0)
-            if self.config.reconstruction != "none":
-                reconstruction = _RECONSTRUCTIONS[self.config.reconstruction](images, generated)
-                generator_loss += self.config.reconstruction_weight * reconstruction
-            scaled_loss = self._generator_optimizer.scale_loss(generator_loss)
-        generator_norm = _descend(self._generator_optimizer, generator_tape, scaled_loss, self.generator)
-
+        scale, probability = self._learning_rate_scale.read_value(), self._augment_probability.read_value()
+        figures = self.distribution.run(compute, (batch, images_seen, scale, probability))
         self._average(images_seen + self.images_per_step)
-        self._record(
-            images_seen + self.images_per_step,
-            tf.stack(
-                [
-                    generator_loss,
-                    discriminator_loss,
-                    tf.reduce_mean(real_logits),
-                    tf.reduce_mean(fake_logits),
-                    reconstruction,
-                    generator_norm,
-                    discriminator_norm,
-                ]
-            ),
-        )
-
-    def _seed(self, purpose: int, images_seen: tf.Tensor) -> tf.Tensor:
-        return tf.random.experimental.stateless_fold_in(
-            tf.constant([self.config.seed, purpose], tf.int64), images_seen, alg="philox"
-        )
+        self._adapt(figures)
+        self._record(images_seen + self.images_per_step, figures)
 
     def _average(self, images_seen: tf.Tensor) -> None:
         """Moves the averaged generator: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).
 
-        The half-life is at most 5 % of the images seen, so that the first, bad weights are soon forgotten.
+        The half-life is at most `ema_ramp` times the images seen, so that the first, bad weights are soon forgotten.
 
         Reference: Karras et al. 2020, arXiv 2006.06676, appendix (`ema_rampup` of its code).
         """
         half_life = tf.minimum(
-            tf.constant(self.config.ema_half_life_images, tf.float32), _EMA_RAMP * tf.cast(images_seen, tf.float32)
+            tf.constant(self.config.ema_half_life_images, tf.float32),
+            self.config.ema_ramp * tf.cast(images_seen, tf.float32),
         )
         decay = tf.where(half_life > 0, 0.5 ** (self.images_per_step / tf.maximum(half_life, 1e-8)), 0.0)
         for average, weight in zip(self.averaged_generator.weights, self.generator.weights, strict=True):
             average.assign(weight + (average - weight) * decay)
+
+    def _adapt(self, figures: tf.Tensor) -> None:
+        """Moves the augmentations' probability up where the mean sign of the real logits is above the target.
+
+        Reference: Karras et al. 2020, arXiv 2006.06676, equation 1 (r_t) and section 3.
+        """
+        if self.config.augment_target > 0:
+            excess = figures[FIGURES.index("real_sign")] - self.config.augment_target
+            moved = self._augment_probability + tf.sign(excess) * self.images_per_step / _IMAGES_TO_ADAPT
+            self._augment_probability.assign(tf.clip_by_value(moved, 0.0, 1.0))
 
     def _record(self, images_seen: tf.Tensor, figures: tf.Tensor) -> None:
         """Adds to the totals, and keeps the first figures that are not finite, without waiting for the device."""
@@ -148,9 +165,14 @@ class Gan:
         self._failed_figures.assign(tf.where(first, figures, self._failed_figures))
         self._failed_at.assign(tf.where(first, images_seen, self._failed_at))
 
-    def sample(self, latents: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Images of the averaged generator, float32 [B, H, W, C] in [−1, 1]."""
-        images: NDArray[np.float32] = self._sample(tf.constant(latents)).numpy()
+    def sample(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.float32]:
+        """Images of the averaged generator, float32 [B, H, W, C] in [−1, 1].
+
+        `condition` is int32 [B] labels of a conditional GAN, or input images float32 [B, H, W, C] in [−1, 1] of a
+        paired one.
+        """
+        arguments = tf.constant(latents) if condition is None else [tf.constant(latents), tf.constant(condition)]
+        images: NDArray[np.float32] = self._sample(arguments).numpy()
         return images
 
     def take_totals(self) -> dict[str, float]:
@@ -174,6 +196,16 @@ class Gan:
         name = next(name for name, value in figures.items() if not np.isfinite(value))
         return images_seen, name, figures[name]
 
+    def slow_down(self, factor: float) -> None:
+        """Multiplies both learning rates, and forgets a failure."""
+        self._learning_rate_scale.assign(self._learning_rate_scale * factor)
+        self._failed_at.assign(-1)
+
+    @property
+    def learning_rate_scale(self) -> float:
+        """The product of what `slow_down` was called with, also before the checkpoint that this was restored from."""
+        return float(self._learning_rate_scale.numpy())
+
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the whole state by name."""
         arrays = {name: np.array(variable.numpy()) for name, variable in self._variables().items()}
@@ -192,29 +224,8 @@ class Gan:
             "discriminator": self.discriminator.weights,
             "generator_optimizer": self._generator_optimizer.variables,
             "discriminator_optimizer": self._discriminator_optimizer.variables,
+            "augment_probability": [self._augment_probability],
+            "learning_rate_scale": [self._learning_rate_scale],
             "totals": [self._totals],
         }
         return {f"{part}/{index}": variable for part, group in parts.items() for index, variable in enumerate(group)}
-
-
-def _adam(config: TrainConfig, mixed_precision: bool) -> Any:
-    """Adam (Kingma and Ba 2015, arXiv 1412.6980); float16 gradients are kept from vanishing by scaling the loss."""
-    adam = keras.optimizers.Adam(config.learning_rate, beta_1=config.beta_1, beta_2=config.beta_2)
-    return keras.optimizers.LossScaleOptimizer(adam) if mixed_precision else adam
-
-
-def _tape_of(network: Any) -> tf.GradientTape:
-    """A tape that sees one network's weights: the other network is fixed."""
-    tape = tf.GradientTape(watch_accessed_variables=False)
-    with tape:
-        tape.watch([variable.value for variable in network.trainable_variables])
-    return tape
-
-
-def _descend(optimizer: Any, tape: tf.GradientTape, scaled_loss: tf.Tensor, network: Any) -> tf.Tensor:
-    """Makes one step of the optimiser and returns the Euclidean norm of the loss's gradient."""
-    variables = network.trainable_variables
-    gradients = tape.gradient(scaled_loss, [variable.value for variable in variables])
-    scale = optimizer.scale_loss(tf.constant(1.0))
-    optimizer.apply(gradients, variables)
-    return tf.linalg.global_norm(gradients) / scale

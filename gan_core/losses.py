@@ -1,6 +1,8 @@
 """Adversarial losses and reconstruction terms: pure functions of logits and images.
 
-σ is the sigmoid, D(x) = σ(logit); −log σ(t) = softplus(−t), which neither overflows nor loses the gradient.
+Each adversarial loss takes the logits of real and of generated images, of any one shape for both, [B] or a map of
+patches, and is a mean over all of them. σ is the sigmoid, D(x) = σ(logit); −log σ(t) = softplus(−t), which neither
+overflows nor loses the gradient. In the formulas r and f are the logits of real and generated images.
 """
 
 from __future__ import annotations
@@ -8,16 +10,16 @@ from __future__ import annotations
 import tensorflow as tf
 
 
-def discriminator_cross_entropy(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_D = −E[log D(x)] − E[log(1 − D(G(z)))], from logits [B] of real and generated images.
+def cross_entropy_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_D = −E[log D(x)] − E[log(1 − D(G(z)))].
 
     Reference: Goodfellow et al. 2014, arXiv 1406.2661, equation 1.
     """
     return tf.reduce_mean(tf.math.softplus(-real_logits)) + tf.reduce_mean(tf.math.softplus(fake_logits))
 
 
-def minimax_generator(fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_G = E[log(1 − D(G(z)))], from logits [B] of generated images: what the discriminator maximises.
+def minimax_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_G = E[log(1 − D(G(z)))]: what the discriminator maximises.
 
     Its gradient vanishes where the discriminator is sure.
 
@@ -26,12 +28,52 @@ def minimax_generator(fake_logits: tf.Tensor) -> tf.Tensor:
     return -tf.reduce_mean(tf.math.softplus(fake_logits))
 
 
-def non_saturating_generator(fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_G = −E[log D(G(z))], from logits [B] of generated images.
+def non_saturating_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_G = −E[log D(G(z))].
 
     Reference: Goodfellow et al. 2014, arXiv 1406.2661, section 3.
     """
     return tf.reduce_mean(tf.math.softplus(-fake_logits))
+
+
+def hinge_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_D = E[max(0, 1 − r)] + E[max(0, 1 + f)].
+
+    Reference: Miyato et al. 2018, arXiv 1802.05957, equation 16.
+    """
+    return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(tf.nn.relu(1.0 + fake_logits))
+
+
+def wasserstein_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_D = E[f] − E[r]: minus the Wasserstein distance, for a discriminator of slope at most 1.
+
+    Reference: Arjovsky et al. 2017, arXiv 1701.07875, equation 3.
+    """
+    return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
+
+
+def wasserstein_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_G = −E[f], the hinge loss's too.
+
+    Reference: Arjovsky et al. 2017, arXiv 1701.07875, theorem 3; Miyato et al. 2018, arXiv 1802.05957, equation 17.
+    """
+    return -tf.reduce_mean(fake_logits)
+
+
+def relativistic_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_D = E[−log σ(r − f)], each real image paired with the generated one at its place in the batch.
+
+    Reference: Jolicoeur-Martineau 2018, arXiv 1807.00734, section 4; Huang et al. 2025, arXiv 2501.05441, equation 2.
+    """
+    return tf.reduce_mean(tf.math.softplus(fake_logits - real_logits))
+
+
+def relativistic_generator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """L_G = E[−log σ(f − r)], in the non-saturating form.
+
+    Reference: Jolicoeur-Martineau 2018, arXiv 1807.00734, section 4; Huang et al. 2025, arXiv 2501.05441, equation 2.
+    """
+    return tf.reduce_mean(tf.math.softplus(real_logits - fake_logits))
 
 
 def l1_reconstruction(images: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""The training loop: batches in, rows of figures, sample grids and checkpoints out."""
+"""The training loop: batches in, rows of figures, sample grids, scores and checkpoints out."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.batches import EpochOrder
-from gan_core.checkpoints import Checkpoints
-from gan_core.config import TrainConfig
-from gan_core.data.prepared import ImageSplit
-from gan_core.diversity import has_collapsed, mean_pairwise_distance, relative_diversity
+from gan_core.batches import Feed
+from gan_core.best import Best
+from gan_core.checkpoints import Checkpoints, State
+from gan_core.diversity import mean_pairwise_distance
 from gan_core.export import draw_latents, to_uint8
 from gan_core.gan import Gan
+from gan_core.guards import Diverged, Guards
+from gan_core.step import Batch
 
-SAMPLES = 64
+_SAMPLES = 64
+_ROWS_OF_A_CLASS = 8
+_MOST_CLASSES_SHOWN = 16
 _logger = logging.getLogger(__name__)
 
 Row = Mapping[str, float]
-
-
-class Diverged(Exception):
-    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is."""
+Scorer = Callable[[], Mapping[str, float]]
+"""Scores the averaged generator; the first score decides which is best, and lower is better."""
 
 
 class Hooks(Protocol):
@@ -37,10 +38,10 @@ class Hooks(Protocol):
         """After every step."""
 
     def on_row(self, row: Row) -> None:
-        """After every `log_every_images`: the figures, averaged over the steps since the last row."""
+        """After every `log_every_images`, and with every score: the figures, averaged over the steps since the last."""
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """At the start and after every `samples_every_images`: images of the same latents, [64, H, W, C]."""
+        """At the start and after every `samples_every_images`: what `Training.samples` returns."""
 
     @property
     def stop_requested(self) -> Callable[[], bool]:
@@ -50,24 +51,37 @@ class Hooks(Protocol):
 class Training:
     """One training: the state to be restored, and the loop that moves it.
 
+    Args:
+        gan: the networks.
+        feed: the real images.
+        checkpoints: None on a host that does not write.
+        scorer: asked after every `score_every_images`.
+
     Attributes:
         gan: the networks and their counters.
         history: a row for every `log_every_images`, oldest first.
         target: real images to be seen.
+        columns: of a grid of `samples`; the images of one column have one class.
     """
 
-    def __init__(self, gan: Gan, images: ImageSplit, checkpoints: Checkpoints) -> None:
+    def __init__(self, gan: Gan, feed: Feed, checkpoints: Checkpoints | None, scorer: Scorer | None = None) -> None:
         self.gan = gan
+        self.config = gan.config
         self.history: list[Row] = []
-        self.config: TrainConfig = gan.config
         self.target = self.config.steps * gan.images_per_step
-        self._images = images
+        self.columns = min(gan.classes, _MOST_CLASSES_SHOWN) or 8
+        self._feed = feed
         self._checkpoints = checkpoints
-        self._order = EpochOrder(images.count, self.config.seed)
-        self._latents = draw_latents(SAMPLES, self.config.latent_size, self.config.seed)
-        chosen = self._order.positions(0, min(SAMPLES, images.count))
-        self._real_distance = mean_pairwise_distance(images.images(chosen) / np.float32(127.5))
-        if self.config.reconstruction != "none":
+        self._scorer = scorer
+        self._best = Best()
+        count = self.columns * _ROWS_OF_A_CLASS if gan.classes else _SAMPLES
+        self._latents = draw_latents(count, self.config.latent_size, self.config.seed)
+        shown = feed.order.positions(0, count)
+        self._real = feed.images.images(shown)
+        self._inputs = feed.conditions(shown)[1]
+        distinct = feed.images.images(np.unique(shown))
+        self._guards = Guards(self.config, mean_pairwise_distance(distinct / np.float32(127.5)))
+        if self.config.reconstruction != "none" and self._inputs is None:
             _logger.warning(
                 "The %s reconstruction term compares unpaired images, so it pulls every sample towards the mean image.",
                 self.config.reconstruction,
@@ -75,102 +89,149 @@ class Training:
 
     def resume(self) -> None:
         """Restores the newest checkpoint that lies on the way to `target`, if there is one."""
-        state = self._checkpoints.newest(at_most=self.target)
-        if state is not None:
-            self.gan.restore(state)
-            self.history = json.loads(str(state["history"]))
+        self._restore()
 
     def run(self, hooks: Hooks) -> bool:
-        """Trains until `target`, then adds a row for what is left of the last interval.
+        """Trains until `target`, or until no score has been better for `patience_images`.
+
+        Then adds a row for what is left of the last interval. When a loss or a weight is not finite any more, goes
+        back to the last good checkpoint and on from there with lower learning rates, once.
 
         Returns:
-            Whether the target was reached; False if the hooks asked to stop. Either way a checkpoint is on the disk.
+            Whether it came to its end; False if the hooks asked to stop. Either way a checkpoint is on the disk.
 
         Raises:
             Diverged: a loss or a weight is not finite.
         """
+        try:
+            return self._run(hooks)
+        except Diverged as error:
+            factor = self.config.recovery_learning_rate_factor
+            if factor == 0 or self.gan.learning_rate_scale < 1 or not self._restore():
+                raise
+            self.gan.slow_down(factor)
+            _logger.warning(
+                "%s The training goes on from there, at %d images, with %s times the learning rates.",
+                error,
+                self.gan.images_seen,
+                factor,
+            )
+            return self._run(hooks)
+
+    def _run(self, hooks: Hooks) -> bool:
         gan, config = self.gan, self.config
         saved_at = time.monotonic()
         clock = _Clock()
         if gan.images_seen == 0:
             hooks.on_samples(0, self.samples())
         with ThreadPoolExecutor(1) as reader:
-            upcoming = reader.submit(self._batch, gan.images_seen)
-            while gan.images_seen < self.target:
+            upcoming = reader.submit(self._feed.batch, gan.images_seen)
+            while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
                 if hooks.stop_requested():
                     self._save()
-                    self._checkpoints.wait()
                     return False
                 batch = upcoming.result()
                 before = gan.images_seen
-                upcoming = reader.submit(self._batch, before + gan.images_per_step)
-                gan.step(batch)
+                upcoming = reader.submit(self._feed.batch, before + gan.images_per_step)
+                gan.step(Batch(*batch))
                 hooks.on_step(gan.images_seen)
                 clock.start(gan.images_seen)
-                if gan.images_seen // config.log_every_images > before // config.log_every_images:
-                    self.history.append(self._row(clock))
-                    hooks.on_row(self.history[-1])
-                if gan.images_seen // config.samples_every_images > before // config.samples_every_images:
+                score_is_due = self._scorer is not None and self._passed(config.score_every_images, before)
+                if score_is_due or self._passed(config.log_every_images, before):
+                    self._add_row(hooks, clock, with_score=score_is_due)
+                if self._passed(config.samples_every_images, before):
                     hooks.on_samples(gan.images_seen, self.samples())
                 if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
-                    self._save()
+                    self._save(wait=False)
                     saved_at = time.monotonic()
         # Before the row: a training with more steps goes on from here, and its rows must not depend on this stop.
         self._save()
-        self._checkpoints.wait()
         if self._steps_since_row():
-            self.history.append(self._row(clock))
-            hooks.on_row(self.history[-1])
+            self._add_row(hooks, clock, with_score=False)
         return True
 
-    def samples(self) -> NDArray[np.uint8]:
-        """Images of the averaged generator, of the same latents at any time, uint8 [64, H, W, C]."""
-        return to_uint8(self.gan.sample(self._latents))
+    def _passed(self, interval: int, before: int) -> bool:
+        return self.gan.images_seen // interval > before // interval
 
-    def _batch(self, images_seen: int) -> NDArray[np.uint8]:
-        batch = self._images.images(self._order.positions(images_seen, self.gan.images_per_step))
-        return batch.reshape(self.config.discriminator_steps, self.config.batch_size, *batch.shape[1:])
+    def samples(self) -> NDArray[np.uint8]:
+        """Images of the averaged generator, of the same latents at any time, uint8 [N, H, W, C].
+
+        Of a paired GAN, each is the input, what the generator made of it, and the target, side by side: [N, H, 3 W, C].
+        """
+        images = to_uint8(self._sampled())
+        return images if self._inputs is None else np.concatenate([self._inputs, images, self._real], axis=2)
+
+    def _sampled(self) -> NDArray[np.float32]:
+        condition: NDArray[Any] | None = None
+        if self.gan.classes:
+            condition = (np.arange(len(self._latents)) % self.columns).astype(np.int32)
+        if self._inputs is not None:
+            condition = self._inputs / np.float32(127.5) - np.float32(1)
+        return self.gan.sample(self._latents, condition)
+
+    def take_best(self) -> int:
+        """Gives the averaged generator the weights with the best score; returns the images seen at that moment.
+
+        To be called when the training is over. Without a score the generator stays as it is.
+        """
+        return self._best.give_to(self.gan)
 
     def _steps_since_row(self) -> int:
         last = int(self.history[-1]["images_seen"]) if self.history else 0
         return (self.gan.images_seen - last) // self.gan.images_per_step
 
-    def _row(self, clock: _Clock) -> Row:
-        norms = self.gan.weight_norms()
+    def _add_row(self, hooks: Hooks, clock: _Clock, *, with_score: bool) -> None:
+        gan = self.gan
+        norms = gan.weight_norms()
         self._check_finite(norms)
         steps = self._steps_since_row()
-        figures = {name: total / steps for name, total in self.gan.take_totals().items()}
-        if self.config.reconstruction == "none":
-            del figures["reconstruction"]
-        diversity = relative_diversity(self.gan.sample(self._latents), self._real_distance)
-        return {
-            "images_seen": self.gan.images_seen,
+        figures = {name: total / steps for name, total in gan.take_totals().items()}
+        for name, used in (
+            ("reconstruction", self.config.reconstruction != "none"),
+            ("penalty", self.config.penalised),
+            ("augment_probability", bool(self.config.augment)),
+        ):
+            if not used:
+                del figures[name]
+        rate = clock.images_per_second(gan.images_seen)
+        guarded = self._guards.judge(gan.images_seen, self._sampled(), figures, self.history)
+        scores: Mapping[str, float] = {}
+        if with_score and self._scorer is not None:
+            scores = self._best.agree(gan, self._scorer())
+            clock.start_anew()
+        row = {
+            "images_seen": gan.images_seen,
             **figures,
             **norms,
-            "diversity": diversity,
-            "collapsed": float(self._judge(diversity)),
-            "images_per_second": clock.images_per_second(self.gan.images_seen),
+            **guarded,
+            "learning_rate_scale": gan.learning_rate_scale,
+            "images_per_second": rate,
+            **scores,
         }
+        self.history.append(row)
+        hooks.on_row(row)
 
-    def _judge(self, diversity: float) -> bool:
-        images_seen = [int(row["images_seen"]) for row in self.history]
-        diversities = [row["diversity"] for row in self.history]
-        threshold = self.config.collapse_diversity
-        collapsed = has_collapsed([*images_seen, self.gan.images_seen], [*diversities, diversity], threshold)
-        if collapsed and not (self.history and self.history[-1]["collapsed"]):
-            _logger.warning(
-                "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
-                "less than collapse_diversity=%s. The training goes on.",
-                self.gan.images_seen,
-                diversity,
-                threshold,
-            )
-        return collapsed
+    def _restore(self) -> bool:
+        state: State | None = None
+        if self._checkpoints:
+            self._checkpoints.wait()
+            state = self._checkpoints.newest(at_most=self.target)
+        state = self.gan.distribution.from_chief(state)
+        if state is None:
+            return False
+        self.gan.restore(state)
+        self._best.restore(state)
+        self.history = json.loads(str(state["history"]))
+        return True
 
-    def _save(self) -> None:
+    def _save(self, *, wait: bool = True) -> None:
         state = self.gan.state()
         self._check_finite({name: _worst(array) for name, array in state.items()})
-        self._checkpoints.write(self.gan.images_seen, {**state, "history": np.array(json.dumps(self.history))})
+        if self._checkpoints:
+            state |= self._best.state() | {"history": np.array(json.dumps(self.history))}
+            self._checkpoints.write(self.gan.images_seen, state)
+            if wait:
+                self._checkpoints.wait()
 
     def _check_finite(self, values: Mapping[str, float]) -> None:
         failure = self.gan.failure()
@@ -178,10 +239,11 @@ class Training:
             failure = next(((self.gan.images_seen, n, v) for n, v in values.items() if not np.isfinite(v)), None)
         if failure is not None:
             images_seen, name, value = failure
+            last_good = self._checkpoints.last_good() if self._checkpoints else None
             raise Diverged(
                 f"Losses and weights must stay finite; try a lower learning_rate. Received: {name}={value} at step "
                 f"{images_seen // self.gan.images_per_step} ({images_seen} images). The last good checkpoint: "
-                f"{self._checkpoints.last_good() or 'none'}"
+                f"{last_good or 'none'}."
             )
 
 
@@ -194,6 +256,11 @@ class _Clock:
     def start(self, images_seen: int) -> None:
         """Starts the clock, if it does not run yet."""
         self._since = self._since or (time.monotonic(), images_seen)
+
+    def start_anew(self) -> None:
+        """Leaves out the time since the last call of `images_per_second`."""
+        if self._since:
+            self._since = (time.monotonic(), self._since[1])
 
     def images_per_second(self, images_seen: int) -> float:
         """The rate since the last call; 0 if there was no step to measure."""

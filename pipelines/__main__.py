@@ -1,8 +1,9 @@
-"""Kubeflow from the command line: compile, publish, submit, schedule."""
+"""Kubeflow from the command line: compile, publish, submit, schedule; and presets as overrides, also for DVC."""
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _end(code: int, message: object) -> None:
-    print(f"error: {message}", file=sys.stderr)
+    from gan_core.addresses import masked
+
+    print(f"error: {masked(str(message))}", file=sys.stderr)
     sys.exit(code)
 
 
@@ -36,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     _compile_options(commands.add_parser("compile", help="write a pipeline as a file that Kubeflow runs"))
     _publish_options(commands.add_parser("publish", help="make a compiled file a version on the server"))
     _submit_options(commands.add_parser("submit", help="run a compiled file or a published version"))
+    _preset_options(commands.add_parser("overrides", help="print a preset as options of `dvc exp run`"))
     schedule = commands.add_parser("schedule", help="retrain regularly")
     _apply_options(
         schedule.add_subparsers(required=True, metavar="COMMAND").add_parser(
@@ -51,7 +55,8 @@ def _server_options(options: argparse.ArgumentParser) -> None:
     options.epilog = "The token of the host, if it wants one, stands in KF_PIPELINES_TOKEN."
 
 
-def _override_option(options: argparse.ArgumentParser) -> None:
+def _override_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("--preset", type=Path, help="a file of presets/, whose values -S overrides in turn")
     options.add_argument(
         *("-S", "--set-param"),
         dest="overrides",
@@ -62,13 +67,34 @@ def _override_option(options: argparse.ArgumentParser) -> None:
     )
 
 
+def _given_overrides(options: argparse.Namespace) -> list[str]:
+    from pipelines import parameters
+
+    return [*(parameters.preset(options.preset) if options.preset else []), *options.overrides]
+
+
+def _preset_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument("preset", type=Path, help="a file of presets/")
+    options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the values that it changes")
+    options.set_defaults(command=_print_preset)
+
+
+def _print_preset(options: argparse.Namespace) -> None:
+    from pipelines import parameters
+
+    found = parameters.preset(options.preset)
+    parameters.override(parameters.read(options.params), found)
+    for override in found:
+        print(f"-S {shlex.quote(override)}")
+
+
 def _compile_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("pipeline", choices=["training", "sweep"])
     options.add_argument("--image", required=True, help="the image of every step, by digest: NAME@sha256:…")
     options.add_argument("--profile", type=Path, default=Path("infra/profiles/cpu.yaml"), help="where it runs")
     options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the defaults to compile in")
     options.add_argument("--output", type=Path, required=True, help="the file to write, .yaml")
-    _override_option(options)
+    _override_options(options)
     options.add_argument(
         "--grid",
         action="append",
@@ -91,7 +117,7 @@ def _compile(options: argparse.Namespace) -> None:
     from pipelines import parameters
     from pipelines.profile import Profile
 
-    sections = parameters.override(parameters.read(options.params), options.overrides)
+    sections = parameters.override(parameters.read(options.params), _given_overrides(options))
     profile = Profile.read(options.profile)
     defaults: dict[str, object] = dict(sections)
     if options.pipeline == "sweep":
@@ -134,11 +160,10 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
     source.add_argument("--file", type=Path, help="written by compile")
     source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
     options.add_argument("--version", help="name of its version: git-…")
-    _override_option(options)
-    options.add_argument("--data-pointer", type=Path, metavar="FILE", help="a .dvc file: the raw data's version")
+    _override_options(options)
+    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; one at gs:// is read anew by each run")
     options.add_argument("--data-prefix", metavar="gs://…", help="the raw data as it lies in a bucket")
     options.add_argument("--data-remote", metavar="URL", help="the DVC remote that has the raw data")
-    options.add_argument("--data-version", help="tells two contents of one gs:// prefix apart, such as md5-…")
     options.add_argument("--experiment", default="Default", help="the experiment, which must exist")
     options.add_argument("--name", help="name of the run")
     options.add_argument("--profile", type=Path, help="the profile it was compiled with: its service account runs it")
@@ -154,11 +179,12 @@ def _submit(options: argparse.Namespace) -> None:
 
     if (options.pipeline is None) != (options.version is None):
         raise InvalidInput("--pipeline and --version go together. Received: one of them")
-    data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote, options.data_version)
+    data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
     name = options.name or f"{options.pipeline or options.file.stem} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    overrides = _given_overrides(options)
     if options.file:
-        values = submit.arguments(package.read(options.file), options.overrides, data)
+        values = submit.arguments(package.read(options.file), overrides, data)
         if options.dry_run:
             print(submit.describe(values))
             return
@@ -166,7 +192,7 @@ def _submit(options: argparse.Namespace) -> None:
         version = None
         if options.pipeline:
             version = server.find_version(client, options.pipeline, options.version)
-            values = submit.arguments(server.specification_of(version), options.overrides, data)
+            values = submit.arguments(server.specification_of(version), overrides, data)
             if options.dry_run:
                 print(submit.describe(values))
                 return

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 from pipelines.parameters import SECTIONS, Values
 
@@ -46,10 +47,10 @@ def read(path: Path) -> Values:
     import yaml
 
     try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+        documents = list(yaml.safe_load_all(require_modest(path.read_text(encoding="utf-8"), path)))
         specification: Values = documents[0]
         specification["pipelineInfo"]["name"], specification["root"], specification["deploymentSpec"]["executors"]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
     except (IndexError, KeyError, TypeError):
         raise InvalidInput(f"--file must be a pipeline compiled by `compile`. Received: {path}") from None

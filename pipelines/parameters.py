@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 
 SECTIONS: dict[str, type[Section]] = {
@@ -26,15 +28,31 @@ def read(path: Path) -> dict[str, Values]:
     Raises:
         InvalidInput: the file cannot be read, or lacks a section.
     """
-    import yaml
-
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InvalidInput(f"The parameters must be a readable YAML file: {error}. Received: {path}") from None
+    document = _load(path, "The parameters")
     if not isinstance(document, dict) or not all(isinstance(document.get(name), dict) for name in SECTIONS):
         raise InvalidInput(f"The parameters must have the sections {', '.join(SECTIONS)}. Received: {path}")
     return {name: document[name] for name in SECTIONS}
+
+
+def preset(path: Path) -> list[str]:
+    """Reads a preset, a file like params.yaml with fewer keys, as overrides; `override` checks their values.
+
+    Raises:
+        InvalidInput: the file cannot be read, or names a section or a parameter that there is not.
+    """
+    document = _load(path, "A preset") or {}
+    if not isinstance(document, dict) or not all(isinstance(values, dict) for values in document.values()):
+        raise InvalidInput(f"A preset must have sections of parameters, like params.yaml. Received: {path}")
+    found = []
+    for name, values in document.items():
+        if name not in SECTIONS:
+            raise InvalidInput(f"There is no section '{name}'. Received: {path}")
+        for key, value in values.items():
+            if key not in SECTIONS[name].model_fields:
+                raise InvalidInput(f"There is no parameter '{name}.{key}'. Received: {path}")
+            # Quoted, as JSON quotes it, so that text stays text.
+            found.append(f"{name}.{key}={json.dumps(value, ensure_ascii=False, default=str)}")
+    return found
 
 
 def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
@@ -88,9 +106,20 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
     return found
 
 
+def _load(path: Path, what: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None
+
+
 def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
     import yaml
     from dvc.utils.hydra import apply_overrides
+    from dvc.utils.serialize import load_yaml
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "params.yaml"
@@ -99,7 +128,8 @@ def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str
             apply_overrides(file, list(overrides))
         except Exception as error:
             raise _as_invalid(error, overrides) from None
-        changed = yaml.safe_load(file.read_text(encoding="utf-8"))
+        # DVC writes YAML 1.2, where 5e-05 is a number and off a word.
+        changed = load_yaml(str(file))
     unknown = set(changed) - set(sections)
     if unknown:
         raise InvalidInput(f"There is no section '{min(unknown)}'. Received: {' '.join(overrides)}")

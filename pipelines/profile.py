@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from gan_core.addresses import masked
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 # Google Kubernetes Engine labels and taints its spot nodes with this.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
-Step = Literal["fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+Step = Literal["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G|T)?$")]
@@ -90,7 +93,7 @@ class Profile(_Entry):
         checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
             pod, or gs://.
         environment: variables of every step.
-        light: pods of fetch, choose, register and report-status; `prepare`, `train` and `evaluate` have their own.
+        light: pods of the other steps than `prepare`, `train` and `evaluate`, which have their own.
     """
 
     name: Name
@@ -116,6 +119,16 @@ class Profile(_Entry):
             )
         return self
 
+    @model_validator(mode="after")
+    def _secrets_stay_out(self) -> Self:
+        for variable, value in self.environment.items():
+            if re.search(r"PASSWORD|TOKEN|SECRET|CREDENTIAL|(^|_)KEY(_|$)", variable) or masked(value) != value:
+                raise ValueError(
+                    "The environment stands in the compiled pipeline for all to read; a secret comes from Kubernetes, "
+                    f"under `secrets`. Received: environment.{variable}"
+                )
+        return self
+
     @classmethod
     def read(cls, path: Path) -> Profile:
         """Reads a profile; its name is the file's.
@@ -126,8 +139,8 @@ class Profile(_Entry):
         import yaml
 
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            values = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"--profile must be a readable YAML file: {error}. Received: {path}") from None
         if not isinstance(values, dict):
             raise InvalidInput(f"A profile must be a mapping. Received: {path}")

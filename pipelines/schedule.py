@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 from pipelines import server
 from pipelines.cron import Cron
@@ -39,7 +40,7 @@ class Schedule(_Entry):
     Attributes:
         cron: six fields, seconds first.
         overrides: as for `submit -S`, of the version's compiled parameters.
-        data_pointer, data_remote, data_version: the raw data; see pipelines.training.
+        data_pointer, data_remote: the raw data; see pipelines.training.
     """
 
     name: Text
@@ -51,7 +52,6 @@ class Schedule(_Entry):
     overrides: tuple[str, ...] = ()
     data_pointer: str | None = None
     data_remote: str | None = None
-    data_version: str | None = None
     enabled: bool
 
 
@@ -77,9 +77,9 @@ class Schedules(_Entry):
         import yaml
 
         try:
-            schedules = cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+            schedules = cls.model_validate(yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path)))
             ZoneInfo(schedules.time_zone)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
@@ -127,7 +127,7 @@ def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
     """
     version = server.find_version(client, schedule.pipeline, schedule.version)
     experiment_id = server.find_experiment(client, schedule.experiment)
-    data = Data(schedule.data_pointer, schedule.data_remote, schedule.data_version)
+    data = Data(schedule.data_pointer, schedule.data_remote)
     values = arguments(server.specification_of(version), schedule.overrides, data)
     content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -32,13 +32,18 @@ class Stages:
         task.set_caching_options(False)
         return dsl.ExitHandler(self.profile.place(task, "report-status", self.image), name="stages")
 
-    def prepare(self, config: Any, data_pointer: Any, data_remote: Any, data_version: Any) -> Any:
-        """Fetches and prepares the data; returns the prepared data set."""
-        fetched = self._retried(steps.fetch(pointer=data_pointer, remote=data_remote, version=data_version), "fetch")
+    def prepare(self, config: Any, data_pointer: Any, data_remote: Any) -> Any:
+        """Fetches and prepares the data as it is now; returns the prepared data set.
+
+        Only looking which version that is never comes from the cache: all else does while the version is the same.
+        """
+        resolved = self._retried(steps.resolve(pointer=data_pointer), "resolve")
+        resolved.set_caching_options(False)
+        fetched = self._retried(steps.fetch(pointer=resolved.outputs["version"], remote=data_remote), "fetch")
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def train_and_evaluate(self, train: Any, evaluate: Any, dataset: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
         """Trains and scores one generator; returns the model and its scores."""
         trained = self._retried(
             steps.train(config=train, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
@@ -49,6 +54,7 @@ class Stages:
                 real=dataset,
                 generated=trained.outputs["model"],
                 history=trained.outputs["history"],
+                champion=register,
             ),
             "evaluate",
         )

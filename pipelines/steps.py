@@ -17,8 +17,14 @@ def _command(stage: str, *arguments: object) -> dsl.ContainerSpec:
 
 
 @dsl.container_component
-def fetch(pointer: str, remote: str, version: str, data: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:
-    """Raw data by DVC pointer or gs:// prefix; `version` is read by nobody and makes the cache's key complete."""
+def resolve(pointer: str, version: dsl.OutputPath(str)) -> dsl.ContainerSpec:  # type: ignore[valid-type]
+    """Which content the raw data has now."""
+    return _command("resolve", "--pointer", pointer, "--version", version)
+
+
+@dsl.container_component
+def fetch(pointer: str, remote: str, data: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:
+    """One version of the raw data, by DVC pointer or gs:// prefix."""
     return _command("fetch", "--pointer", pointer, "--remote", remote, "--data", data.path, *EXECUTOR_INPUT)
 
 
@@ -54,13 +60,15 @@ def evaluate(
     real: dsl.Input[dsl.Dataset],
     generated: dsl.Input[dsl.Model],
     history: dsl.Input[dsl.Artifact],
+    champion: dict[str, Any],
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
-    """Scores, shown on the run's page, and the report."""
+    """Scores, shown on the run's page, and the report; `champion` is the register section, which names the model."""
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),
+        *("--champion", champion),
         *("--scores", scores.path, "--report", report.path),
         *EXECUTOR_INPUT,
     )

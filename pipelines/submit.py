@@ -25,7 +25,6 @@ class Data:
 
     pointer: str | None
     remote: str | None
-    version: str | None
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
     compiled = package.sections(specification)
     changed = parameters.override(compiled, overrides)
     values = {name: value for name, value in changed.items() if value != compiled[name]}
-    given = {"data_pointer": data.pointer, "data_remote": data.remote, "data_version": data.version}
+    given = {"data_pointer": data.pointer, "data_remote": data.remote}
     return values | {name: value for name, value in given.items() if value is not None}
 
 
-def read_data(pointer: Path | None, prefix: str | None, remote: str | None, version: str | None) -> Data:
-    """The raw data named on the command line: a .dvc file with its remote, or a gs:// prefix.
+def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Data:
+    """The raw data named on the command line: a .dvc file, here or in a bucket, with its remote, or a gs:// prefix.
 
     Raises:
         InvalidInput: the file cannot be read, or the parts do not go together.
@@ -64,8 +63,10 @@ def read_data(pointer: Path | None, prefix: str | None, remote: str | None, vers
         raise InvalidInput("--data-pointer and --data-remote go together. Received: one of them")
     if prefix and not prefix.startswith("gs://"):
         raise InvalidInput(f"--data-prefix must start with gs://. Received: {prefix}")
+    if pointer is None or pointer.startswith("gs://"):
+        return Data(pointer or prefix, remote)
     try:
-        return Data(pointer.read_text(encoding="utf-8") if pointer else prefix, remote, version)
+        return Data(Path(pointer).read_text(encoding="utf-8"), remote)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"--data-pointer must be a readable .dvc file: {error}. Received: {pointer}") from None
 

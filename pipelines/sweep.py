@@ -30,13 +30,12 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
         register: dict[str, Any],
         data_pointer: str = "",
         data_remote: str = "",
-        data_version: str = "",
     ) -> None:
         with stages.exit_handler():
-            dataset = stages.prepare(prepare, data_pointer, data_remote, data_version)
+            dataset = stages.prepare(prepare, data_pointer, data_remote)
             with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
                 # `trial.train`, not the bare item: the cluster turns an item into text, which a dict input refuses.
-                model, scores = stages.train_and_evaluate(trial.train, evaluate, dataset)
+                model, scores = stages.train_and_evaluate(trial.train, evaluate, register, dataset)
             best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
             stages.register(register, best_model, best_scores)
 

@@ -1,4 +1,4 @@
-"""The training pipeline: fetch → prepare → train → evaluate → register, and a report of how it ended."""
+"""The training pipeline: resolve → fetch → prepare → train → evaluate → register, and a report of how it ended."""
 # kfp reads the annotations at run time: no `from __future__ import annotations` here.
 
 from typing import Any
@@ -14,9 +14,8 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
     """The graph for one profile and image.
 
     Its inputs are the sections of params.yaml, and the raw data: `data_pointer` is the text of a .dvc file or of an
-    entry of dvc.lock, with `data_remote` the address of the DVC remote that has it; or a gs:// prefix; or empty where
-    `prepare.source` names a built-in data set. `data_version` tells two contents of one gs:// prefix apart, so that
-    an unchanged one is a cache hit. A DVC pointer holds its content's digest already.
+    entry of dvc.lock, or the gs:// address of a .dvc file, which is followed, with `data_remote` the address of the
+    DVC remote that has the content; or a gs:// prefix; or empty where `prepare.source` names a built-in data set.
     """
     stages = Stages(f"gan-training-{profile.name}", profile, image)
 
@@ -32,11 +31,10 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
         register: dict[str, Any],
         data_pointer: str = "",
         data_remote: str = "",
-        data_version: str = "",
     ) -> None:
         with stages.exit_handler():
-            dataset = stages.prepare(prepare, data_pointer, data_remote, data_version)
-            model, scores = stages.train_and_evaluate(train, evaluate, dataset)
+            dataset = stages.prepare(prepare, data_pointer, data_remote)
+            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset)
             stages.register(register, model, scores)
 
     return pipeline

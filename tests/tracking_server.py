@@ -1,4 +1,4 @@
-"""A real MLflow server that tests start and stop, and a proxy before it that fails at random."""
+"""A real MLflow server that tests start and stop, and a proxy before it that fails and dawdles."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -67,16 +68,28 @@ class TrackingServer:
             return False
 
 
-class FlakyProxy:
-    """Passes requests on to a server; of `failures`, half get a 503 instead, half do their work but the answer is cut.
+class Proxy:
+    """Passes requests on to a server, fails some of them, and holds up those that it is told to.
+
+    Of `failures`, half get a 503 instead, half do their work but the answer is cut. A request that `holds` says yes to
+    waits, before the server gets it, until `released` is set.
 
     Attributes:
         address: of the proxy.
         failed: how many requests failed.
+        held: set once a request waits.
+        released: set it to let all requests go on.
     """
 
-    def __init__(self, port: int, failures: float, seed: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        failures: float = 0.0,
+        seed: int = 0,
+        holds: Callable[[str, str], bool] = lambda method, path: False,
+    ) -> None:
         self.failed = 0
+        self.held, self.released = threading.Event(), threading.Event()
         draws = random.Random(seed)
         proxy = self
 
@@ -85,6 +98,9 @@ class FlakyProxy:
 
             def _pass_on(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if holds(self.command, self.path):
+                    proxy.held.set()
+                    proxy.released.wait()
                 fate = draws.random()
                 if fate < failures:
                     proxy.failed += 1
@@ -120,11 +136,12 @@ class FlakyProxy:
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
-    def __enter__(self) -> FlakyProxy:
+    def __enter__(self) -> Proxy:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.released.set()
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

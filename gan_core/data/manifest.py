@@ -22,7 +22,8 @@ class ShardEntry(_Entry):
     Attributes:
         images: name of an .npy file, uint8 [count, H, W, C].
         labels: name of an .npy file, int32 [count]; None if the data has no labels.
-        images_sha256, labels_sha256: hexadecimal digests of the files.
+        inputs: name of an .npy file like that of the images, of which it has the pairs' inputs; None without pairs.
+        images_sha256, labels_sha256, inputs_sha256: hexadecimal digests of the files.
     """
 
     split: Split
@@ -31,6 +32,8 @@ class ShardEntry(_Entry):
     images_sha256: str
     labels: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.npy$")] | None
     labels_sha256: str | None
+    inputs: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.npy$")] | None = None
+    inputs_sha256: str | None = None
 
 
 class ClassEntry(_Entry):

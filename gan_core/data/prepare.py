@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config import PrepareConfig
+from gan_core.config import Pairs, PrepareConfig
 from gan_core.data.decode import UnreadableImage, decode
 from gan_core.data.grid import image_grid, write_png
 from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, RejectedEntry, Split
@@ -68,6 +68,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
                 store,
                 chosen,
                 labels[chosen] if classes else None,
+                pairs=config.pairs,
                 images_per_shard=config.images_per_shard,
             )
         ]
@@ -75,7 +76,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
         write_png(folder / PREVIEW_FILE_NAME, _preview(store, positions["train"], labels))
         manifest = Manifest(
             format=1,
-            digest=_digest(store, positions, labels, classes),
+            digest=_digest(store, positions, labels, classes, config.pairs),
             source=config.source,
             shape=store.shape,
             counts={split: len(chosen) for split, chosen in positions.items()},
@@ -175,10 +176,13 @@ def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[
     return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
 
 
-def _digest(store: ImageStore, positions: Positions, labels: NDArray[np.int64], classes: Sequence[str]) -> str:
-    """Of shape, class names, and for each split its pixels' digests and labels in stored order."""
+def _digest(
+    store: ImageStore, positions: Positions, labels: NDArray[np.int64], classes: Sequence[str], pairs: Pairs
+) -> str:
+    """Of shape, class names, pairs, and for each split its pixels' digests and labels in stored order."""
     counts = {split: len(chosen) for split, chosen in positions.items()}
-    sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts]).encode())
+    paired = [] if pairs == "none" else [pairs]
+    sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts, *paired]).encode())
     for chosen in positions.values():
         sha256.update(store.digests[chosen].tobytes())
         sha256.update(labels[chosen].astype("<i4").tobytes())

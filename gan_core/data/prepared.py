@@ -47,15 +47,20 @@ class ImageSplit:
     Attributes:
         count: number of images.
         labelled: whether the images have labels.
+        paired: whether each image is the target of an input image.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, name: Split) -> None:
         entries = [entry for entry in manifest.shards if entry.split == name]
         self.count = sum(entry.count for entry in entries)
         self.labelled = bool(manifest.classes)
+        self.paired = all(entry.inputs for entry in entries)
         self._shape = manifest.shape
         self._starts = np.cumsum([0, *(entry.count for entry in entries)])
         self._images = [_open(folder / entry.images, (entry.count, *manifest.shape), np.uint8) for entry in entries]
+        self._inputs = [
+            _open(folder / entry.inputs, (entry.count, *manifest.shape), np.uint8) for entry in entries if entry.inputs
+        ]
         self._labels = [_open(folder / entry.labels, (entry.count,), np.int32) for entry in entries if entry.labels]
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -65,6 +70,10 @@ class ImageSplit:
     def labels(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """The labels at `positions` [B], int32 [B]. Only for labelled data."""
         return self._gather(self._labels, positions, np.empty(len(positions), np.int32))
+
+    def inputs(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The input images of the pairs at `positions` [B], uint8 [B, H, W, C]. Only for paired data."""
+        return self._gather(self._inputs, positions, np.empty((len(positions), *self._shape), np.uint8))
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]."""

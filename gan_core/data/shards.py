@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +16,9 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 
+from gan_core.config import Pairs
 from gan_core.data.manifest import ShardEntry, Split
+from gan_core.data.pairs import input_of
 
 
 class ImageStore:
@@ -63,6 +65,7 @@ def write_shards(
     positions: NDArray[np.int64],
     labels: NDArray[np.int64] | None,
     *,
+    pairs: Pairs,
     images_per_shard: int,
 ) -> Iterator[ShardEntry]:
     """Writes the images at `positions` of the store, in that order, as shards of one split.
@@ -73,13 +76,18 @@ def write_shards(
         store: the images.
         positions: [N].
         labels: of these images, [N]; None without classes.
+        pairs: what input images are made of these, in files of their own.
         images_per_shard: images in a file; the last one may hold fewer.
     """
     for number, start in enumerate(range(0, len(positions), images_per_shard)):
         chosen = positions[start : start + images_per_shard]
         images_path = folder / f"{split}-{number:05d}.npy"
         labels_path = folder / f"{split}-{number:05d}-labels.npy"
-        _write_images(images_path, store, chosen)
+        inputs_path = folder / f"{split}-{number:05d}-inputs.npy"
+        _write_images(images_path, store.shape, (store.read(position) for position in chosen), len(chosen))
+        if pairs != "none":
+            inputs = (input_of(store.read(position), pairs) for position in chosen)
+            _write_images(inputs_path, store.shape, inputs, len(chosen))
         if labels is not None:
             np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)
         yield ShardEntry(
@@ -89,15 +97,16 @@ def write_shards(
             images_sha256=_sha256(images_path),
             labels=None if labels is None else labels_path.name,
             labels_sha256=None if labels is None else _sha256(labels_path),
+            inputs=None if pairs == "none" else inputs_path.name,
+            inputs_sha256=None if pairs == "none" else _sha256(inputs_path),
         )
 
 
-def _write_images(path: Path, store: ImageStore, positions: NDArray[np.int64]) -> None:
+def _write_images(path: Path, shape: tuple[int, int, int], images: Iterable[NDArray[np.uint8]], count: int) -> None:
     with path.open("wb") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(positions), *store.shape)}
-        write_array_header_1_0(file, header)
-        for position in positions:
-            file.write(store.read(position).data)
+        write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
+        for image in images:
+            file.write(np.ascontiguousarray(image).data)
 
 
 def _sha256(path: Path) -> str:

@@ -87,16 +87,9 @@ def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = l
 
     On one kind of CPU the same data gives the same weights to the bit.
 
-    Raises:
-        InvalidInput: the data has no labels, or a single class.
+    The data must have labels of at least two classes.
     """
     manifest = dataset.manifest
-    if len(manifest.classes) < 2:
-        raise InvalidInput(
-            "The extractor 'classifier' learns from labels, so it needs data with at least two classes: prepare images "
-            "in class subfolders, or set evaluate.extractor to 'inception' and provide its weights. "
-            f"Received: {len(manifest.classes)} classes in {dataset.folder}"
-        )
     parts = {"what": "classifier", "dataset": manifest.digest, **RECIPE}
     arrays = cached(cache, parts, lambda: _train(dataset, advance))
     return ClassifierExtractor(digest_of(parts), _build(manifest.shape, len(manifest.classes)), arrays)

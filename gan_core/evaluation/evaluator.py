@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.cache import file_digest
-from gan_core.evaluation.confidence import frechet_standard_error
-from gan_core.evaluation.features import Advance, Extractor, FeatureSet, extract, extract_cached
+from gan_core.evaluation.cautions import warnings
+from gan_core.evaluation.classes import Classes, find_classes, score_classes
+from gan_core.evaluation.confidence import bootstrap_distances, normal_interval, percentile_interval
+from gan_core.evaluation.features import Counting, Extractor, FeatureSet, extract, extract_cached
 from gan_core.evaluation.images import Collection, GeneratedImages
-from gan_core.evaluation.protocol import Evaluation, Protocol
-from gan_core.evaluation.scores import score, score_name, warnings
+from gan_core.evaluation.kernel import kernel_standard_error
+from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
+from gan_core.evaluation.scores import score, score_name
 from gan_core.evaluation.statistics import read_statistics
 from gan_core.evaluation.subjects import Source, Subjects
-from gan_core.export import Generator, load_generator
+from gan_core.export import Conditions, Generator, load_generator
 
-Counting = Callable[[int, str], AbstractContextManager[Advance]]
-"""Shows the progress over a number of images under a description."""
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """The generated side with its features.
+
+    Attributes:
+        draws: features, one set for each sampling seed.
+        seeds: the sampling seeds; empty if there are but images.
+        generator: what drew them; None if there are but images.
+        first: the first of the draws with its images.
+    """
+
+    draws: list[FeatureSet]
+    seeds: tuple[int, ...]
+    generator: Generator | None
+    first: Collection
 
 
 @dataclass(frozen=True)
@@ -35,10 +55,7 @@ class Measured:
         reference_digest: of their content.
         real: their features, or statistics alone.
         training: features of the training images; None if they are not known, or are the real ones.
-        draws: features of the generated images, one set for each sampling seed.
-        seeds: the sampling seeds; empty if there are but images.
-        generator: what drew them; None if there are but images.
-        first: the first of the draws with its images.
+        generated: the generated images.
     """
 
     subjects: Subjects
@@ -46,10 +63,14 @@ class Measured:
     reference_digest: str
     real: FeatureSet
     training: FeatureSet | None
-    draws: list[FeatureSet]
-    seeds: tuple[int, ...]
-    generator: Generator | None
-    first: Collection
+    generated: Generated
+
+    def classes(self, extractor: Extractor) -> Classes | None:
+        """Which class each image is of; None if nothing can tell."""
+        if self.subjects.dataset is None or self.subjects.real is None:
+            return None
+        names = [entry.name for entry in self.subjects.dataset.manifest.classes]
+        return find_classes(names, extractor, Collection(self.subjects.real.images, self.real), self.generated.first)
 
 
 def measure(
@@ -74,16 +95,32 @@ def measure(
         real = read_statistics(subjects.real_path, extractor)
     training = of_source(subjects.training, "training") if subjects.training else None
     if subjects.generated:
-        draws = [of_source(subjects.generated, "generated")]
-        first = Collection(subjects.generated.images, draws[0])
-        return Measured(subjects, reference, digest, real, training, draws, (), None, first)
-    generator = load_generator(subjects.generated_path)
+        features = of_source(subjects.generated, "generated")
+        generated = Generated([features], (), None, Collection(subjects.generated.images, features))
+    else:
+        generator = load_generator(subjects.generated_path)
+        generated = draw(config, generator, extractor, counting, description="generated", inputs=subjects.inputs)
+    return Measured(subjects, reference, digest, real, training, generated)
+
+
+def draw(
+    config: EvaluateConfig,
+    generator: Generator,
+    extractor: Extractor,
+    counting: Counting,
+    *,
+    description: str,
+    inputs: Conditions | None,
+) -> Generated:
+    """Draws a generator's images under every sampling seed and extracts their features.
+
+    `inputs` gives the input images of a paired one.
+    """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
-    images = [GeneratedImages(generator, config.samples, seed) for seed in seeds]
-    with counting(config.samples * len(seeds), "generated") as advance:
+    images = [GeneratedImages(generator, config.samples, seed, inputs) for seed in seeds]
+    with counting(config.samples * len(seeds), description) as advance:
         draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
-    first = Collection(images[0], draws[0])
-    return Measured(subjects, reference, digest, real, training, draws, seeds, generator, first)
+    return Generated(draws, seeds, generator, Collection(images[0], draws[0], images[0].labels))
 
 
 def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -> Evaluation:
@@ -92,7 +129,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
     Raises:
         InvalidInput: there are too few images for a score, or none of the metrics can be computed.
     """
-    real, draws = measured.real, measured.draws
+    real, draws = measured.real, measured.generated.draws
     count = draws[0].count
     kid_subset_size = min(config.kid_subset_size, *(len(images.features) for images in (real, *draws)))
     figures = [
@@ -115,12 +152,11 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         )
     means = {metric: float(np.mean([one[metric] for one in figures])) for metric in figures[0]}
     spread = {metric: _standard_deviation([one[metric] for one in figures]) for metric in means}
-    errors = {}
-    if "fd" in means:
-        errors["fd"] = frechet_standard_error(real, draws[0], config.bootstrap_replicates, config.seed)
-    generator = measured.subjects.generator
+    errors, intervals = _uncertainty(config, means, real, draws[0])
+    classes = measured.classes(extractor)
+    generator = measured.generated.generator.metadata if measured.generated.generator else None
 
-    def named(values: dict[str, float]) -> dict[str, float]:
+    def named(values: dict[str, Value]) -> dict[str, Value]:
         return {score_name(metric, extractor.name): value for metric, value in values.items()}
 
     return Evaluation(
@@ -128,9 +164,18 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         scores=named(means),
         spread=named(spread),
         standard_errors=named(errors),
+        intervals=named(intervals),
+        classes=tuple(score_classes(classes, real, draws[0], extractor)) if classes else (),
         extractor_accuracy=extractor.accuracy,
         warnings=tuple(
-            warnings(real.count, count, extractor.size, means, collapsed=generator is not None and generator.collapsed)
+            warnings(
+                real.count,
+                count,
+                extractor.size,
+                means,
+                frechet_error=errors.get("fd", math.inf),
+                collapsed=generator is not None and generator.collapsed,
+            )
         ),
         protocol=Protocol(
             extractor=extractor.name,
@@ -140,7 +185,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
             reference_digest=measured.reference_digest,
             reference_count=real.count,
             samples=count,
-            sampling_seeds=measured.seeds,
+            sampling_seeds=measured.generated.seeds,
             kid_subsets=config.kid_subsets,
             kid_subset_size=kid_subset_size,
         ),
@@ -148,6 +193,21 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         dataset_digest=generator.dataset_digest if generator else "",
         tracking_run_id=generator.tracking_run_id if generator else None,
     )
+
+
+def _uncertainty(
+    config: EvaluateConfig, means: dict[str, float], real: FeatureSet, generated: FeatureSet
+) -> tuple[dict[str, float], dict[str, Interval]]:
+    """Standard errors and intervals over the images, of the distances, by metric."""
+    errors, intervals = {}, {}
+    if "fd" in means:
+        replicates = bootstrap_distances(real, generated, config.bootstrap_replicates, config.seed)
+        errors["fd"] = float(np.std(replicates, ddof=1))
+        intervals["fd"] = percentile_interval(means["fd"], replicates)
+    if "kid" in means:
+        errors["kid"] = kernel_standard_error(real.features, generated.features)
+        intervals["kid"] = normal_interval(means["kid"], errors["kid"])
+    return errors, {metric: Interval(low=low, high=high) for metric, (low, high) in intervals.items()}
 
 
 def _standard_deviation(values: Sequence[float]) -> float:

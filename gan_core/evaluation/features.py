@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,8 @@ from gan_core.evaluation.frechet import GaussianStatistics
 
 Advance = Callable[[int], None]
 """Told the number of images that were just done."""
+Counting = Callable[[int, str], AbstractContextManager[Advance]]
+"""Shows the progress over a number of images under a description."""
 
 FEATURES_KEPT = 10_000
 """Rows kept for the scores that compare images one by one. The mean and the covariance are of all images."""
@@ -83,8 +86,9 @@ def extract(
     for images in batches:
         features = extractor(images)
         statistics.update(features)
-        kept.append(features[: FEATURES_KEPT - rows])
-        rows += len(kept[-1])
+        if rows < FEATURES_KEPT:  # an empty slice would keep the whole batch in memory
+            kept.append(features[: FEATURES_KEPT - rows])
+            rows += len(kept[-1])
         advance(len(images))
     return FeatureSet(statistics.count, statistics.mean, statistics.covariance, np.concatenate(kept))
 

@@ -75,6 +75,8 @@ class FileImages:
         return self._archive.namelist()
 
     def _read_file(self, name: str) -> bytes:
+        if not (self._path / name).resolve().is_relative_to(self._path.resolve()):
+            raise InvalidInput(f"A link must stay in the folder of the images. Received: {self._path}, {name}")
         with (self._path / name).open("rb") as stream:
             return self._whole(name, stream.read(LARGEST_FILE_BYTES + 1))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.features import FeatureSet
-from gan_core.export import Generator, draw_latents, to_uint8
+from gan_core.export import Conditions, Generator, draw_labels, draw_latents
 
 
 class Images(Protocol):
@@ -36,25 +36,41 @@ class Collection:
     Attributes:
         images: the images.
         features: their features; row i is of the image at position i.
+        labels: of the classes that a generator was asked for, [count]; None if it was not.
     """
 
     images: Images
     features: FeatureSet
+    labels: NDArray[np.integer] | None = None
 
 
 class GeneratedImages:
-    """The first `count` images of a generator for one seed."""
+    """The first `count` images of a generator for one seed.
 
-    def __init__(self, generator: Generator, count: int, seed: int) -> None:
+    Attributes:
+        count: number of images.
+        labels: that they were drawn for, [count]; None of a generator without classes.
+        latent_size: numbers in one latent vector.
+    """
+
+    def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
+        """`inputs` gives the input images of a paired generator by position."""
+        metadata = generator.metadata
         self.count = count
+        self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
+        self.latent_size = metadata.latent_size
+        self._conditions = inputs if self.labels is None else self.labels.__getitem__
         self._generator = generator
         self._seed = seed
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]."""
-        return self._generator.batches(self.count, self._seed, batch_size=batch_size)
+        return self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at `positions`, uint8 [B, H, W, C]."""
-        latents = draw_latents(self.count, self._generator.metadata.latent_size, self._seed)[positions]
-        return to_uint8(np.asarray(self._generator.model(latents, training=False)))
+        return self.draw(draw_latents(int(positions.max()) + 1, self.latent_size, self._seed)[positions], positions)
+
+    def draw(self, latents: NDArray[np.float32], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images of other latents [B, latent_size], for the classes or input images at `positions` [B]."""
+        return self._generator.draw(latents, None if self._conditions is None else self._conditions(positions))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -40,7 +41,53 @@ class Protocol(_Entry):
     def differences(self, other: Protocol) -> list[str]:
         """What differs, `name: mine, not theirs`; empty if scores under the two compare."""
         mine, theirs = self.model_dump(), other.model_dump()
-        return [f"{name}: {mine[name]}, not {theirs[name]}" for name in mine if mine[name] != theirs[name]]
+        return [
+            f"{name}: {mine[name]}, not {theirs[name]}{_CONSEQUENCES.get(name, '')}"
+            for name in mine
+            if mine[name] != theirs[name]
+        ]
+
+
+_CONSEQUENCES = {
+    "reference_count": " real images (the Fréchet distance falls as their number grows)",
+    "samples": " generated images (the Fréchet distance falls as their number grows)",
+}
+
+
+class Interval(_Entry):
+    """Where the score of other images of the same number would lie in 95 % of repetitions."""
+
+    low: float
+    high: float
+
+
+class ClassScores(_Entry):
+    """A class of the data, by the generator's labels or else as the extractor sees it.
+
+    Attributes:
+        name: of the class.
+        real_share, generated_share: its share of the real and of the generated images, 0 to 1.
+        scores: made of the class's images alone, for the first sampling seed; empty if there are too few.
+    """
+
+    name: str
+    real_share: float
+    generated_share: float
+    scores: dict[str, float]
+
+
+class ChampionScores(_Entry):
+    """The scores of the champion at the time, under the protocol of the record they are part of.
+
+    Attributes:
+        generator_digest: which generator that was, as the registry has it.
+        scores, spread, standard_errors: as of the record.
+    """
+
+    generator_digest: str
+    scores: dict[str, float]
+    spread: dict[str, float]
+    standard_errors: dict[str, float]
 
 
 class Evaluation(_Entry):
@@ -50,23 +97,35 @@ class Evaluation(_Entry):
         scores: each score's mean over the sampling seeds. A score is named `<metric>_<extractor>`; the Fréchet
             distance on the 2015 Inception's features alone is named `fid`.
         spread: each score's standard deviation over the sampling seeds (ddof 1; 0 for one seed).
-        standard_errors: bootstrap standard errors over the images, of the scores that have one.
+        standard_errors: over the images, of the scores that have one: the Fréchet distance's by the bootstrap, the
+            kernel distance's by its variance.
+        intervals: 95 % intervals over the images, of the same scores.
+        classes: each class in the order of labels; empty if nothing tells the classes apart.
         extractor_accuracy: share of held-out images that an extractor with classes names rightly.
         warnings: sentences a reader of the scores must know.
         images_seen, dataset_digest: of the generator's training; 0 and empty where no generator is at hand.
         tracking_run_id: the MLflow run of the generator's training.
+        champion: None if there was none, or it could not be scored.
     """
 
     format: Literal[1]
     scores: dict[str, float]
     spread: dict[str, float]
     standard_errors: dict[str, float] = {}
+    intervals: dict[str, Interval] = {}
+    classes: tuple[ClassScores, ...] = ()
     extractor_accuracy: float | None = None
     warnings: tuple[str, ...]
     protocol: Protocol
     images_seen: int
     dataset_digest: str
     tracking_run_id: str | None
+    champion: ChampionScores | None = None
+
+    def figures(self) -> dict[str, float]:
+        """The figures by their place in the record: `scores.fd_classifier`, as DVC names it. Not those of a class."""
+        parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
+        return dict(_leaves(self.model_dump(include=parts)))
 
     @classmethod
     def parse(cls, text: str, place: str) -> Evaluation:
@@ -83,3 +142,11 @@ class Evaluation(_Entry):
             raise InvalidInput(
                 f"The evaluation's record is not valid: {key}: {first['msg']}. Received: {place}"
             ) from None
+
+
+def _leaves(entry: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in entry.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{place}{name}.")
+        elif isinstance(value, int | float):
+            yield f"{place}{name}", value

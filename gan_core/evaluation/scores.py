@@ -1,9 +1,9 @@
-"""Features → scores: what each figure is, how it is called, and what a reader must be warned of."""
+"""Features → scores: what each figure is, and how it is called."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
-from gan_core.evaluation.frechet import frechet_distance, frechet_distance_infinity
+from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance, frechet_distance_infinity
 from gan_core.evaluation.inception_score import inception_score
 from gan_core.evaluation.kernel import kernel_distance
 from gan_core.evaluation.neighbours import authenticity, density_coverage, nearest, precision_recall
 
 Metric = Literal["fid", "kid", "prdc", "memorisation"]
-FEWEST_TO_TRUST = 2048
 FEWEST_TO_EXTRAPOLATE = 200
-LOW_DIVERSITY = 0.5
-HIGH_TRAIN_PREFERENCE = 0.6
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Meaning:
     """
 
     title: str
-    better: Literal["lower", "higher", "near 1", "near 0.5"]
+    better: Literal["lower", "higher", "near 0", "near 0.5", "near 1"]
     sentence: str
 
 
@@ -57,6 +54,11 @@ MEANINGS: dict[str, Meaning] = {
     ),
     "authenticity": Meaning(
         "Authenticity", "higher", "Share of generated images that are no near copy of a training image."
+    ),
+    "train_gap": Meaning(
+        "Training gap",
+        "near 0",
+        "Fréchet distance to unseen images less that to as many training images. Clearly above 0: learned by heart.",
     ),
     "train_preference": Meaning(
         "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
@@ -119,6 +121,7 @@ def score(
         figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
     if "memorisation" in metrics and training is not None:
         figures["authenticity"] = authenticity(training.features, generated.features)
+        figures["train_gap"] = _train_gap(training, real, generated)
         figures["train_preference"] = _train_preference(training, real, generated)
     return {metric: figures[metric] for metric in MEANINGS if metric in figures}
 
@@ -143,6 +146,20 @@ def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> f
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
+def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
+    """The distance to unseen images less that to training images, of as many of either kind.
+
+    Both are biased alike, so without memorisation the gap is 0 on average.
+    """
+    rows = min(len(training.features), len(unseen.features))
+    distances = []
+    for images in (unseen, training):
+        statistics = GaussianStatistics(images.features.shape[1])
+        statistics.update(images.features[:rows])
+        distances.append(frechet_distance(statistics.mean, statistics.covariance, generated.mean, generated.covariance))
+    return distances[0] - distances[1]
+
+
 def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
     """Share of generated images whose nearest neighbour is a training image, from as many of either kind.
 
@@ -151,43 +168,3 @@ def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: Featu
     rows = min(len(training.features), len(unseen.features))
     distances = [nearest(generated.features, images.features[:rows], 1)[1][:, 0] for images in (training, unseen)]
     return float(((distances[0] < distances[1]) + 0.5 * (distances[0] == distances[1])).mean())
-
-
-def warnings(
-    real_count: int, generated_count: int, dimensions: int, figures: Mapping[str, float], *, collapsed: bool
-) -> list[str]:
-    """Sentences a reader of the scores must know.
-
-    Args:
-        real_count: real images; 0 if not known.
-        generated_count: generated images of a sampling seed.
-        dimensions: numbers in a feature vector.
-        figures: the scores, by metric.
-        collapsed: whether the generator's training ended collapsed.
-    """
-    found = []
-    for kind, count in (("real", real_count), ("generated", generated_count)):
-        if 0 < count < FEWEST_TO_TRUST:
-            found.append(
-                f"There are only {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is markedly "
-                f"biased, so compare it only with one made of as many."
-            )
-        if 0 < count <= dimensions:
-            found.append(
-                f"{count} {kind} images cannot fill {dimensions} feature dimensions: the covariance is singular."
-            )
-    if real_count == 0:
-        found.append("The statistics file does not say of how many real images, and by which extractor, it was made.")
-    if collapsed:
-        found.append("The training ended collapsed: the samples' diversity was below its train.collapse_diversity.")
-    if figures.get("diversity", 1.0) < LOW_DIVERSITY:
-        found.append(
-            f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "
-            f"the generator may have collapsed."
-        )
-    if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
-        found.append(
-            f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "
-            f"unseen one, where half are expected: the generator may have memorised training images."
-        )
-    return found

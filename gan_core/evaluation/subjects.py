@@ -11,7 +11,7 @@ from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.files import FileImages
 from gan_core.evaluation.images import Images
-from gan_core.export import METADATA_FILE, GeneratorMetadata, read_metadata
+from gan_core.export import METADATA_FILE, Conditions, GeneratorMetadata, read_metadata
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Subjects:
         dataset: the prepared data set that `real` belongs to, if it does.
         generator: what the generator is; None if there are but images.
         generated: generated images; None if they are still to be drawn from the generator.
+        inputs: gives the input images of the reference's pairs by position, again from the first after the last; None
+            if it has no pairs.
     """
 
     real_path: Path
@@ -50,6 +52,7 @@ class Subjects:
     dataset: PreparedDataset | None
     generator: GeneratorMetadata | None
     generated: Source | None
+    inputs: Conditions | None = None
 
 
 def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
@@ -66,6 +69,12 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
             f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
             f"{generator.shape} in {generated}"
         )
+    inputs = _inputs(dataset, config.reference)
+    if generator and generator.paired and inputs is None:
+        raise InvalidInput(
+            "A generator that makes images of images is scored on a prepared data set with pairs (prepare.pairs). "
+            f"Received: {real}"
+        )
     return Subjects(
         real_path=real,
         generated_path=generated,
@@ -74,7 +83,14 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
         dataset=dataset,
         generator=generator,
         generated=None if generator else _open(generated, config.reference),
+        inputs=inputs,
     )
+
+
+def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
+    if dataset is None or not (images := dataset.split(split)).paired:
+        return None
+    return lambda positions: images.inputs(positions % images.count)
 
 
 def _open(path: Path, split: Split) -> Source:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.addresses import open_public
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.graph_file import read_graph_file
 from gan_core.evaluation.torch_file import read_torch_file
@@ -105,7 +106,7 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
         return target
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "gan-pipeline"})  # noqa: S310, https only
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        with open_public(request, TIMEOUT_SECONDS) as response:
             content = response.read(LARGEST_FILE_BYTES + 1)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         raise TryAgain(

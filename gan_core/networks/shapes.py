@@ -1,4 +1,6 @@
-"""Which images the networks are built for. Imports no TensorFlow, so that other images are refused at once."""
+"""Which images the networks are built for, and how wide they are. Imports no TensorFlow, so that other images are
+refused at once.
+"""
 
 from __future__ import annotations
 
@@ -19,3 +21,14 @@ def check_shape(shape: tuple[int, int, int]) -> None:
             f"The networks take square images of {', '.join(map(str, RESOLUTIONS))} pixels with 1 or 3 channels. "
             f"Received: height={height}, width={width}, channels={channels}"
         )
+
+
+def base(resolution: int) -> int:
+    """The resolution that halving `resolution` ends at: 7 or 4 pixels."""
+    return 7 if resolution % 7 == 0 else 4
+
+
+def widths(resolution: int, width: int, growth: int) -> list[int]:
+    """Channels at `resolution`, 1/2, 1/4, … of it down to the base: `width`, doubling up to `growth` · `width`."""
+    halvings = (resolution // base(resolution)).bit_length() - 1
+    return [width * min(2**halving, growth) for halving in range(halvings + 1)]

@@ -42,6 +42,15 @@ def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | byt
     assert str(caught.value).endswith(f"Received: {path}")
 
 
+def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise InvalidInput("Received: https://me:hunter2@host/w.pth?token=hunter2")
+
+    with pytest.raises(SystemExit):
+        run(fails)
+    assert capsys.readouterr().err == "error: Received: https://host/w.pth?…\n"
+
+
 def test_json_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidInput, match="must be a YAML file or a JSON object"):
         read_section('{"score": ', "register", RegisterConfig)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import pytest
 from datasets import blobs, write_dataset
 from PIL import Image
 
-from components import evaluate
+from components import champion, evaluate
 from components.command import run
+from components.model_package import generator_digest
+from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import GeneratorMetadata, load_generator, save_generator
 
@@ -37,10 +41,14 @@ SETTINGS = {
 }
 
 
-def write_generator(folder: Path, shape: tuple[int, int, int] = (SIDE, SIDE, 1)) -> Path:
+def write_generator(
+    folder: Path, shape: tuple[int, int, int] = (SIDE, SIDE, 1), seed: int = 0, scale: float = 1.0
+) -> Path:
     import keras
 
-    layers = [keras.Input((8,)), keras.layers.Dense(int(np.prod(shape)), "tanh"), keras.layers.Reshape(shape)]
+    initial = keras.initializers.RandomUniform(-scale, scale, seed)
+    dense = keras.layers.Dense(int(np.prod(shape)), "tanh", kernel_initializer=initial)
+    layers = [keras.Input((8,)), dense, keras.layers.Reshape(shape)]
     metadata = GeneratorMetadata(
         format=1,
         latent_size=8,
@@ -85,6 +93,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     write_dataset(folder / "data", images[:120], images[120:], classes=2)
     write_dataset(folder / "unlabelled", images[:120], images[120:])
     write_generator(folder / "generator")
+    write_generator(folder / "rival", seed=1)
+    (folder / "alike").mkdir()
+    for number in range(30):
+        Image.fromarray(np.full((SIDE, SIDE), 90, np.uint8)).save(folder / "alike" / f"{number}.png")
     write_generator(folder / "colour", (SIDE, SIDE, 3))
     generated = load_generator(folder / "generator").sample(90, seed=3)
     (folder / "images" / "sub").mkdir(parents=True)
@@ -118,7 +130,11 @@ def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.
     assert set(record.scores) == set(record.spread) >= {"fd_classifier", "kid_classifier", "precision_classifier"}
     assert all(np.isfinite(list(record.scores.values())))
     assert record.spread["fd_classifier"] > 0
-    assert record.standard_errors["fd_classifier"] > 0
+    for name in ("fd_classifier", "kid_classifier"):
+        assert record.standard_errors[name] > 0
+        assert record.intervals[name].low < record.scores[name] < record.intervals[name].high
+    assert [entry.name for entry in record.classes] == ["0", "1"]
+    assert sum(entry.generated_share for entry in record.classes) == pytest.approx(1)
     assert record.extractor_accuracy > 0.9
     protocol = record.protocol
     assert (protocol.samples, protocol.sampling_seeds, protocol.reference_count) == (90, (3, 4), 80)
@@ -130,6 +146,7 @@ def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.
     for name in record.scores:
         assert name in process.stdout
     assert "warning: There are only 90 generated images" in process.stdout
+    assert f"the classifier names {record.extractor_accuracy:.1%} of held-out images rightly" in process.stdout
     assert "classifier: " in process.stderr  # its progress
 
 
@@ -174,6 +191,77 @@ def test_a_data_set_against_itself(place: Place) -> None:
     assert record.scores["coverage_classifier"] == 1
 
 
+def test_unlabelled_data_and_bare_images_with_the_untrained_network(place: Place) -> None:
+    record = place.evaluate("--real", place.unlabelled, "--generated", place.generator, extractor="random")
+    assert {"fd_random", "kid_random", "precision_random", "train_gap_random"} <= set(record.scores)
+    assert not any("class" in name or name.startswith("fid") for name in record.scores)
+    assert (record.protocol.extractor, record.protocol.resize) == ("random", "antialiased_64")
+    assert record.classes == ()
+    archive = place.folder / "images.zip"
+    images = place.evaluate("--real", place.images, "--generated", archive, "--metrics", "fid,kid", extractor="random")
+    assert images.scores["fd_random"] == pytest.approx(0, abs=1e-6)
+    assert {name.split("_")[0] for name in images.scores} == {"fd", "kid", "diversity"}
+
+
+def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    report = place.folder / "beside.html"
+    options = ("--real", place.data, "--generated", place.generator, "--report", report)
+    alone = place.evaluate(*options)
+    assert "Beside the champion" not in report.read_text()
+    capsys.readouterr()
+    beside = place.evaluate(*options, "--champion", place.rival)
+    assert beside.model_copy(update={"champion": None}) == alone  # its own scores do not depend on it
+    rival = place.evaluate("--real", place.data, "--generated", place.rival)
+    assert beside.champion is not None
+    assert (beside.champion.scores, beside.champion.spread) == (rival.scores, rival.spread)
+    assert beside.champion.generator_digest == generator_digest(place.rival)
+    assert str(place.rival) in capsys.readouterr().out
+    assert 'alt="20 images of the champion"' in report.read_text()
+    assert place.evaluate(*options, "--champion", place.colour).champion is None
+    shown = capsys.readouterr().out
+    assert f"note: The champion, {place.colour}, cannot be scored: The classifier compares images of the shape" in shown
+    assert "cannot be scored" in report.read_text()
+
+
+def test_the_champions_record_counts_under_the_same_protocol_only(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--real", place.data, "--generated", place.generator, "--champion", place.rival)
+    record = place.evaluate("--real", place.data, "--generated", place.rival)
+    recorded = record.model_copy(update={"scores": record.scores | {"fd_classifier": 98765.0}})
+
+    @contextlib.contextmanager
+    def registered(*_: object) -> Iterator[Champion]:
+        yield Champion("version 7", place.rival, recorded)
+
+    monkeypatch.setattr(champion, "find_champion", registered)
+    capsys.readouterr()
+    place.evaluate(*options)
+    assert "98765" in capsys.readouterr().out
+    fewer = recorded.protocol.model_copy(update={"reference_count": 70})
+    recorded = recorded.model_copy(update={"protocol": fewer})
+    place.evaluate(*options)
+    shown = capsys.readouterr()
+    assert "98765" not in shown.out
+    assert (
+        "note: The champion, version 7, was registered under another protocol: reference_count: 80, not 70" in shown.out
+    )
+    assert "real images (the Fréchet distance falls as their number grows)" in shown.out
+    assert "champion: " in shown.err  # its images are drawn anew
+
+
+def test_images_that_are_all_alike_and_have_a_singular_covariance(place: Place) -> None:
+    alike = place.evaluate("--real", place.data, "--generated", place.alike)
+    assert all(np.isfinite(list(alike.scores.values())))
+    assert alike.scores["fd_classifier"] > 0
+    assert alike.scores["diversity_classifier"] == pytest.approx(0, abs=1e-6)
+    assert alike.scores["recall_classifier"] == 0
+    assert any("may have collapsed" in sentence for sentence in alike.warnings)
+    same = place.evaluate("--real", place.alike, "--generated", place.alike, extractor="random")
+    assert same.scores["fd_random"] == pytest.approx(0, abs=1e-9)
+    assert same.intervals["fd_random"].high == pytest.approx(0, abs=1e-9)
+
+
 def test_only_the_metrics_asked_for(place: Place) -> None:
     whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
     assert set(whole.scores) == {
@@ -202,8 +290,10 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
         ("--real data --generated damaged", {}, "must be a Keras model file"),
         ("--real data --generated undescribed", {}, "generator.json is not valid"),
         ("--real broken --generated generator", {}, "The shard must hold"),
-        ("--real unlabelled --generated generator", {}, "labels"),
-        ("--real images --generated generator", {}, "learns from the labels"),
+        ("--real unlabelled --generated generator", {}, "'random'"),
+        ("--real data --generated not_finite", {}, "images must be finite"),
+        ("--real data --generated generator --champion none", {}, "--champion must be a generator"),
+        ("--real images --generated generator", {}, "learns from labels"),
         ("--real data --generated one", {}, "at least two images"),
         ("--real data --generated few", {}, "more than k images"),
         ("--real data --generated other_size", {}, "images of the shape it was trained on"),
@@ -238,6 +328,7 @@ def _write_bad_input(folder: Path) -> None:
     (folder / "empty").mkdir()
     write_generator(folder / "damaged")
     (folder / "damaged" / "generator.keras").write_bytes(b"PK")
+    write_generator(folder / "not_finite", scale=np.nan)
     write_generator(folder / "undescribed")
     (folder / "undescribed" / "generator.json").write_text("{}")
     write_dataset(folder / "broken", blobs(10, SIDE), blobs(10, SIDE), classes=2)

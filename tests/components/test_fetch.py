@@ -151,7 +151,7 @@ def test_names_from_outside_stay_inside(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "rule"), [(401, "needs credentials"), (403, "must have permission to list and read the bucket: ")]
+    ("status", "rule"), [(401, "needs credentials"), (403, "must have permission in the bucket: ")]
 )
 def test_no_permission(tmp_path: Path, status: int, rule: str) -> None:
     class Refusal(http.server.BaseHTTPRequestHandler):

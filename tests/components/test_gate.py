@@ -48,7 +48,13 @@ def test_a_collapsed_generator_is_refused_even_as_the_first() -> None:
 def test_scores_of_another_protocol_are_refused_and_every_difference_named() -> None:
     decision = decide(CONFIG, evaluation(1.0, 0.0, samples=10, resize="clean"), False, evaluation(9.0, 0.0), "7")
     assert decision.outcome == "refused"
-    assert "version 7: resize: clean, not none; samples: 10, not 5000." in decision.reason
+    assert "version 7: resize: clean, not none; samples: 10, not 5000 generated images (the Fr" in decision.reason
+
+
+def test_another_number_of_real_images_is_said_in_words() -> None:
+    decision = decide(CONFIG, evaluation(1.0, 0.0, reference_count=80), False, evaluation(9.0, 0.0), "7")
+    assert decision.outcome == "refused"
+    assert "80, not 2500 real images (the Fréchet distance falls as their number grows)" in decision.reason
 
 
 def test_a_champion_without_the_score_or_any_record_is_not_compared_with() -> None:

@@ -25,6 +25,7 @@ _PARAMETERS = {
     "resolution": 16,
     "channels": 1,
     "fit": "center_crop",
+    "pairs": "none",
     "background": 0,
     "held_out_fraction": 0.5,
     "max_rejected_fraction": 0.1,

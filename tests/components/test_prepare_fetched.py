@@ -18,6 +18,7 @@ CONFIG = {
     "resolution": 16,
     "channels": 1,
     "fit": "center_crop",
+    "pairs": "none",
     "background": 0,
     "held_out_fraction": 0.25,
     "max_rejected_fraction": 0.0,

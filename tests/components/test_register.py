@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,16 @@ import pytest
 import yaml
 from evaluations import evaluation, generator
 from mlflow.exceptions import MlflowException
+from tracking_server import Proxy, TrackingServer
 
+from components import model_registry
 from components import register as register_module
 from components.mlflow_server import connect, experiment_id
+from components.model_package import generator_digest
 from components.register import register
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
-from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
@@ -91,10 +95,11 @@ def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeyp
 def test_registering_twice_changes_nothing_even_after_another_has_become_the_champion() -> None:
     first = register_scores("first", 100.0, 3.0)
     scores = evaluation(100.0, 3.0, first["run_id"])
-    assert register(CONFIG, Path("first"), scores) == first
+    assert not first["repeated"]
+    assert register(CONFIG, Path("first"), scores) == {**first, "repeated": True}
     register_scores("better", 50.0, 3.0)
     before = registry()
-    assert register(CONFIG, Path("first"), scores) == first
+    assert register(CONFIG, Path("first"), scores) == {**first, "repeated": True}
     assert registry() == before == ({"champion": "2"}, 2)
 
 
@@ -116,6 +121,43 @@ def test_a_generator_without_a_run_gets_one_that_says_so_once() -> None:
     [run] = client.search_runs([experiment_id(client)])
     assert run.info.run_id == record["run_id"]
     assert "has no run on this server" in run.data.tags["mlflow.note.content"]
+
+
+@pytest.mark.parametrize(("beside", "decision"), [(50.0, "champion"), (5.0, "challenger"), (None, "refused")])
+def test_new_data_is_decided_by_the_champions_scores_under_the_new_protocol(
+    beside: float | None, decision: str
+) -> None:
+    register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
+    scored = evaluation(10.0, 0.1, reference_digest="sha256-new")
+    if beside is not None:
+        theirs = evaluation(beside, 0.1).model_dump(include={"scores", "spread", "standard_errors"})
+        champion = ChampionScores(generator_digest=generator_digest(Path("first")), **theirs)
+        scored = scored.model_copy(update={"champion": champion})
+    record = register(CONFIG, generator(Path("second")), scored)
+    assert (record["decision"], record["champion"]) == (decision, "1")
+    if beside is None:
+        assert "reference_digest: sha256-new, not sha256-old" in record["reason"]
+    else:
+        assert f"10 ± 0.1 after {beside:.4g} ± 0.1 of version 1" in record["reason"]
+    assert registry()[0]["champion"] == ("2" if decision == "champion" else "1")
+
+
+def test_scores_of_another_champion_do_not_count() -> None:
+    register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
+    other = ChampionScores(
+        generator_digest="sha256-other", scores={"fd_classifier": 50.0}, spread={}, standard_errors={}
+    )
+    scored = evaluation(10.0, 0.1, reference_digest="sha256-new").model_copy(update={"champion": other})
+    assert register(CONFIG, generator(Path("second")), scored)["decision"] == "refused"
+
+
+def test_scored_beside_another_champion_it_is_the_same_version() -> None:
+    first = register_scores("first", 100.0, 3.0)
+    scores = evaluation(100.0, 3.0, first["run_id"])
+    beside = ChampionScores(generator_digest="sha256-other", scores={}, spread={}, standard_errors={})
+    again = register(CONFIG, Path("first"), scores.model_copy(update={"champion": beside}))
+    assert again == {**first, "repeated": True}
+    assert registry() == ({"champion": "1"}, 1)
 
 
 def test_a_champion_that_was_registered_by_hand_is_not_replaced() -> None:
@@ -173,6 +215,56 @@ def test_interrupted_at_any_call_and_repeated_it_ends_in_the_same_state(
     assert calls > 10
 
 
+def test_a_registration_waits_for_one_that_is_moving_the_alias(
+    mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The better of two generators becomes the champion, also when the worse one's alias is set last of all calls."""
+
+    def start(name: str, score: float, address: str) -> subprocess.Popen[bytes]:
+        folder = Path(name)
+        run_id = connect().create_run(experiment_id(connect())).info.run_id
+        generator(folder / "model", run_id)
+        (folder / "params.yaml").write_text(yaml.safe_dump({"register": {**CONFIG.model_dump(), "model_name": "race"}}))
+        (folder / "scores.json").write_text(evaluation(score, 0.0, run_id).model_dump_json())
+        command = [sys.executable, "-m", "components.register", "--config", "params.yaml", "--model", "model"]
+        command += ["--scores", "scores.json", "--registration", "registration.json"]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": address}
+        environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # the held call is not given up and repeated
+        return subprocess.Popen(command, cwd=folder, env=environment)
+
+    def decided() -> int:
+        versions = connect().search_model_versions("name = 'race'")
+        return sum("decision" in version.tags for version in versions)
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "race")
+    with Proxy(mlflow_server.port, holds=lambda method, path: method == "POST" and "/alias" in path) as proxy:
+        worse = start("worse", 100.0, proxy.address)
+        while not proxy.held.wait(0.1):
+            assert worse.poll() is None
+        better = start("better", 50.0, mlflow_server.address)
+        while len(connect().search_model_versions("name = 'race.turns'")) < 2 and better.poll() is None:
+            time.sleep(0.1)
+        assert decided() == 1
+        proxy.released.set()
+        assert (worse.wait(), better.wait()) == (0, 0)
+    record = json.loads(Path("better/registration.json").read_text())
+    assert (record["decision"], record["champion"]) == ("champion", "1")
+    assert connect().get_registered_model("race").aliases == {"champion": record["version"]}
+    assert not connect().search_model_versions("name = 'race.turns'")
+
+
+def test_a_registration_that_died_in_its_turn_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_registry, "TURN_SECONDS", 0.2)
+    monkeypatch.setattr(model_registry, "ASK_EVERY_SECONDS", 0.1)
+    client = connect()
+    client.create_registered_model("generator.turns")
+    dead = client.create_model_version("generator.turns", "gs://turns/none", tags={"registration": "sha256-of-another"})
+    assert register_scores("first", 100.0, 3.0)["decision"] == "champion"
+    assert not client.search_model_versions("name = 'generator.turns'")
+    assert dead.version == 1
+
+
 def run_command(**changes: object) -> subprocess.CompletedProcess[str]:
     parameters = CONFIG.model_dump() | changes
     Path("params.yaml").write_text(yaml.safe_dump({"register": parameters}))
@@ -190,6 +282,8 @@ def test_the_command_writes_the_decision() -> None:
     assert done.stdout == "generator version 1: champion. There was no champion.\n"
     record = json.loads(Path("registration.json").read_text())
     assert (record["decision"], record["score"], record["spread"]) == ("champion", 100.0, 3.0)
+    again = run_command()
+    assert again.stdout == f"nothing new, it was registered before: {done.stdout}"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import os
 import ssl
@@ -15,37 +13,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
+from components.mlflow_server import connect
 from components.report_status import message
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
 FAILED = '{"state": "FAILED", "pipelineTaskName": "exit-handler-1", "error": {"message": "train failed"}}'
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that signs itself, and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(address, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_file, key_file = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate_file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_file, key_file
 
 
 class Webhook(HTTPServer):
@@ -81,6 +56,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    return self_signed(tmp_path)
+
+
+@pytest.fixture
 def webhook(certificate: tuple[Path, Path]) -> Iterator[Webhook]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -97,7 +77,9 @@ def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "components.report_status", "--pipeline", "gan-training-cpu", "--status", status],
         cwd=ROOT,
-        env=os.environ | {"KFP_RUN_ID": "1234"} | variables,
+        env={k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+        | {"KFP_RUN_ID": "1234", "GAN_PIPELINE_PRIVATE_HOSTS": "127.0.0.1"}
+        | variables,
         capture_output=True,
         text=True,
         check=False,
@@ -109,6 +91,28 @@ def test_the_webhook_receives_the_sentence_of_the_log(webhook: Webhook, certific
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
     assert webhook.received == [("/secret-path", {"text": said.stdout.strip()})]
+
+
+def test_it_says_what_the_run_registered_or_that_nothing_is_new(project: Path) -> None:
+    client = connect()
+    client.create_registered_model("generator")
+    tags = {"kfp_run_id": "1234", "decision": json.dumps({"decision": "champion", "reason": "There was no champion."})}
+    client.create_model_version("generator", "file:///elsewhere", tags=tags)
+    server = {"MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db"}
+    first, second = (report('{"state": "SUCCEEDED"}', KFP_RUN_ID=run, **server) for run in ("1234", "5678"))
+    assert (first.stderr, second.stderr) == ("", "")
+    assert first.stdout == (
+        "gan-training-cpu: run 1234 ended SUCCEEDED. generator version 1: champion. There was no champion.\n"
+    )
+    assert second.stdout == "gan-training-cpu: run 5678 ended SUCCEEDED. Nothing new was registered.\n"
+
+
+def test_a_registry_that_is_away_does_not_change_the_runs_result() -> None:
+    said = report(
+        '{"state": "SUCCEEDED"}', MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
+    )
+    assert (said.returncode, said.stdout) == (0, "gan-training-cpu: run 1234 ended SUCCEEDED\n")
+    assert said.stderr.startswith("warning: the registry cannot be asked: ")
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])
@@ -141,6 +145,19 @@ def test_only_https_is_taken_and_the_secret_is_not_printed(address: str) -> None
     assert said.returncode == 2
     assert "must be an https:// address" in said.stderr
     assert "secret-path" not in said.stdout + said.stderr
+
+
+def test_a_private_address_gets_nothing_unless_it_is_named(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    said = report(
+        FAILED,
+        RUN_STATUS_WEBHOOK_URL=webhook.address,
+        SSL_CERT_FILE=str(certificate[0]),
+        GAN_PIPELINE_PRIVATE_HOSTS="other.example",
+    )
+    assert said.returncode == 2
+    assert "must lead to a public host" in said.stderr
+    assert "secret-path" not in said.stdout + said.stderr
+    assert webhook.received == []
 
 
 @pytest.mark.parametrize("status", ["", "[]", "{}", "{"])

@@ -138,6 +138,16 @@ def test_a_bad_request_is_refused_with_the_rule(server: str, records: list[dict[
     assert rule in answer["message"]
 
 
+def test_a_link_in_the_generators_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    model = Path(shutil.copytree(folder / "generator", tmp_path / "generator"))
+    (tmp_path / "token").write_text("hunter2")
+    (model / "preview.png").symlink_to(tmp_path / "token")
+    save_served_model(tmp_path / "served", model, read_metadata(model))
+    kept = [path for path in (tmp_path / "served").rglob("*") if path.is_file()]
+    assert {path.name for path in kept if "artifacts" in path.parts} == {"generator.json", "generator.keras"}
+    assert not [path for path in kept if b"hunter2" in path.read_bytes()]
+
+
 def test_the_model_holds_no_pickle(folder: Path) -> None:
     names = [path.name for path in (folder / "model").rglob("*") if path.is_file()]
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib"))]

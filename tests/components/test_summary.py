@@ -10,6 +10,8 @@ from pathlib import Path
 
 from evaluations import evaluation, generator
 
+from gan_core.evaluation.protocol import Interval
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,7 +27,14 @@ def write_run(folder: Path) -> None:
     reports.mkdir()
     (reports / "training.csv").write_text("images_seen,images_per_second\n0,0.0\n6000,100.0\n12000,50.0\n12800,100.0\n")
     (reports / "scores.json").write_text(
-        evaluation(12.345, 0.5).model_copy(update={"warnings": ("Few samples.",)}).model_dump_json()
+        evaluation(12.345, 0.5)
+        .model_copy(
+            update={
+                "warnings": ("Few samples.",),
+                "intervals": {"fd_classifier": Interval(low=11.5, high=13.25)},
+            }
+        )
+        .model_dump_json()
     )
     record = {"name": "generator", "version": "3", "decision": "challenger", "reason": "Not better."}
     (reports / "registration.json").write_text(json.dumps(record))
@@ -40,7 +49,8 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "models/generator 64 images seen at 100 a second: 1 s" in lines
     assert "reports/samples.png samples" in lines
-    assert "fd_classifier 12.35 ± 0.5" in lines
+    assert "fd_classifier 12.35 ± 0.5, 95 % within 11.5 to 13.25" in lines
+    assert "kid_classifier 0.1235 ± 0.005" in lines
     assert "5,000 samples for each of 3 seeds, against 2,500 held-out images; reports/scores.json" in lines
     assert "Note: Few samples." in lines
     assert "generator version 3: challenger. Not better." in lines

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 from evaluations import evaluation
-from tracking_server import FlakyProxy, TrackingServer
+from tracking_server import Proxy, TrackingServer
 
 from components import tracking
 from components.mlflow_server import connect, experiment_id, explain, tracking_uri
@@ -26,6 +27,7 @@ from components.tracking import TrainingTracker, log_evaluation
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.protocol import ClassScores, Interval
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # a port where no server answers
@@ -99,6 +101,14 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     assert run.data.tags["mlflow.loggedImages"] == "True"
 
 
+def test_no_secret_of_an_address_is_tracked(manifest: Manifest) -> None:
+    with tracker(manifest, weights="https://me:hunter2@host/w.pth?token=hunter2"):
+        pass
+    assert only_run().data.params["train.weights"] == "https://host/w.pth?…"
+    written = [path for path in (*Path("tracking").rglob("*"), Path("mlflow.db")) if path.is_file()]
+    assert not [path for path in written if b"hunter2" in path.read_bytes()]
+
+
 def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest: Manifest) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_until(KeyboardInterrupt(), manifest, {64: 1.0, 128: 2.0})
@@ -112,6 +122,21 @@ def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest
     assert only_run().info.status == "FINISHED"
     assert history("loss") == [(64, 1.0), (128, 2.0), (192, 3.0)]
     assert history("images_per_second") == [(64, 90.0), (128, 90.0), (192, 80.0)]
+
+
+def test_records_lost_with_their_machine_are_not_repeated(manifest: Manifest, project: Path) -> None:
+    """What is left of the first start is its identity and the rows of its last checkpoint."""
+    with tracker(manifest) as track:
+        for step in (64, 128, 192):
+            track.log_row(step, {"generator_loss": step / 64})
+    (project / "tracking").rename(project / "lost")
+    (project / "tracking").mkdir()
+    shutil.copy(project / "lost" / "training.json", project / "tracking")
+    with tracker(manifest) as track:
+        for step in (64, 128, 192, 256):
+            track.log_row(step, {"generator_loss": step / 64})
+    assert history("generator_loss") == [(64, 1.0), (128, 2.0), (192, 3.0), (256, 4.0)]
+    assert only_run().info.status == "FINISHED"
 
 
 def test_a_training_that_fails_ends_its_run_as_failed(manifest: Manifest) -> None:
@@ -202,7 +227,7 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     manifest: Manifest, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tracking, "SEND_EVERY_SECONDS", 0.01)
-    with FlakyProxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
+    with Proxy(mlflow_server.port, failures=0.4, seed=1) as proxy:
         use(proxy.address, "flaky", monkeypatch)
         with tracker(manifest) as track:
             for step in range(1, 31):
@@ -216,6 +241,49 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     assert send().returncode == 0
     assert history("loss") == [(step, float(step)) for step in range(1, 31)]
     assert pictures() == [f"samples+step+{step}.{kind}" for step in (10, 20, 30) for kind in ("png", "webp")]
+
+
+def test_a_server_that_goes_away_before_the_end_gets_the_rest_from_the_command(
+    manifest: Manifest, own_server: TrackingServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_server.start()
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+        wait_until(lambda: sent()["history"] == 1)
+        run_id = track.run_id
+        own_server.stop()
+        for step in (2, 3):
+            track.log_row(step, {"loss": float(step)})
+    assert "MLflow did not take 2 rows, " in capsys.readouterr().err
+    own_server.start()
+    assert send().returncode == 0
+    assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert (only_run().info.run_id, only_run().info.status) == (run_id, "FINISHED")
+
+
+def test_a_server_that_takes_its_time_is_not_waited_for(
+    manifest: Manifest,
+    mlflow_server: TrackingServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The slowest server there is, one that has not answered at all when the training ends."""
+    monkeypatch.setattr(tracking, "PATIENCE_SECONDS", 0.2)
+    with Proxy(mlflow_server.port, holds=lambda method, path: True) as proxy:
+        use(proxy.address, "slow", monkeypatch)
+        with tracker(manifest) as track:
+            for step in range(1, 1001):
+                track.log_row(step, {"loss": float(step)})
+            track.log_image(1000, "samples", blobs(1)[0])
+            assert not proxy.released.is_set()
+            assert track.run_id is None
+        assert "MLflow did not take 1000 rows, " in capsys.readouterr().err
+        proxy.released.set()
+        wait_until(lambda: not tracking_threads())
+    use(mlflow_server.address, "slow", monkeypatch)
+    assert send().returncode == 0
+    assert history("loss") == [(step, float(step)) for step in range(1, 1001)]
+    assert pictures() == ["samples+step+1000.png", "samples+step+1000.webp"]
 
 
 def test_a_run_that_is_gone_from_the_server_is_made_anew_with_everything(
@@ -282,6 +350,48 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     assert only_run().info.status == "FINISHED"
 
 
+def test_a_figure_of_the_evaluation_has_one_name_and_value_in_mlflow_and_in_dvc(
+    manifest: Manifest, project: Path
+) -> None:
+    with tracker(manifest) as track:
+        pass
+    whole = evaluation(12.5, 0.5, track.run_id).model_copy(
+        update={
+            "standard_errors": {"fd_classifier": 0.25},
+            "intervals": {"fd_classifier": Interval(low=12.0, high=13.0)},
+            "extractor_accuracy": 0.875,
+            "classes": (ClassScores(name="a", real_share=0.5, generated_share=0.25, scores={"fd_classifier": 3.0}),),
+        }
+    )
+    (project / "report.html").touch()
+    log_evaluation(whole, project / "report.html")
+    (project / "scores.json").write_text(whole.model_dump_json())
+    (project / "dvc.yaml").write_text("metrics: [scores.json]\n")
+    dvc = [sys.executable, "-m", "dvc"]
+    environment = {**os.environ, "DVC_NO_ANALYTICS": "true"}
+    subprocess.run([*dvc, "init", "--no-scm", "--quiet"], check=True, env=environment)
+    shown = subprocess.run([*dvc, "metrics", "show", "--json"], check=True, capture_output=True, env=environment)
+    in_dvc = _flat(json.loads(shown.stdout)[""]["data"]["scores.json"]["data"])
+    in_mlflow = {name: value for name, value in only_run().data.metrics.items() if not name.startswith("system/")}
+    assert in_mlflow == {name: in_dvc[name] for name in in_mlflow}
+    assert set(in_mlflow) == {
+        *(f"{part}.{name}" for part in ("scores", "spread") for name in ("fd_classifier", "kid_classifier")),
+        "standard_errors.fd_classifier",
+        "intervals.fd_classifier.low",
+        "intervals.fd_classifier.high",
+        "extractor_accuracy",
+    }
+    assert not any(name.startswith("classes") for name in in_dvc)
+
+
+def _flat(entry: dict[str, Any], place: str = "") -> dict[str, Any]:
+    """Names as DVC prints them in a table's head."""
+    found: dict[str, Any] = {}
+    for name, value in entry.items():
+        found |= _flat(value, f"{place}{name}.") if isinstance(value, dict) else {f"{place}{name}": value}
+    return found
+
+
 @pytest.mark.parametrize(
     ("run_id", "sentence"), [(None, "no MLflow run"), ("0" * 32, "The scores are not in MLflow: ")]
 )
@@ -310,6 +420,10 @@ def train_until(error: BaseException, manifest: Manifest, losses: dict[int, floa
         for step, loss in losses.items():
             track.log_row(step, {"loss": loss, "images_per_second": 90.0})
         raise error
+
+
+def tracking_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "tracking"]
 
 
 def sent() -> dict[str, Any]:

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
-from recipes import small_parameters
+from recipes import small_parameters, small_training
 
+from components import train
 from gan_core.export import load_generator
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -204,3 +205,13 @@ def test_a_place_that_cannot_be_written_is_noticed_before_the_training(dataset, 
     assert f"Received: {tmp_path}/file/output" in errors
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_training_starts_from_decides_its_checkpoints_and_how_that_is_named_does_not():
+    random, champion, number = (
+        small_training(warm_start=address) for address in ("none", "models:/generator@champion", "models:/generator/1")
+    )
+    key = train._key(random, "sha256-data", "sha256-initial", False, False)
+    assert key != train._key(random, "sha256-data", "sha256-other", False, False)
+    assert key == train._key(champion, "sha256-data", "sha256-initial", False, False)
+    assert key == train._key(number, "sha256-data", "sha256-initial", False, False)

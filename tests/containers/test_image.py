@@ -75,4 +75,16 @@ compiled = [pathlib.Path(importlib.util.cache_from_source(path)).exists() for pa
 print(len(sources) > 1000, all(compiled))
 print([name for name in ("kfp", "pip", "uv", "pytest", "flask") if importlib.util.find_spec(name)])
 """
-    assert run("python", "-c", probe) == (0, "components gan_core\nTrue True\n[]\n")
+    assert run("python", "-c", probe) == (0, "components gan_core sbom.json\nTrue True\n[]\n")
+
+
+def test_the_bill_of_materials_lists_every_package(run: Run) -> None:
+    probe = """
+import importlib.metadata, json, re
+def name(text):
+    return re.sub(r"[-_.]+", "-", text).lower()
+bill = {(name(c["name"]), c["version"]) for c in json.load(open("/app/sbom.json"))["components"]}
+installed = {(name(d.name), d.version) for d in importlib.metadata.distributions()}
+print(len(installed) > 100, sorted(installed ^ bill))
+"""
+    assert run("python", "-c", probe) == (0, "True []\n")

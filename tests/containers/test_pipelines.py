@@ -21,7 +21,7 @@ from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
 
 from pipelines.parameters import override, read
 
-STEPS = ["fetch", "prepare", "train", "evaluate", "register", "report-status"]
+STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "register", "report-status"]
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,7 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert json.loads(run.output("choose", "scores").read_text()) == best
     client = MlflowClient(f"sqlite:///{run.root}/mlflow.db")
     (version,) = client.search_model_versions("name = 'generator'")
+    assert best.pop("champion") is None
     assert json.loads(version.tags["evaluation"]) == best
 
 

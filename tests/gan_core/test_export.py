@@ -1,4 +1,6 @@
 import json
+import sys
+import time
 
 import keras
 import numpy as np
@@ -15,7 +17,10 @@ from gan_core.export import (
     save_generator,
     to_uint8,
 )
+from gan_core.networks import r3gan
 from gan_core.networks.dcgan import build_generator
+
+ARCHITECTURE = {"latent_size": 4, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def folder(tmp_path_factory):
         versions={"keras": keras.__version__},
     )
     folder = tmp_path_factory.mktemp("export") / "generator"
-    save_generator(folder, build_generator((16, 16, 3), latent_size=4, width=4, seed=0), metadata)
+    save_generator(folder, build_generator((16, 16, 3), **ARCHITECTURE), metadata)
     return folder
 
 
@@ -42,9 +47,19 @@ def test_a_generator_comes_back_with_its_metadata_and_images(folder):
     generator = load_generator(folder)
     assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
     assert generator.metadata.shape == (16, 16, 3)
-    original = build_generator((16, 16, 3), latent_size=4, width=4, seed=0)
+    original = build_generator((16, 16, 3), **ARCHITECTURE)
     expected = to_uint8(original(draw_latents(5, 4, seed=9)).numpy())
     np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
+
+
+def test_the_same_weights_are_the_same_bytes_at_any_time(folder, tmp_path):
+    time.sleep(2)  # the resolution of a time in a zip file
+    again = tmp_path / "again"
+    generator = load_generator(folder)
+    save_generator(again, generator.model, generator.metadata)
+    for name in ("generator.keras", "generator.json"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+    assert sorted(path.name for path in again.iterdir()) == ["generator.json", "generator.keras"]
 
 
 def test_samples_do_not_depend_on_the_batch_size_or_on_how_many_follow(folder):
@@ -86,3 +101,13 @@ def test_what_is_no_generator_is_refused(folder, tmp_path):
     (tmp_path / "generator.keras").write_bytes((folder / "generator.keras").read_bytes()[:1000])
     with pytest.raises(InvalidInput, match=r"generator\.keras must be a Keras model file"):
         load_generator(tmp_path)
+
+
+def test_a_generator_with_a_layer_of_ours_is_loaded_where_nothing_was_imported(folder, tmp_path, monkeypatch):
+    generator = r3gan.build_generator((16, 16, 3), **ARCHITECTURE)
+    save_generator(tmp_path / "generator", generator, read_metadata(folder))
+    expected = to_uint8(generator(draw_latents(5, 4, seed=9)).numpy())
+    # As in a new process: Keras has never heard of the layer.
+    monkeypatch.delitem(sys.modules, "gan_core.networks.grouped")
+    monkeypatch.delitem(keras.saving.get_custom_objects(), "gan_core>GroupedConv2D")
+    np.testing.assert_array_equal(load_generator(tmp_path / "generator").sample(5, seed=9), expected)

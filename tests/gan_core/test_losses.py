@@ -1,12 +1,22 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gan_core import losses
 
+ADVERSARIAL = [
+    losses.cross_entropy_discriminator,
+    losses.minimax_generator,
+    losses.non_saturating_generator,
+    losses.hinge_discriminator,
+    losses.wasserstein_discriminator,
+    losses.wasserstein_generator,
+    losses.relativistic_discriminator,
+    losses.relativistic_generator,
+]
 LOGITS = arrays(np.float64, st.integers(1, 6), elements=st.floats(-15, 15))
 
 
@@ -14,20 +24,51 @@ def probability(logits):
     return 1 / (1 + np.exp(-logits))
 
 
-@settings(deadline=None)
 @given(real=LOGITS, fake=LOGITS)
 def test_the_losses_are_the_cross_entropies_of_the_probabilities(real, fake):
     expected = -np.mean(np.log(probability(real))) - np.mean(np.log(1 - probability(fake)))
-    np.testing.assert_allclose(losses.discriminator_cross_entropy(real, fake), expected, rtol=1e-6, atol=1e-9)
-    np.testing.assert_allclose(losses.minimax_generator(fake), np.mean(np.log(1 - probability(fake))), rtol=1e-6)
-    np.testing.assert_allclose(losses.non_saturating_generator(fake), -np.mean(np.log(probability(fake))), rtol=1e-6)
+    np.testing.assert_allclose(losses.cross_entropy_discriminator(real, fake), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(losses.minimax_generator(real, fake), np.mean(np.log(1 - probability(fake))), rtol=1e-6)
+    np.testing.assert_allclose(losses.non_saturating_generator(real, fake), -np.mean(np.log(probability(fake))), 1e-6)
 
 
 def test_an_undecided_discriminator_gives_multiples_of_log_2():
     zeros = tf.zeros(5)
-    assert float(losses.discriminator_cross_entropy(zeros, zeros)) == pytest.approx(2 * np.log(2))
-    assert float(losses.minimax_generator(zeros)) == pytest.approx(-np.log(2))
-    assert float(losses.non_saturating_generator(zeros)) == pytest.approx(np.log(2))
+    assert float(losses.cross_entropy_discriminator(zeros, zeros)) == pytest.approx(2 * np.log(2))
+    assert float(losses.minimax_generator(zeros, zeros)) == pytest.approx(-np.log(2))
+    assert float(losses.non_saturating_generator(zeros, zeros)) == pytest.approx(np.log(2))
+    assert float(losses.relativistic_discriminator(zeros, zeros)) == pytest.approx(np.log(2))
+    assert float(losses.relativistic_generator(zeros, zeros)) == pytest.approx(np.log(2))
+
+
+def test_the_hinge_counts_only_logits_within_the_margin():
+    # Real: 0.5 lacks 0.5 and −2 lacks 3; generated: −0.25 is 0.75 too high and 1 is 2 too high.
+    real, fake = tf.constant([0.5, 4.0, -2.0, 1.0]), tf.constant([-0.25, 1.0, -3.0, -1.0])
+    assert float(losses.hinge_discriminator(real, fake)) == pytest.approx(3.5 / 4 + 2.75 / 4)
+
+
+def test_the_wasserstein_losses_are_differences_of_means():
+    real, fake = tf.constant([1.0, 2.0, 6.0]), tf.constant([-1.0, 0.0, 7.0])
+    assert float(losses.wasserstein_discriminator(real, fake)) == pytest.approx(2 - 3)
+    assert float(losses.wasserstein_generator(real, fake)) == pytest.approx(-2)
+
+
+def test_the_relativistic_losses_compare_pairs():
+    real, fake = np.array([1.0, -2.0, 0.5]), np.array([0.0, 3.0, 0.5])
+    beaten = np.log1p(np.exp([-1.0, 5.0, 0.0])).mean()
+    beats = np.log1p(np.exp([1.0, -5.0, 0.0])).mean()
+    np.testing.assert_allclose(losses.relativistic_discriminator(real, fake), beaten)
+    np.testing.assert_allclose(losses.relativistic_generator(real, fake), beats)
+    # The pairs matter, not the means alone.
+    assert abs(float(losses.relativistic_discriminator(real, np.roll(fake, 1))) - beaten) > 0.1
+
+
+@pytest.mark.parametrize("loss", ADVERSARIAL)
+def test_maps_of_patches_are_averaged_like_a_batch(loss):
+    real, fake = np.random.default_rng(0).normal(size=(2, 24))
+    patches = loss(real.reshape(2, 3, 4, 1), fake.reshape(2, 3, 4, 1))
+    assert patches.shape == ()
+    np.testing.assert_allclose(patches, loss(real, fake))
 
 
 def gradient(loss, point):
@@ -40,9 +81,7 @@ def gradient(loss, point):
 @pytest.mark.parametrize(
     "loss",
     [
-        lambda t: losses.discriminator_cross_entropy(t, 0.3 * t + 1),
-        losses.minimax_generator,
-        losses.non_saturating_generator,
+        *(lambda t, loss=loss: loss(t, 0.3 * t + 1) for loss in ADVERSARIAL),
         lambda t: losses.l1_reconstruction(t, tf.zeros_like(t)),
         lambda t: losses.l2_reconstruction(tf.ones_like(t), t),
     ],
@@ -55,10 +94,12 @@ def test_gradients_are_those_of_finite_differences(loss):
 
 def test_sure_discriminators_overflow_nothing_and_only_minimax_loses_its_gradient():
     sure = tf.constant([-1000.0, -1000.0])
-    assert float(losses.discriminator_cross_entropy(-sure, sure)) == 0
-    assert float(losses.discriminator_cross_entropy(sure, -sure)) == 2000
-    np.testing.assert_array_equal(gradient(losses.minimax_generator, sure), [0, 0])
-    np.testing.assert_array_equal(gradient(losses.non_saturating_generator, sure), [-0.5, -0.5])
+    for discriminator in (losses.cross_entropy_discriminator, losses.relativistic_discriminator):
+        assert float(discriminator(-sure, sure)) == 0
+        assert float(discriminator(sure, -sure)) == 2000
+    np.testing.assert_array_equal(gradient(lambda t: losses.minimax_generator(-t, t), sure), [0, 0])
+    np.testing.assert_array_equal(gradient(lambda t: losses.non_saturating_generator(-t, t), sure), [-0.5, -0.5])
+    np.testing.assert_array_equal(gradient(lambda t: losses.relativistic_generator(-t, t), sure), [-1, -1])
 
 
 def test_reconstruction_terms_are_means_over_every_number():

@@ -7,10 +7,12 @@ from datasets import blobs, write_dataset
 from recipes import small_training
 
 from gan_core import diversity
+from gan_core.batches import Feed
 from gan_core.checkpoints import Checkpoints
 from gan_core.data.prepared import PreparedDataset
 from gan_core.gan import Gan
-from gan_core.training import SAMPLES, Diverged, Training
+from gan_core.guards import Diverged
+from gan_core.training import Training
 
 
 class Recorder:
@@ -39,10 +41,15 @@ def images(tmp_path_factory):
 
 
 @contextlib.contextmanager
-def training(images, folder, **changes):
+def training(images, folder, score=None, **changes):
     config = small_training(**changes)
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        yield Training(Gan(config, (16, 16, 1), xla=False, mixed_precision=False), images, checkpoints)
+        gan = Gan(config, (16, 16, 1), xla=False, mixed_precision=False)
+        yield Training(gan, Feed(images, config), checkpoints, score and (lambda: score(gan)))
+
+
+def poison(gan):
+    gan.discriminator.weights[0].assign(np.full(gan.discriminator.weights[0].shape, np.nan))
 
 
 def without_rates(rows):
@@ -55,7 +62,7 @@ def test_a_stopped_and_a_longer_training_go_the_way_of_one_that_was_neither(imag
         assert whole.run(hooks)
     assert [row["images_seen"] for row in hooks.rows] == [40, 80, 120, 160, 200, 240]
     assert sorted(hooks.samples) == [0, 104, 200]
-    assert hooks.samples[0].shape == (SAMPLES, 16, 16, 1)
+    assert hooks.samples[0].shape == (64, 16, 16, 1)
 
     with training(images, tmp_path / "broken", steps=12) as shorter:
         assert not shorter.run(Recorder(stop_after=56))  # in the middle of an interval
@@ -85,14 +92,93 @@ def test_a_finished_training_gives_the_same_rows_again(images, tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(images, tmp_path):
     with training(images, tmp_path, steps=5) as good:
         good.run(Recorder())
-    with training(images, tmp_path, log_every_images=16) as bad:
+    with training(images, tmp_path, log_every_images=16, recovery_learning_rate_factor=0.0) as bad:
         bad.resume()
-        bad.gan.discriminator.weights[0].assign(np.full(bad.gan.discriminator.weights[0].shape, np.nan))
+        poison(bad.gan)
         with pytest.raises(Diverged) as error:
             bad.run(Recorder())
     (last,) = tmp_path.glob("*.npz")
     assert "Received: generator_loss=nan at step 6 (48 images)" in str(error.value)
-    assert str(error.value).endswith(f"The last good checkpoint: {last}")
+    assert str(error.value).endswith(f"The last good checkpoint: {last}.")
+
+
+def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path, caplog):
+    with training(images, tmp_path, steps=5) as good:
+        good.run(Recorder())
+
+    class Poisoner(Recorder):
+        """Spoils a weight after 64 images, the first `times` times."""
+
+        def __init__(self, gan, times):
+            super().__init__()
+            self.gan, self.times = gan, times
+
+        def on_step(self, images_seen):
+            if images_seen == 64 and self.times:
+                self.times -= 1
+                poison(self.gan)
+
+    changes = {"log_every_images": 16, "recovery_learning_rate_factor": 0.25, "steps": 12}
+    with caplog.at_level(logging.WARNING), training(images, tmp_path, **changes) as once:
+        once.resume()
+        assert once.run(Poisoner(once.gan, times=1))
+    assert [row["images_seen"] for row in once.history] == [40, 48, 64, 80, 96]
+    assert [row["learning_rate_scale"] for row in once.history] == [1, 0.25, 0.25, 0.25, 0.25]
+    assert "goes on from there, at 40 images, with 0.25 times the learning rates." in caplog.text
+    with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # what was learned stays known
+        resumed.resume()
+        assert resumed.gan.learning_rate_scale == 0.25
+
+    with training(images, tmp_path / "another", steps=5) as good:
+        good.run(Recorder())
+    with training(images, tmp_path / "another", **changes) as twice:
+        twice.resume()
+        with pytest.raises(Diverged):
+            twice.run(Poisoner(twice.gan, times=2))
+
+
+def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(images, tmp_path):
+    scores = {80: 3.0, 160: 1.0, 240: 2.0, 320: 1.5, 400: 0.5}
+    changes = {"steps": 100, "log_every_images": 64, "score_every_images": 80, "patience_images": 160}
+    weights = {}
+
+    def run(folder, hooks):
+        def score(gan):
+            weights[gan.images_seen] = gan.averaged_generator.get_weights()
+            return {"fd_test": scores[gan.images_seen], "recall_test": 0.5}
+
+        with training(images, folder, score, **changes) as scored:
+            scored.resume()
+            return scored, scored.run(hooks)
+
+    whole, finished = run(tmp_path / "whole", Recorder())
+    assert finished
+    assert whole.gan.images_seen == 320
+    shown = {row["images_seen"]: row.get("fd_test") for row in whole.history}
+    assert shown == {64: None, 80: 3.0, 128: None, 160: 1.0, 192: None, 240: 2.0, 256: None, 320: 1.5}
+    assert whole.take_best() == 160
+    for ours, theirs in zip(whole.gan.averaged_generator.get_weights(), weights[160], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    assert not run(tmp_path / "broken", Recorder(stop_after=248))[1]
+    broken, finished = run(tmp_path / "broken", Recorder())
+    assert finished
+    assert without_rates(broken.history) == without_rates(whole.history)
+    assert broken.take_best() == 160
+    again, finished = run(tmp_path / "broken", Recorder())  # finished already: no step is made
+    assert finished
+    assert again.gan.images_seen == 320
+
+
+def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
+    with training(images, tmp_path / "plain", steps=20) as plain:
+        plain.run(Recorder())
+    with training(images, tmp_path / "scored", lambda _: {"fd_test": 1.0}, steps=20, score_every_images=80) as scored:
+        scored.run(Recorder())
+    ours, theirs = scored.gan.state(), plain.gan.state()
+    for name in ours:
+        if not name.startswith("totals"):
+            np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
 
 
 def test_a_checkpoint_with_a_value_that_is_not_finite_is_never_written(images, tmp_path):
@@ -101,7 +187,7 @@ def test_a_checkpoint_with_a_value_that_is_not_finite_is_never_written(images, t
         variance = bad.gan.discriminator.weights[-3]
         assert not variance.trainable
         variance.assign(np.full(variance.shape, np.inf))
-        with pytest.raises(Diverged, match=r"Received: discriminator/\d+=inf at step 1 .*: none$"):
+        with pytest.raises(Diverged, match=r"Received: discriminator/\d+=inf at step 1 .*: none\.$"):
             bad.run(Recorder())
     assert not list(tmp_path.glob("*.npz"))
 
@@ -114,10 +200,11 @@ def test_a_collapse_is_said_once_and_the_training_goes_on(images, tmp_path, capl
         assert collapsing.run(Recorder())
     assert collapsing.history[0]["collapsed"] == 0
     assert collapsing.history[-1]["collapsed"] == 1
-    ours = [record.message for record in caplog.records if record.name == "gan_core.training"]
+    ours = [record.message for record in caplog.records if record.name.startswith("gan_core.")]
     assert [message[:27] for message in ours] == [
         "The l2 reconstruction term ",
         "The generator has collapsed",
+        "The discriminator is winnin",
     ]
 
 

@@ -5,28 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
+from infra.local.services import free_port
+
 PASSWORD = "p4ssword"
-
-
-def programs() -> Path | None:
-    """Where PostgreSQL's server programs are; Debian keeps them off the PATH."""
-    on_path = shutil.which("initdb")
-    found = [Path(on_path).resolve(), *Path("/usr/lib/postgresql").glob("*/bin/initdb")] if on_path else []
-    found = found or sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[0].parent if found else None
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 class Postgres:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,14 @@ import yaml
 from datasets import blobs, write_dataset
 from gcp_storage_emulator.server import create_server
 from manifests import INFRA, ROOT, Objects
-from postgres import Postgres, free_port, programs
+from postgres import Postgres
+
+from infra.local.services import free_port, postgres_programs
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: it is in infra/mlflow/requirements.txt")
-pytestmark = pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql")
+pytestmark = pytest.mark.skipif(
+    postgres_programs() is None, reason="PostgreSQL is not installed: apt-get install postgresql"
+)
 
 TRAININGS = 3
 
@@ -125,7 +130,7 @@ def buckets(objects: Objects) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def postgres(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """PostgreSQL with an empty database that the upgrade job has made MLflow's."""
-    found = programs()
+    found = postgres_programs()
     assert found
     with Postgres(found) as server:
         server.query("postgres", "CREATE DATABASE mlflow")
@@ -176,6 +181,8 @@ def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["train"] |= {"steps": 2, "batch_size": 8, "generator_width": 4, "discriminator_width": 4}
 
+    together = Barrier(TRAININGS)
+
     def run(*arguments: str | Path) -> None:
         line = [sys.executable, "-m", *map(str, arguments)]
         result = subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, check=False)
@@ -193,6 +200,7 @@ def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list
         record = own / "registration.json"
         places = {"model": own / "model", "scores": own / "scores.json", "registration": record}
         options = [word for name, path in places.items() for word in (f"--{name}", path)]
+        together.wait(timeout=600)
         run("components.register", "--config", own / "params.yaml", *options)
         found: dict[str, Any] = json.loads(record.read_text())
         return found
@@ -233,10 +241,13 @@ def test_trainings_at_once_lose_no_run_and_make_one_champion(
     registered: list[dict[str, Any]], postgres: Postgres, buckets: dict[str, str]
 ) -> None:
     assert postgres.query("mlflow", "SELECT count(*) FROM runs WHERE status = 'FINISHED'") == str(TRAININGS)
-    versions = postgres.query("mlflow", "SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions")
-    assert versions == "1 2 3"
-    champions = postgres.query("mlflow", "SELECT version FROM registered_model_aliases WHERE alias = 'champion'")
-    assert champions in {record["version"] for record in registered if record["decision"] == "champion"}
+    numbers = "SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions WHERE name = 'generator'"
+    assert postgres.query("mlflow", numbers) == "1 2 3"
+    champions = postgres.query("mlflow", "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'")
+    best = min(registered, key=lambda record: float(record["score"]))
+    assert champions == f"generator|{best['version']}"
+    left = "SELECT count(*) FROM model_versions WHERE name = 'generator.turns' AND current_stage != 'Deleted_Internal'"
+    assert postgres.query("mlflow", left) == "0"
     places = postgres.query("mlflow", "SELECT artifact_location FROM logged_models").splitlines()
     assert len(places) == TRAININGS
     assert all(place.startswith(buckets["ARTIFACT_ROOT"]) for place in places)

@@ -18,8 +18,10 @@ from torch import library as operators
 for operator in ("nms", "qnms"):
     operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
+import cleanfid.features
 import cleanfid.resize
 import mpmath
+import PIL.Image
 import prdc
 import pytorch_fid.fid_score
 import pytorch_fid.inception
@@ -113,6 +115,19 @@ def main(folder: Path) -> None:
     outputs["inception_score"] = list(isc_features_to_metric(real, splits=7, shuffle=False).values())
     for k in (3, 5):
         outputs[f"prdc_{k}"] = list(prdc.compute_prdc(inputs["real"], inputs["generated"], nearest_k=k).values())
+    read = pytorch_fid.fid_score.compute_statistics_of_path(str(folder / "ours.npz"), heusel, 2, 2048, "cpu")
+    outputs["pytorch_fid_mu"], outputs["pytorch_fid_sigma"] = read
+    stats = Path(cleanfid.__file__).parent / "stats"
+    stats.mkdir(exist_ok=True)
+    place = stats / f"{folder.name}_clean_custom_na.npz".lower()  # where it keeps what its users made
+    place.write_bytes((folder / "ours.npz").read_bytes())
+    read = cleanfid.features.get_reference_statistics(folder.name, "na", mode="clean", split="custom", metric="FID")
+    place.unlink()
+    outputs["clean_fid_mu"], outputs["clean_fid_sigma"] = read
+    (folder / "images").mkdir()
+    PIL.Image.fromarray(image_sets["images_even"][0]).save(folder / "images" / "0.png")
+    PIL.Image.fromarray(image_sets["images_even"][1]).save(folder / "images" / "1.png")
+    pytorch_fid.fid_score.save_fid_stats([str(folder / "images"), str(folder / "theirs.npz")], 2, "cpu", 2048, 1)
     np.savez(folder / "outputs.npz", **outputs)
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from gan_core.evaluation.features import FeatureSet, extract
 from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
 from gan_core.evaluation.inception import InceptionExtractor
 from gan_core.evaluation.inception_score import inception_score
 from gan_core.evaluation.kernel import kernel_distance
 from gan_core.evaluation.neighbours import density_coverage, precision_recall
 from gan_core.evaluation.resize import resize
+from gan_core.evaluation.statistics import COUNT_UNKNOWN, read_statistics, write_statistics
 from gan_core.evaluation.weights import InceptionWeights, load_weights
 
 PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
@@ -36,6 +39,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real = generator.standard_normal((1000, 64)).astype(np.float32)
     generated = (1.1 * generator.standard_normal((900, 64)) + 0.1).astype(np.float32)
     np.savez(folder / "inputs.npz", real=real, generated=generated, **images)
+    known = FeatureSet(9, generator.standard_normal(2048), np.eye(2048), np.empty((0, 2048), np.float32))
+    write_statistics(folder / "ours.npz", known, SimpleNamespace(digest="sha256-1", resize="clean"))
     subprocess.run([PEERS_PYTHON, Path(__file__).with_name("peers.py"), folder], check=True)
     return folder
 
@@ -124,6 +129,21 @@ def test_frechet_distance(inputs: dict, outputs: dict) -> None:
 def test_kernel_distance_on_the_same_subsets(inputs: dict, outputs: dict) -> None:
     ours = kernel_distance(inputs["real"], inputs["generated"], subsets=10, subset_size=200, seed=7)
     assert ours == pytest.approx(tuple(outputs["kid"]), rel=1e-6)
+
+
+def test_statistics_files_are_read_both_ways(
+    folder: Path, inputs: dict, outputs: dict, weights: InceptionWeights
+) -> None:
+    with np.load(folder / "ours.npz") as ours:
+        for peer in ("pytorch_fid", "clean_fid"):
+            np.testing.assert_array_equal(outputs[f"{peer}_mu"], ours["mu"])
+            np.testing.assert_array_equal(outputs[f"{peer}_sigma"], ours["sigma"])
+    extractor = InceptionExtractor(weights, "legacy_pytorch")
+    theirs = read_statistics(folder / "theirs.npz", extractor)
+    known = extract(extractor, [inputs["images_even"]])
+    assert theirs.count == COUNT_UNKNOWN
+    assert relative(known.mean, theirs.mean) < FEATURES_TOLERANCE
+    assert relative(known.covariance, theirs.covariance) < 10 * FEATURES_TOLERANCE
 
 
 def test_inception_score(inputs: dict, outputs: dict) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 from kubeflow_server import KubeflowServer
 
-from pipelines import submit
+from pipelines import package, parameters, submit
 from pipelines.__main__ import main
 from tests.pipelines.conftest import IMAGE, ROOT
 
@@ -78,6 +79,56 @@ def test_an_image_by_tag_is_warned_of_and_a_dry_run_writes_nothing(capsys, tmp_p
     assert (code, output.exists()) == (0, False)
     assert "gan-training-cpu" in out
     assert "by digest" in errors
+
+
+# --- presets
+
+
+def test_a_preset_is_printed_as_dvc_takes_it_without_kubeflow() -> None:
+    code = (
+        "import sys\nfrom pipelines.__main__ import main\nmain(['overrides', 'presets/ffhq256-r3gan.yaml'])\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('kfp', 'tensorflow', 'mlflow')]"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(said)
+    assert set(words[::2]) == {"-S"}
+    assert words[1::2] == parameters.preset(ROOT / "presets" / "ffhq256-r3gan.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "A preset must be a readable YAML file"),
+        ("train: {stepz: 3}", "There is no parameter 'train.stepz'"),
+        ("train: {steps: 0}", "'train.steps' must be greater"),
+    ],
+)
+def test_a_wrong_preset_is_refused_by_every_command(capsys, server, compiled, tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(ROOT)
+    preset, output = tmp_path / "preset.yaml", tmp_path / "out.yaml"
+    if text:
+        preset.write_text(text)
+    for arguments in (
+        ["overrides", str(preset)],
+        ["compile", "training", "--image", IMAGE, "--output", str(output), "--preset", str(preset)],
+        ["submit", "--file", str(compiled), "--preset", str(preset)],
+    ):
+        assert message in refused(capsys, 2, *arguments)
+    assert (output.exists(), server.calls) == (False, [])
+
+
+def test_a_preset_is_compiled_in_and_submitted_and_an_override_wins(
+    capsys, server, compiled, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    wanted = ["--preset", "presets/fashion.yaml", "-S", "train.steps=7"]
+    output = tmp_path / "out.yaml"
+    assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(output), *wanted)[0] == 0
+    assert run(capsys, "submit", "--file", str(compiled), *wanted)[0] == 0
+    compiled_in = package.sections(package.read(output))
+    for sections in (compiled_in, server.calls[-1][2]["runtime_config"]["parameters"]):
+        assert sections["prepare"]["source"] == "fashion-mnist"
+        assert (sections["train"]["schedule"], sections["train"]["steps"]) == ("linear", 7)
 
 
 # --- publish
@@ -160,11 +211,16 @@ def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
         "data_pointer": pointer.read_text(),
         "data_remote": "gs://bucket/dvc",
     }
-    prefix = ["--data-prefix", "gs://bucket/cats", "--data-version", "md5-0123"]
-    assert run(capsys, "submit", "--file", str(compiled), *prefix)[0] == 0
+    assert run(capsys, "submit", "--file", str(compiled), "--data-prefix", "gs://bucket/cats")[0] == 0
+    assert server.calls[-1][2]["runtime_config"]["parameters"] == {"data_pointer": "gs://bucket/cats"}
+
+
+def test_a_pointer_in_a_bucket_is_left_to_the_run(capsys, server, compiled) -> None:
+    data = ["--data-pointer", "gs://bucket/cats.dvc", "--data-remote", "gs://bucket/dvc"]
+    assert run(capsys, "submit", "--file", str(compiled), *data)[0] == 0
     assert server.calls[-1][2]["runtime_config"]["parameters"] == {
-        "data_pointer": "gs://bucket/cats",
-        "data_version": "md5-0123",
+        "data_pointer": "gs://bucket/cats.dvc",
+        "data_remote": "gs://bucket/dvc",
     }
 
 

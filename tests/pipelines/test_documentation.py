@@ -28,7 +28,7 @@ def test_the_page_has_lines_for_every_command() -> None:
 
 def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: Path, monkeypatch) -> None:
     """In a fresh repository that has what a line names; the version is the one that was published before."""
-    for name in ("params.yaml", "infra"):
+    for name in ("params.yaml", "infra", "presets"):
         (repository / name).symlink_to(ROOT / name)
     (repository / ".gitignore").write_text((ROOT / ".gitignore").read_text())
     (repository / "data" / "raw").mkdir(parents=True)

@@ -32,7 +32,7 @@ def test_the_compiled_file_runs_as_it_is(server: KubeflowServer, compiled: Path)
 def test_inputs_of_every_kind_arrive_with_their_type(server: KubeflowServer, compiled: Path) -> None:
     train = package.sections(package.read(compiled))["train"] | {"steps": 20000}
     pointer = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: cats\n"
-    inputs = {"data_pointer": pointer, "data_remote": "gs://bucket/dvc", "data_version": "md5-0123"}
+    inputs = {"data_pointer": pointer, "data_remote": "gs://bucket/dvc"}
     said = kfp(
         *(server, "run", "create", "-e", "Default", "-r", "cats", "-f", str(compiled)),
         *(f"train={json.dumps(train)}", *(f"{name}={value}" for name, value in inputs.items())),
@@ -44,7 +44,7 @@ def test_inputs_of_every_kind_arrive_with_their_type(server: KubeflowServer, com
 
 
 def test_an_input_that_looks_like_a_number_is_refused_by_the_server(server: KubeflowServer, compiled: Path) -> None:
-    """Why a data version is written md5-…: kfp guesses the type from the value and ignores the declared one."""
-    said = kfp(server, "run", "submit", "-e", "Default", "-f", str(compiled), "data_version=0123")
+    """kfp guesses the type from the value and ignores the declared one."""
+    said = kfp(server, "run", "submit", "-e", "Default", "-f", str(compiled), "data_remote=0123")
     assert said.returncode != 0
-    assert "data_version requires type STRING" in said.stdout + said.stderr
+    assert "data_remote requires type STRING" in said.stdout + said.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gan_core.errors import InvalidInput
 from pipelines import parameters
@@ -23,6 +24,8 @@ def sections() -> dict[str, parameters.Values]:
         ("train.steps=20000", "train", "steps", 20000),
         ("train.learning_rate=1e-4", "train", "learning_rate", 0.0001),
         ("train.loss=minimax", "train", "loss", "minimax"),
+        ("train.learning_rate=0.00005", "train", "learning_rate", 0.00005),
+        ("train.xla=off", "train", "xla", "off"),
         ("prepare.source=data/raw/cats", "prepare", "source", "data/raw/cats"),
     ],
 )
@@ -92,3 +95,63 @@ def test_a_file_that_is_no_params_file_is_refused(text, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(InvalidInput, match="parameters must"):
         parameters.read(tmp_path / "params.yaml")
+
+
+def test_a_preset_becomes_overrides_in_its_order_and_later_ones_win(sections, tmp_path: Path) -> None:
+    values = {
+        "prepare": {"source": 'data/raw/my cats, "all" = 2=1', "channels": 3},
+        "train": {"augment": ["color", "cutout"], "augment_probability": 0.00005, "conditional": True, "xla": "off"},
+        "evaluate": {"inception_weights": "1e-4"},
+    }
+    path = tmp_path / "cats.yaml"
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    found = parameters.preset(path)
+    assert [one.partition("=")[0] for one in found] == [f"{name}.{key}" for name in values for key in values[name]]
+    expected = {name: {**section, **values.get(name, {})} for name, section in sections.items()}
+    assert parameters.override(sections, found) == expected
+    changed = parameters.override(sections, [*found, "train.augment=[translation]", "prepare.channels=1"])
+    assert (changed["train"]["augment"], changed["prepare"]["channels"]) == (["translation"], 1)
+
+
+@pytest.mark.parametrize("text", ["", "# nothing differs\n", "{}"])
+def test_a_preset_may_differ_in_nothing(text, tmp_path: Path) -> None:
+    (tmp_path / "quick.yaml").write_text(text)
+    assert parameters.preset(tmp_path / "quick.yaml") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trian: {steps: 3}", "There is no section 'trian'"),
+        ("drift: {blocks: 3}", "There is no section 'drift'"),
+        ("train: {stepz: 3}", "There is no parameter 'train.stepz'"),
+        ("train: {1: 3}", "There is no parameter 'train.1'"),
+        ("train:", "must have sections of parameters"),
+        ("train: 3", "must have sections of parameters"),
+        ("- train", "must have sections of parameters"),
+        ("train: [", "must be a readable YAML file"),
+    ],
+)
+def test_a_wrong_preset_is_one_sentence_with_its_name(text, message, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"^[^\n]*Received: [^\n]*wrong\.yaml$") as caught:
+        parameters.preset(tmp_path / "wrong.yaml")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {steps: 0}", "'train.steps' must be greater than or equal to 1"),
+        ("train: {steps: null}", "'train.steps' must be a valid integer"),
+        ("train: {learning_rate: .nan}", "'train.learning_rate' must be a finite number"),
+        ("train: {learning_rate: 2020-01-01}", "'train.learning_rate' must be a valid number"),
+        ("train: {loss: {a: 1}}", "must be"),
+        ("train: {depth: 2}", "'train.depth' must be 1 for dcgan"),
+    ],
+)
+def test_a_wrong_value_of_a_preset_is_refused_like_any_other(sections, text, message, tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(InvalidInput, match=r"^[^\n]*$") as caught:
+        parameters.override(sections, parameters.preset(tmp_path / "wrong.yaml"))
+    assert message in str(caught.value)

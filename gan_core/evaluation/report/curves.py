@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 360, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 10, 26
+FEW = 30
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Chart:
         lines: name and the points "x,y x,y …" of each line.
         across: ticks of images seen.
         up: ticks of the figure.
+        marked: whether each point is marked: there are few of them.
         summary: the lines' last values, in words.
     """
 
@@ -34,6 +36,7 @@ class Chart:
     lines: tuple[tuple[str, str], ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
+    marked: bool
     summary: str
 
 
@@ -54,14 +57,20 @@ def chart(title: str, images_seen: Sequence[float], lines: Mapping[str, Sequence
     for name, values in lines.items():
         points = [(x(seen), y(value)) for seen, value in zip(images_seen, values, strict=True) if math.isfinite(value)]
         drawn.append((name, " ".join(f"{a:.1f},{b:.1f}" for a, b in points)))
-    last = ", ".join(f"{name} {values[-1]:.3g}" for name, values in lines.items())
+    last = ", ".join(f"{name} {_last(values)}" for name, values in lines.items())
     return Chart(
         title,
         tuple(drawn),
         tuple(Tick(x(value), _short(value)) for value in across),
         tuple(Tick(y(value), _short(value)) for value in up),
+        len(finite) <= FEW * len(lines),
         f"{title} after {_short(images_seen[-1])} images: {last}",
     )
+
+
+def _last(values: Sequence[float]) -> str:
+    """The last finite one."""
+    return next((f"{value:.3g}" for value in reversed(values) if math.isfinite(value)), "unknown")
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.evaluator import Measured
 from gan_core.evaluation.features import Extractor
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import Collection, GeneratedImages
+from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report import gallery
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, Suspect
 from gan_core.evaluation.report.pictures import Picture
+from gan_core.evaluation.report.versus import Versus, versus
 from gan_core.export import GeneratorMetadata
 
 
@@ -25,9 +28,11 @@ class Exhibits:
         best: generated images of the highest realism.
         worst: generated images of the lowest.
         classes: generated images by class.
+        told_by: what tells an image's class: `labels` or `extractor`.
         suspects: generated images beside the nearest known ones.
         known: what the known images are called: "training image" or "real image".
         journeys: latent interpolation.
+        versus: the champion side by side; None if it was not asked for.
         charts: the training's curves.
         lineage: where the generated images come from, by label.
         parameters: of the generator's training.
@@ -38,30 +43,43 @@ class Exhibits:
     best: list[Picture]
     worst: list[Picture]
     classes: list[ClassRow]
+    told_by: str
     suspects: list[Suspect]
     known: str
     journeys: Picture | None
+    versus: Versus | None
     charts: list[Chart]
     lineage: Mapping[str, str]
-    parameters: Mapping[str, str | int | float]
+    parameters: Mapping[str, object]
 
 
-def collect(extractor: Extractor, measured: Measured, charts: list[Chart], seed: int) -> Exhibits:
+def collect(
+    extractor: Extractor,
+    measured: Measured,
+    evaluation: Evaluation,
+    charts: list[Chart],
+    *,
+    comparison: Comparison | None,
+    seed: int,
+) -> Exhibits:
     """Chooses and draws.
 
     Args:
         extractor: whose features were measured.
         measured: what was compared.
+        evaluation: its record.
         charts: the training's curves.
+        comparison: the champion's side; None if it was not asked for.
         seed: of the interpolation's ends.
     """
-    subjects, generated = measured.subjects, measured.first
+    subjects, generated = measured.subjects, measured.generated.first
+    generator = measured.generated.generator
+    classes = measured.classes(extractor)
     real = Collection(subjects.real.images, measured.real) if subjects.real else None
     training = (
         Collection(subjects.training.images, measured.training) if subjects.training and measured.training else None
     )
     nearest_to, known = (training, "training image") if training else (real, "real image")
-    names = [entry.name for entry in subjects.dataset.manifest.classes] if subjects.dataset else []
     best, worst = gallery.extremes(real, generated) if real else ([], [])
     count = f"{measured.real.count:,} " if measured.real.count else ""
     kind = {"files": "real images", "statistics": "images known by their statistics"}.get(
@@ -72,13 +90,17 @@ def collect(extractor: Extractor, measured: Measured, charts: list[Chart], seed:
         samples=gallery.samples(generated),
         best=best,
         worst=worst,
-        classes=gallery.classes(names, extractor, real, generated) if real and extractor.accuracy is not None else [],
+        classes=gallery.classes(evaluation.classes, classes, generated, extractor.name) if classes else [],
+        told_by=classes.told_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,
-        journeys=gallery.journeys(measured.generator, seed) if measured.generator else None,
+        journeys=gallery.journeys(generated.images, seed)
+        if generator and isinstance(generated.images, GeneratedImages)
+        else None,
+        versus=versus(evaluation, generated.images, comparison) if comparison else None,
         charts=charts,
-        lineage=_lineage(measured.generator.metadata) if measured.generator else {},
-        parameters=measured.generator.metadata.parameters if measured.generator else {},
+        lineage=_lineage(generator.metadata) if generator else {},
+        parameters=generator.metadata.parameters if generator else {},
     )
 
 

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.evaluation.features import ClassProbabilities, Extractor
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.classes import Classes
+from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.neighbours import nearest, realism
+from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.pictures import Picture, pick, strip
-from gan_core.export import Generator, draw_latents, to_uint8
+from gan_core.evaluation.scores import MEANINGS, score_name
+from gan_core.export import draw_latents
 
 SAMPLES = 64
 EXTREMES = 12
@@ -27,17 +29,19 @@ STEPS = 9
 
 @dataclass(frozen=True)
 class ClassRow:
-    """Generated images of one class, by the extractor's judgement.
+    """Generated images of one class.
 
     Attributes:
         name: of the class.
         share, real_share: of the generated and of the real images, 0 to 1.
-        samples: the first of them; None if there are none.
+        scores: its own scores, each by its name in words; empty if it has too few images.
+        samples: the first of its generated images; None if there are none.
     """
 
     name: str
     share: float
     real_share: float
+    scores: list[str]
     samples: Picture | None
 
 
@@ -74,19 +78,20 @@ def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], li
     )
 
 
-def classes(names: Sequence[str], extractor: Extractor, real: Collection, generated: Collection) -> list[ClassRow]:
-    """A row for each of the first classes; empty if the extractor knows none."""
-    if not isinstance(extractor, ClassProbabilities) or not names:
-        return []
-    labels = extractor.probabilities(generated.features.features).argmax(axis=1)
-    real_labels = extractor.probabilities(real.features.features).argmax(axis=1)
+def classes(scores: Sequence[ClassScores], found: Classes, generated: Collection, extractor: str) -> list[ClassRow]:
+    """A row for each of the first classes; `extractor` named the scores."""
     rows = []
-    for label, name in enumerate(names[:CLASSES]):
-        positions = np.flatnonzero(labels == label)[:PER_CLASS]
+    for label, entry in enumerate(scores[:CLASSES]):
+        positions = np.flatnonzero(found.generated == label)[:PER_CLASS]
         drawn = None
         if len(positions):
-            drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images that look like {name}")
-        rows.append(ClassRow(name, float((labels == label).mean()), float((real_labels == label).mean()), drawn))
+            drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images of the class {entry.name}")
+        shown = [
+            f"{meaning.title} {entry.scores[name]:.3g}"
+            for metric, meaning in MEANINGS.items()
+            if (name := score_name(metric, extractor)) in entry.scores
+        ]
+        rows.append(ClassRow(entry.name, entry.generated_share, entry.real_share, shown, drawn))
     return rows
 
 
@@ -104,13 +109,15 @@ def suspects(known: Collection, generated: Collection, what: str) -> list[Suspec
     return rows
 
 
-def journeys(generator: Generator, seed: int) -> Picture:
+def journeys(generated: GeneratedImages, seed: int) -> Picture:
     """Walks between two latents along the sphere on which latents lie: a smooth walk is no list of learned images.
+
+    A walk keeps to one class, or to one input image.
 
     slerp(a, b; t) = (sin((1 − t)Ω)·a + sin(tΩ)·b) / sin Ω, with Ω the angle between a and b.
     Reference: White 2016, arXiv 1609.04468, section 2.1.
     """
-    ends = draw_latents(2 * JOURNEYS, generator.metadata.latent_size, seed)
+    ends = draw_latents(2 * JOURNEYS, generated.latent_size, seed)
     walks = []
     for a, b in zip(ends[::2], ends[1::2], strict=True):
         cosine = np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1)
@@ -118,5 +125,5 @@ def journeys(generator: Generator, seed: int) -> Picture:
         t = np.linspace(0, 1, STEPS)[:, None]
         walks.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
     latents = np.concatenate(walks).astype(np.float32)
-    images = to_uint8(np.asarray(generator.model(latents, training=False)))
+    images = generated.draw(latents, np.arange(JOURNEYS).repeat(STEPS))
     return strip(images, STEPS, f"{JOURNEYS} rows in each of which one generated image turns into another")

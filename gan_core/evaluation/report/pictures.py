@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 PAGE_BYTES = 3_400_000
 """Of all pictures' pixels together: with base64's third more the page stays below 5 MB even if nothing compresses."""
-PAGE_TILES = 240
+PAGE_TILES = 275
 """Images that a page shows at most."""
 GAP = 2
 

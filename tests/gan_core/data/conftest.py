@@ -17,6 +17,7 @@ def prepare_config() -> Callable[..., PrepareConfig]:
         "channels": 1,
         "fit": "center_crop",
         "background": 0,
+        "pairs": "none",
         "held_out_fraction": 0.5,
         "max_rejected_fraction": 0.0,
         "max_image_megapixels": 100,

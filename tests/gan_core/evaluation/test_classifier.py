@@ -95,12 +95,6 @@ def test_other_data_or_another_recipe_is_another_extractor(
     assert train_classifier(PreparedDataset(fewer), tmp_path / "cache").digest != extractor.digest
 
 
-@pytest.mark.parametrize("classes", [0, 1])
-def test_data_without_labels_is_refused_with_what_to_provide(tmp_path: Path, classes: int) -> None:
-    with pytest.raises(InvalidInput, match=rf"at least two classes.*weights.*Received: {classes} classes"):
-        train_classifier(dataset(tmp_path / "data", classes), tmp_path / "cache")
-
-
 def test_images_of_another_shape_are_refused(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
     with pytest.raises(InvalidInput, match=r"\(16, 16, 1\)"):
         trained[2](np.zeros((1, 16, 16, 3), np.uint8))

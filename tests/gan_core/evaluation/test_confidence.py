@@ -1,11 +1,11 @@
-"""The standard error is the spread that other images of the same number really have."""
+"""The standard error and the interval are what other images of the same number really give."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from gan_core.evaluation.confidence import frechet_standard_error
+from gan_core.evaluation.confidence import bootstrap_distances, normal_interval, percentile_interval
 from gan_core.evaluation.features import FeatureSet
 from gan_core.evaluation.frechet import frechet_distance
 
@@ -26,18 +26,42 @@ def test_against_many_independent_sets(kept: bool) -> None:
         fake = drawn(generator, 1, 600)
         distances.append(frechet_distance(real.mean, real.covariance, fake.mean, fake.covariance))
     real = drawn(generator, 0, 400) if kept else known
-    estimate = frechet_standard_error(real, drawn(generator, 1, 600), replicates=300, seed=0)
-    assert estimate == pytest.approx(np.std(distances), rel=0.2)
+    replicates = bootstrap_distances(real, drawn(generator, 1, 600), replicates=300, seed=0)
+    assert np.std(replicates, ddof=1) == pytest.approx(np.std(distances), rel=0.2)
+
+
+def test_an_interval_holds_the_mean_score_of_such_sets_in_95_of_100_repetitions() -> None:
+    """Twenty images in three dimensions: a score that is biased by a fifth, which the bare percentiles would double."""
+    generator = np.random.default_rng(0)
+    scores, intervals, bare = [], [], []
+    for seed in range(300):
+        real, fake = drawn(generator, 0, 20), drawn(generator, 0.7, 20)
+        scores.append(frechet_distance(real.mean, real.covariance, fake.mean, fake.covariance))
+        replicates = bootstrap_distances(real, fake, replicates=100, seed=seed)
+        intervals.append(percentile_interval(scores[-1], replicates))
+        bare.append(np.quantile(replicates, (0.025, 0.975)))
+    truth = float(np.mean(scores))
+
+    def covered(limits: list) -> float:
+        return float(np.mean([low <= truth <= high for low, high in limits]))
+
+    assert 0.88 < covered(intervals) <= 0.98
+    assert covered(bare) < covered(intervals)
+
+
+def test_a_normal_interval() -> None:
+    assert normal_interval(3.0, 0.5) == pytest.approx((3 - 0.98, 3 + 0.98), abs=1e-4)
 
 
 def test_the_seed_decides() -> None:
     generator = np.random.default_rng(0)
     real, fake = drawn(generator, 0, 50), drawn(generator, 1, 50)
-    first = frechet_standard_error(real, fake, replicates=5, seed=1)
-    assert first == frechet_standard_error(real, fake, replicates=5, seed=1)
-    assert first != frechet_standard_error(real, fake, replicates=5, seed=2)
+    first = bootstrap_distances(real, fake, replicates=5, seed=1)
+    assert np.array_equal(first, bootstrap_distances(real, fake, replicates=5, seed=1))
+    assert not np.array_equal(first, bootstrap_distances(real, fake, replicates=5, seed=2))
 
 
 def test_identical_images_leave_no_doubt() -> None:
     one = FeatureSet(9, np.ones(3), np.zeros((3, 3)), np.ones((9, 3), np.float32))
-    assert frechet_standard_error(one, one, replicates=3, seed=0) == 0
+    replicates = bootstrap_distances(one, one, replicates=3, seed=0)
+    assert percentile_interval(0.0, replicates) == (0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,20 @@ def test_kept_features_are_bounded_and_the_first(monkeypatch: pytest.MonkeyPatch
     found = extract(Pixels(), split(20, 40))
     assert np.array_equal(found.features, IMAGES.reshape(50, 4)[:25])
     assert found.mean == pytest.approx(IMAGES.reshape(50, 4).mean(axis=0))
+
+
+def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "FEATURES_KEPT", 50)
+
+    def peak(batches: int) -> int:
+        tracemalloc.start()
+        extract(Pixels(), (IMAGES.copy() for _ in range(batches)))
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(4)  # what Python keeps for itself from the first time on
+    assert peak(2000) < peak(20) + 20_000
 
 
 def test_progress_counts_images() -> None:

@@ -112,6 +112,16 @@ def test_names_that_climb_out_of_an_archive_write_nothing(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["inside"]
 
 
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    inside = folder(tmp_path / "inside", {"a.png": png(GREY)})
+    (inside / "b.png").symlink_to("a.png")
+    assert FileImages(inside).count == 2
+    (tmp_path / "secret.png").write_bytes(png(GREY))
+    (inside / "c.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(InvalidInput, match=r"must stay in the folder.*c\.png"):
+        FileImages(inside)
+
+
 def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST_FILE_BYTES", 2**20)
     with pytest.raises(InvalidInput, match="at most 1048576 bytes"):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.kernel import kernel_distance
+from gan_core.evaluation import kernel
+from gan_core.evaluation.kernel import kernel_distance, kernel_standard_error
 
 
 def test_the_definition_pair_by_pair() -> None:
@@ -47,6 +48,35 @@ def test_the_estimate_is_unbiased() -> None:
     error = np.std(estimates) / np.sqrt(len(estimates))
     assert abs(np.mean(estimates) - expected) < 4 * error
     assert error < expected / 20
+
+
+def test_the_standard_error_is_that_of_many_independent_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "ROWS_AT_ONCE", 64)
+    generator = np.random.default_rng(0)
+    estimates, errors = [], []
+    for _ in range(300):
+        real, generated = generator.standard_normal((100, 2)), generator.standard_normal((150, 2)) + 0.7
+        estimates.append(kernel_distance(real, generated[:100], 1, subset_size=100, seed=0)[0])
+        errors.append(kernel_standard_error(real, generated[:100]))
+    assert np.median(errors) == pytest.approx(np.std(estimates), rel=0.15)
+    assert kernel_standard_error(real, generated) < errors[-1]
+
+
+def test_the_standard_error_pair_by_pair() -> None:
+    real, generated = np.random.default_rng(0).standard_normal((2, 5, 3))
+
+    def k(x: np.ndarray, y: np.ndarray) -> float:
+        return float((x @ y / 3 + 1) ** 3)
+
+    variances = []
+    for own, other in ((real, generated), (generated, real)):
+        influences = [
+            np.mean([k(x, y) for position, y in enumerate(own) if position != place])
+            - np.mean([k(x, y) for y in other])
+            for place, x in enumerate(own)
+        ]
+        variances.append(np.var(influences, ddof=1))
+    assert kernel_standard_error(real, generated) == pytest.approx(np.sqrt(4 * sum(variances) / 5), rel=1e-12)
 
 
 def test_subsets_follow_the_seed() -> None:

@@ -15,12 +15,14 @@ from datasets import write_dataset
 from gan_core.data.manifest import FILE_NAME, Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.evaluator import Measured, evaluate
+from gan_core.evaluation.champion import Comparison
+from gan_core.evaluation.evaluator import Generated, Measured, evaluate
 from gan_core.evaluation.features import FeatureSet, extract
 from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.report.curves import chart
 from gan_core.evaluation.report.exhibits import collect
-from gan_core.evaluation.report.page import render, training_charts
+from gan_core.evaluation.report.history import training_charts
+from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import strip, tile
 from gan_core.evaluation.subjects import Source, Subjects
 from gan_core.export import Generator, GeneratorMetadata
@@ -89,10 +91,7 @@ def measured(place: Path) -> Measured:
         reference_digest=manifest.digest,
         real=extract(extractor, held_out.batches(32)),
         training=extract(extractor, train.batches(32)),
-        draws=features,
-        seeds=(0, 1),
-        generator=generator,
-        first=Collection(draws[0], features[0]),
+        generated=Generated(features, (0, 1), generator, Collection(draws[0], features[0])),
     )
 
 
@@ -104,6 +103,10 @@ SETTINGS = SimpleNamespace(
 def history(place: Path) -> Path:
     rows = [{"images_seen": 100 * n, "generator_loss": 1 / (n + 1), "discriminator_loss": n} for n in range(20)]
     rows[3]["generator_loss"] = float("nan")
+    for row in rows:  # scores are made less often than rows are written
+        scored = row["images_seen"] in (500, 1500)
+        row |= {"fd_classifier": 9.5 if scored else "", "precision_classifier": 0.5 if scored else ""}
+        row |= {"recall_classifier": 0.25 if scored else ""}
     with place.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
@@ -116,7 +119,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("report")
     found = measured(place / "data")
     charts = training_charts(history(place / "history.csv"))
-    text = render(evaluate(SETTINGS, Extractor(), found), collect(Extractor(), found, charts, 0))
+    record = evaluate(SETTINGS, Extractor(), found)
+    rival = record.model_copy(update={"scores": {name: value + 0.01 for name, value in record.scores.items()}})
+    remarks = (f"A remark of {HOSTILE}.",)
+    comparison = Comparison(HOSTILE, rival, found.generated.first.images, remarks)
+    exhibits = collect(Extractor(), found, record, charts, comparison=comparison, seed=0)
+    text = render(record, exhibits)
     (place / "report.html").write_text(text)
     return place / "report.html"
 
@@ -178,16 +186,22 @@ def test_what_the_page_says(page: Path) -> None:
     for expected in ("fd_classifier", "Warning.", "collapsed", "Nearest training images", "123,456", "0.0002"):
         assert expected in text
     assert "bootstrap" in text
+    assert "Beside the champion" in text
+    assert 'alt="20 images of the champion"' in text
+    assert "Precision and recall after 1.9k images: precision classifier 0.5, recall classifier 0.25" in text
     assert "90.0% of held-out images" in text
 
 
 def test_with_nothing_but_statistics_and_images(tmp_path: Path) -> None:
     whole = measured(tmp_path / "data")
+    first = whole.generated.first
     known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
-    subjects = Subjects(Path("s.npz"), Path("images"), None, None, None, None, Source("files", "", whole.first.images))
-    bare = Measured(subjects, "statistics", "sha256-2", known, None, whole.draws[:1], (), None, whole.first)
-    text = render(evaluate(SETTINGS, Extractor(), bare), collect(Extractor(), bare, [], 0))
-    for absent in ("Nearest", "Between latents", "Lineage", "Classes", "sampling seeds.", "Best and worst"):
+    subjects = Subjects(Path("s.npz"), Path("images"), None, None, None, None, Source("files", "", first.images))
+    generated = Generated(whole.generated.draws[:1], (), None, first)
+    bare = Measured(subjects, "statistics", "sha256-2", known, None, generated)
+    record = evaluate(SETTINGS, Extractor(), bare)
+    text = render(record, collect(Extractor(), bare, record, [], comparison=None, seed=0))
+    for absent in ("Nearest", "Between latents", "Lineage", "Classes", "sampling seeds.", "Best and worst", "champion"):
         assert absent not in text
     assert "does not say" in text
 
@@ -210,12 +224,27 @@ def test_a_chart_of_any_scale(values: list[float]) -> None:
     assert len({tick.label for tick in drawn.up}) == len(drawn.up)
 
 
+def test_few_points_are_marked_and_empty_cells_leave_none(tmp_path: Path) -> None:
+    charts = {drawn.title: drawn for drawn in training_charts(history(tmp_path / "h.csv"))}
+    assert charts["Fréchet distance"].marked
+    assert [len(points.split()) for _, points in charts["Precision and recall"].lines] == [2, 2]
+    assert charts["Fréchet distance"].across[-1].label == "2k"
+    assert not chart("x", range(100), {"a": [1.0] * 100}).marked
+
+
+def test_a_column_of_scores_that_is_empty_is_no_chart(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("images_seen,fd_random,diversity\n100,,1\n200,,0.5\n")
+    assert [drawn.title for drawn in training_charts(tmp_path / "h.csv")] == ["Diversity of the samples"]
+
+
 def test_no_chart_of_nothing() -> None:
     assert chart("x", [1], {"a": [1.0]}) is None
     assert chart("x", [1, 2], {"a": [float("nan"), float("nan")]}) is None
 
 
-@pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "images_seen\nmany\n", "images_seen,a\n1\n", "\x00"])
+@pytest.mark.parametrize(
+    "content", ["", "a,b\n1,2\n", "images_seen\nmany\n", "images_seen,a\n1\n", "images_seen,a\n,1\n", "\x00"]
+)
 def test_a_history_that_is_none(tmp_path: Path, content: str) -> None:
     (tmp_path / "h.csv").write_text(content)
     with pytest.raises(InvalidInput, match="history must be"):

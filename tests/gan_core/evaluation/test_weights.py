@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.evaluation import weights as weights_module
 from gan_core.evaluation.graph_file import GRAPH_NAME, read_graph_file
 from gan_core.evaluation.torch_file import LEGACY_MAGIC_NUMBER, read_torch_file
 from gan_core.evaluation.weights import PUBLISHED_ADDRESS, PUBLISHED_SHA256, load_weights
@@ -276,7 +277,7 @@ def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def answering(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[list[str]]:
-    """An https server would need a certificate; the opener is the one thing replaced."""
+    """The opener has tests of its own, with a real https server: tests/gan_core/test_addresses.py."""
     asked = []
 
     def answer(request: urllib.request.Request, timeout: float) -> io.BytesIO:
@@ -284,7 +285,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[list[
         return io.BytesIO(content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(urllib.request, "urlopen", answer)
+        patch.setattr(weights_module, "open_public", answer)
         yield asked
 
 

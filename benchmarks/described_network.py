@@ -1,0 +1,143 @@
+"""The two GANs of train_step.py in numbers: what PyTorch builds them from, and what a step of them has to compute."""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict
+
+from gan_core.config import TrainConfig
+from gan_core.networks.shapes import base, widths
+
+Convolutions = tuple[tuple[int, int, int], ...]
+"""Channels, kernel and stride of each."""
+
+
+class DescribedNetwork(BaseModel):
+    """A DCGAN of square grey images and the training of it.
+
+    Attributes:
+        base: side of the images that the generator's dense layer makes; first: their channels.
+        generator, discriminator: their convolutions, in order.
+        flat_norm: the generator's first batch norm is over every number of the dense layer and not over channels.
+        norm_scales: the batch norms have a learned scale.
+        discriminator_norm: batch norm on all of its convolutions but the first, in place of their biases.
+        last_bias: the generator's last convolution has a bias.
+        generator_slope, discriminator_slope: of the negative half; 0 is ReLU.
+        convolution_dropout, feature_dropout: after each of the discriminator's convolutions, before its last layer.
+        average_decay: of the averaged generator, a step; 0 for none.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    batch_size: int
+    latent_size: int
+    base: int
+    first: int
+    generator: Convolutions
+    discriminator: Convolutions
+    flat_norm: bool
+    norm_scales: bool
+    discriminator_norm: bool
+    last_bias: bool
+    generator_slope: float
+    discriminator_slope: float
+    convolution_dropout: float
+    feature_dropout: float
+    learning_rate: float
+    beta_1: float
+    beta_2: float
+    average_decay: float
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of an image, pixels."""
+        return self.base * math.prod(stride for _, _, stride in self.generator)
+
+    def operations_per_image(self) -> int:
+        """Nominal operations of a step for one image of the batch; a multiplication and an addition count as two.
+
+        What a kernel multiplies beyond an image's edge is counted, and only convolutions and dense layers are. With
+        one forward pass of a network counted as 1, its gradient by the weights is 1 and by the inputs 1:
+
+        - generator: forward, gradient by weights, and by inputs but for its first layer: 3 G − G₁;
+        - discriminator's step, on real and on generated images: forward 2 D, by weights 2 D, by inputs 2 (D − D₁);
+        - generator's step through the discriminator as it is then: forward D, by inputs D.
+
+        Together 3 G − G₁ + 8 D − 2 D₁.
+        """
+        generator, discriminator = self._generator_products(), self._discriminator_products()
+        products = 3 * sum(generator) - generator[0] + 8 * sum(discriminator) - 2 * discriminator[0]
+        return 2 * products
+
+    def _generator_products(self) -> list[int]:
+        side, channels = self.base, self.first
+        found = [self.latent_size * side * side * channels]
+        for filters, kernel, stride in self.generator:
+            # A transposed convolution spreads every pixel it reads over kernel² pixels.
+            found.append(side * side * kernel * kernel * channels * filters)
+            side, channels = side * stride, filters
+        return found
+
+    def _discriminator_products(self) -> list[int]:
+        side, channels, found = self.resolution, 1, []
+        for filters, kernel, stride in self.discriminator:
+            side //= stride
+            found.append(side * side * kernel * kernel * channels * filters)
+            channels = filters
+        return [*found, side * side * channels]
+
+
+TUTORIAL = DescribedNetwork(
+    batch_size=64,
+    latent_size=100,
+    base=7,
+    first=256,
+    generator=((128, 5, 1), (64, 5, 2), (1, 5, 2)),
+    discriminator=((64, 5, 2), (128, 5, 2)),
+    flat_norm=True,
+    norm_scales=True,
+    discriminator_norm=False,
+    last_bias=False,
+    generator_slope=0.3,
+    discriminator_slope=0.3,
+    convolution_dropout=0.3,
+    feature_dropout=0.0,
+    learning_rate=0.0002,
+    beta_1=0.9,
+    beta_2=0.999,
+    average_decay=0.0,
+)
+"""The network of tutorial_dcgan.py at batch 64."""
+
+
+def describe(config: TrainConfig, shape: tuple[int, int, int]) -> DescribedNetwork | None:
+    """The network of a recipe; None if it has what a `DescribedNetwork` cannot tell."""
+    plain = (config.network, config.normalization, config.loss, shape[2]) == ("dcgan", "batch", "non_saturating", 1)
+    extras = config.conditional or config.augment or config.penalised or config.reconstruction != "none"
+    if not plain or extras or config.discriminator_steps > 1 or config.accumulation_steps > 1:
+        return None
+    channels = widths(shape[0] // 2, config.generator_width, config.growth)
+    half_life = config.ema_half_life_images
+    return DescribedNetwork(
+        batch_size=config.batch_size,
+        latent_size=config.latent_size,
+        base=base(shape[0]),
+        first=channels[-1],
+        generator=tuple((filters, 4, 2) for filters in [*reversed(channels[:-1]), 1]),
+        discriminator=tuple(
+            (filters, 4, 2) for filters in widths(shape[0] // 2, config.discriminator_width, config.growth)
+        ),
+        flat_norm=False,
+        norm_scales=False,
+        discriminator_norm=True,
+        last_bias=True,
+        generator_slope=0.0,
+        discriminator_slope=0.2,
+        convolution_dropout=0.0,
+        feature_dropout=config.dropout,
+        learning_rate=config.learning_rate,
+        beta_1=config.beta_1,
+        beta_2=config.beta_2,
+        average_decay=0.5 ** (config.batch_size / half_life) if half_life else 0.0,
+    )

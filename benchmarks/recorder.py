@@ -1,0 +1,87 @@
+"""What a training has made of its time: samples at chosen moments, while the clock stands still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.export import draw_labels, draw_latents, to_uint8
+
+Draw = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
+"""Latents [B, latent_size] and labels [B] → images [B, H, W, C] in [−1, 1]."""
+
+_BATCH_SIZE = 500
+
+
+class Recorder:
+    """Saves `count` samples as uint8 whenever one of the moments is reached.
+
+    The clock starts after the first steps, in which everything is compiled, and stands still while samples are drawn.
+    The latents, and a conditional generator's labels, are the same at every moment.
+
+    Args:
+        folder: gets `<seconds>.npy`, uint8 [count, H, W, C].
+        moments: seconds of training, ascending; the training ends at the last.
+        count: samples of a moment.
+        latent_size: numbers in a latent.
+        classes: the labels are evenly drawn from so many.
+        seed: of the latents and labels.
+        compiling_steps: first steps that do not count.
+
+    Attributes:
+        rows: `moment`, the `seconds` and the `images_seen` it really was.
+        failure: what was wrong with the samples; empty if nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        moments: Sequence[float],
+        *,
+        count: int,
+        latent_size: int,
+        classes: int,
+        seed: int,
+        compiling_steps: int = 1,
+    ) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.failure = ""
+        self._folder = folder
+        self._ahead = list(moments)
+        self._latents = draw_latents(count, latent_size, seed)
+        self._labels = draw_labels(count, [1 / classes] * classes, seed)
+        self._compiling_steps = compiling_steps
+        self._steps = 0
+        self._since = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training is to end."""
+        return not self._ahead or bool(self.failure)
+
+    def after_step(self, images_seen: int, draw: Draw) -> None:
+        """Looks at the clock, and draws samples if it is time."""
+        self._steps += 1
+        now = time.perf_counter()
+        if self._steps <= self._compiling_steps:
+            self._since = now
+        elif not self.finished and now - self._since >= self._ahead[0]:
+            self._save(now - self._since, images_seen, draw)
+            self._since += time.perf_counter() - now
+
+    def _save(self, seconds: float, images_seen: int, draw: Draw) -> None:
+        reached = [moment for moment in self._ahead if moment <= seconds]
+        self._ahead = self._ahead[len(reached) :]
+        starts = range(0, len(self._latents), _BATCH_SIZE)
+        batches = [slice(start, start + _BATCH_SIZE) for start in starts]
+        images = np.concatenate([draw(self._latents[rows], self._labels[rows]) for rows in batches])
+        if not np.isfinite(images).all():
+            self.failure = f"samples that are not finite after {seconds:.0f} s"
+            return
+        np.save(self._folder / f"{reached[-1]:g}.npy", to_uint8(images), allow_pickle=False)
+        self.rows.append({"moment": reached[-1], "seconds": seconds, "images_seen": images_seen})
+        print(f"  {reached[-1]:g} s: {images_seen} images, {images_seen / seconds:.0f} a second", flush=True)

@@ -1,0 +1,128 @@
+"""PyTorch's side of train_step.py, run by the peers' Python: `python torch_step.py NETWORK STEPS`.
+
+NETWORK is a DescribedNetwork as JSON. Prints JSON: images per second, and the learned numbers of both networks. Written
+as one would for speed on a CPU: channels last, fused Adam, the images made once, the discriminator's weights without
+gradients in the generator's step.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+_COMPILING_STEPS = 5
+
+
+def build_generator(network: dict[str, Any]) -> nn.Sequential:
+    """Latents [B, latent_size] → images [B, 1, H, W] in [−1, 1]."""
+    base, channels = network["base"], network["first"]
+    size = base * base * channels
+    layers: list[nn.Module] = [nn.Linear(network["latent_size"], size, bias=False)]
+    unflatten = nn.Unflatten(1, (channels, base, base))
+    layers += [nn.BatchNorm1d(size), unflatten] if network["flat_norm"] else [unflatten, nn.BatchNorm2d(channels)]
+    for index, (filters, kernel, stride) in enumerate(network["generator"]):
+        if index > 0:
+            layers.append(nn.BatchNorm2d(channels))
+        layers.append(nn.LeakyReLU(network["generator_slope"]))
+        last = index == len(network["generator"]) - 1
+        padding = (kernel - stride + 1) // 2
+        layers.append(
+            nn.ConvTranspose2d(
+                channels,
+                filters,
+                kernel,
+                stride,
+                padding,
+                output_padding=stride - kernel + 2 * padding,
+                bias=last and network["last_bias"],
+            )
+        )
+        channels = filters
+    return nn.Sequential(*layers, nn.Tanh())
+
+
+def build_discriminator(network: dict[str, Any]) -> nn.Sequential:
+    """Images [B, 1, H, W] → logits [B, 1]."""
+    layers: list[nn.Module] = []
+    channels, side = 1, network["base"]
+    for _, _, stride in network["generator"]:
+        side *= stride
+    for index, (filters, kernel, stride) in enumerate(network["discriminator"]):
+        normed = network["discriminator_norm"] and index > 0
+        layers.append(nn.Conv2d(channels, filters, kernel, stride, (kernel - stride + 1) // 2, bias=not normed))
+        if normed:
+            layers.append(nn.BatchNorm2d(filters))
+        layers.append(nn.LeakyReLU(network["discriminator_slope"]))
+        if network["convolution_dropout"]:
+            layers.append(nn.Dropout(network["convolution_dropout"]))
+        channels, side = filters, side // stride
+    layers.append(nn.Flatten())
+    if network["feature_dropout"]:
+        layers.append(nn.Dropout(network["feature_dropout"]))
+    return nn.Sequential(*layers, nn.Linear(side * side * channels, 1))
+
+
+def learned(module: nn.Module, network: dict[str, Any]) -> list[nn.Parameter]:
+    """The parameters that learn: without the norms' scales where those are not learned."""
+    fixed = set()
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)) and not network["norm_scales"]:
+            part.weight.requires_grad_(False)
+            fixed.add(part.weight)
+    return [parameter for parameter in module.parameters() if parameter not in fixed]
+
+
+def main() -> None:
+    """Measures and prints."""
+    network, steps = json.loads(sys.argv[1]), int(sys.argv[2])
+    batch_size = network["batch_size"]
+    generator = build_generator(network).to(memory_format=torch.channels_last)
+    discriminator = build_discriminator(network).to(memory_format=torch.channels_last)
+    weights = [learned(part, network) for part in (generator, discriminator)]
+    betas = (network["beta_1"], network["beta_2"])
+    generator_optimizer, discriminator_optimizer = (
+        torch.optim.Adam(of_network, network["learning_rate"], betas, eps=1e-7, fused=True) for of_network in weights
+    )
+    decay = network["average_decay"]
+    averaged = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+    with torch.no_grad():
+        real = torch.rand_like(generator(torch.randn(batch_size, network["latent_size"]))) * 2 - 1
+    real = real.contiguous(memory_format=torch.channels_last)
+    ones, zeros = torch.ones(batch_size, 1), torch.zeros(batch_size, 1)
+    cross_entropy = nn.functional.binary_cross_entropy_with_logits
+
+    def step() -> None:
+        fake = generator(torch.randn(batch_size, network["latent_size"]))
+        for weight in weights[1]:
+            weight.requires_grad_(True)
+        loss = cross_entropy(discriminator(real), ones) + cross_entropy(discriminator(fake.detach()), zeros)
+        discriminator_optimizer.zero_grad()
+        loss.backward()
+        discriminator_optimizer.step()
+        for weight in weights[1]:
+            weight.requires_grad_(False)
+        loss = cross_entropy(discriminator(fake), ones)
+        generator_optimizer.zero_grad()
+        loss.backward()
+        generator_optimizer.step()
+        if averaged:
+            averaged.update_parameters(generator)
+
+    for _ in range(_COMPILING_STEPS):
+        step()
+    started = time.perf_counter()
+    for _ in range(steps):
+        step()
+    rate = steps * batch_size / (time.perf_counter() - started)
+    counts = [sum(weight.numel() for weight in of_network) for of_network in weights]
+    print(json.dumps({"images_per_second": rate, "learned": counts}))
+
+
+if __name__ == "__main__":
+    main()

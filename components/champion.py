@@ -1,0 +1,78 @@
+"""Finds the champion that an evaluated generator is compared with. Without one, a sentence says why."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.command import read_section
+from components.mlflow_server import connect, explain, tracking_uri
+from components.model_package import generator_digest
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.champion import Champion
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import METADATA_FILE
+
+
+def registry_name(argument: str) -> str | None:
+    """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
+
+    Raises:
+        InvalidInput: it is neither a generator's folder nor a register section.
+    """
+    if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
+        return None
+    try:
+        return read_section(argument, "register", RegisterConfig).model_name
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"--champion must be a generator's folder, or a register section that names the model. {error}"
+        ) from None
+
+
+@contextlib.contextmanager
+def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
+    """Yields the champion, its generator in a temporary folder, or the reason why there is none to compare with.
+
+    Args:
+        argument: the value of `--champion`.
+        generated: what is evaluated, which may be the champion itself.
+    """
+    name = registry_name(argument)
+    if name is None:
+        yield Champion(argument, Path(argument), None)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            found = _download(name, generated, Path(folder))
+        except Exception as error:  # whatever the server does, the generator is evaluated
+            found = f"The champion of the model '{name}' cannot be compared with: {explain(error)}"
+        yield found
+
+
+def _download(name: str, generated: Path, folder: Path) -> Champion | str:
+    client = connect()
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    try:
+        version = client.get_model_version_by_alias(name, "champion")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return f"The model '{name}' has no champion yet."
+    if (generated / METADATA_FILE).exists() and version.tags.get("generator_digest") == generator_digest(generated):
+        return f"This generator is the champion, version {version.version} of the model '{name}'."
+    source = mlflow.artifacts.download_artifacts(
+        version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=tracking_uri()
+    )
+    described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
+    try:
+        recorded = Evaluation.parse(version.tags.get("evaluation", ""), f"version {version.version}")
+    except InvalidInput:
+        recorded = None
+    return Champion(f"version {version.version} of {name}", Path(source) / described, recorded)

@@ -1,0 +1,94 @@
+"""Compares new data with the data that the champion was trained on, and says whether to train again.
+
+Both are prepared data sets, prepared alike. The extractor is that of the evaluation; the classifier learns from the
+reference. Exit code 0 whatever the answer, or with --exit-code 3 if the data has drifted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components import storage
+from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
+
+if TYPE_CHECKING:
+    from gan_core.config import DriftConfig, EvaluateConfig
+    from gan_core.data.prepared import PreparedDataset
+    from gan_core.evaluation.drift import Drift
+
+DRIFTED = 3
+
+
+def main() -> None:
+    """Reads the command line, compares, and writes the record."""
+    arguments = parser().parse_args()
+
+    from gan_core.config import DriftConfig, EvaluateConfig
+    from gan_core.data.prepared import PreparedDataset
+
+    config = read_section(arguments.config, "drift", DriftConfig)
+    evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
+    with storage.local_paths(arguments) as local:
+        reference, data = PreparedDataset(local.reference), PreparedDataset(local.data)
+        require_writable(local.record)
+        drift = compare(config, evaluation, reference, data, local.cache)
+        with whole_output(local.record) as file:
+            file.write_text(drift.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    print("drifted" if drift.drifted else "not drifted", *drift.reasons, sep="\n  ")
+    if drift.drifted and arguments.exit_code:
+        sys.exit(DRIFTED)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.drift", description=__doc__)
+    add = options.add_argument
+    add("--config", default="params.yaml", help="params.yaml: its sections drift and evaluate are read")
+    add(
+        "--reference", type=storage.input_path, required=True, help="prepared data set that the champion was trained on"
+    )
+    add("--data", type=storage.input_path, required=True, help="prepared data set that is new")
+    add("--record", type=storage.output_path, required=True, help="output: the comparison, .json")
+    add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
+    add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
+    return options
+
+
+def compare(
+    config: DriftConfig, evaluation: EvaluateConfig, reference: PreparedDataset, data: PreparedDataset, cache: Path
+) -> Drift:
+    """Compares the held-out images' features and all images' classes.
+
+    Held-out on both sides, for the classifier has seen the reference's training images.
+
+    Raises:
+        InvalidInput: the two were not prepared alike, or there are too few images.
+    """
+    from gan_core.evaluation.drift import block_distance, decide, require_comparable, unchanged
+
+    if reference.manifest.digest == data.manifest.digest:
+        return unchanged(config, data.manifest.digest)
+    require_comparable(config, reference.manifest, data.manifest)
+    configure_tensorflow()
+
+    from components.progress import counting
+    from gan_core.evaluation.extractors import build_extractor
+    from gan_core.evaluation.features import extract_cached
+
+    extractor = build_extractor(evaluation, reference, cache, counting)
+    features = []
+    for side, name in ((reference, "reference"), (data, "data")):
+        images = side.split("held_out")
+        content = {"digest": side.manifest.digest, "name": "held_out"}
+        with counting(images.count, name) as advance:
+            kept = extract_cached(extractor, images.batches(evaluation.batch_size), content, cache, advance)
+        features.append(kept.features)
+    distance = block_distance(features[0], features[1], config, evaluation.seed)
+    return decide(config, extractor.name, reference.manifest, data.manifest, distance)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""Finds which version of the raw data an address names at this moment, so that unchanged data is known to be unchanged.
+
+An address that moves is a .dvc file in a bucket, which whoever adds data replaces, or a gs:// prefix. What comes out
+names one content: the pointer of a folder under DVC, or the prefix with the digest of its listing.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from components import bucket, storage
+from components.command import run, whole_output
+from components.pointer import MAX_CHARACTERS, Pointer
+
+
+def main() -> None:
+    """Reads the command line and writes the version down."""
+    arguments = parser().parse_args()
+    version = resolve(arguments.pointer)
+    with storage.local_paths(arguments) as local, whole_output(local.version) as file:
+        file.write_text(version, encoding="utf-8")
+    print(f"the data is {version}" if version else "the data comes with the image")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.resolve", description=__doc__)
+    options.add_argument(
+        "--pointer",
+        required=True,
+        help="gs://…/<name>.dvc; a gs:// prefix; what components.fetch takes; or empty for no data",
+    )
+    options.add_argument(
+        "--version", required=True, type=storage.output_path, help="output: what components.fetch is to fetch"
+    )
+    return options
+
+
+def resolve(pointer: str) -> str:
+    """The version that `pointer` names now; the same text for the same content, whatever else the pointer says.
+
+    Raises:
+        InvalidInput: there is nothing at the address, or no pointer.
+        TryAgain: the bucket does not answer.
+    """
+    if not pointer:
+        return ""
+    if pointer.startswith("gs://") and not pointer.endswith(".dvc"):
+        address, version = bucket.split_version(pointer)
+        return f"{address}#{version or bucket.listing_digest(address)}"
+    text = bucket.read_text(pointer, MAX_CHARACTERS) if pointer.startswith("gs://") else pointer
+    return Pointer.read(text).model_dump_json(include={"md5", "hash", "path"})
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,83 @@
+"""What a training leaves: the generator's folder, the history, the grid of samples."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import platform
+from typing import TYPE_CHECKING
+
+from components.command import whole_output
+
+if TYPE_CHECKING:
+    from components.tracking import TrainingTracker
+    from gan_core.data.prepared import PreparedDataset
+    from gan_core.export import GeneratorMetadata
+    from gan_core.gan import Gan
+    from gan_core.training import Training
+
+
+def write_outputs(
+    arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
+) -> None:
+    """Writes the places that `arguments` names, all of them or none."""
+    from gan_core.data.grid import image_grid, write_png
+    from gan_core.export import save_generator
+    from gan_core.warm_start import save_networks
+
+    images_seen = training.take_best()
+    grid = image_grid(training.samples(), training.columns)
+    tracker.log_image(images_seen, "samples", grid)
+    metadata = describe(training.gan, dataset).model_copy(
+        update={
+            "images_seen": images_seen,
+            "collapsed": bool(training.history[-1]["collapsed"]),
+            "tracking_run_id": tracker.run_id,
+        }
+    )
+    with (
+        whole_output(arguments.model) as model,
+        whole_output(arguments.history) as history,
+        whole_output(arguments.samples) as samples,
+    ):
+        save_generator(model, training.gan.averaged_generator, metadata)
+        save_networks(model, training.gan)
+        columns = dict.fromkeys(name for row in training.history for name in row)
+        with history.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(training.history)
+        write_png(samples, grid)
+
+
+def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
+    """What the averaged generator is now."""
+    from gan_core.export import GeneratorMetadata
+
+    classes = dataset.manifest.classes if gan.classes else ()
+    shown = sum(one.train for one in classes)
+    return GeneratorMetadata(
+        format=1,
+        latent_size=gan.config.latent_size,
+        shape=dataset.manifest.shape,
+        classes=tuple(one.name for one in classes),
+        class_shares=tuple(1 / len(classes) if gan.config.balanced_classes else one.train / shown for one in classes),
+        paired=gan.config.network == "unet",
+        images_seen=gan.images_seen,
+        collapsed=False,
+        dataset_digest=dataset.manifest.digest,
+        dataset_source=dataset.manifest.source,
+        parameters=gan.config.model_dump(mode="json"),
+        tracking_run_id=None,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide how a training goes."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    return {"python": platform.python_version(), **packages}

@@ -1,0 +1,81 @@
+"""Addresses that come from outside: which may be asked, and what of them may be shown.
+
+An address in a parameter could make a step ask what only the step can reach: the cloud's metadata server, which hands
+out tokens, or a database behind the firewall. So only https to public addresses is opened, redirects included, and what
+was checked is what is connected to. Hosts of one's own are named in PRIVATE_HOSTS_VARIABLE, by whoever runs the step.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import os
+import re
+import socket
+import urllib.request
+from typing import Any
+
+from gan_core.errors import InvalidInput
+
+PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names with commas between them
+
+
+def masked(text: str) -> str:
+    """The text without what is secret in an address: the user and password, and all after a question mark."""
+    return re.sub(r"(://[^\s/?#]+[^\s?#'\"]*)\?[^\s#'\"]*", r"\1?…", re.sub(r"//[^/@\s]*@", "//", text))
+
+
+def open_public(request: urllib.request.Request, timeout: float, redirects: bool = True) -> Any:
+    """Opens an https address, as `urllib.request.urlopen` does.
+
+    Raises:
+        InvalidInput: it is not https, or leads to an address that is not public.
+        OSError, http.client.HTTPException: it does not answer, or refuses.
+    """
+    if request.type != "https":
+        raise InvalidInput(f"The address must begin with https://. Received: {masked(request.full_url)}")
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        urllib.request.UnknownHandler(),  # a redirect to any other scheme
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        _PublicHandler(),
+        *([urllib.request.HTTPRedirectHandler()] if redirects else []),
+    ):
+        opener.add_handler(handler)
+    return opener.open(request, timeout=timeout)
+
+
+class _PublicHandler(urllib.request.HTTPSHandler):
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(_PublicConnection, request)
+
+
+class _PublicConnection(http.client.HTTPSConnection):
+    def connect(self) -> None:
+        # Through a proxy the proxy resolves the name, and whoever set it up decides what it may reach.
+        if not self._tunnel_host:  # type: ignore[attr-defined]
+            self._create_connection = _connect_to_public
+        super().connect()
+
+
+def _connect_to_public(address: tuple[str, int], *arguments: Any) -> socket.socket:
+    """`socket.create_connection`, with the name resolved once, so that it cannot change after it was checked."""
+    host, port = address
+    found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    if host not in os.environ.get(PRIVATE_HOSTS_VARIABLE, "").split(","):
+        for place in map(str, found):
+            if not _is_public(place):
+                raise InvalidInput(
+                    f"An address must lead to a public host, or to one that {PRIVATE_HOSTS_VARIABLE} names. "
+                    f"Received: {host} at {place}"
+                )
+    return socket.create_connection((str(found[0]), port), *arguments)
+
+
+def _is_public(place: str) -> bool:
+    address = ipaddress.ip_address(place.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address.is_global and not address.is_multicast

@@ -1,0 +1,66 @@
+"""What a reader of the scores must be warned of, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+FEWEST_TO_TRUST = 2048
+RECOMMENDED = 10_000
+LOW_DIVERSITY = 0.5
+HIGH_TRAIN_PREFERENCE = 0.6
+STANDARD_ERRORS = 3.0
+
+
+def warnings(
+    real_count: int,
+    generated_count: int,
+    dimensions: int,
+    figures: Mapping[str, float],
+    *,
+    frechet_error: float,
+    collapsed: bool,
+) -> list[str]:
+    """Sentences a reader of the scores must know.
+
+    Args:
+        real_count: real images; 0 if not known.
+        generated_count: generated images of a sampling seed.
+        dimensions: numbers in a feature vector.
+        figures: the scores, by metric.
+        frechet_error: standard error of the Fréchet distance; infinite if it is not known.
+        collapsed: whether the generator's training ended collapsed.
+    """
+    found = []
+    for kind, count in (("real", real_count), ("generated", generated_count)):
+        if 0 < count < FEWEST_TO_TRUST:
+            found.append(
+                f"There are only {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is markedly "
+                f"biased, so compare it only with one made of as many; {RECOMMENDED:,} are recommended."
+            )
+        if 0 < count <= dimensions:
+            found.append(
+                f"{count} {kind} images cannot fill {dimensions} feature dimensions: the covariance is singular."
+            )
+    if real_count == 0:
+        found.append(
+            "The statistics file does not say of how many real images, by which extractor, and, unless its name does, "
+            "with which resize it was made."
+        )
+    if collapsed:
+        found.append("The training ended collapsed: the samples' diversity was below its train.collapse_diversity.")
+    if figures.get("diversity", 1.0) < LOW_DIVERSITY:
+        found.append(
+            f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "
+            f"the generator may have collapsed."
+        )
+    if figures.get("train_gap", 0.0) > STANDARD_ERRORS * frechet_error:
+        found.append(
+            f"The Fréchet distance to training images is by {figures['train_gap']:.3g} smaller than to as many unseen "
+            f"ones, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised training images."
+        )
+    if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
+        found.append(
+            f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "
+            f"unseen one, where half are expected: the generator may have memorised training images."
+        )
+    return found

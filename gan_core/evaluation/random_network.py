@@ -1,0 +1,75 @@
+"""The extractor `random`: a convolutional network whose weights were drawn once and never trained.
+
+It needs neither labels nor a download. A distance between its features sees shapes, edges and variety, and knows
+nothing of what the images show: it ranks generators more coarsely than a network that was trained.
+
+Reference: Naeem et al. 2020, arXiv 2002.09797, section 4.1 (random embeddings); Ulyanov et al. 2018, arXiv 1711.10925
+(what an untrained convolutional network knows of images).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SIDE = 64
+WIDTHS = (32, 64, 128, 256)
+FEATURES = 128
+SEED = 0
+
+
+class RandomExtractor:
+    """Features of images of any size, resized to 64 pixels with antialiasing; grey is repeated to three channels.
+
+    Four 3×3 convolutions at stride 2 with ReLU, 32 to 256 channels, then a linear map of the 4×4 cells to 128 numbers.
+    Weights are N(0, 2 / inputs), after the last convolution N(0, 1 / inputs), from a counter-based generator.
+
+    Attributes:
+        name, size, resize, accuracy: as of every `Extractor`.
+        digest: `sha256-<hex>` of the weights.
+    """
+
+    name = "random"
+    size = FEATURES
+    resize = f"antialiased_{SIDE}"
+    accuracy = None
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        weights = _draw_weights()
+        content = hashlib.sha256()
+        for weight in weights:
+            content.update(str(weight.shape).encode() + weight.tobytes())
+        self.digest = f"sha256-{content.hexdigest()}"
+        *kernels, projection = (tf.constant(weight) for weight in weights)
+
+        def features(images: Any) -> Any:
+            x = tf.image.resize(tf.cast(images, tf.float32) / 127.5 - 1.0, (SIDE, SIDE), antialias=True)
+            for kernel in kernels:
+                x = tf.nn.relu(tf.nn.conv2d(x, kernel, 2, "SAME"))
+            return tf.reshape(x, (-1, projection.shape[0])) @ projection
+
+        self._features = tf.function(features, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Features float32 [B, 128] of images [B, H, W, C], C = 1 grey or 3 RGB."""
+        found: NDArray[np.float32] = self._features(np.repeat(images, 3 // images.shape[-1], axis=-1)).numpy()
+        return found
+
+
+def _draw_weights() -> list[NDArray[np.float32]]:
+    """Kernels [3, 3, inputs, outputs] and the last map [inputs, outputs]."""
+    generator = np.random.Generator(np.random.Philox(key=SEED))
+    weights = []
+    inputs = 3
+    for width in WIDTHS:
+        kernel = generator.standard_normal((3, 3, inputs, width), dtype=np.float32)
+        weights.append(kernel * np.float32(np.sqrt(2 / (9 * inputs))))
+        inputs = width
+    inputs *= (SIDE >> len(WIDTHS)) ** 2
+    projection = generator.standard_normal((inputs, FEATURES), dtype=np.float32)
+    return [*weights, projection * np.float32(np.sqrt(1 / inputs))]

@@ -1,0 +1,42 @@
+"""The scores for a person at a terminal."""
+
+from __future__ import annotations
+
+from gan_core.evaluation.champion import Comparison
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.scores import decimals
+
+
+def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
+    """A line for each score with its uncertainty and the champion's, then what a reader must know."""
+    protocol = evaluation.protocol
+    champion = comparison.evaluation if comparison else None
+    rows = [("", "value", "sampling seeds", "95 % interval", comparison.name if comparison and champion else "")]
+    for name, value in evaluation.scores.items():
+        spread, interval = evaluation.spread[name], evaluation.intervals.get(name)
+        digits = decimals(value, spread or evaluation.standard_errors.get(name))
+        theirs = champion.scores.get(name) if champion else None
+        rows.append(
+            (
+                name,
+                f"{value:.{digits}f}",
+                f"± {spread:.{digits}f}" if spread else "",
+                f"{interval.low:.{digits}f} to {interval.high:.{digits}f}" if interval else "",
+                "" if theirs is None else f"{theirs:.{digits}f}",
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(cells)
+        ).rstrip()
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    ]
+    seeds = f" for each of {len(protocol.sampling_seeds)} sampling seeds" if protocol.sampling_seeds else ""
+    real = f"{protocol.reference_count:,} " if protocol.reference_count else ""
+    lines.append(f"{protocol.samples:,} generated images{seeds} against {real}real ones ({protocol.reference})")
+    if evaluation.extractor_accuracy is not None:
+        lines.append(f"the {protocol.extractor} names {evaluation.extractor_accuracy:.1%} of held-out images rightly")
+    remarks = comparison.remarks if comparison else ()
+    lines += [f"warning: {sentence}" for sentence in evaluation.warnings]
+    return "\n".join([*lines, *(f"note: {sentence}" for sentence in remarks)])

@@ -1,0 +1,52 @@
+"""A cheap score of a generator in training, on the scale of the evaluation's: fewer images, one sampling seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gan_core.data.prepared import PreparedDataset
+from gan_core.evaluation.classifier import train_classifier
+from gan_core.evaluation.features import Extractor, extract, extract_cached
+from gan_core.evaluation.frechet import frechet_distance
+from gan_core.evaluation.images import GeneratedImages
+from gan_core.evaluation.neighbours import precision_recall
+from gan_core.evaluation.random_network import RandomExtractor
+from gan_core.evaluation.scores import score_name
+from gan_core.export import Generator
+
+_BATCH_SIZE = 256
+
+
+def scorer(
+    generator: Generator, dataset: PreparedDataset, samples: int, cache: Path
+) -> Callable[[], Mapping[str, float]]:
+    """Returns a function that scores `generator` as it is when called: Fréchet distance first, precision, recall.
+
+    The features are those of the classifier that evaluation trains on the data's labels, or, with fewer than two
+    classes, of the untrained network. They are compared with the held-out images'.
+
+    Args:
+        generator: the generator; a model whose weights may move.
+        dataset: the prepared data.
+        samples: images to draw; precision and recall take as many real ones at most.
+        cache: folder for what need not be computed twice.
+    """
+    labelled = len(dataset.manifest.classes) > 1
+    extractor: Extractor = train_classifier(dataset, cache, lambda _: None) if labelled else RandomExtractor()
+    held_out = dataset.split("held_out")
+    content = {"digest": dataset.manifest.digest, "name": "held_out"}
+    real = extract_cached(extractor, held_out.batches(_BATCH_SIZE), content, cache)
+    inputs = (lambda positions: held_out.inputs(positions % held_out.count)) if generator.metadata.paired else None
+
+    def score() -> Mapping[str, float]:
+        drawn = extract(extractor, GeneratedImages(generator, samples, 0, inputs).batches(_BATCH_SIZE))
+        precision, recall = precision_recall(real.features[:samples], drawn.features)
+        figures = {
+            "fd": frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance),
+            "precision": precision,
+            "recall": recall,
+        }
+        return {score_name(metric, extractor.name): value for metric, value in figures.items()}
+
+    return score

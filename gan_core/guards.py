@@ -1,0 +1,76 @@
+"""What a training is watched for: figures not finite, samples all alike, a discriminator that wins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config import TrainConfig
+from gan_core.diversity import has_collapsed, relative_diversity
+
+_ROWS = 2
+_logger = logging.getLogger(__name__)
+
+
+class Diverged(Exception):
+    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is."""
+
+
+class Guards:
+    """Judges each row of a training, and says once when something begins to go wrong.
+
+    Args:
+        config: of the training.
+        real_distance: mean distance of two real images.
+    """
+
+    def __init__(self, config: TrainConfig, real_distance: float) -> None:
+        self._config = config
+        self._real_distance = real_distance
+
+    def judge(
+        self,
+        images_seen: int,
+        samples: NDArray[np.floating],
+        figures: Mapping[str, float],
+        history: Sequence[Mapping[str, float]],
+    ) -> dict[str, float]:
+        """The row's `diversity`, and `collapsed` and `discriminator_winning` as 0 or 1.
+
+        Args:
+            images_seen: so far.
+            samples: of the averaged generator, [N, H, W, C].
+            figures: means since the last row.
+            history: the rows before.
+        """
+        diversity = relative_diversity(samples, self._real_distance)
+        seen = [int(row["images_seen"]) for row in history]
+        diversities = [row["diversity"] for row in history]
+        collapsed = has_collapsed([*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity)
+        accuracies = [*(row["discriminator_accuracy"] for row in history), figures["discriminator_accuracy"]][-_ROWS:]
+        winning = len(accuracies) == _ROWS and min(accuracies) > self._config.winning_accuracy
+        if collapsed and not (history and history[-1]["collapsed"]):
+            _logger.warning(
+                "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
+                "less than collapse_diversity=%s. The training goes on.",
+                images_seen,
+                diversity,
+                self._config.collapse_diversity,
+            )
+        if winning and not (history and history[-1]["discriminator_winning"]):
+            _logger.warning(
+                "The discriminator is winning: after %d images it tells %.1f %% of the images rightly, more than "
+                "winning_accuracy=%s, and the generator may learn no more. The training goes on. Augmentation, a "
+                "penalty or a lower discriminator_learning_rate_factor may help.",
+                images_seen,
+                100 * accuracies[-1],
+                self._config.winning_accuracy,
+            )
+        return {
+            "diversity": diversity,
+            "collapsed": float(collapsed),
+            "discriminator_winning": float(winning),
+        }

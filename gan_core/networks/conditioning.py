@@ -1,0 +1,98 @@
+"""How class labels enter the networks: an embedding beside the latents, a projection in the discriminator.
+
+An embedding is a dense layer on one-hot labels: unlike a table look-up, its gradient is a matrix product, which gives
+the same bits on every run of a GPU and is summed over devices like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gan_core.networks.spectral import SpectralDense
+
+
+def latents_and_labels(latent_size: int, classes: int, seeds: Iterator[int]) -> tuple[Any, Any]:
+    """The input or inputs of a generator, and what its first layer reads: z, with classes z and the label's embedding.
+
+    Inputs: latents [B, latent_size] float32; with `classes` > 0 also labels [B] int32. The embedding has `latent_size`
+    numbers of variance 1, as the latents have.
+
+    Reference: Karras et al. 2020, arXiv 2006.06676, section 4 (the concatenation); Huang et al. 2025, arXiv 2501.05441,
+    appendix D.
+    """
+    latents = keras.Input((latent_size,), name="latents")
+    if not classes:
+        return latents, latents
+    labels = keras.Input((), dtype="int32", name="labels")
+    embedding = keras.layers.Dense(
+        latent_size,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=1.0, seed=next(seeds)),
+        dtype="float32",
+    )(one_hot(labels, classes))
+    return [latents, labels], keras.layers.Concatenate(dtype="float32")([latents, embedding])
+
+
+def one_hot(labels: Any, classes: int) -> Any:
+    """Labels [B] int32 → [B, classes] float32."""
+    return keras.layers.CategoryEncoding(classes, output_mode="one_hot", dtype="float32")(labels)
+
+
+def projection_layers(features: int, classes: int, spectral: bool, seeds: Iterator[int]) -> tuple[Any, Any]:
+    """The layers ψ [features → 1] and V [classes → features] of a discriminator; no V without classes."""
+    linear = _dense(1, spectral, True, seeds)
+    return linear, _dense(features, spectral, False, seeds) if classes else None
+
+
+def _dense(count: int, spectral: bool, use_bias: bool, seeds: Iterator[int]) -> Any:
+    kernel = keras.initializers.GlorotUniform(next(seeds))
+    if spectral:
+        return SpectralDense(count, kernel_initializer=kernel, vector_seed=next(seeds), use_bias=use_bias)
+    return keras.layers.Dense(count, kernel_initializer=kernel, use_bias=use_bias, dtype="float32")
+
+
+class ProjectionDiscriminator:
+    """Images [B, H, W, C] in [−1, 1] → logits [B] float32, positive for real: ψ(φ(x)) + ⟨V[y], φ(x)⟩.
+
+    Always in training mode: nothing asks a discriminator for inference.
+
+    Reference: Miyato and Koyama 2018, arXiv 1802.05637, equation 3.
+
+    Attributes:
+        weights: all variables, also those that no gradient moves; trainable_variables: those that learn.
+        dropout_features: numbers in one image's dropout mask; 0 without dropout.
+    """
+
+    def __init__(self, features: Any, linear: Any, embedding: Any, *, classes: int, dropout: float) -> None:
+        """Joins the keras model φ, the layer ψ and the layer V on one-hot labels; ψ or V may be None."""
+        count = features.output_shape[-1]
+        layers = [features]
+        for layer, size in ((linear, count), (embedding, classes)):
+            if layer is not None:
+                layer.build((None, size))
+                layers.append(layer)
+        self._features, self._linear, self._embedding = features, linear, embedding
+        self._classes = classes
+        self.weights = [variable for layer in layers for variable in layer.weights]
+        self.trainable_variables = [variable for layer in layers for variable in layer.trainable_variables]
+        self.dropout_features = count if dropout > 0 else 0
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor | None, mask: tf.Tensor | None) -> tf.Tensor:
+        """The logits of `images`, whose classes are `labels` [B] int32, None without classes.
+
+        φ(x) is multiplied by `mask` [B, dropout_features] float32, of 0 where a feature is dropped and
+        1 / (1 − dropout) where it is kept; None drops nothing. A layer's own dropout keeps hidden random state, which
+        a checkpoint would have to restore.
+        """
+        features = tf.cast(self._features(images, training=True), tf.float32)
+        if mask is not None:
+            features *= mask
+        logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features, training=True), axis=1)
+        if self._embedding is None:
+            return logits
+        embedding = self._embedding(tf.one_hot(labels, self._classes), training=True)
+        return logits + tf.reduce_sum(embedding * features, axis=1)

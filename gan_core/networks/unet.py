@@ -1,0 +1,64 @@
+"""Image-to-image generator: encoder and decoder with skips. Its discriminator is dcgan's, on image and input together.
+
+The encoder halves the resolution down to 4×4 (7×7 for 28 pixels), the decoder doubles it back; each of the decoder's
+layers also reads the encoder's output of its resolution. A layer at 1/2 of the image's resolution has `width` channels;
+the number doubles with every further halving, up to `growth` · `width`.
+
+Reference: Isola et al. 2017, arXiv 1611.07004, section 3.2 and appendix 6.1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import keras
+
+from gan_core.networks.shapes import base, widths
+
+
+def build_generator(
+    shape: tuple[int, int, int],
+    *,
+    latent_size: int,
+    width: int,
+    growth: int,
+    depth: int,  # noqa: ARG001
+    classes: int,  # noqa: ARG001
+    seed: int,
+    synchronized: bool = False,
+    dtype: str = "float32",
+) -> keras.Model:
+    """Builds latents [B, latent_size] and inputs [B, H, W, C], float32 → images [B, H, W, C] float32 in [−1, 1].
+
+    (4×4 convolution, batch norm but for the first, leaky ReLU) for each halving; the latents join every pixel of the
+    smallest map; (4×4 transposed convolution, batch norm, ReLU) for each doubling but the last, which ends in tanh.
+    `depth` and `classes` are not used. With `synchronized`, batch norm takes its statistics over all devices.
+    """
+    channels, side = widths(shape[0] // 2, width, growth), base(shape[0])
+    seeds = itertools.count(1000 * seed)
+
+    def options(bias: bool) -> dict[str, Any]:
+        kernel = keras.initializers.GlorotUniform(next(seeds))
+        return {"strides": 2, "padding": "same", "use_bias": bias, "kernel_initializer": kernel, "dtype": dtype}
+
+    def normalized(x: Any) -> Any:
+        return keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+
+    latents = keras.Input((latent_size,), name="latents")
+    x = inputs = keras.Input(shape, name="inputs")
+    encoded = []
+    for index, filters in enumerate(channels):
+        x = keras.layers.Conv2D(filters, 4, **options(bias=index == 0))(x)
+        x = keras.layers.LeakyReLU(0.2, dtype=dtype)(normalized(x) if index > 0 else x)
+        encoded.append(x)
+    skip = keras.layers.UpSampling2D(side, dtype=dtype)(keras.layers.Reshape((1, 1, latent_size), dtype=dtype)(latents))
+    for filters, following in zip(reversed(channels[:-1]), reversed(encoded[:-1]), strict=True):
+        x = keras.layers.Concatenate(dtype=dtype)([x, skip])
+        x = keras.layers.Conv2DTranspose(filters, 4, **options(bias=False))(x)
+        x = keras.layers.ReLU(dtype=dtype)(normalized(x))
+        skip = following
+    x = keras.layers.Conv2DTranspose(shape[2], 4, **options(bias=True))(
+        keras.layers.Concatenate(dtype=dtype)([x, skip])
+    )
+    return keras.Model([latents, inputs], keras.layers.Activation("tanh", dtype="float32")(x), name="generator")

@@ -1,0 +1,48 @@
+"""Penalties on the discriminator's slope: pure functions of a network and images, to be differentiated once more.
+
+`logits_of` is the network as a function of its images alone (labels and dropout masks fixed). Each image's logit must
+depend on that image alone, which batch norm breaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+Logits = Callable[[tf.Tensor], tf.Tensor]
+
+
+def zero_centered(logits_of: Logits, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logits of `images` [B, H, W, C], and E‖∇ₓ logit(x)‖²: R1 on real images, R2 on generated ones.
+
+    The objective takes γ/2 times the penalty. The logits come along because the loss needs them too.
+
+    Reference: Mescheder et al. 2018, arXiv 1801.04406, equation 9.
+    """
+    logits, gradients = _slopes(logits_of, images)
+    return logits, tf.reduce_mean(_squared_norms(gradients))
+
+
+def gradient_penalty(logits_of: Logits, real_images: tf.Tensor, fake_images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """E(‖∇ logit(x̂)‖ − 1)² at x̂ = ε·x + (1 − ε)·G(z), with ε in [0, 1) from `shares` [B, 1, 1, 1].
+
+    Reference: Gulrajani et al. 2017, arXiv 1704.00028, equation 3.
+    """
+    _, gradients = _slopes(logits_of, shares * real_images + (1.0 - shares) * fake_images)
+    squares = _squared_norms(gradients)
+    # The root of exactly 0 has no gradient: there it is taken of 1, and the result is 0 again.
+    flat = squares == 0.0
+    norms = tf.where(flat, 0.0, tf.sqrt(tf.where(flat, 1.0, squares)))
+    return tf.reduce_mean(tf.square(norms - 1.0))
+
+
+def _slopes(logits_of: Logits, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(images)
+        logits = logits_of(images)
+    return logits, tape.gradient(logits, images)
+
+
+def _squared_norms(gradients: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])

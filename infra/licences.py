@@ -1,0 +1,83 @@
+"""Writes docs/licences.md: the licence of every package in the images, from a bill of materials (`make sbom`)."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOCKS = ("requirements-image-cpu.txt", "infra/mlflow/requirements.txt")
+ELSEWHERE = {"pywin32", "colorama", "tensorflow", "waitress"}  # not on Linux; `tensorflow-cpu` has the same licence
+# Their metadata names no licence, or none that says which; these are the files beside it, or those of the source.
+BY_HAND = {
+    "antlr4-python3-runtime": "BSD-3-Clause",
+    "dvc-http": "Apache-2.0",
+    "gto": "Apache-2.0",
+    "huey": "MIT",
+    "keras": "Apache-2.0",
+    "namex": "Apache-2.0",
+    "protobuf": "BSD-3-Clause",
+    "pygit2": "GPL-2.0-only with linking exception",
+    "skops": "MIT",
+}
+SAME = {"Apache Software License": "Apache-2.0", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0"}
+HEAD = """\
+# Licences of the packages in the images
+
+Written by `make sbom` from the packages' own metadata; a test compares the names with the locks. The image holds the
+versions and the rest in `/app/sbom.json` (CycloneDX). The GPU image adds NVIDIA's CUDA libraries (`nvidia-*`), under
+NVIDIA's own terms, which allow them to be passed on as part of an application but not alone.
+
+Copyleft among them: `grandalf` and `pygit2` come with DVC, which `components.fetch` runs as a process of its own;
+`asyncssh` and `dulwich`, DVC's too, leave the choice; `psycopg` is in the MLflow server's image alone. Nothing here
+imports them. This project's own code is MIT.
+
+| licence | packages |
+|---|---|
+"""
+
+
+def normalised(name: str) -> str:
+    """A package's name as the index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> set[str]:
+    """The packages of the locks that come into an image."""
+    text = "\n".join((ROOT / lock).read_text(encoding="utf-8") for lock in LOCKS)
+    return {normalised(name) for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==", text)} - ELSEWHERE
+
+
+def licence(component: dict[str, list[dict[str, object]]]) -> str:
+    """What a component's metadata declares first."""
+    name = normalised(str(component["name"]))
+    if name in BY_HAND:
+        return BY_HAND[name]
+    for entry in component.get("licenses", []):
+        details = entry.get("license", {})
+        found = entry.get("expression") or details.get("id") or details.get("name")
+        declared = str(found).rpartition(":: ")[2]
+        return SAME.get(declared, declared)
+    sys.exit(f"error: A package must declare its licence, or have it in BY_HAND. Received: {name}")
+
+
+def main() -> None:
+    """Reads the bill of materials that the argument names."""
+    bill = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    components = {normalised(component["name"]): component for component in bill["components"]}
+    if missing := locked() - components.keys():
+        sys.exit(
+            f"error: The bill must have every package of the locks. Received: none of {', '.join(sorted(missing))}"
+        )
+    packages = defaultdict(list)
+    for name in sorted(locked()):
+        packages[licence(components[name])].append(f"`{name}`")
+    rows = (f"| {name} | {', '.join(members)} |\n" for name, members in sorted(packages.items()))
+    (ROOT / "docs/licences.md").write_text(HEAD + "".join(rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

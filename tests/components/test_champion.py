@@ -1,0 +1,72 @@
+"""The champion that a generator is compared with, from a real registry on sqlite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from evaluations import evaluation, generator
+
+from components.champion import find_champion, registry_name
+from components.register import register
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.champion import Champion
+from gan_core.export import METADATA_FILE, MODEL_FILE
+
+CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+SECTION = CONFIG.model_dump_json()
+
+pytestmark = [
+    pytest.mark.usefixtures("project"),
+    # MLflow's own modules, while they are imported and when they look at an input example.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+
+
+def test_the_registered_champion_with_its_generator_and_its_record() -> None:
+    for name, score in (("first", 100.0), ("better", 10.0), ("worse", 50.0)):
+        register(CONFIG, generator(Path(name), seed=len(name)), evaluation(score, 0.1))
+    with find_champion(SECTION, Path("worse")) as champion:
+        assert isinstance(champion, Champion)
+        assert champion.name == "version 2 of generator"
+        assert champion.recorded == evaluation(10.0, 0.1)
+        for file in (METADATA_FILE, MODEL_FILE):
+            assert (champion.folder / file).read_bytes() == (Path("better") / file).read_bytes()
+    assert not champion.folder.exists()
+    with find_champion(SECTION, Path("better")) as champion:
+        assert champion == "This generator is the champion, version 2 of the model 'generator'."
+    with find_champion(SECTION, Path("images")) as champion:
+        assert isinstance(champion, Champion)
+
+
+def test_no_champion_yet() -> None:
+    with find_champion(SECTION, Path("images")) as champion:
+        assert champion == "The model 'generator' has no champion yet."
+
+
+def test_a_server_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with find_champion(SECTION, Path("images")) as champion:
+        assert str(champion).startswith("The champion of the model 'generator' cannot be compared with: ")
+
+
+def test_a_champion_whose_files_are_gone_is_a_sentence() -> None:
+    register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
+    for file in Path("mlruns").rglob("MLmodel"):
+        file.unlink()
+    with find_champion(SECTION, Path("images")) as champion:
+        assert "cannot be compared with: " in str(champion)
+
+
+def test_what_the_option_may_name() -> None:
+    with find_champion(str(generator(Path("other"))), Path("images")) as champion:
+        assert champion == Champion("other", Path("other"), None)
+    Path("params.yaml").write_text(f"register: {SECTION}")
+    assert registry_name("params.yaml") == registry_name(SECTION) == "generator"
+    for wrong in ("nowhere", json.dumps({"model_name": "x" * 300})):
+        with pytest.raises(InvalidInput):
+            registry_name(wrong)

@@ -1,0 +1,107 @@
+"""Drift: the interval's coverage on known distributions, the test of the shares, and the rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gan_core.config import DriftConfig
+from gan_core.data.manifest import ClassEntry, Manifest
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.drift import Distance, block_distance, class_shares, decide, require_comparable
+from tests.datasets import blobs, write_dataset
+
+CONFIG = DriftConfig(confidence=0.95, blocks=10, kid_threshold=0.0, class_share_threshold=0.05)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    folder = write_dataset(tmp_path_factory.mktemp("data") / "set", blobs(100), blobs(100, seed=1), classes=2)
+    return PreparedDataset(folder).manifest
+
+
+def with_classes(manifest: Manifest, **counts: int) -> Manifest:
+    return manifest.model_copy(
+        update={
+            "classes": tuple(ClassEntry(name=name, train=n - n // 4, held_out=n // 4) for name, n in counts.items())
+        }
+    )
+
+
+def normal(seed: int, count: int, shift: float = 0.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32) + np.float32(shift)
+
+
+def expected_distance(shift: float) -> float:
+    """E MMD² of N(0, 1) and N(shift, 1) in one dimension under (xy + 1)³: Σ C(3, j) (E xʲ − E yʲ)²."""
+    return 3 * shift**2 + 3 * (shift**2) ** 2 + (3 * shift + shift**3) ** 2
+
+
+def test_the_interval_holds_the_expected_distance_as_often_as_it_says() -> None:
+    config = CONFIG.model_copy(update={"confidence": 0.9})
+    inside = 0
+    for seed in range(200):
+        x, y = normal(2 * seed, 400)[:, :1], normal(2 * seed + 1, 400, 0.3)[:, :1]
+        distance = block_distance(x, y, config, seed)
+        inside += distance.low <= expected_distance(0.3) <= distance.high
+    assert 0.84 <= inside / 200 <= 0.96  # 0.9 ± 3 standard errors
+
+
+def test_one_distribution_is_rarely_called_two_and_two_are_told_apart() -> None:
+    same = [block_distance(normal(seed, 200), normal(seed + 500, 200), CONFIG, seed).low > 0 for seed in range(200)]
+    assert np.mean(same) <= 0.06  # 0.025 and three standard errors
+    assert block_distance(normal(0, 200), normal(1, 200, 1.0), CONFIG, 0).low > 0
+
+
+def test_the_same_images_on_both_sides_are_no_drift() -> None:
+    features = normal(0, 200)
+    assert all(block_distance(features, features, CONFIG, seed).low < 0 for seed in range(50))
+
+
+def test_shares_are_compared_by_name(manifest: Manifest) -> None:
+    shares = class_shares(with_classes(manifest, cat=50, dog=50), with_classes(manifest, dog=60, cat=20, fox=20))
+    assert shares is not None
+    assert shares.reference == {"cat": 0.5, "dog": 0.5, "fox": 0.0}
+    assert shares.data == {"cat": 0.2, "dog": 0.6, "fox": 0.2}
+    assert shares.total_variation == pytest.approx(0.3)
+    # Pearson's statistic by hand: 225/35 + 225/35 + 25/55 + 25/55 + 100/10 + 100/10, two degrees of freedom.
+    assert shares.p_value == pytest.approx(np.exp(-(450 / 35 + 50 / 55 + 20) / 2))
+    assert class_shares(with_classes(manifest), with_classes(manifest, cat=1)) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "counts", "drifted", "words"),
+    [
+        (-0.1, {"cat": 500, "dog": 500}, False, "no drift"),
+        (0.01, {"cat": 500, "dog": 500}, True, "kernel distance 1, 95% interval 0.01 to 2, threshold 0: drift"),
+        (-0.1, {"cat": 700, "dog": 300}, True, "class shares differ by 20.0% (total variation)"),
+        (-0.1, {"cat": 7, "dog": 3}, False, "p 0.34, threshold 5.0%: no drift"),  # large, but may be chance
+        (-0.1, {"cat": 104000, "dog": 96000}, False, "by 2.0%"),  # sure, but small
+    ],
+)
+def test_drift_is_what_is_sure_and_large(
+    manifest: Manifest, low: float, counts: dict[str, int], drifted: bool, words: str
+) -> None:
+    reference = with_classes(manifest, cat=10000, dog=10000)
+    drift = decide(
+        CONFIG, "classifier", reference, with_classes(manifest, **counts), Distance(value=1, low=low, high=2)
+    )
+    assert drift.drifted is drifted
+    assert any(words in reason for reason in drift.reasons), drift.reasons
+
+
+def test_a_higher_threshold_bears_a_sure_difference(manifest: Manifest) -> None:
+    config = CONFIG.model_copy(update={"kid_threshold": 0.5})
+    assert not decide(config, "classifier", manifest, manifest, Distance(value=1, low=0.4, high=2)).drifted
+
+
+def test_too_few_images_and_other_shapes_are_refused(manifest: Manifest) -> None:
+    require_comparable(CONFIG, manifest, manifest)
+    few = manifest.model_copy(update={"counts": {"train": 500, "held_out": 99}})
+    with pytest.raises(
+        InvalidInput, match=r"100 held-out images on either side, .* Received: 100 in the reference, 99"
+    ):
+        require_comparable(CONFIG, manifest, few)
+    with pytest.raises(InvalidInput, match="images of the same shape"):
+        require_comparable(CONFIG, manifest, manifest.model_copy(update={"shape": (16, 16, 3)}))

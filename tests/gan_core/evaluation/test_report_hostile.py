@@ -1,0 +1,37 @@
+"""Names that somebody else chose, on a page that opens in a reader's browser."""
+
+from __future__ import annotations
+
+from evaluations import evaluation
+
+from gan_core.evaluation.report.exhibits import Exhibits
+from gan_core.evaluation.report.gallery import ClassRow
+from gan_core.evaluation.report.page import render
+from gan_core.evaluation.report.pictures import Picture
+
+HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>"
+
+
+def test_what_comes_from_outside_is_text_and_no_markup() -> None:
+    picture = Picture("data:image/png;base64,", 1, 1, HOSTILE, HOSTILE)
+    exhibits = Exhibits(
+        subtitle=HOSTILE,
+        samples=picture,
+        best=[picture],
+        worst=[picture],
+        classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture)],
+        told_by="labels",
+        suspects=[],
+        known=HOSTILE,
+        journeys=picture,
+        versus=None,
+        charts=[],
+        lineage={HOSTILE: HOSTILE},
+        parameters={HOSTILE: HOSTILE},
+    )
+    scored = evaluation(1.0, 0.0, reference=HOSTILE).model_copy(update={"warnings": (HOSTILE,)})
+    page = render(scored, exhibits)
+    assert page.count("&lt;script&gt;") >= 8
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    assert "default-src 'none'" in page

@@ -1,0 +1,193 @@
+"""Every rule between the train section's parameters, broken once; the other rules are pydantic's own."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from recipes import small_parameters, small_training
+
+from gan_core.config import PrepareConfig, RegisterConfig, TrainConfig
+from gan_core.errors import InvalidInput
+
+BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the logit"
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "received"),
+    [
+        (
+            {"reconstruction": "l1"},
+            "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+            "reconstruction='l1', reconstruction_weight=0.0",
+        ),
+        (
+            {"reconstruction_weight": 100.0},
+            "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+            "reconstruction='none', reconstruction_weight=100.0",
+        ),
+        (
+            {"network": "resnet"},
+            "'normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet",
+            "network='resnet', normalization='batch'",
+        ),
+        (
+            {"network": "r3gan", "normalization": "spectral"},
+            "none for r3gan, which is built to train without",
+            "network='r3gan', normalization='spectral'",
+        ),
+        (
+            {"loss": "relativistic"},
+            BATCH_NORM,
+            "normalization='batch', loss='relativistic', r1_weight=0.0, r2_weight=0.0, gradient_penalty_weight=0.0",
+        ),
+        (
+            {"r1_weight": 1.0},
+            BATCH_NORM,
+            "normalization='batch', loss='non_saturating', r1_weight=1.0, r2_weight=0.0, gradient_penalty_weight=0.0",
+        ),
+        (
+            {"r2_weight": 1.0},
+            BATCH_NORM,
+            "normalization='batch', loss='non_saturating', r1_weight=0.0, r2_weight=1.0, gradient_penalty_weight=0.0",
+        ),
+        (
+            {"loss": "wasserstein", "gradient_penalty_weight": 10.0},
+            BATCH_NORM,
+            "normalization='batch', loss='wasserstein', r1_weight=0.0, r2_weight=0.0, gradient_penalty_weight=10.0",
+        ),
+        (
+            {"loss": "wasserstein", "normalization": "none", "r1_weight": 1.0},
+            "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator of "
+            "bounded slope",
+            "loss='wasserstein', gradient_penalty_weight=0.0",
+        ),
+        (
+            {"depth": 2},
+            "'depth' must be 1 for dcgan and unet, which have no residual blocks",
+            "network='dcgan', depth=2",
+        ),
+        (
+            {"network": "unet", "depth": 2},
+            "'depth' must be 1 for dcgan and unet, which have no residual blocks",
+            "network='unet', depth=2",
+        ),
+        (
+            {"network": "unet", "conditional": True},
+            "'conditional' must be false for unet, which is told what to draw by its input image",
+            "network='unet', conditional=True",
+        ),
+        *(
+            (
+                {name: 0.5},
+                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without "
+                "augmentations",
+                f"{name}=0.5",
+            )
+            for name in ("augment_probability", "final_augment_probability", "augment_target")
+        ),
+        (
+            {"batch_size": 8, "accumulation_steps": 3},
+            "'batch_size' must be a multiple of 'accumulation_steps'",
+            "batch_size=8, accumulation_steps=3",
+        ),
+        (
+            {"patience_images": 1000},
+            "'patience_images' must be 0 unless scores are made while training",
+            "patience_images=1000, score_every_images=0",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused_in_one_sentence(changes, rule, received):
+    with pytest.raises(InvalidInput) as error:
+        TrainConfig.parse(small_parameters(**changes))
+    sentence = str(error.value)
+    assert re.fullmatch(r"The parameter [^\n]*\. Received: [^\n]*", sentence)
+    assert rule in sentence
+    assert received in sentence.partition("Received: ")[2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reconstruction": "l2", "reconstruction_weight": 1.0},
+        {"network": "resnet", "normalization": "spectral", "depth": 2, "conditional": True},
+        {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 1.0, "r2_weight": 1.0},
+        {"network": "unet", "normalization": "spectral"},
+        {"loss": "wasserstein", "normalization": "spectral", "gradient_penalty_weight": 10.0},
+        {"augment": ["cutout"], "final_augment_probability": 0.5},
+        {"augment": ["color"], "augment_target": 0.6},
+        {"batch_size": 8, "accumulation_steps": 4},
+        {"patience_images": 1000, "score_every_images": 100},
+    ],
+)
+def test_their_neighbours_are_accepted(changes):
+    for name, value in changes.items():
+        given = getattr(small_training(**changes), name)
+        assert (list(given) if isinstance(given, tuple) else given) == value
+
+
+def test_two_broken_rules_give_the_first_and_two_wrong_values_a_line_each():
+    with pytest.raises(InvalidInput) as error:
+        small_training(depth=2, patience_images=1)
+    assert "'depth'" in str(error.value)
+    with pytest.raises(InvalidInput) as error:
+        small_training(steps=0, loss="softmax")
+    assert [line.split("'")[1] for line in str(error.value).splitlines()] == ["loss", "steps"]
+
+
+@pytest.mark.parametrize(("written", "read"), [(True, "on"), (False, "off"), ("auto", "auto"), ("on", "on")])
+def test_a_switch_that_yaml_took_for_a_truth_value_stays_a_switch(written, read):
+    assert small_training(xla=written).xla == read
+
+
+@pytest.mark.parametrize("written", ["yes", 1, None])
+def test_a_switch_is_one_of_three_words(written):
+    with pytest.raises(InvalidInput, match="'mixed_precision' must be 'auto', 'on' or 'off'"):
+        small_training(mixed_precision=written)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "beta_1", "r1_weight"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, "fast"])
+def test_a_number_is_finite_and_in_its_range(name, value):
+    with pytest.raises(InvalidInput, match=f"^The parameter '{name}' must be "):
+        small_training(**{name: value})
+
+
+@pytest.mark.parametrize("text", ["models:/generator", "models:/generator@", "generator@champion", "models:/a/b/1"])
+def test_a_warm_start_names_a_version(text):
+    with pytest.raises(InvalidInput, match="'warm_start' must be none, or a registered version"):
+        small_training(warm_start=text)
+
+
+@pytest.mark.parametrize("text", ["none", "models:/generator@champion", "models:/my cats-2/17"])
+def test_a_warm_start_is_read(text):
+    assert small_training(warm_start=text).warm_start == text
+
+
+@pytest.mark.parametrize("resolution", [8, 30, 512])
+def test_a_resolution_is_one_that_the_networks_have(resolution):
+    values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["prepare"]
+    with pytest.raises(InvalidInput, match=rf"from 16 to 256\. Received: resolution={resolution}$"):
+        PrepareConfig.parse({**values, "resolution": resolution})
+
+
+@pytest.mark.parametrize(
+    ("score", "accepted"),
+    [
+        ("fid", True),
+        ("kid_classifier", True),
+        ("fd_infinity_random", True),
+        ("precision_classifier", False),
+        ("", False),
+    ],
+)
+def test_a_model_is_registered_by_a_distance(score, accepted):
+    values = {"model_name": "generator", "score": score, "minimum_improvement": 0.0, "spread_multiplier": 1.0}
+    if accepted:
+        assert RegisterConfig.parse(values).score == score
+    else:
+        with pytest.raises(InvalidInput, match="'score' must name a distance"):
+            RegisterConfig.parse(values)

@@ -1,0 +1,94 @@
+"""Several devices give the figures of one: logical devices of this machine, and two real processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_core.distribution import Distribution, check_replicas
+from gan_core.errors import InvalidInput
+
+SCRIPT = Path(__file__).with_name("replica.py")
+CONDITIONAL = {"dropout": 0.4, "conditional": True}
+PENALISED = {
+    "normalization": "none",
+    "loss": "relativistic",
+    "r1_weight": 1.0,
+    "r2_weight": 1.0,
+    "penalty_interval": 4,
+    "accumulation_steps": 2,
+    "augment": ["color", "translation", "cutout"],
+    "augment_probability": 0.5,
+    "augment_target": 0.6,
+}
+
+
+def start(kind, devices, folder, steps, changes, cluster=None):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    if cluster:
+        environment["TF_CONFIG"] = json.dumps(cluster)
+    command = [sys.executable, SCRIPT, kind, str(devices), folder, str(steps), json.dumps(changes)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def figures(*processes, replicas):
+    found = []
+    for process in processes:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        answer = json.loads(output)
+        assert answer["replicas"] == replicas
+        found.append(answer["figures"])
+    return found
+
+
+def assert_alike(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
+
+
+def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
+    (expected,) = figures(start("single", 1, tmp_path / "one", 20, PENALISED), replicas=1)
+    (first,) = figures(start("mirrored", 2, tmp_path / "two", 10, PENALISED), replicas=2)
+    (second,) = figures(start("mirrored", 2, tmp_path / "two", 20, PENALISED), replicas=2)
+    assert len(first) == len(second) == 10
+    assert_alike(first + second, expected)
+
+
+def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
+    (expected,) = figures(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
+    found = []
+    for steps in (10, 20):
+        with socket.socket() as one, socket.socket() as other:
+            for place in (one, other):
+                place.bind(("127.0.0.1", 0))
+            workers = [f"127.0.0.1:{place.getsockname()[1]}" for place in (one, other)]
+        processes = [
+            start(
+                *("auto", 1, tmp_path / "two", steps, CONDITIONAL),
+                cluster={"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}},
+            )
+            for index in range(2)
+        ]
+        ours, theirs = figures(*processes, replicas=2)
+        assert ours == theirs
+        found += ours
+    assert_alike(found, expected)
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused():
+    check_replicas(64, accumulation_steps=2, replicas=4)
+    with pytest.raises(InvalidInput, match=r"Received: batch_size=64, accumulation_steps=2, 3 devices"):
+        check_replicas(64, accumulation_steps=2, replicas=3)
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {}}'])
+def test_several_hosts_need_a_list_of_them(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InvalidInput, match="TF_CONFIG"):
+        Distribution("multi_worker")

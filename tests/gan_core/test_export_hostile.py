@@ -1,0 +1,184 @@
+"""Model files that somebody else made: nothing in one is executed, read from elsewhere, or unpacked without end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from gan_core.errors import InvalidInput
+from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata, load_generator, save_generator
+
+Change = Callable[[dict[str, bytes], Path], None]
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    metadata = GeneratorMetadata(
+        format=1,
+        latent_size=4,
+        shape=(2, 2, 1),
+        classes=(),
+        images_seen=1,
+        collapsed=False,
+        dataset_digest=f"sha256-{'0' * 64}",
+        dataset_source="synthetic",
+        parameters={},
+        tracking_run_id=None,
+        versions={},
+    )
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Reshape((2, 2, 1))])
+    folder = tmp_path_factory.mktemp("honest") / "generator"
+    save_generator(folder, model, metadata)
+    return folder
+
+
+def changed(honest: Path, folder: Path, change: Change, compression: int = zipfile.ZIP_STORED) -> Path:
+    """A generator whose Keras file had its members changed."""
+    folder.mkdir()
+    shutil.copy(honest / METADATA_FILE, folder)
+    with zipfile.ZipFile(honest / MODEL_FILE) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members, folder)
+    with zipfile.ZipFile(folder / MODEL_FILE, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return folder
+
+
+def second_layer(layer: dict[str, Any]) -> Change:
+    """Puts `layer` in the place of the model's second one."""
+
+    def change(members: dict[str, bytes], folder: Path) -> None:
+        config = json.loads(members["config.json"])
+        config["config"]["layers"][1] = layer
+        members["config.json"] = json.dumps(config).encode()
+
+    return change
+
+
+def lambda_layer() -> dict[str, Any]:
+    """A layer that writes a file when it is built."""
+    layer = keras.layers.Lambda(lambda x: (open("trace", "w").close(), x)[1])
+    return json.loads(json.dumps(keras.saving.serialize_keras_object(layer)))
+
+
+def test_the_change_itself_is_harmless(honest: Path, tmp_path: Path) -> None:
+    """Otherwise the refusals below would show nothing."""
+    assert load_generator(changed(honest, tmp_path / "same", lambda *_: None)).sample(1, seed=0).shape == (1, 2, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda_layer(),
+        {"module": "os", "class_name": "system", "config": {"command": "touch trace"}, "registered_name": None},
+        {"module": "builtins", "class_name": "exec", "config": "open('trace', 'w')", "registered_name": None},
+        {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", "trace"]}},
+        {
+            "module": "keras.src.utils.file_utils",
+            "class_name": "get_file",
+            "config": {"fname": "trace", "origin": "file:///etc/passwd"},
+        },
+        {
+            "module": "keras.layers",
+            "class_name": "TFSMLayer",
+            "config": {"filepath": "trace", "call_endpoint": "serve", "name": "t"},
+        },
+        {
+            "module": "keras.layers",
+            "class_name": "Dense",
+            "config": {
+                "units": 4,
+                "activation": {"class_name": "function", "config": "system", "module": "os", "registered_name": "x"},
+            },
+        },
+    ],
+    ids=["Lambda", "os.system", "exec", "Popen", "get_file", "TFSMLayer", "activation"],
+)
+def test_code_in_a_model_is_refused_and_never_runs(
+    honest: Path, tmp_path: Path, layer: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = changed(honest, tmp_path / "hostile", second_layer(layer))
+    with pytest.raises(InvalidInput, match=rf"{MODEL_FILE} must be a Keras model file"):
+        load_generator(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["hostile"]
+
+
+def test_the_same_code_does_run_without_safe_mode(
+    honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the test above would show nothing."""
+    monkeypatch.chdir(tmp_path)
+    folder = changed(honest, tmp_path / "hostile", second_layer(lambda_layer()))
+    keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=False)
+    assert Path("trace").exists()
+
+
+def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -> None:
+    def change(members: dict[str, bytes], folder: Path) -> None:
+        members["model.weights.h5"] = bytes(2**26)
+
+    folder = changed(honest, tmp_path / "bomb", change, zipfile.ZIP_DEFLATED)
+    assert (folder / MODEL_FILE).stat().st_size < 2**17
+    with pytest.raises(InvalidInput, match="its members are compressed"):
+        load_generator(folder)
+
+
+def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: Path) -> None:
+    """HDF5 can say that an array's numbers, or the array itself, are in any file of the machine."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.float32([7] * 16).tobytes())
+
+    def external(members: dict[str, bytes], folder: Path) -> None:
+        path = folder / "weights.h5"
+        path.write_bytes(members["model.weights.h5"])
+        with h5py.File(path, "r+") as file:
+            found: list[str] = []
+            file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (4, 4) else None)
+            del file[found[0]]
+            file.create_dataset(found[0], (4, 4), np.float32, external=[(str(secret), 0, 64)])
+        members["model.weights.h5"] = path.read_bytes()
+
+    with pytest.raises(InvalidInput, match="external"):
+        load_generator(changed(honest, tmp_path / "external", external))
+
+    def linked(members: dict[str, bytes], folder: Path) -> None:
+        with h5py.File(folder / "other.h5", "w") as other:
+            other["x"] = np.float32([[7] * 4] * 4)
+        external(members, folder)
+        path = folder / "weights.h5"
+        with h5py.File(path, "r+") as file:
+            found: list[str] = []
+            file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (4, 4) else None)
+            del file[found[0]]
+            file[found[0]] = h5py.ExternalLink(str(folder / "other.h5"), "x")
+        members["model.weights.h5"] = path.read_bytes()
+
+    with pytest.raises(InvalidInput, match="must be a Keras model file"):
+        load_generator(changed(honest, tmp_path / "linked", linked))
+
+
+@pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped-by-the-test"])
+def test_members_that_leave_the_archive_are_not_written(honest: Path, tmp_path: Path, name: str) -> None:
+    def change(members: dict[str, bytes], folder: Path) -> None:
+        members[name] = b"escaped"
+        members[f"assets/{name}"] = b"escaped"
+
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    folder = changed(honest, tmp_path / "a" / "b" / "c", change)
+    try:
+        load_generator(folder)
+    except InvalidInput as error:
+        assert MODEL_FILE in str(error)  # noqa: PT017
+    assert not list(tmp_path.rglob("escaped*"))
+    assert not Path("/tmp/escaped-by-the-test").exists()

@@ -1,0 +1,128 @@
+"""What every architecture must do, to be called from the tests of each."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_core import penalties
+
+LATENT_SIZE = 5
+
+
+def generator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
+    arguments = {"latent_size": LATENT_SIZE, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
+    return network.build_generator(shape, **{**arguments, **changes})
+
+
+def discriminator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
+    arguments = {"width": 4, "growth": 8, "depth": 1, "classes": 0, "dropout": 0.0, "normalization": "batch", "seed": 0}
+    return network.Discriminator(shape, **{**arguments, **changes})
+
+
+def draws(shape: tuple[int, ...], seed: int) -> Any:
+    return tf.random.stateless_normal(shape, (seed, 0))
+
+
+def numbers(variables: Any) -> int:
+    """How many numbers the variables hold."""
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+def images_of(generator: Any, classes: int, training: bool = False) -> Any:
+    labels = tf.constant([0, classes - 1])
+    latents = draws((2, LATENT_SIZE), 1)
+    return generator([latents, labels] if classes else latents, training=training)
+
+
+def check_architecture(network: Any, resolution: int, *, normalization: str, largest: float | None) -> None:
+    """Images and logits of the right shape and type, with and without classes, grey and colour."""
+    for channels, classes in ((1, 10), (3, 0)):
+        shape = (resolution, resolution, channels)
+        generator = generator_of(network, shape, width=2, growth=2, classes=classes)
+        discriminator = discriminator_of(
+            network, shape, width=2, growth=2, classes=classes, dropout=0.5, normalization=normalization
+        )
+        images = images_of(generator, classes)
+        assert (images.shape, images.dtype) == ((2, *shape), tf.float32)
+        assert np.isfinite(images).all()
+        assert largest is None or np.abs(images).max() <= largest
+        mask = tf.ones((2, discriminator.dropout_features))
+        logits = discriminator(images, tf.constant([0, 9]) if classes else None, mask)
+        assert (logits.shape, logits.dtype) == ((2,), tf.float32)
+        assert np.isfinite(logits).all()
+
+
+def check_seed(network: Any, *, normalization: str) -> None:
+    """The same weights from the same seed, other ones from another; every kernel drawn, no two alike."""
+    for build in (
+        lambda seed: generator_of(network, (16, 16, 1), classes=3, seed=seed).weights,
+        lambda seed: discriminator_of(network, (16, 16, 1), classes=3, normalization=normalization, seed=seed).weights,
+    ):
+        first, same, other = ([variable.numpy() for variable in build(seed)] for seed in (0, 0, 1))
+        assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+        drawn = [(a, b) for a, b in zip(first, other, strict=True) if a.std() > 0]
+        assert all(not np.array_equal(a, b) for a, b in drawn)
+        assert len({a.ravel()[0] for a, _ in drawn}) == len(drawn)
+
+
+def check_saving(network: Any, *, classes: int) -> None:
+    """The generator's file is loaded in safe mode and makes the same images."""
+    generator = generator_of(network, (28, 28, 3), classes=classes)
+    with tempfile.TemporaryDirectory() as folder:
+        generator.save(Path(folder) / "generator.keras")
+        restored = keras.models.load_model(Path(folder) / "generator.keras", safe_mode=True)
+    np.testing.assert_array_equal(images_of(restored, classes), images_of(generator, classes))
+
+
+def check_mixed_precision(network: Any, *, normalization: str) -> None:
+    """float16 inside, the same images and logits to its rounding, float32 outside."""
+    shape = (16, 16, 1)
+    images, logits = [], []
+    for dtype in ("float32", "mixed_float16"):
+        generator = generator_of(network, shape, classes=3, dtype=dtype)
+        discriminator = discriminator_of(network, shape, classes=3, normalization=normalization, dtype=dtype)
+        images.append(images_of(generator, 3, training=True))
+        logits.append(discriminator(images[0], tf.constant([0, 2]), None))
+        assert {v.dtype for v in generator.weights + discriminator.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in generator.layers} >= {"float16"}
+    assert images[1].dtype == logits[1].dtype == tf.float32
+    assert not np.array_equal(images[0], images[1])
+    assert not np.array_equal(logits[0], logits[1])
+    np.testing.assert_allclose(images[1], images[0], atol=0.02)
+    np.testing.assert_allclose(logits[1], logits[0], rtol=0.01, atol=0.02)
+
+
+def check_second_derivatives(network: Any, *, normalization: str) -> None:
+    """The gradient of R1 by the weights is the finite difference along it.
+
+    One image and a small step: R1 jumps wherever an activation changes its sign.
+    """
+    image, label, step = draws((1, 16, 16, 3), 3), tf.constant([2]), 1e-4
+    discriminator = discriminator_of(network, (16, 16, 3), width=2, classes=3, normalization=normalization)
+    variables = discriminator.trainable_variables
+    for _ in range(40):  # until the vectors of a spectral norm have settled, so that they are constants indeed
+        discriminator(image, label, None)
+    initial = [variable.numpy() for variable in discriminator.weights]
+
+    @tf.function
+    def penalty_and_gradients() -> Any:
+        with tf.GradientTape() as tape:
+            _, penalty = penalties.zero_centered(lambda x: discriminator(x, label, None), image)
+        return penalty, tape.gradient(penalty, [v.value for v in variables], unconnected_gradients="zero")
+
+    _, gradients = penalty_and_gradients()
+    norm = float(tf.linalg.global_norm(gradients))
+    values = []
+    for sign in (1, -1):
+        for variable, value in zip(discriminator.weights, initial, strict=True):
+            variable.assign(value)
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.assign_add(sign * step * gradient / norm)
+        values.append(float(penalty_and_gradients()[0]))
+    np.testing.assert_allclose((values[0] - values[1]) / (2 * step), norm, rtol=0.02)

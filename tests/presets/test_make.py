@@ -1,0 +1,62 @@
+"""`make run` with a preset: what DVC is told. A script in DVC's place writes its arguments down."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import parameters
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def commands(tmp_path: Path) -> Path:
+    """A folder with a `dvc` that takes everything, and a `python` without the summary."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "dvc").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/arguments\n")
+    (folder / "python").write_text(f'#!/bin/sh\n[ "$2" = components.summary ] || exec {sys.executable} "$@"\n')
+    for command in folder.iterdir():
+        command.chmod(0o755)
+    return folder
+
+
+def run(commands: Path, *variables: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
+    # --assume-old: the environment is there. A PATH on the command line is stronger than the Makefile's.
+    make = ["make", "--assume-old=.venv/run", "run", f"PATH={commands}:{os.environ['PATH']}", *variables]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    written = commands.parent / "arguments"
+    return done, written.read_text().splitlines() if written.exists() else []
+
+
+def test_the_preset_comes_first_and_what_is_set_wins(commands) -> None:
+    done, arguments = run(commands, "PRESET=small-data", "SET=train.steps=20 train.augment=[color,cutout]")
+    assert done.returncode == 0, done.stderr
+    assert arguments[:2] == ["exp", "run"]
+    assert set(arguments[2::2]) == {"-S"}
+    preset = parameters.preset(ROOT / "presets" / "small-data.yaml")
+    assert arguments[3::2] == [*preset, "train.steps=20", "train.augment=[color,cutout]"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments"),
+    [
+        ([], ["repro"]),
+        (["SET=train.steps=20"], ["exp", "run", "-S", "train.steps=20"]),
+        (["PRESET=quick"], ["exp", "run"]),
+    ],
+)
+def test_without_one_it_is_as_before(commands, variables, arguments) -> None:
+    done, told = run(commands, *variables)
+    assert (done.returncode, told) == (0, arguments), done.stderr
+
+
+def test_a_preset_that_there_is_not_runs_nothing(commands) -> None:
+    done, arguments = run(commands, "PRESET=nosuch")
+    assert (done.returncode, arguments) == (2, [])
+    assert "error: A preset must be a readable YAML file" in done.stderr

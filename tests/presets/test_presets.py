@@ -1,0 +1,130 @@
+"""Every preset: what it says, and that it trains and resumes. Trained to its end, none was by these tests."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from datasets import blobs, write_dataset
+
+from gan_core.batches import Feed
+from gan_core.checkpoints import Checkpoints
+from gan_core.config import TrainConfig
+from gan_core.data.prepared import PreparedDataset
+from gan_core.gan import Gan
+from gan_core.networks import dcgan, r3gan, resnet
+from gan_core.training import Training
+from pipelines import parameters
+
+ROOT = Path(__file__).resolve().parents[2]
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+NAMES = [path.stem for path in PRESETS]
+STEPS, STOP_AFTER_STEPS = 3, 2
+# What makes a preset small enough for a CPU. The rest of it stays, and with it every kind of layer, loss and penalty.
+SMALL = {"generator_width": 2, "discriminator_width": 2, "latent_size": 4, "batch_size": 4, "steps": STEPS}
+
+
+class Hooks:
+    """Asks to stop after `stop_after` images."""
+
+    def __init__(self, stop_after: int) -> None:
+        self.stop_after, self.seen = stop_after, 0
+
+    def on_step(self, images_seen) -> None:
+        self.seen = images_seen
+
+    def on_row(self, row) -> None: ...
+
+    def on_samples(self, images_seen, images) -> None: ...
+
+    def stop_requested(self) -> bool:
+        return self.seen >= self.stop_after
+
+
+def sections(name: str) -> dict[str, parameters.Values]:
+    defaults = parameters.read(ROOT / "params.yaml")
+    return parameters.override(defaults, parameters.preset(ROOT / "presets" / f"{name}.yaml"))
+
+
+def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
+    prepare = preset["prepare"]
+    return prepare["resolution"], prepare["resolution"], prepare["channels"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_holds_what_differs_and_nothing_else(name) -> None:
+    defaults, resolved = parameters.read(ROOT / "params.yaml"), sections(name)
+    document = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text()) or {}
+    given = {(section, key): value for section, values in document.items() for key, value in values.items()}
+    changed = {
+        (section, key): value
+        for section, values in resolved.items()
+        for key, value in values.items()
+        if value != defaults[section][key]
+    }
+    assert changed == given
+
+
+def test_the_readme_lists_every_preset_and_no_other() -> None:
+    section = (ROOT / "README.md").read_text().partition("## Presets\n")[2].partition("\n## ")[0]
+    assert sorted(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_schedule_ends_with_the_training(name) -> None:
+    train = sections(name)["train"]
+    images = train["steps"] * train["batch_size"] * train["discriminator_steps"]
+    assert train["schedule"] == "constant" or train["schedule_images"] == images
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None:
+    preset = sections(name)
+    shape = shape_of(preset)
+    accumulation = {"accumulation_steps": min(2, preset["train"]["accumulation_steps"])}
+    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation})
+    data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1))
+    images = PreparedDataset(data).split("train")
+
+    gan = Gan(config, shape, xla=False, mixed_precision=False)
+
+    def train(folder: Path, stop_after_steps: int) -> bool:
+        with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
+            training = Training(gan, Feed(images, config), checkpoints)
+            training.resume()
+            return training.run(Hooks(stop_after_steps * gan.images_per_step))
+
+    assert not train(tmp_path / "whole", STOP_AFTER_STEPS)
+    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+    assert train(tmp_path / "whole", STEPS + 1)
+    whole = gan.state()
+    # What a checkpoint does not hold has moved on meanwhile.
+    assert train(tmp_path / "stopped", STEPS + 1)
+    for key, array in gan.state().items():
+        np.testing.assert_array_equal(array, whole[key], err_msg=key)
+        assert np.isfinite(array).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_networks_are_built_at_full_size(name) -> None:
+    preset = sections(name)
+    train, shape = preset["train"], shape_of(preset)
+    network = {"dcgan": dcgan, "resnet": resnet, "r3gan": r3gan}[train["network"]]
+    shared = {"growth": train["growth"], "depth": train["depth"], "classes": 0, "seed": 0}
+    generator = network.build_generator(
+        shape, latent_size=train["latent_size"], width=train["generator_width"], **shared
+    )
+    discriminator = network.Discriminator(
+        shape,
+        width=train["discriminator_width"],
+        dropout=train["dropout"],
+        normalization=train["normalization"],
+        **shared,
+    )
+    assert generator.output_shape == (None, *shape)
+    mask = np.ones((1, discriminator.dropout_features), np.float32) if train["dropout"] else None
+    assert discriminator(np.zeros((1, *shape), np.float32), None, mask).shape == (1,)
