@@ -15,7 +15,7 @@ from typing import Literal
 
 import keras
 
-from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_labels, projection_layers
+from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_one_hot, normalized, projection_layers
 from gan_core.networks.shapes import base, widths
 from gan_core.networks.spectral import SpectralConv2D
 
@@ -34,14 +34,14 @@ def build_generator(
 ) -> keras.Model:
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
 
-    Dense → Reshape → (batch norm, ReLU, transposed convolution) for each doubling → tanh. A bias before a batch norm
-    and a scale between it and the next linear layer would change nothing, so neither is there. `depth` is not used.
-    With `synchronized`, batch norm takes its statistics over all devices.
+    Dense → Reshape → (batch norm, ReLU, transposed convolution) for each doubling → tanh. With `classes` the shift and
+    the scale after each batch norm are those of the class. A bias before a batch norm would change nothing. `depth` is
+    not used, `synchronized` is that of `normalized`.
     """
     channels = widths(shape[0] // 2, width, growth)
     side = base(shape[0])
     seeds = itertools.count(1000 * seed)
-    inputs, x = latents_and_labels(latent_size, classes, seeds)
+    inputs, x, classes_of_images = latents_and_one_hot(latent_size, classes)
     x = keras.layers.Dense(
         side * side * channels[-1],
         use_bias=False,
@@ -50,8 +50,7 @@ def build_generator(
     )(x)
     x = keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
     for index, filters in enumerate([*reversed(channels[:-1]), shape[2]]):
-        x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
-        x = keras.layers.ReLU(dtype=dtype)(x)
+        x = normalized(x, classes_of_images, synchronized=synchronized, dtype=dtype)
         x = keras.layers.Conv2DTranspose(
             filters,
             4,
