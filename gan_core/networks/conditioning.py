@@ -1,4 +1,4 @@
-"""How class labels enter the networks: beside the latents or behind the batch norm, a projection in the discriminator.
+"""How class labels enter the networks: one-hot, an embedding beside the latents, a projection in the discriminator.
 
 An embedding is a dense layer on one-hot labels: unlike a table look-up, its gradient is a matrix product, which gives
 the same bits on every run of a GPU and is summed over devices like any other.
@@ -35,41 +35,6 @@ def latents_and_labels(latent_size: int, classes: int, seeds: Iterator[int]) -> 
         dtype="float32",
     )(one_hot(labels, classes))
     return [latents, labels], keras.layers.Concatenate(dtype="float32")([latents, embedding])
-
-
-def latents_and_one_hot(latent_size: int, classes: int) -> tuple[Any, Any, Any]:
-    """The input or inputs of a generator, its latents, and what `normalized` reads of the labels: None without classes.
-
-    Inputs: as of `latents_and_labels`.
-    """
-    latents = keras.Input((latent_size,), name="latents")
-    if not classes:
-        return latents, latents, None
-    labels = keras.Input((), dtype="int32", name="labels")
-    return [latents, labels], latents, one_hot(labels, classes)
-
-
-def normalized(x: Any, classes_of_images: Any, *, synchronized: bool, dtype: str) -> Any:
-    """Batch norm of x [B, H, W, C] and ReLU; with one-hot `classes_of_images` its shift and scale are of the class.
-
-    What the latents bring keeps its share of the activations, however much the labels tell. Where one dense layer reads
-    both before a batch norm, the labels come to drown the latents out, until a class is one image. Without classes
-    there is no scale: a ReLU and a linear layer follow, which have one. With `synchronized`, the statistics are taken
-    over all devices.
-
-    Reference: Miyato and Koyama 2018, arXiv 1802.05637, appendix (the generator).
-    """
-    options = {"scale": False, "synchronized": synchronized, "dtype": dtype}
-    if classes_of_images is None:
-        return keras.layers.ReLU(dtype=dtype)(keras.layers.BatchNormalization(**options)(x))
-    x = keras.layers.BatchNormalization(center=False, **options)(x)
-    scale, shift = (
-        keras.layers.Dense(x.shape[-1], use_bias=False, kernel_initializer=start, dtype=dtype)(classes_of_images)
-        for start in ("ones", "zeros")
-    )
-    to_map = keras.layers.Reshape((1, 1, x.shape[-1]), dtype=dtype)
-    x = keras.layers.Multiply(dtype=dtype)([x, to_map(scale)])
-    return keras.layers.ReLU(dtype=dtype)(keras.layers.Add(dtype=dtype)([x, to_map(shift)]))
 
 
 def one_hot(labels: Any, classes: int) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import keras
 
-from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_one_hot, normalized, projection_layers
+from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
 from gan_core.networks.shapes import base, widths
 from gan_core.networks.spectral import SpectralConv2D
 
@@ -41,20 +41,36 @@ def build_generator(
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
 
     Dense → Reshape → blocks → batch norm, ReLU, convolution → tanh. With `classes` the shift and the scale after each
-    batch norm but the last are those of the class. A bias before a batch norm would change nothing. `synchronized` is
-    that of `normalized`.
+    batch norm but the last are those of the class. A bias before a batch norm would change nothing. With
+    `synchronized`, batch norm takes its statistics over all devices.
     """
     builder = _Builder(itertools.count(1000 * seed), spectral=False, use_bias=False, dtype=dtype)
     side, channels = base(shape[0]), widths(shape[0], width, growth)
-    inputs, latents, classes_of_images = latents_and_one_hot(latent_size, classes)
+    inputs = latents = keras.Input((latent_size,), name="latents")
+    classes_of_images = None
+    if classes:
+        labels = keras.Input((), dtype="int32", name="labels")
+        inputs, classes_of_images = [latents, labels], one_hot(labels, classes)
 
-    def normal(x: Any, conditions: Any = classes_of_images) -> Any:
-        return normalized(x, conditions, synchronized=synchronized, dtype=dtype)
+    def normalized(x: Any, conditions: Any = classes_of_images) -> Any:
+        options = {"synchronized": synchronized, "dtype": dtype}
+        if conditions is None:
+            x = keras.layers.BatchNormalization(scale=False, **options)(x)
+        else:
+            x = keras.layers.BatchNormalization(center=False, scale=False, **options)(x)
+            scale, shift = (
+                keras.layers.Dense(x.shape[-1], use_bias=False, kernel_initializer=start, dtype=dtype)(conditions)
+                for start in ("ones", "zeros")
+            )
+            to_map = keras.layers.Reshape((1, 1, x.shape[-1]), dtype=dtype)
+            x = keras.layers.Multiply(dtype=dtype)([x, to_map(scale)])
+            x = keras.layers.Add(dtype=dtype)([x, to_map(shift)])
+        return keras.layers.ReLU(dtype=dtype)(x)
 
     def block(x: Any, filters: int, doubling: bool) -> Any:
         up = keras.layers.UpSampling2D(dtype=dtype) if doubling else _same
-        residual = builder.convolution(up(normal(x)), filters, gain=_RESIDUAL_GAIN)
-        residual = builder.convolution(normal(residual), filters, gain=_RESIDUAL_GAIN)
+        residual = builder.convolution(up(normalized(x)), filters, gain=_RESIDUAL_GAIN)
+        residual = builder.convolution(normalized(residual), filters, gain=_RESIDUAL_GAIN)
         if doubling or x.shape[-1] != filters:
             # A 1×1 convolution gives the same before the doubling, on a quarter of the pixels.
             x = up(builder.convolution(x, filters, size=1))
@@ -66,7 +82,7 @@ def build_generator(
         for index in range(depth):
             x = block(x, filters, doubling=index == 0)
     x = keras.layers.Conv2D(shape[2], 3, padding="same", kernel_initializer=builder.kernel(), dtype=dtype)(
-        normal(x, None)
+        normalized(x, None)
     )
     return keras.Model(inputs, keras.layers.Activation("tanh", dtype="float32")(x), name="generator")
 
