@@ -12,7 +12,7 @@ _ROWS = 2
 
 
 def mean_pairwise_distance(images: NDArray[np.floating], labels: NDArray[np.integer] | None = None) -> float:
-    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …], with `labels` [N] over the pairs of one class; 0 without a pair.
+    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …], with `labels` [N] over pairs of one class; 0 without a pair.
 
     From the Gram matrix: ‖xᵢ − xⱼ‖² = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ.
     """
