@@ -12,9 +12,7 @@ _ROUNDING = 1 / 12
 """Mean squared error of a grey level that was rounded: what lies below it cannot be told from 0."""
 
 
-def class_agreement(
-    extractor: Extractor, features: FeatureSet, labels: NDArray[np.integer] | None
-) -> dict[str, float]:
+def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[np.integer] | None) -> dict[str, float]:
     """Share of the images that `extractor` takes for the class in `labels` [count].
 
     Nothing without labels, or if the extractor knows other classes than the data's.
