@@ -55,13 +55,14 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
     from gan_core.export import GeneratorMetadata
 
     classes = dataset.manifest.classes if gan.classes else ()
-    shown = sum(one.train for one in classes)
+    # A class may have held-out images alone.
+    seen = [min(one.train, 1) if gan.config.balanced_classes else one.train for one in classes]
     return GeneratorMetadata(
         format=1,
         latent_size=gan.config.latent_size,
         shape=dataset.manifest.shape,
         classes=tuple(one.name for one in classes),
-        class_shares=tuple(1 / len(classes) if gan.config.balanced_classes else one.train / shown for one in classes),
+        class_shares=tuple(count / sum(seen) for count in seen),
         paired=gan.config.network == "unet",
         images_seen=gan.images_seen,
         collapsed=False,

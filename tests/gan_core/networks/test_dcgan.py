@@ -37,9 +37,9 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
     spectral = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="spectral")
     assert numbers(spectral.trainable_variables) == learned
     assert numbers(spectral.weights) == learned + 32 + 64 + 1
-    # Ten classes: 64 numbers each and 64 more inputs of the Dense; 7·7·64 numbers each in the projection.
+    # Ten classes: a smallest map for each; 7·7·64 numbers each in the projection, too.
     conditional = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32, classes=10)
-    assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 64 + 64 * 7 * 7 * 64
+    assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 7 * 7 * 64
     conditional = discriminator_of(dcgan, (28, 28, 1), width=32, classes=10)
     assert numbers(conditional.weights) - numbers(discriminator.weights) == 10 * 7 * 7 * 64
 
