@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
 from components import train
+from components.training_outputs import describe
+from gan_core.data.prepared import PreparedDataset
 from gan_core.export import load_generator
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -192,6 +195,47 @@ def test_wrong_data_is_refused_in_one_sentence(tmp_path, make, message):
     assert "Received: " in errors
     assert "Traceback" not in errors
     assert not [path for path in outputs.iterdir() if path.name != "mlflow.db"]
+
+
+def _paired(folder):
+    return write_dataset(folder, blobs(10), blobs(2), pairs="inpainting")
+
+
+def _single(folder):
+    return write_dataset(folder, blobs(10), blobs(2))
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "message"),
+    [
+        (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional=True"),
+        (_single, {"balanced_classes": True}, "'train.balanced_classes' needs images with labels."),
+        (_single, {"network": "unet"}, "Received: network='unet', single images in "),
+        (_paired, {}, "Received: network='dcgan', pairs in "),
+        (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must be false for unet"),
+    ],
+)
+def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, changes, message):
+    data = make(tmp_path / "data")
+    code, errors = finish(start(tmp_path, data, json.dumps(small_parameters(**changes))))
+    assert code == 2
+    assert message in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_class_without_training_images_is_never_asked_for(tmp_path):
+    # Image i has label i % 3, so that of 2 training images none has label 2.
+    dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(2), blobs(9), classes=3))
+    for balanced in (False, True):
+        config = small_training(conditional=True, balanced_classes=balanced)
+        gan = SimpleNamespace(config=config, classes=3, images_seen=0)
+        assert describe(gan, dataset).class_shares == (0.5, 0.5, 0.0)
+    skewed = PreparedDataset(write_dataset(tmp_path / "skewed", blobs(4), blobs(9), classes=3))
+    for balanced, shares in ((False, (0.5, 0.25, 0.25)), (True, (1 / 3,) * 3)):
+        gan = SimpleNamespace(
+            config=small_training(conditional=True, balanced_classes=balanced), classes=3, images_seen=0
+        )
+        assert describe(gan, skewed).class_shares == shares
 
 
 @pytest.mark.parametrize("output", ["checkpoints", "model", "history", "samples"])
