@@ -64,12 +64,10 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
 
 
 def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: RunPipeline, tmp_path: Path) -> None:
-    # In fetch: kfp.local itself breaks down on a failed step whose output is a parameter, as that of resolve.
-    pointer = f"{{md5: {'0' * 32}.dir, hash: md5, path: data}}"
-    run = run_pipeline("training", data_pointer=pointer, data_remote="/nowhere")
+    run = run_pipeline("training", data_pointer="{md5: not-a-digest, hash: md5, path: data}", data_remote="/tmp")
     assert not run.succeeded
     tries = 2  # the test's profile allows one retry
-    assert run.log.count("error: --remote must be a folder that exists. Received: /nowhere") == tries
+    assert run.log.count("error: The pointer must be what DVC 3 writes for a folder: md5:") == tries
     assert not list(run.root.glob("*/prepare"))
     assert "run ended FAILED" in run.log
 
