@@ -44,7 +44,8 @@ def write_outputs(
         save_networks(model, training.gan)
         columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
+            # Scores are made less often than rows; DVC's plots would draw an empty cell as 0.
+            writer = csv.DictWriter(file, fieldnames=list(columns), restval="nan", lineterminator="\n")
             writer.writeheader()
             writer.writerows(training.history)
         write_png(samples, grid)

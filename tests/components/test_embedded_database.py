@@ -11,7 +11,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 # Each with process number 1, as in containers.
-CODE = "import os; os.getpid = lambda: 1; from components.mlflow_server import connect; print(len(connect().search_experiments()))"
+CODE = """
+import os
+os.getpid = lambda: 1
+from components.mlflow_server import connect
+print(len(connect().search_experiments()))
+"""
 
 
 def _connect(place: Path) -> subprocess.Popen[str]:

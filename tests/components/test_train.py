@@ -117,6 +117,19 @@ def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceb
     assert not (tmp_path / "model").exists()
 
 
+def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tmp_path):
+    parameters = small_parameters(score_every_images=80, score_samples=60, learning_rate=0.01)
+    code, errors = finish(start(tmp_path, dataset, json.dumps(parameters)))
+    assert code == 0, errors
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["images_seen"]) for row in rows] == [40, 80, 120, 160, 200, 240]
+    scores = {int(row["images_seen"]): float(row["fd_random"]) for row in rows if row["fd_random"] != "nan"}
+    assert list(scores) == [80, 160, 240]
+    assert all(row["precision_random"] == row["recall_random"] == "nan" for row in rows[::2])
+    assert load_generator(tmp_path / "model").metadata.images_seen == min(scores, key=scores.get)
+
+
 def without(name):
     return json.dumps({key: value for key, value in small_parameters().items() if key != name})
 
