@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def _create_database(path: Path) -> None:
     """Makes MLflow's tables in a file beside, which then takes the name: a half-made database is never mended."""
     from mlflow import MlflowClient
 
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
     with contextlib.suppress(FileExistsError):  # another process was quicker
         os.link(unfinished, path)

@@ -28,12 +28,20 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     from mlflow.models import ModelSignature
     from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
 
-    inputs = [
-        ColSpec(DataType.long, "count", required=False),
-        ColSpec(DataType.long, "seed", required=False),
-        ColSpec(DataType.double, "truncation", required=False),
-        ColSpec(Array(DataType.double), "latents", required=False),
-    ]
+    columns: dict[str, Any] = {
+        "count": DataType.long,
+        "seed": DataType.long,
+        "truncation": DataType.double,
+        "latents": Array(DataType.double),
+    }
+    example: dict[str, Any] = {"count": 4, "seed": 0, "truncation": 1.0}
+    if generator.classes:
+        columns["label"] = DataType.string
+        example["label"] = generator.classes[0]
+    if generator.paired:
+        columns = {"input": Array(Array(Array(DataType.long))), "seed": DataType.long}
+        example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
+    inputs = [ColSpec(kind, name, required=generator.paired) for name, kind in columns.items()]
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
         # The two files and no more: MLflow would follow a link in the folder and upload what it leads to.
@@ -48,7 +56,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
             artifacts={"generator": str(alone)},
             code_paths=[gan_core.__path__[0]],
             signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
-            input_example=pd.DataFrame([{"count": 4, "seed": 0, "truncation": 1.0}]),
+            input_example=pd.DataFrame([example]),
             pip_requirements=_requirements(),
         )
 

@@ -24,7 +24,7 @@ REGISTRATION = Path("reports/registration.json")
 NEXT = """\
   make ui                              the run and the model in MLflow, http://127.0.0.1:5000
   dvc exp run -S train.steps=20000     change a parameter; only what depends on it runs again
-  dvc exp show                         compare experiments
+  dvc exp show --only-changed          compare experiments
   dvc plots show                       the curves"""
 
 

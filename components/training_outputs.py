@@ -44,7 +44,8 @@ def write_outputs(
         save_networks(model, training.gan)
         columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(columns), lineterminator="\n")
+            # Scores are made less often than rows; DVC's plots would draw an empty cell as 0.
+            writer = csv.DictWriter(file, fieldnames=list(columns), restval="nan", lineterminator="\n")
             writer.writeheader()
             writer.writerows(training.history)
         write_png(samples, grid)
@@ -55,13 +56,14 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
     from gan_core.export import GeneratorMetadata
 
     classes = dataset.manifest.classes if gan.classes else ()
-    shown = sum(one.train for one in classes)
+    # A class may have held-out images alone.
+    seen = [min(one.train, 1) if gan.config.balanced_classes else one.train for one in classes]
     return GeneratorMetadata(
         format=1,
         latent_size=gan.config.latent_size,
         shape=dataset.manifest.shape,
         classes=tuple(one.name for one in classes),
-        class_shares=tuple(1 / len(classes) if gan.config.balanced_classes else one.train / shown for one in classes),
+        class_shares=tuple(count / sum(seen) for count in seen),
         paired=gan.config.network == "unet",
         images_seen=gan.images_seen,
         collapsed=False,

@@ -243,8 +243,10 @@ class RegisterConfig(Section):
     @field_validator("score")
     @classmethod
     def _score_is_a_distance(cls, score: str) -> str:
-        if not re.fullmatch(r"fid(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+", score):
-            raise ValueError("must name a distance, which is better when lower: fid, fd_classifier, kid_classifier, …")
+        if not re.fullmatch(r"fid(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+|target_l1", score):
+            raise ValueError(
+                "must name a distance, which is better when lower: fid, fd_classifier, kid_classifier, target_l1, …"
+            )
         return score
 
     @field_validator("model_name")

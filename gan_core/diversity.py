@@ -11,8 +11,8 @@ WARM_UP_IMAGES = 100_000
 _ROWS = 2
 
 
-def mean_pairwise_distance(images: NDArray[np.floating]) -> float:
-    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …]; 0 for fewer than two.
+def mean_pairwise_distance(images: NDArray[np.floating], labels: NDArray[np.integer] | None = None) -> float:
+    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …], with `labels` [N] over pairs of one class; 0 without a pair.
 
     From the Gram matrix: ‖xᵢ − xⱼ‖² = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ.
     """
@@ -23,12 +23,17 @@ def mean_pairwise_distance(images: NDArray[np.floating]) -> float:
     gram = (rows - rows.mean(axis=0)) @ (rows - rows.mean(axis=0)).T
     squares = np.diag(gram)
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * gram, 0))
-    return float(distances[np.triu_indices(count, 1)].mean())
+    counted = np.triu(np.ones((count, count), bool), 1)
+    if labels is not None:
+        counted &= labels[:, None] == labels[None, :]
+    return float(distances[counted].mean()) if counted.any() else 0.0
 
 
-def relative_diversity(samples: NDArray[np.floating], real_distance: float) -> float:
+def relative_diversity(
+    samples: NDArray[np.floating], real_distance: float, labels: NDArray[np.integer] | None = None
+) -> float:
     """The mean pairwise distance of `samples` [N, …] as a share of the real images'; 1 if those do not differ."""
-    return mean_pairwise_distance(samples) / real_distance if real_distance > 0 else 1.0
+    return mean_pairwise_distance(samples, labels) / real_distance if real_distance > 0 else 1.0
 
 
 def has_collapsed(images_seen: Sequence[int], diversities: Sequence[float], threshold: float) -> bool:

@@ -10,11 +10,11 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gan_core.errors import InvalidInput
 
@@ -57,6 +57,15 @@ class GeneratorMetadata(BaseModel):
     parameters: dict[str, bool | str | int | float | list[str]]
     tracking_run_id: str | None
     versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _conditions_fit(self) -> Self:
+        shares = self.class_shares
+        if len(shares) != len(self.classes) or (shares and not (min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6)):
+            raise ValueError("class_shares must hold a share for each of classes, of 1 together")
+        if self.paired and self.classes:
+            raise ValueError("a paired generator has no classes")
+        return self
 
 
 class Generator:
@@ -116,9 +125,14 @@ class Generator:
         """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` is their labels or input images.
 
         Raises:
-            InvalidInput: an image is not finite.
+            InvalidInput: an image is not finite, or a paired generator has no input images.
         """
-        if self.metadata.paired and condition is not None:
+        if self.metadata.paired:
+            if condition is None:
+                raise InvalidInput(
+                    "A generator that makes images of images needs input images. Received: none for a generator of "
+                    f"{self.metadata.dataset_source}"
+                )
             condition = condition / np.float32(127.5) - np.float32(1)
         arguments = latents if condition is None else [latents, condition]
         images = np.asarray(self.model(arguments, training=False))

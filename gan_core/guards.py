@@ -24,12 +24,15 @@ class Guards:
 
     Args:
         config: of the training.
-        real_distance: mean distance of two real images.
+        real_distance: mean distance of two real images, with labels of one class.
+        labels: of the samples that are judged, [N], of a conditional GAN, of which a class may collapse while the
+            classes differ; None otherwise.
     """
 
-    def __init__(self, config: TrainConfig, real_distance: float) -> None:
+    def __init__(self, config: TrainConfig, real_distance: float, labels: NDArray[np.integer] | None = None) -> None:
         self._config = config
         self._real_distance = real_distance
+        self._labels = labels
 
     def judge(
         self,
@@ -46,7 +49,7 @@ class Guards:
             figures: means since the last row.
             history: the rows before.
         """
-        diversity = relative_diversity(samples, self._real_distance)
+        diversity = relative_diversity(samples, self._real_distance, self._labels)
         seen = [int(row["images_seen"]) for row in history]
         diversities = [row["diversity"] for row in history]
         collapsed = has_collapsed([*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity)

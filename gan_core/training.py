@@ -79,8 +79,8 @@ class Training:
         shown = feed.order.positions(0, count)
         self._real = feed.images.images(shown)
         self._inputs = feed.conditions(shown)[1]
-        distinct = feed.images.images(np.unique(shown))
-        self._guards = Guards(self.config, mean_pairwise_distance(distinct / np.float32(127.5)))
+        self._labels = (np.arange(count) % self.columns).astype(np.int32) if gan.classes else None
+        self._guards = Guards(self.config, self._real_distance(np.unique(shown)), self._labels)
         if self.config.reconstruction != "none" and self._inputs is None:
             _logger.warning(
                 "The %s reconstruction term compares unpaired images, so it pulls every sample towards the mean image.",
@@ -161,10 +161,17 @@ class Training:
         images = to_uint8(self._sampled())
         return images if self._inputs is None else np.concatenate([self._inputs, images, self._real], axis=2)
 
+    def _real_distance(self, shown: NDArray[np.int64]) -> float:
+        """The mean distance of two real images: of those at `shown`, or of one class with those of a grid's classes."""
+        labels = None
+        if self._labels is not None:
+            known = self._feed.images.labels(np.arange(self._feed.images.count))
+            shown = np.concatenate([np.flatnonzero(known == one)[:_ROWS_OF_A_CLASS] for one in range(self.columns)])
+            labels = known[shown]
+        return mean_pairwise_distance(self._feed.images.images(shown) / np.float32(127.5), labels)
+
     def _sampled(self) -> NDArray[np.float32]:
-        condition: NDArray[Any] | None = None
-        if self.gan.classes:
-            condition = (np.arange(len(self._latents)) % self.columns).astype(np.int32)
+        condition: NDArray[Any] | None = self._labels
         if self._inputs is not None:
             condition = self._inputs / np.float32(127.5) - np.float32(1)
         return self.gan.sample(self._latents, condition)

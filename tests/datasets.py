@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_core.config import Pairs
 from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, ShardEntry
+from gan_core.data.pairs import input_of
 
 
-def write_dataset(folder: Path, train: np.ndarray, held_out: np.ndarray, classes: int = 0, seed: int = 0) -> Path:
+def write_dataset(
+    folder: Path, train: np.ndarray, held_out: np.ndarray, classes: int = 0, pairs: Pairs = "none"
+) -> Path:
     """Writes uint8 images [N, H, W, C] of two splits as one shard each; with classes, image i has label i % classes."""
     folder.mkdir(parents=True)
     shards = []
@@ -19,6 +23,8 @@ def write_dataset(folder: Path, train: np.ndarray, held_out: np.ndarray, classes
         np.save(folder / f"{split}-00000.npy", images)
         if labels is not None:
             np.save(folder / f"{split}-00000-labels.npy", labels)
+        if pairs != "none":
+            np.save(folder / f"{split}-00000-inputs.npy", np.stack([input_of(image, pairs) for image in images]))
         shards.append(
             ShardEntry(
                 split=split,
@@ -27,6 +33,8 @@ def write_dataset(folder: Path, train: np.ndarray, held_out: np.ndarray, classes
                 images_sha256=_sha256(folder / f"{split}-00000.npy"),
                 labels=None if labels is None else f"{split}-00000-labels.npy",
                 labels_sha256=None if labels is None else _sha256(folder / f"{split}-00000-labels.npy"),
+                inputs=None if pairs == "none" else f"{split}-00000-inputs.npy",
+                inputs_sha256=None if pairs == "none" else _sha256(folder / f"{split}-00000-inputs.npy"),
             )
         )
     manifest = Manifest(

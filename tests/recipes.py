@@ -19,6 +19,7 @@ _SMALL = {
     "log_every_images": 40,
     "samples_every_images": 100,
     "ema_half_life_images": 100,
+    "score_every_images": 0,
 }
 
 

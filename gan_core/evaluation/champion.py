@@ -70,9 +70,7 @@ def compare(
     try:
         generator = load_generator(champion.folder)
         if recorded is None:
-            drawn = draw(
-                config, generator, extractor, counting, description="champion", inputs=measured.subjects.inputs
-            )
+            drawn = draw(config, generator, extractor, counting, description="champion", subjects=measured.subjects)
             recorded = evaluate(config, extractor, replace(measured, generated=drawn))
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")

@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.asked import class_agreement, target_scores
 from gan_core.evaluation.cache import file_digest
 from gan_core.evaluation.cautions import warnings
 from gan_core.evaluation.classes import Classes, find_classes, score_classes
@@ -20,10 +21,10 @@ from gan_core.evaluation.features import Counting, Extractor, FeatureSet, extrac
 from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.kernel import kernel_standard_error
 from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
-from gan_core.evaluation.scores import score, score_name
+from gan_core.evaluation.scores import MEANINGS, score, score_name
 from gan_core.evaluation.statistics import read_statistics
 from gan_core.evaluation.subjects import Source, Subjects
-from gan_core.export import Conditions, Generator, load_generator
+from gan_core.export import Generator, load_generator
 
 Value = TypeVar("Value")
 
@@ -37,12 +38,14 @@ class Generated:
         seeds: the sampling seeds; empty if there are but images.
         generator: what drew them; None if there are but images.
         first: the first of the draws with its images.
+        asked: how far each draw is what was asked for, by metric; nothing of images and unconditional generators.
     """
 
     draws: list[FeatureSet]
     seeds: tuple[int, ...]
     generator: Generator | None
     first: Collection
+    asked: list[dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,10 @@ class Measured:
 
     def classes(self, extractor: Extractor) -> Classes | None:
         """Which class each image is of; None if nothing can tell."""
-        if self.subjects.dataset is None or self.subjects.real is None:
+        if self.subjects.real is None:
             return None
-        names = [entry.name for entry in self.subjects.dataset.manifest.classes]
-        return find_classes(names, extractor, Collection(self.subjects.real.images, self.real), self.generated.first)
+        real = Collection(self.subjects.real.images, self.real)
+        return find_classes(self.subjects.classes, extractor, real, self.generated.first)
 
 
 def measure(
@@ -96,10 +99,10 @@ def measure(
     training = of_source(subjects.training, "training") if subjects.training else None
     if subjects.generated:
         features = of_source(subjects.generated, "generated")
-        generated = Generated([features], (), None, Collection(subjects.generated.images, features))
+        generated = Generated([features], (), None, Collection(subjects.generated.images, features), [{}])
     else:
         generator = load_generator(subjects.generated_path)
-        generated = draw(config, generator, extractor, counting, description="generated", inputs=subjects.inputs)
+        generated = draw(config, generator, extractor, counting, description="generated", subjects=subjects)
     return Measured(subjects, reference, digest, real, training, generated)
 
 
@@ -110,17 +113,26 @@ def draw(
     counting: Counting,
     *,
     description: str,
-    inputs: Conditions | None,
+    subjects: Subjects,
 ) -> Generated:
     """Draws a generator's images under every sampling seed and extracts their features.
 
-    `inputs` gives the input images of a paired one.
+    A paired one makes images of the input images in `subjects`, and is asked for their targets. Of a conditional one's
+    labels no notice is taken if its classes are not those of the data.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
-    images = [GeneratedImages(generator, config.samples, seed, inputs) for seed in seeds]
+    images = [GeneratedImages(generator, config.samples, seed, subjects.inputs) for seed in seeds]
+    labels = [drawn.labels if subjects.classes == generator.metadata.classes else None for drawn in images]
     with counting(config.samples * len(seeds), description) as advance:
         draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
-    return Generated(draws, seeds, generator, Collection(images[0], draws[0], images[0].labels))
+    if generator.metadata.paired and subjects.real:
+        targets = subjects.real.images
+        of_pairs = [GeneratedImages(generator, targets.count, seed, subjects.inputs) for seed in seeds]
+        with counting(targets.count * len(seeds), f"{description} pairs") as advance:
+            asked = [target_scores(drawn, targets, config.batch_size, advance) for drawn in of_pairs]
+    else:
+        asked = [class_agreement(extractor, *drawn) for drawn in zip(draws, labels, strict=True)]
+    return Generated(draws, seeds, generator, Collection(images[0], draws[0], labels[0]), asked)
 
 
 def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -> Evaluation:
@@ -143,14 +155,15 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
             kid_subset_size=kid_subset_size,
             seed=config.seed,
         )
-        for drawn in draws
+        | asked
+        for drawn, asked in zip(draws, measured.generated.asked, strict=True)
     ]
     if not figures[0]:
         raise InvalidInput(
             f"With the statistics of real images alone only the metric 'fid' is defined, and 'memorisation' needs a "
             f"prepared data set. Received: evaluate.metrics={list(config.metrics)}"
         )
-    means = {metric: float(np.mean([one[metric] for one in figures])) for metric in figures[0]}
+    means = {metric: float(np.mean([one[metric] for one in figures])) for metric in MEANINGS if metric in figures[0]}
     spread = {metric: _standard_deviation([one[metric] for one in figures]) for metric in means}
     errors, intervals = _uncertainty(config, means, real, draws[0])
     classes = measured.classes(extractor)

@@ -54,12 +54,14 @@ class GeneratedImages:
     """
 
     def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
-        """`inputs` gives the input images of a paired generator by position."""
+        """`inputs` gives the input images by position, for a paired generator; another takes no notice of them."""
         metadata = generator.metadata
         self.count = count
         self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
         self.latent_size = metadata.latent_size
-        self._conditions = inputs if self.labels is None else self.labels.__getitem__
+        self._conditions = inputs if metadata.paired else None
+        if self.labels is not None:
+            self._conditions = self.labels.__getitem__
         self._generator = generator
         self._seed = seed
 

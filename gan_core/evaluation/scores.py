@@ -49,6 +49,22 @@ MEANINGS: dict[str, Meaning] = {
     "coverage": Meaning("Coverage", "higher", "Share of real images that have a generated one nearby."),
     "diversity": Meaning("Diversity", "near 1", "Spread of the generated images, as a share of the real ones'."),
     "class_shift": Meaning("Class shift", "lower", "Share of images in the wrong class for the real classes' shares."),
+    "class_agreement": Meaning(
+        "Class agreement", "higher", "Share of generated images that are taken for the class that was asked for."
+    ),
+    "target_l1": Meaning(
+        "Distance to the target",
+        "lower",
+        "Mean absolute difference from the input's own target, in grey levels of 255.",
+    ),
+    "target_psnr": Meaning(
+        "Peak signal-to-noise ratio", "higher", "The same from squared differences, in decibels; mean over the images."
+    ),
+    "target_ssim": Meaning(
+        "Structural similarity",
+        "higher",
+        "Likeness to the target in brightness, contrast and pattern nearby; 1 is equal.",
+    ),
     "inception_score": Meaning(
         "Inception score", "higher", "How sure and how varied the classes are. Sees no real image."
     ),
@@ -68,7 +84,12 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def score_name(metric: str, extractor: str) -> str:
-    """The score's name. The Fréchet distance on the 2015 Inception's features alone is called FID."""
+    """The score's name. The Fréchet distance on the 2015 Inception's features alone is called FID.
+
+    Distances to a target are of pixels, not of an extractor's features.
+    """
+    if metric.startswith("target_"):
+        return metric
     if extractor == "inception" and metric in ("fd", "fd_infinity"):
         return metric.replace("fd", "fid")
     return f"{metric}_{extractor}"

@@ -54,6 +54,11 @@ class Subjects:
     generated: Source | None
     inputs: Conditions | None = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of the prepared data set, in order of label."""
+        return tuple(entry.name for entry in self.dataset.manifest.classes) if self.dataset else ()
+
 
 def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
     """Opens both sides.

@@ -1,4 +1,4 @@
-"""How class labels enter the networks: an embedding beside the latents, a projection in the discriminator.
+"""How class labels enter the networks: one-hot, an embedding beside the latents, a projection in the discriminator.
 
 An embedding is a dense layer on one-hot labels: unlike a table look-up, its gradient is a matrix product, which gives
 the same bits on every run of a GPU and is summed over devices like any other.

@@ -11,11 +11,11 @@ Reference: Radford et al. 2016, arXiv 1511.06434, section 3.
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
-from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_labels, projection_layers
+from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
 from gan_core.networks.shapes import base, widths
 from gan_core.networks.spectral import SpectralConv2D
 
@@ -37,20 +37,30 @@ def build_generator(
     Dense → Reshape → (batch norm, ReLU, transposed convolution) for each doubling → tanh. A bias before a batch norm
     and a scale between it and the next linear layer would change nothing, so neither is there. `depth` is not used.
     With `synchronized`, batch norm takes its statistics over all devices.
+
+    With `classes`, each class adds a map of its own behind the first batch norm, drawn with the variance that the
+    latents' part has there and keeps. Where both pass the dense layer together, the labels come to drown the latents
+    out, and all images of a class are one.
     """
     channels = widths(shape[0] // 2, width, growth)
     side = base(shape[0])
     seeds = itertools.count(1000 * seed)
-    inputs, x = latents_and_labels(latent_size, classes, seeds)
-    x = keras.layers.Dense(
-        side * side * channels[-1],
-        use_bias=False,
-        kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
-        dtype=dtype,
-    )(x)
-    x = keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
+    inputs = latents = keras.Input((latent_size,), name="latents")
+
+    def smallest_map(x: Any, kernel: Any) -> Any:
+        x = keras.layers.Dense(side * side * channels[-1], use_bias=False, kernel_initializer=kernel, dtype=dtype)(x)
+        return keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
+
+    x = smallest_map(latents, keras.initializers.GlorotUniform(next(seeds)))
     for index, filters in enumerate([*reversed(channels[:-1]), shape[2]]):
         x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+        if classes and index == 0:
+            labels = keras.Input((), dtype="int32", name="labels")
+            inputs = [latents, labels]
+            class_map = smallest_map(
+                one_hot(labels, classes), keras.initializers.RandomNormal(stddev=1.0, seed=next(seeds))
+            )
+            x = keras.layers.Add(dtype=dtype)([x, class_map])
         x = keras.layers.ReLU(dtype=dtype)(x)
         x = keras.layers.Conv2DTranspose(
             filters,

@@ -10,7 +10,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CODE = "from components.mlflow_server import connect; print(len(connect().search_experiments()))"
+# Each with process number 1, as in containers.
+CODE = """
+import os
+os.getpid = lambda: 1
+from components.mlflow_server import connect
+print(len(connect().search_experiments()))
+"""
 
 
 def _connect(place: Path) -> subprocess.Popen[str]:
@@ -27,7 +33,7 @@ def _connect(place: Path) -> subprocess.Popen[str]:
 
 def test_a_kill_while_it_is_made_breaks_nothing(tmp_path: Path) -> None:
     process = _connect(tmp_path)
-    while not any(path.stat().st_size > 0 for path in tmp_path.glob(".mlflow.db.*[0-9]")):
+    while not any(path.stat().st_size > 0 for path in tmp_path.glob(".mlflow.db.*[0-9a-f]")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()

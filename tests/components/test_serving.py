@@ -41,22 +41,58 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("served")
     keras.utils.set_random_seed(0)
     layers = [keras.Input((4,)), keras.layers.Dense(8 * 8 * 3, activation="tanh"), keras.layers.Reshape((8, 8, 3))]
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=4,
-        shape=(8, 8, 3),
-        classes=(),
-        images_seen=64,
-        collapsed=False,
-        dataset_digest=f"sha256-{'0' * 64}",
-        dataset_source="synthetic",
-        parameters={},
-        tracking_run_id=None,
-        versions={},
-    )
-    save_generator(root / "generator", keras.Sequential(layers), metadata)
-    save_served_model(root / "model", root / "generator", read_metadata(root / "generator"))
+    save(root, keras.Sequential(layers))
     return root
+
+
+def save(root: Path, model: Any, **changes: Any) -> None:
+    values = {
+        "format": 1,
+        "latent_size": 4,
+        "shape": (8, 8, 3),
+        "classes": (),
+        "images_seen": 64,
+        "collapsed": False,
+        "dataset_digest": f"sha256-{'0' * 64}",
+        "dataset_source": "synthetic",
+        "parameters": {},
+        "tracking_run_id": None,
+        "versions": {},
+    }
+    save_generator(root / "generator", model, GeneratorMetadata(**{**values, **changes}))
+    save_served_model(root / "model", root / "generator", read_metadata(root / "generator"))
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `folder`, of two classes."""
+    configure_tensorflow()
+    from gan_core.networks.dcgan import build_generator
+
+    root = tmp_path_factory.mktemp("conditional")
+    network = build_generator((16, 16, 1), latent_size=4, width=4, growth=2, depth=1, classes=2, seed=0)
+    save(root, network, shape=(16, 16, 1), classes=("cat", "dog"), class_shares=(0.25, 0.75))
+    return root
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As `folder`, of an image-to-image generator."""
+    configure_tensorflow()
+    from gan_core.networks.unet import build_generator
+
+    root = tmp_path_factory.mktemp("paired")
+    network = build_generator((16, 16, 1), latent_size=4, width=4, growth=2, depth=1, classes=0, seed=0)
+    save(root, network, shape=(16, 16, 1), paired=True)
+    return root
+
+
+def answer(folder: Path, *records: dict[str, Any]) -> Any:
+    """What the model in `folder` answers, after the checks of its signature, as the server makes them."""
+    import mlflow.pyfunc
+    import pandas as pd
+
+    return mlflow.pyfunc.load_model(str(folder / "model")).predict(pd.DataFrame(list(records)))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +129,7 @@ def answers(address: str) -> bool:
         return False
 
 
-def request(address: str, *records: dict[str, Any]) -> tuple[int, Any]:
+def ask(address: str, *records: dict[str, Any]) -> tuple[int, Any]:
     body = json.dumps({"dataframe_records": records}).encode()
     call = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
     try:
@@ -105,14 +141,14 @@ def request(address: str, *records: dict[str, Any]) -> tuple[int, Any]:
 
 def test_the_server_draws_the_generators_images(folder: Path, server: str) -> None:
     expected = load_generator(folder / "generator").sample(3, seed=7, truncation=0.5)
-    status, answer = request(server, {"count": 3, "seed": 7, "truncation": 0.5})
+    status, answer = ask(server, {"count": 3, "seed": 7, "truncation": 0.5})
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected)
 
 
 def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str) -> None:
     expected = load_generator(folder / "generator").sample(2, seed=7)
-    status, answer = request(server, *({"latents": latents.tolist()} for latents in draw_latents(2, 4, seed=7)))
+    status, answer = ask(server, *({"latents": latents.tolist()} for latents in draw_latents(2, 4, seed=7)))
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected)
 
@@ -127,13 +163,13 @@ def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str
         ([{"count": 1}], "A request is one row of 'count', 'seed' and optionally 'truncation', or rows of 'latents'"),
         ([{"count": 1, "seed": 1}] * 2, "A request is one row of 'count'"),
         ([{"latents": [0.0] * 4, "seed": 1}], "A request is one row of 'count'"),
-        ([{"latents": [0.0] * 3}], "Each row of 'latents' must hold 4 numbers. Received: a row of shape (3,)"),
+        ([{"latents": [0.0] * 3}], "Each row of 'latents' must hold numbers of shape (4,). Received: (3,)"),
         ([{"latents": [1e300] * 4}], "'latents' must be finite."),
         ([{"latents": [0.0] * 4}] * 1025, "A request has from 1 to 1024 rows. Received: 1025"),
     ],
 )
 def test_a_bad_request_is_refused_with_the_rule(server: str, records: list[dict[str, Any]], rule: str) -> None:
-    status, answer = request(server, *records)
+    status, answer = ask(server, *records)
     assert status == 400
     assert rule in answer["message"]
 
@@ -146,6 +182,58 @@ def test_a_link_in_the_generators_folder_is_not_followed(folder: Path, tmp_path:
     kept = [path for path in (tmp_path / "served").rglob("*") if path.is_file()]
     assert {path.name for path in kept if "artifacts" in path.parts} == {"generator.json", "generator.keras"}
     assert not [path for path in kept if b"hunter2" in path.read_bytes()]
+
+
+def test_a_conditional_generator_draws_the_class_that_is_asked_for(conditional: Path) -> None:
+    generator = load_generator(conditional / "generator")
+    dogs = generator.sample(3, seed=7, conditions=lambda positions: np.ones(len(positions), np.int32))
+    np.testing.assert_array_equal(answer(conditional, {"count": 3, "seed": 7, "label": "dog"}), dogs)
+    assert np.any(answer(conditional, {"count": 3, "seed": 7, "label": "cat"}) != dogs)
+    np.testing.assert_array_equal(answer(conditional, {"count": 9, "seed": 7}), generator.sample(9, seed=7))
+    first, second, _ = draw_latents(3, 4, seed=7).tolist()
+    found = answer(conditional, {"latents": first, "label": "dog"}, {"latents": second, "label": "cat"})
+    np.testing.assert_array_equal(found[0], dogs[0])
+    np.testing.assert_array_equal(found, generator.draw(draw_latents(3, 4, seed=7)[:2], np.array([1, 0], np.int32)))
+
+
+def test_a_paired_generator_makes_images_of_images(paired: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1))
+    rows = [{"input": image.tolist(), "seed": seed} for image, seed in zip(images, (5, 9), strict=True)]
+    latents = np.concatenate([draw_latents(1, 4, seed) for seed in (5, 9)])
+    expected = load_generator(paired / "generator").draw(latents, images.astype(np.uint8))
+    np.testing.assert_array_equal(answer(paired, *rows), expected)
+    assert np.any(answer(paired, rows[0] | {"seed": 6}) != expected[:1])
+
+
+@pytest.mark.parametrize(
+    ("model", "records", "rule"),
+    [
+        ("conditional", [{"count": 1, "seed": 1, "label": "cow"}], "'label' must be one of cat, dog. Received: cow"),
+        ("conditional", [{"latents": [0.0] * 4}], "or rows of 'latents' and 'label'. Received: 1 rows of ['latents']"),
+        (
+            "conditional",
+            [{"latents": [0.0] * 4, "label": "cat"}, {"latents": [0.0] * 4}],
+            "one of cat, dog. Received: nan",
+        ),
+        ("paired", [{"input": [[[0]] * 16] * 15, "seed": 1}], "numbers of shape (16, 16, 1). Received: (15, 16, 1)"),
+        ("paired", [{"input": [[[0]] * 16, [[0]]], "seed": 1}], "numbers of shape (16, 16, 1). Received: other ones"),
+        ("paired", [{"input": [[[256]] * 16] * 16, "seed": 1}], "grey levels from 0 to 255. Received: 256"),
+        ("paired", [{"input": [[[-1]] * 16] * 16, "seed": 1}], "grey levels from 0 to 255. Received: -1"),
+        ("paired", [{"input": [[[0]] * 16] * 16, "seed": -1}], "'seed' must be from 0 to 2147483647. Received: -1"),
+        ("paired", [{"input": [[[0.5]] * 16] * 16, "seed": 1}], "input"),
+        ("paired", [{"count": 1, "seed": 1}], "input"),
+        ("paired", [{"input": [[[0]] * 16] * 16}], "seed"),
+    ],
+)
+def test_a_bad_request_of_a_class_or_an_image_is_refused(
+    request: pytest.FixtureRequest, model: str, records: list[dict[str, Any]], rule: str
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException) as refused:
+        answer(request.getfixturevalue(model), *records)
+    assert rule in refused.value.message
+    assert refused.value.get_http_status_code() == 400
 
 
 def test_the_model_holds_no_pickle(folder: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
 from components import train
+from components.training_outputs import describe
+from gan_core.data.prepared import PreparedDataset
 from gan_core.export import load_generator
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -114,6 +117,19 @@ def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceb
     assert not (tmp_path / "model").exists()
 
 
+def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tmp_path):
+    parameters = small_parameters(score_every_images=80, score_samples=60, learning_rate=0.01)
+    code, errors = finish(start(tmp_path, dataset, json.dumps(parameters)))
+    assert code == 0, errors
+    with (tmp_path / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["images_seen"]) for row in rows] == [40, 80, 120, 160, 200, 240]
+    scores = {int(row["images_seen"]): float(row["fd_random"]) for row in rows if row["fd_random"] != "nan"}
+    assert list(scores) == [80, 160, 240]
+    assert all(row["precision_random"] == row["recall_random"] == "nan" for row in rows[::2])
+    assert load_generator(tmp_path / "model").metadata.images_seen == min(scores, key=scores.get)
+
+
 def without(name):
     return json.dumps({key: value for key, value in small_parameters().items() if key != name})
 
@@ -192,6 +208,47 @@ def test_wrong_data_is_refused_in_one_sentence(tmp_path, make, message):
     assert "Received: " in errors
     assert "Traceback" not in errors
     assert not [path for path in outputs.iterdir() if path.name != "mlflow.db"]
+
+
+def _paired(folder):
+    return write_dataset(folder, blobs(10), blobs(2), pairs="inpainting")
+
+
+def _single(folder):
+    return write_dataset(folder, blobs(10), blobs(2))
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "message"),
+    [
+        (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional=True"),
+        (_single, {"balanced_classes": True}, "'train.balanced_classes' needs images with labels."),
+        (_single, {"network": "unet"}, "Received: network='unet', single images in "),
+        (_paired, {}, "Received: network='dcgan', pairs in "),
+        (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must be false for unet"),
+    ],
+)
+def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, changes, message):
+    data = make(tmp_path / "data")
+    code, errors = finish(start(tmp_path, data, json.dumps(small_parameters(**changes))))
+    assert code == 2
+    assert message in errors
+    assert len(errors.splitlines()) == 1
+
+
+def test_a_class_without_training_images_is_never_asked_for(tmp_path):
+    # Image i has label i % 3, so that of 2 training images none has label 2.
+    dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(2), blobs(9), classes=3))
+    for balanced in (False, True):
+        config = small_training(conditional=True, balanced_classes=balanced)
+        gan = SimpleNamespace(config=config, classes=3, images_seen=0)
+        assert describe(gan, dataset).class_shares == (0.5, 0.5, 0.0)
+    skewed = PreparedDataset(write_dataset(tmp_path / "skewed", blobs(4), blobs(9), classes=3))
+    for balanced, shares in ((False, (0.5, 0.25, 0.25)), (True, (1 / 3,) * 3)):
+        gan = SimpleNamespace(
+            config=small_training(conditional=True, balanced_classes=balanced), classes=3, images_seen=0
+        )
+        assert describe(gan, skewed).class_shares == shares
 
 
 @pytest.mark.parametrize("output", ["checkpoints", "model", "history", "samples"])

@@ -12,6 +12,7 @@ from typing import Any
 import docker
 import pytest
 import yaml
+from docker.models.containers import ContainerCollection
 from kfp import local
 from kfp.components import load_component_from_file
 from strict_containers import ROOT, SMALL, STRICT, LocalRun, Run, RunPipeline
@@ -92,5 +93,27 @@ def run_pipeline(
         return LocalRun(succeeded, log.getvalue(), root)
 
     before = os.umask(0)  # kfp makes the output folders, and the image's user is another one
-    yield compile_and_run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ContainerCollection, "run", _run_and_keep_until_waited)
+        yield compile_and_run
     os.umask(before)
+
+
+_run = ContainerCollection.run
+
+
+def _run_and_keep_until_waited(self: ContainerCollection, *arguments: Any, **options: Any) -> Any:
+    """Leaves the removal of a container to whoever asks how it ended.
+
+    kfp.local leaves it to the engine, and takes a container that is gone before it asks for one that succeeded.
+    """
+    container = _run(self, *arguments, **options | {"auto_remove": False})
+    wait = container.wait
+
+    def wait_and_remove() -> Any:
+        answer = wait()
+        container.remove()
+        return answer
+
+    container.wait = wait_and_remove
+    return container

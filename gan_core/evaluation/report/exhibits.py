@@ -24,7 +24,7 @@ class Exhibits:
 
     Attributes:
         subtitle: what was compared with what.
-        samples: grid of generated images.
+        samples: grid of generated images; of a paired generator with their inputs and targets.
         best: generated images of the highest realism.
         worst: generated images of the lowest.
         classes: generated images by class.
@@ -87,7 +87,7 @@ def collect(
     )
     return Exhibits(
         subtitle=f"{subjects.generated_path} against {count}{kind} of {subjects.real_path}",
-        samples=gallery.samples(generated),
+        samples=_samples(measured),
         best=best,
         worst=worst,
         classes=gallery.classes(evaluation.classes, classes, generated, extractor.name) if classes else [],
@@ -102,6 +102,13 @@ def collect(
         lineage=_lineage(generator.metadata) if generator else {},
         parameters=generator.metadata.parameters if generator else {},
     )
+
+
+def _samples(measured: Measured) -> Picture:
+    subjects, generated, generator = measured.subjects, measured.generated.first, measured.generated.generator
+    if generator and generator.metadata.paired and subjects.inputs and subjects.real:
+        return gallery.pairs(generated.images, subjects.inputs, subjects.real.images)
+    return gallery.samples(generated)
 
 
 def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:

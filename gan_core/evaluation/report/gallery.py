@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.classes import Classes
-from gan_core.evaluation.images import Collection, GeneratedImages
+from gan_core.evaluation.images import Collection, GeneratedImages, Images
 from gan_core.evaluation.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.pictures import Picture, pick, strip
 from gan_core.evaluation.scores import MEANINGS, score_name
-from gan_core.export import draw_latents
+from gan_core.export import Conditions, draw_latents
 
 SAMPLES = 64
 EXTREMES = 12
@@ -23,6 +23,7 @@ CLASSES = 12
 PER_CLASS = 6
 SUSPECTS = 6
 NEIGHBOURS = 4
+PAIRS = 21
 JOURNEYS = 5
 STEPS = 9
 
@@ -57,7 +58,17 @@ def samples(generated: Collection) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.images.count)
     images = generated.images.images(np.arange(count))
-    return strip(images, 8, f"{count} generated images, chosen by nothing but their order")
+    caption = "Random samples: the first of the first sampling seed, not chosen by anyone."
+    return strip(images, 8, f"{count} generated images, chosen by nothing but their order", caption)
+
+
+def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
+    """The first generated images of a paired generator, each between its input and its target."""
+    positions = np.arange(min(PAIRS, generated.count, targets.count))
+    three = zip(inputs(positions), generated.images(positions), targets.images(positions), strict=True)
+    alternative = f"{len(positions)} generated images, each between its input and its target"
+    caption = "Input, generated image, target: the first of the reference, not chosen by anyone."
+    return strip((image for triple in three for image in triple), 9, alternative, caption)
 
 
 def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], list[Picture]]:

@@ -13,6 +13,7 @@ from gan_core.evaluation.report.curves import Chart, chart
 CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Fréchet distance", ("fid", "fd_")),
     ("Precision and recall", ("precision_", "recall_")),
+    ("Reconstruction term", ("reconstruction",)),
     ("Losses", ("generator_loss", "discriminator_loss")),
     ("Logits", ("real_logits", "fake_logits")),
     ("Gradient norms", ("generator_gradient_norm", "discriminator_gradient_norm")),

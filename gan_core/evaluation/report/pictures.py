@@ -42,7 +42,7 @@ def tile(image: NDArray[np.uint8], alternative: str, caption: str = "") -> Pictu
     return _picture(_fitted(image), alternative, caption)
 
 
-def strip(images: Iterable[NDArray[np.uint8]], columns: int, alternative: str) -> Picture:
+def strip(images: Iterable[NDArray[np.uint8]], columns: int, alternative: str, caption: str = "") -> Picture:
     """Images, uint8 [H, W, 1 or 3] each, row by row, with transparent gaps."""
     tiles = [_fitted(image) for image in images]
     height, width = (max(one.shape[axis] for one in tiles) + GAP for axis in (0, 1))
@@ -53,7 +53,7 @@ def strip(images: Iterable[NDArray[np.uint8]], columns: int, alternative: str) -
         top, left = position // columns * height, position % columns * width
         sheet[top : top + one.shape[0], left : left + one.shape[1], :channels] = one
         sheet[top : top + one.shape[0], left : left + one.shape[1], channels] = 255
-    return _picture(sheet, alternative)
+    return _picture(sheet, alternative, caption)
 
 
 def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from gan_core.config import Pairs
 from gan_core.data.manifest import Manifest
+from gan_core.data.pairs import input_of
 from gan_core.data.prepare import PREVIEW_FILE_NAME, is_held_out, prepare
 from gan_core.data.prepared import PreparedDataset
 from gan_core.data.sources import RawImage, Source, open_source
@@ -165,6 +167,40 @@ def test_the_digest_depends_on_pixels_labels_names_split_and_nothing_else(
         )
         == 6
     )
+
+
+@pytest.mark.parametrize("pairs", ["inpainting", "super_resolution"])
+def test_pairs_have_verified_inputs_beside_the_same_targets(
+    tmp_path: Path, prepare_config: Settings, pairs: Pairs
+) -> None:
+    source = Arrays(_noise, (0, 1) * 20, "ab")
+    single, images = _prepare(source, prepare_config(), tmp_path / "single")
+    paired, pictures = _prepare(source, prepare_config(pairs=pairs), tmp_path / "paired")
+    again, _ = _prepare(source, prepare_config(pairs=pairs, images_per_shard=3), tmp_path / "again")
+    assert paired.digest == again.digest != single.digest
+    assert [(entry.images_sha256, entry.labels_sha256) for entry in paired.shards] == [
+        (entry.images_sha256, entry.labels_sha256) for entry in single.shards
+    ]
+    for entry in paired.shards:
+        assert hashlib.sha256((tmp_path / "paired" / entry.inputs).read_bytes()).hexdigest() == entry.inputs_sha256
+    assert all(entry.inputs is None for entry in single.shards)
+    for split in ("train", "held_out"):
+        assert pictures.split(split).paired
+        assert not images.split(split).paired
+        positions = np.arange(single.counts[split])[::-1]
+        targets = images.split(split).images(positions)
+        np.testing.assert_array_equal(pictures.split(split).images(positions), targets)
+        expected = [input_of(target, pairs) for target in targets]
+        np.testing.assert_array_equal(pictures.split(split).inputs(positions), expected)
+
+
+def test_the_digest_tells_the_kind_of_pairs(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(_noise, (0, 1) * 6, "ab")
+    digests = {
+        _prepare(source, prepare_config(pairs=pairs), tmp_path / pairs)[0].digest
+        for pairs in ("none", "inpainting", "super_resolution")
+    }
+    assert len(digests) == 3
 
 
 def test_copies_of_an_image_are_all_kept_on_one_side(tmp_path: Path, prepare_config: Settings) -> None:

@@ -91,7 +91,7 @@ def measured(place: Path) -> Measured:
         reference_digest=manifest.digest,
         real=extract(extractor, held_out.batches(32)),
         training=extract(extractor, train.batches(32)),
-        generated=Generated(features, (0, 1), generator, Collection(draws[0], features[0])),
+        generated=Generated(features, (0, 1), generator, Collection(draws[0], features[0]), [{}, {}]),
     )
 
 
@@ -197,7 +197,7 @@ def test_with_nothing_but_statistics_and_images(tmp_path: Path) -> None:
     first = whole.generated.first
     known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
     subjects = Subjects(Path("s.npz"), Path("images"), None, None, None, None, Source("files", "", first.images))
-    generated = Generated(whole.generated.draws[:1], (), None, first)
+    generated = Generated(whole.generated.draws[:1], (), None, first, [{}])
     bare = Measured(subjects, "statistics", "sha256-2", known, None, generated)
     record = evaluate(SETTINGS, Extractor(), bare)
     text = render(record, collect(Extractor(), bare, record, [], comparison=None, seed=0))

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from network_checks import (
     check_architecture,
     check_mixed_precision,
@@ -37,9 +38,9 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
     spectral = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="spectral")
     assert numbers(spectral.trainable_variables) == learned
     assert numbers(spectral.weights) == learned + 32 + 64 + 1
-    # Ten classes: 64 numbers each and 64 more inputs of the Dense; 7·7·64 numbers each in the projection.
+    # Ten classes: a smallest map for each; 7·7·64 numbers each in the projection, too.
     conditional = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32, classes=10)
-    assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 64 + 64 * 7 * 7 * 64
+    assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 7 * 7 * 64
     conditional = discriminator_of(dcgan, (28, 28, 1), width=32, classes=10)
     assert numbers(conditional.weights) - numbers(discriminator.weights) == 10 * 7 * 7 * 64
 
@@ -87,6 +88,17 @@ def test_the_projection_is_linear_in_the_features_with_the_weights_of_the_class(
             linear[feature, 0] + projection[1, feature]
         )
         np.testing.assert_allclose(values, others, rtol=1e-4, atol=1e-6)
+
+
+def test_the_latents_keep_their_variance_beside_a_class_however_large_its_map():
+    generator = generator_of(dcgan, (16, 16, 1), classes=3)
+    add = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Add))
+    kernel = next(variable for variable in generator.trainable_variables if variable.shape[0] == 3)
+    assert 0.9 < kernel.numpy().std() < 1.1
+    kernel.assign(100 * kernel)
+    maps = keras.Model(generator.inputs, add.output)([draws((500, 5), 1), tf.fill((500,), 2)], training=True)
+    spread = np.square(maps - maps.numpy().mean(axis=0)).mean(axis=(0, 1, 2))
+    np.testing.assert_allclose(spread, 1, atol=0.05)
 
 
 @pytest.mark.parametrize("classes", [0, 10])

@@ -1,0 +1,139 @@
+"""The evaluate command on generators that are told what to draw: by labels, or by input images."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from datasets import blobs, write_dataset
+
+from components import evaluate
+from components.command import configure_tensorflow, run
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import GeneratorMetadata, draw_labels, save_generator
+
+SIDE = 16
+SETTINGS = {
+    "extractor": "classifier",
+    "inception_weights": "",
+    "resize": "legacy_tensorflow",
+    "reference": "held_out",
+    "metrics": ["fid"],
+    "samples": 220,
+    "sampling_seeds": 2,
+    "seed": 3,
+    "batch_size": 64,
+    "kid_subsets": 4,
+    "kid_subset_size": 1000,
+    "bootstrap_replicates": 3,
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Light and dark images, alone and as pairs, and generators: of labels, of input images, of neither."""
+    configure_tensorflow()
+    import keras
+
+    folder = tmp_path_factory.mktemp("conditions")
+    images = blobs(400, SIDE)
+    images[1::2] = 255 - images[1::2]
+    write_dataset(folder / "data", images[:160], images[160:], classes=2)
+    write_dataset(folder / "pairs", images[:160], images[160:], classes=2, pairs="super_resolution")
+
+    latents = keras.Input((2,), name="latents")
+    labels = keras.Input((), dtype="int32", name="labels")
+    inputs = keras.Input((SIDE, SIDE, 1), name="inputs")
+    small = keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(0.01))
+    noise = keras.layers.UpSampling2D(SIDE)(keras.layers.Reshape((1, 1, 1))(small(latents)))
+    # Class 0 is all dark, class 1 all light.
+    which = keras.layers.Dense(1, use_bias=False, name="which")
+    shade = which(keras.layers.CategoryEncoding(2, output_mode="one_hot")(labels))
+    flat = keras.layers.Add()([noise, keras.layers.Reshape((1, 1, 1))(shade)])
+    conditional = keras.Model([latents, labels], flat)
+    which.set_weights([np.array([[-0.9], [0.9]])])
+    same = keras.Model([latents, inputs], keras.layers.Add()([inputs, noise]))
+    plain = keras.Model(latents, noise)
+
+    def save(name: str, model: Any, **changes: Any) -> None:
+        values = {
+            "format": 1,
+            "latent_size": 2,
+            "shape": (SIDE, SIDE, 1),
+            "classes": (),
+            "images_seen": 640,
+            "collapsed": False,
+            "dataset_digest": "sha256-" + "0" * 64,
+            "dataset_source": "synthetic",
+            "parameters": {},
+            "tracking_run_id": None,
+            "versions": {},
+        }
+        save_generator(folder / name, model, GeneratorMetadata(**{**values, **changes}))
+
+    save("conditional", conditional, classes=("0", "1"), class_shares=(0.5, 0.5))
+    save("swapped", conditional, classes=("1", "0"), class_shares=(0.5, 0.5))
+    save("paired", same, paired=True)
+    save("plain", plain)
+    return folder
+
+
+def evaluated(place: Path, real: str, generated: str, *options: str, **settings: Any) -> tuple[Evaluation, str]:
+    """The record and the report."""
+    arguments = ["--config", json.dumps(SETTINGS | settings), "--cache", str(place / "cache"), *options]
+    arguments += ["--real", str(place / real), "--generated", str(place / generated)]
+    arguments += ["--scores", str(place / "scores.json"), "--report", str(place / "report.html")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["evaluate", *arguments])
+        run(evaluate.main)
+    return Evaluation.parse((place / "scores.json").read_text(), ""), (place / "report.html").read_text()
+
+
+def test_a_class_is_scored_by_the_labels_that_were_asked_for(place: Path) -> None:
+    record, report = evaluated(place, "data", "conditional")
+    assert record.scores["class_agreement_classifier"] > 0.99
+    shares = [entry.generated_share for entry in record.classes]
+    assert shares == pytest.approx([np.mean(draw_labels(220, (0.5, 0.5), 3) == label) for label in (0, 1)])
+    assert ", which it was asked for" in report
+    assert not any(name.startswith("target") for name in record.scores)
+
+
+def test_labels_of_other_classes_are_no_labels_of_the_data(place: Path) -> None:
+    record, report = evaluated(place, "data", "swapped")
+    assert "class_agreement_classifier" not in record.scores
+    assert ", as the classifier sees them" in report
+
+
+def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> None:
+    record, report = evaluated(place, "pairs", "paired")
+    shards = [np.load(place / "pairs" / f"held_out-00000{part}.npy").astype(float) for part in ("-inputs", "")]
+    expected = np.abs(shards[0] - shards[1]).mean()
+    # The noise, of a hundredth, moves grey levels by one or two, and is another for each sampling seed.
+    assert record.scores["target_l1"] == pytest.approx(expected, abs=2)
+    assert record.spread["target_l1"] > 0
+    assert 10 < record.scores["target_psnr"] < 40
+    assert 0 < record.scores["target_ssim"] < 1
+    assert record.figures()["scores.target_l1"] == record.scores["target_l1"]
+    assert "Input, generated image, target" in report
+    assert 'alt="21 generated images, each between its input and its target"' in report
+
+
+def test_generators_of_other_kinds_beside_each_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    beside, _ = evaluated(place, "pairs", "paired", "--champion", str(place / "plain"))
+    assert beside.champion is not None
+    assert "target_l1" not in beside.champion.scores
+    other, report = evaluated(place, "data", "plain", "--champion", str(place / "paired"))
+    assert other.champion is None
+    assert "cannot be scored: A generator that makes images of images needs input images" in capsys.readouterr().out
+    assert "cannot be scored" in report
+
+
+def test_a_paired_generator_needs_pairs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        evaluated(place, "data", "paired")
+    assert ended.value.code == 2
+    assert "is scored on a prepared data set with pairs (prepare.pairs). Received: " in capsys.readouterr().err
