@@ -48,6 +48,7 @@ class Machine:
         (self.project / "params.yaml").write_text(yaml.safe_dump(self._parameters()))
         for place in (self.team, self.project):
             self._run(place, "dvc", "init", "--no-scm")
+        shutil.copy(ROOT / ".dvcignore", self.project)  # bytecode is no dependency
 
     def _parameters(self) -> dict[str, object]:
         everything = yaml.safe_load((ROOT / "params.yaml").read_text())
