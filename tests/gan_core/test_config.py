@@ -180,6 +180,8 @@ def test_a_resolution_is_one_that_the_networks_have(resolution):
         ("fid", True),
         ("kid_classifier", True),
         ("fd_infinity_random", True),
+        ("target_l1", True),
+        ("target_psnr", False),
         ("precision_classifier", False),
         ("", False),
     ],
