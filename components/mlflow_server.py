@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Mapping
@@ -27,8 +28,9 @@ def configure_mlflow() -> None:
     """Imports MLflow, with what it reads from the environment set, where the user has not.
 
     Its own patience with a server is up to 17 minutes a call; here half a minute. Usage reports to its makers, notes
-    about tables and progress bars are off.
+    about tables, about each try of a request, and progress bars are off.
     """
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
