@@ -37,7 +37,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
 
     subjects = open_subjects(arguments.real, arguments.generated, config)
     if arguments.champion:
-        registry_name(arguments.champion)
+        registry_name(str(arguments.champion))
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
 
@@ -97,7 +97,11 @@ def parser() -> argparse.ArgumentParser:
         type=storage.input_path,
         help="the training's figures by images seen, .csv, for the report's curves",
     )
-    add("--champion", help="generator to compare with; or params.yaml or its register section: the model's champion")
+    add(
+        "--champion",
+        type=storage.input_or_text,
+        help="generator to compare with; or params.yaml or its register section: the model's champion",
+    )
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
     add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")
     add("--scores", type=storage.output_path, help="output: the evaluation's record, .json")
@@ -139,7 +143,7 @@ def _compared(
     from gan_core.evaluation.champion import Comparison, compare
     from gan_core.evaluation.protocol import ChampionScores
 
-    with find_champion(arguments.champion, arguments.generated) as champion:
+    with find_champion(str(arguments.champion), arguments.generated) as champion:
         if isinstance(champion, str):
             yield Comparison("", None, None, (champion,)), None
             return

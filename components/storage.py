@@ -27,6 +27,11 @@ def input_path(text: str) -> Path | Input:
     return Input.parse(text) if text.startswith("gs://") else Path(text)
 
 
+def input_or_text(text: str) -> str | Input:
+    """The type of an option that names an input or says something else."""
+    return Input.parse(text) if text.startswith("gs://") else text
+
+
 def output_path(text: str) -> Path | Output:
     """The type of an option that names an output."""
     return Output.parse(text) if text.startswith("gs://") else Path(text)

@@ -1,4 +1,4 @@
-"""An empty project with an embedded MLflow database, and one MLflow server for all tests that only need one."""
+"""An empty project with an embedded MLflow database, an MLflow server for all tests that need but one, a bucket."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from storage_emulator import storage_emulator
+from storage_proxy import StorageProxy
 from tracking_server import TrackingServer, empty_database
 
 
@@ -34,3 +36,18 @@ def project(tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(tmp_path)
     shutil.copy(mlflow_database, tmp_path / "mlflow.db")
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[str]:
+    """The value of STORAGE_EMULATOR_HOST of a storage emulator."""
+    with storage_emulator() as host:
+        yield host
+
+
+@pytest.fixture
+def proxy(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageProxy]:
+    """A proxy before it, at which this process's clients look for Google Cloud Storage."""
+    with StorageProxy(emulator).running() as proxy:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.host)
+        yield proxy

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 from evaluations import evaluation, generator
+from storage_emulator import BUCKET
+from storage_proxy import StorageProxy
 
+from components import evaluate, storage, transfer
+from components.bucket import Address
 from components.champion import find_champion, registry_name
 from components.register import register
 from gan_core.config import RegisterConfig
@@ -60,6 +64,15 @@ def test_a_champion_whose_files_are_gone_is_a_sentence() -> None:
         file.unlink()
     with find_champion(SECTION, Path("images")) as champion:
         assert "cannot be compared with: " in str(champion)
+
+
+def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
+    (tmp_path / METADATA_FILE).write_text("{}")
+    transfer.upload(tmp_path, Address.parse(f"gs://{BUCKET}/models/generator"))
+    places = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
+    with storage.local_paths(evaluate.parser().parse_args(places)) as local:
+        assert (local.champion / METADATA_FILE).read_text() == "{}"
+        assert registry_name(str(local.champion)) is None
 
 
 def test_what_the_option_may_name() -> None:

@@ -9,12 +9,11 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from storage_emulator import BUCKET, storage_emulator
+from storage_emulator import BUCKET
 
 from components import bucket
 from components.fetch import require_remote
@@ -23,12 +22,6 @@ from gan_core.errors import InvalidInput, TryAgain
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = {"tabby/1.txt": b"one", "tabby/2.txt": b"two", "siamese/1.txt": b"three", "siamese/copy.txt": b"one"}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with storage_emulator() as host:
-        yield host
 
 
 @pytest.fixture(scope="module")

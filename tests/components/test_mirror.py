@@ -12,14 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from datasets import write_dataset
 from recipes import small_parameters
-from storage_emulator import BUCKET, storage_emulator
+from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
 
 from components import bucket, transfer
@@ -32,19 +31,6 @@ from gan_core.export import load_generator
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with storage_emulator() as host:
-        yield host
-
-
-@pytest.fixture
-def proxy(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageProxy]:
-    with StorageProxy(emulator).running() as proxy:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.host)
-        yield proxy
 
 
 @pytest.fixture

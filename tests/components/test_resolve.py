@@ -6,12 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from storage_emulator import BUCKET, storage_emulator
+from storage_emulator import BUCKET
 
 from components.pointer import MAX_CHARACTERS
 from components.resolve import resolve
@@ -20,12 +19,6 @@ from gan_core.errors import InvalidInput, TryAgain
 ROOT = Path(__file__).resolve().parents[2]
 POINTER = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: {size}\n  nfiles: 2\n  hash: md5\n  path: cats\n"
 VERSION = {"md5": "0123456789abcdef0123456789abcdef.dir", "hash": "md5", "path": "cats"}
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with storage_emulator() as host:
-        yield host
 
 
 @pytest.fixture

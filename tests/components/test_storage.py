@@ -12,12 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from storage_emulator import BUCKET, storage_emulator
+from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
 from components import bucket, objects, storage, transfer
@@ -27,19 +26,6 @@ from gan_core.errors import InvalidInput, TryAgain
 ROOT = Path(__file__).resolve().parents[2]
 # The client leaves a connection that was cut to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[str]:
-    with storage_emulator() as host:
-        yield host
-
-
-@pytest.fixture
-def proxy(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageProxy]:
-    with StorageProxy(emulator).running() as proxy:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.host)
-        yield proxy
 
 
 @pytest.fixture

@@ -1,0 +1,114 @@
+"""What copying checkpoints to a bucket costs the training: `python -m benchmarks.mirror --dataset data/prepared`.
+
+The same loop with checkpoints on this machine alone and with their copies in an emulated bucket, in turns. Two figures:
+images per second on the clock, which an emulator on the same machine makes worse than a bucket would; and processor
+seconds of the training's process for a thousand images, which leave the emulator out. `--every` seconds lie between two
+checkpoints; the cost at `train.checkpoint_every_seconds` is the measured one times `--every` over it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.machine import machine
+from components.bucket import Address
+from components.command import configure_tensorflow, read_section
+from components.mirror import mirrored
+from components.training_hooks import NoHooks
+from gan_core.checkpoints import Checkpoints
+from gan_core.config import TrainConfig
+from gan_core.data.prepared import PreparedDataset
+
+_BUCKET = "benchmark"
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="params.yaml")
+    parser.add_argument("--dataset", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=2000, help="steps of a round")
+    parser.add_argument("--every", type=float, default=2.0, help="seconds between two checkpoints")
+    arguments = parser.parse_args()
+    config = read_section(arguments.config, "train", TrainConfig)
+    usual = config.checkpoint_every_seconds
+    config = config.model_copy(update={"steps": arguments.steps, "checkpoint_every_seconds": arguments.every})
+    dataset = PreparedDataset(arguments.dataset)
+    configure_tensorflow()
+
+    found: dict[str, list[tuple[float, float]]] = {"this machine": [], "bucket": []}
+    with tempfile.TemporaryDirectory() as folder, _Emulator():
+        for number in range(arguments.rounds):
+            places = {"this machine": Path(folder), "bucket": Address(_BUCKET, "checkpoints")}
+            for name, place in places.items():
+                found[name].append(_measure(config, dataset, place, f"round-{number}"))
+            print(f"round {number + 1}: { ({name: one[-1] for name, one in found.items()}) }")
+    print(machine())
+    print(f"{arguments.steps} steps a round, a checkpoint every {arguments.every} s")
+    print("| | images per second, median | processor seconds for 1,000 images, median |\n|---|---|---|")
+    for name, one in found.items():
+        rates, seconds = zip(*one, strict=True)
+        print(f"| {name} | {statistics.median(rates):.0f} | {statistics.median(seconds):.4f} |")
+    costs = [theirs / ours - 1 for (_, ours), (_, theirs) in zip(*found.values(), strict=True)]
+    cost = statistics.median(costs)
+    print(
+        f"Copies cost {cost:.1%} of the training's processor time (rounds: {min(costs):.1%} to {max(costs):.1%}); "
+        f"with a checkpoint every {usual:g} s, {cost * arguments.every / usual:.2%}."
+    )
+
+
+class _Emulator:
+    """A storage emulator as a process of its own, at which this process's clients look."""
+
+    def __enter__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [str(Path(sys.executable).with_name("gcp-storage-emulator")), "start", "--in-memory"]
+        options = ["--host", "127.0.0.1", "--port", str(port), "--default-bucket", _BUCKET]
+        self._process = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+        time.sleep(3)
+        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{port}"
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Address, key: str) -> tuple[float, float]:
+    """Images per second, and processor seconds for a thousand images, from the first step to the last copy."""
+    from gan_core.batches import Feed
+    from gan_core.gan import Gan
+    from gan_core.training import Training
+
+    class FromTheFirstStep(NoHooks):
+        """Leaves out what compiling the step costs."""
+
+        clock = processor = 0.0
+
+        def on_step(self, images_seen: int) -> None:  # noqa: ARG002
+            if not self.clock:
+                self.clock, self.processor = time.perf_counter(), time.process_time()
+
+    hooks = FromTheFirstStep()
+    gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
+    with (
+        mirrored(place, key, config.checkpoints_kept) as (folder, mirror),
+        Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+    ):
+        Training(gan, Feed(dataset.split("train"), config), checkpoints).run(hooks)
+    images = (config.steps - 1) * gan.images_per_step
+    return images / (time.perf_counter() - hooks.clock), (time.process_time() - hooks.processor) / images * 1000
+
+
+if __name__ == "__main__":
+    main()
