@@ -26,6 +26,7 @@ class DescribedNetwork(BaseModel):
         generator_slope, discriminator_slope: of the negative half; 0 is ReLU.
         convolution_dropout, feature_dropout: after each of the discriminator's convolutions, before its last layer.
         average_decay: of the averaged generator, a step; 0 for none.
+        classes: of which each has a map of its own behind the generator's first norm, and a projection; 0 for none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,6 +49,7 @@ class DescribedNetwork(BaseModel):
     beta_1: float
     beta_2: float
     average_decay: float
+    classes: int
 
     @property
     def resolution(self) -> int:
@@ -57,7 +59,8 @@ class DescribedNetwork(BaseModel):
     def operations_per_image(self) -> int:
         """Nominal operations of a step for one image of the batch; a multiplication and an addition count as two.
 
-        What a kernel multiplies beyond an image's edge is counted, and only convolutions and dense layers are. With
+        What a kernel multiplies beyond an image's edge is counted, and only convolutions and dense layers are, without
+        those of labels, which are look-ups. With
         one forward pass of a network counted as 1, its gradient by the weights is 1 and by the inputs 1:
 
         - generator: forward, gradient by weights, and by inputs but for its first layer: 3 G − G₁;
@@ -107,14 +110,15 @@ TUTORIAL = DescribedNetwork(
     beta_1=0.9,
     beta_2=0.999,
     average_decay=0.0,
+    classes=0,
 )
 """The network of tutorial_dcgan.py at batch 64."""
 
 
-def describe(config: TrainConfig, shape: tuple[int, int, int]) -> DescribedNetwork | None:
-    """The network of a recipe; None if it has what a `DescribedNetwork` cannot tell."""
+def describe(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> DescribedNetwork | None:
+    """The network of a recipe, told so many classes; None if it has what a `DescribedNetwork` cannot tell."""
     plain = (config.network, config.normalization, config.loss, shape[2]) == ("dcgan", "batch", "non_saturating", 1)
-    extras = config.conditional or config.augment or config.penalised or config.reconstruction != "none"
+    extras = config.augment or config.penalised or config.reconstruction != "none"
     if not plain or extras or config.discriminator_steps > 1 or config.accumulation_steps > 1:
         return None
     channels = widths(shape[0] // 2, config.generator_width, config.growth)
@@ -140,4 +144,5 @@ def describe(config: TrainConfig, shape: tuple[int, int, int]) -> DescribedNetwo
         beta_1=config.beta_1,
         beta_2=config.beta_2,
         average_decay=0.5 ** (config.batch_size / half_life) if half_life else 0.0,
+        classes=classes,
     )

@@ -2,10 +2,10 @@
 
 `python -m benchmarks.quality` trains the default recipe (the train section of params.yaml) and both settings of the
 peer (see tutorial_dcgan.py) for the same wall time, each with the whole machine in a process of its own, in an order
-that turns round with every seed. Compiling does not count, nor does drawing samples, which are scored afterwards (see
-extractors.py). What was computed before with the same settings is taken from the output folder, which holds:
-`results.md`, `results.json`, a grid of samples for each side, and the samples. Code that changes is not noticed: begin
-with a new folder then.
+that turns round with every seed; `--at-once 2` trains two at a time, each on half of the processors. Compiling does not
+count, nor does drawing samples, which are scored afterwards (see extractors.py). What was computed before with the same
+settings is taken from the output folder, which holds `results.md`, `results.json`, a grid of samples for each side, and
+the samples. Code that changes is not noticed: begin with a new folder then.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 import shlex
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,18 @@ def main() -> None:
     specifications = [one for seed in range(arguments.seeds) for one in _turn(sides, seed, arguments)]
     folders = [arguments.output / "trainings" / _name(specification) for specification in specifications]
     official_split()  # is there, before hours of work
-    for number, (specification, folder) in enumerate(zip(specifications, folders, strict=True), start=1):
-        print(f"{number} of {len(folders)}: {folder.name}" + (", kept" if folder.exists() else ""), flush=True)
+    processors = sorted(os.sched_getaffinity(0))
+    shares = [processors[number :: arguments.at_once] for number in range(arguments.at_once)]
+
+    def train(number: int) -> None:
+        folder = folders[number]
+        print(f"{number + 1} of {len(folders)}: {folder.name}" + (", kept" if folder.exists() else ""), flush=True)
         if not folder.exists():
-            run_timed(specification, folder)
+            run_timed(specifications[number], folder)
+
+    # On Linux a thread has processors of its own, and so has what it starts.
+    with ThreadPoolExecutor(arguments.at_once, initializer=lambda: os.sched_setaffinity(0, shares.pop())) as pool:
+        list(pool.map(train, range(len(folders))))
     _judge(arguments, list(sides), folders)
 
 
@@ -89,7 +99,13 @@ def _turn(
     for side in list(sides)[:: -1 if seed % 2 else 1]:
         trainer, settings = sides[side]
         yield Specification(
-            side=side, trainer=trainer, settings=settings, seed=seed, moments=moments, samples=arguments.samples
+            side=side,
+            trainer=trainer,
+            settings=settings,
+            seed=seed,
+            moments=moments,
+            samples=arguments.samples,
+            at_once=arguments.at_once,
         )
 
 
@@ -123,7 +139,8 @@ def _judge(arguments: argparse.Namespace, sides: list[str], folders: list[Path])
     names = [extractor.name for extractor in extractors]
     parts = [
         machine(),
-        f"{arguments.minutes:g} minutes of training, {arguments.seeds} seeds, {arguments.samples} samples against "
+        f"{arguments.minutes:g} minutes of training, {arguments.at_once} at a time, {arguments.seeds} seeds, "
+        f"{arguments.samples} samples against "
         f"{test.count} test images. Fréchet distances, mean ± standard deviation over the seeds; their share of those "
         f"of {reference}; seconds of training to reach its last.",
         final_table(trainings, reference, names, floor),
@@ -147,6 +164,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--minutes", type=float, default=5, help="of training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of a side (default: %(default)s)")
     parser.add_argument("--samples", type=int, default=10_000, help="of each moment (default: %(default)s)")
+    parser.add_argument("--at-once", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument(
         "--score-at",
         type=float,

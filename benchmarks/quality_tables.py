@@ -22,7 +22,7 @@ def final_table(trainings: Trainings, reference: str, extractors: Sequence[str],
     targets = {e: statistics.mean(one["rows"][-1][e] for one in scored[reference]) for e in extractors}
     headings = ["side", "images/s", "lowest diversity", "failed"]
     for extractor in extractors:
-        name = f"{extractor} (tuned on)" if extractor == TUNED_ON else extractor
+        name = f"{extractor} (tuned on)" if extractor in TUNED_ON else extractor
         headings += [name, "share", "s to reach"]
     lines = [_line(headings), _line(["---"] * len(headings))]
     for side, of_side in scored.items():

@@ -44,7 +44,7 @@ class TutorialStep:
 
         plain = {
             "loss": "non_saturating",
-            "conditional": False,
+            "conditional": "off",
             "reconstruction": "none",
             "r1_weight": 0.0,
             "r2_weight": 0.0,

@@ -36,6 +36,7 @@ class Specification(BaseModel):
         seed: of the training, and of its samples.
         moments: seconds of training after which samples are drawn; the last one ends it.
         samples: how many.
+        at_once: trainings that share the machine with it, itself counted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,10 +47,11 @@ class Specification(BaseModel):
     seed: int
     moments: tuple[float, ...]
     samples: int
+    at_once: int
 
 
 def run(specification: Specification, folder: Path) -> None:
-    """Trains in a new process with the whole machine, and waits for it.
+    """Trains in a new process with the processors of the calling thread, and waits for it.
 
     Raises:
         CalledProcessError: it failed.
@@ -94,8 +96,11 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
     from gan_core.training import Training
 
     config = TrainConfig.parse(specification.settings | {"seed": specification.seed, "steps": _ENDLESS})
+    config = config.decided(labelled=True)
     classes = len(dataset.manifest.classes)
-    gan = Gan(config, dataset.manifest.shape, classes if config.conditional else 0, xla=False, mixed_precision=False)
+    gan = Gan(
+        config, dataset.manifest.shape, classes if config.conditional == "on" else 0, xla=False, mixed_precision=False
+    )
     recorder = Recorder(
         folder,
         specification.moments,

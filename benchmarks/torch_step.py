@@ -19,53 +19,78 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 _COMPILING_STEPS = 5
 
 
-def build_generator(network: dict[str, Any]) -> nn.Sequential:
-    """Latents [B, latent_size] → images [B, 1, H, W] in [−1, 1]."""
-    base, channels = network["base"], network["first"]
-    size = base * base * channels
-    layers: list[nn.Module] = [nn.Linear(network["latent_size"], size, bias=False)]
-    unflatten = nn.Unflatten(1, (channels, base, base))
-    layers += [nn.BatchNorm1d(size), unflatten] if network["flat_norm"] else [unflatten, nn.BatchNorm2d(channels)]
-    for index, (filters, kernel, stride) in enumerate(network["generator"]):
-        if index > 0:
-            layers.append(nn.BatchNorm2d(channels))
-        layers.append(nn.LeakyReLU(network["generator_slope"]))
-        last = index == len(network["generator"]) - 1
-        padding = (kernel - stride + 1) // 2
-        layers.append(
-            nn.ConvTranspose2d(
-                channels,
-                filters,
-                kernel,
-                stride,
-                padding,
-                output_padding=stride - kernel + 2 * padding,
-                bias=last and network["last_bias"],
+class Generator(nn.Module):
+    """Latents [B, latent_size], and labels [B] where the network has classes → images [B, 1, H, W] in [−1, 1]."""
+
+    def __init__(self, network: dict[str, Any]) -> None:
+        super().__init__()
+        base, channels = network["base"], network["first"]
+        size = base * base * channels
+        unflatten = nn.Unflatten(1, (channels, base, base))
+        norms = [nn.BatchNorm1d(size), unflatten] if network["flat_norm"] else [unflatten, nn.BatchNorm2d(channels)]
+        self.smallest_map = nn.Sequential(nn.Linear(network["latent_size"], size, bias=False), *norms)
+        classes = network["classes"]
+        self.class_map = nn.Sequential(nn.Embedding(classes, size), unflatten) if classes else None
+        layers: list[nn.Module] = []
+        for index, (filters, kernel, stride) in enumerate(network["generator"]):
+            if index > 0:
+                layers.append(nn.BatchNorm2d(channels))
+            layers.append(nn.LeakyReLU(network["generator_slope"]))
+            last = index == len(network["generator"]) - 1
+            padding = (kernel - stride + 1) // 2
+            layers.append(
+                nn.ConvTranspose2d(
+                    channels,
+                    filters,
+                    kernel,
+                    stride,
+                    padding,
+                    output_padding=stride - kernel + 2 * padding,
+                    bias=last and network["last_bias"],
+                )
             )
-        )
-        channels = filters
-    return nn.Sequential(*layers, nn.Tanh())
+            channels = filters
+        self.rest = nn.Sequential(*layers, nn.Tanh())
+
+    def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Draws."""
+        smallest = self.smallest_map(latents)
+        return self.rest(smallest if self.class_map is None else smallest + self.class_map(labels))
 
 
-def build_discriminator(network: dict[str, Any]) -> nn.Sequential:
-    """Images [B, 1, H, W] → logits [B, 1]."""
-    layers: list[nn.Module] = []
-    channels, side = 1, network["base"]
-    for _, _, stride in network["generator"]:
-        side *= stride
-    for index, (filters, kernel, stride) in enumerate(network["discriminator"]):
-        normed = network["discriminator_norm"] and index > 0
-        layers.append(nn.Conv2d(channels, filters, kernel, stride, (kernel - stride + 1) // 2, bias=not normed))
-        if normed:
-            layers.append(nn.BatchNorm2d(filters))
-        layers.append(nn.LeakyReLU(network["discriminator_slope"]))
-        if network["convolution_dropout"]:
-            layers.append(nn.Dropout(network["convolution_dropout"]))
-        channels, side = filters, side // stride
-    layers.append(nn.Flatten())
-    if network["feature_dropout"]:
-        layers.append(nn.Dropout(network["feature_dropout"]))
-    return nn.Sequential(*layers, nn.Linear(side * side * channels, 1))
+class Discriminator(nn.Module):
+    """Images [B, 1, H, W], and labels [B] where the network has classes → logits [B, 1]."""
+
+    def __init__(self, network: dict[str, Any]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels, side = 1, network["base"]
+        for _, _, stride in network["generator"]:
+            side *= stride
+        for index, (filters, kernel, stride) in enumerate(network["discriminator"]):
+            normed = network["discriminator_norm"] and index > 0
+            layers.append(nn.Conv2d(channels, filters, kernel, stride, (kernel - stride + 1) // 2, bias=not normed))
+            if normed:
+                layers.append(nn.BatchNorm2d(filters))
+            layers.append(nn.LeakyReLU(network["discriminator_slope"]))
+            if network["convolution_dropout"]:
+                layers.append(nn.Dropout(network["convolution_dropout"]))
+            channels, side = filters, side // stride
+        layers.append(nn.Flatten())
+        if network["feature_dropout"]:
+            layers.append(nn.Dropout(network["feature_dropout"]))
+        self.features = nn.Sequential(*layers)
+        size, classes = side * side * channels, network["classes"]
+        self.linear = nn.Linear(size, 1)
+        self.projection = nn.Embedding(classes, size) if classes else None
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Judges."""
+        features = self.features(images)
+        logits = self.linear(features)
+        if self.projection is None:
+            return logits
+        return logits + (features * self.projection(labels)).sum(dim=1, keepdim=True)
 
 
 def learned(module: nn.Module, network: dict[str, Any]) -> list[nn.Parameter]:
@@ -82,8 +107,8 @@ def main() -> None:
     """Measures and prints."""
     network, steps = json.loads(sys.argv[1]), int(sys.argv[2])
     batch_size = network["batch_size"]
-    generator = build_generator(network).to(memory_format=torch.channels_last)
-    discriminator = build_discriminator(network).to(memory_format=torch.channels_last)
+    generator = Generator(network).to(memory_format=torch.channels_last)
+    discriminator = Discriminator(network).to(memory_format=torch.channels_last)
     weights = [learned(part, network) for part in (generator, discriminator)]
     betas = (network["beta_1"], network["beta_2"])
     generator_optimizer, discriminator_optimizer = (
@@ -91,23 +116,25 @@ def main() -> None:
     )
     decay = network["average_decay"]
     averaged = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
+    labels = torch.randint(max(network["classes"], 1), (batch_size,))
     with torch.no_grad():
-        real = torch.rand_like(generator(torch.randn(batch_size, network["latent_size"]))) * 2 - 1
+        real = torch.rand_like(generator(torch.randn(batch_size, network["latent_size"]), labels)) * 2 - 1
     real = real.contiguous(memory_format=torch.channels_last)
     ones, zeros = torch.ones(batch_size, 1), torch.zeros(batch_size, 1)
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
 
     def step() -> None:
-        fake = generator(torch.randn(batch_size, network["latent_size"]))
+        fake = generator(torch.randn(batch_size, network["latent_size"]), labels)
         for weight in weights[1]:
             weight.requires_grad_(True)
-        loss = cross_entropy(discriminator(real), ones) + cross_entropy(discriminator(fake.detach()), zeros)
+        loss = cross_entropy(discriminator(real, labels), ones)
+        loss += cross_entropy(discriminator(fake.detach(), labels), zeros)
         discriminator_optimizer.zero_grad()
         loss.backward()
         discriminator_optimizer.step()
         for weight in weights[1]:
             weight.requires_grad_(False)
-        loss = cross_entropy(discriminator(fake), ones)
+        loss = cross_entropy(discriminator(fake, labels), ones)
         generator_optimizer.zero_grad()
         loss.backward()
         generator_optimizer.step()

@@ -58,7 +58,8 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     config = read_section(arguments.config, "train", TrainConfig).model_copy(update={"steps": arguments.steps})
     dataset = PreparedDataset(arguments.dataset)
-    network = describe(config, dataset.manifest.shape)
+    config = config.decided(labelled=dataset.split("train").labelled)
+    network = describe(config, dataset.manifest.shape, _classes(config, dataset))
     configure_tensorflow()
 
     with tempfile.TemporaryDirectory() as folder:
@@ -120,8 +121,11 @@ def _sides(
 def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
     from gan_core.gan import Gan
 
-    classes = len(dataset.manifest.classes) if config.conditional else 0
-    return Gan(config, dataset.manifest.shape, classes, xla=False, mixed_precision=False)
+    return Gan(config, dataset.manifest.shape, _classes(config, dataset), xla=False, mixed_precision=False)
+
+
+def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
+    return len(dataset.manifest.classes) if config.conditional == "on" else 0
 
 
 def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:

@@ -53,6 +53,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     dataset = PreparedDataset(arguments.dataset)
     images = _checked(config, dataset)
+    config = config.decided(labelled=images.labelled)
     places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     require_writable(*(place for place in places if isinstance(place, Path)))
     initial = find_initial(config.warm_start)
@@ -122,9 +123,11 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
     images, place = dataset.split("train"), dataset.folder
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {place}")
-    for name in ("conditional", "balanced_classes"):
-        if getattr(config, name) and not images.labelled:
-            raise InvalidInput(f"The parameter 'train.{name}' needs images with labels. Received: {name}=True, {place}")
+    for name, value in (("conditional", "on"), ("balanced_classes", True)):
+        if getattr(config, name) == value and not images.labelled:
+            raise InvalidInput(
+                f"The parameter 'train.{name}' needs images with labels. Received: {name}={value!r}, {place}"
+            )
     if images.paired != (config.network == "unet"):
         raise InvalidInput(
             "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
@@ -142,7 +145,7 @@ def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> t
     distribution = Distribution(config.distribution)
     xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
     manifest = dataset.manifest
-    classes = len(manifest.classes) if config.conditional else 0
+    classes = len(manifest.classes) if config.conditional == "on" else 0
     gan = Gan(config, manifest.shape, classes, distribution=distribution, xla=xla, mixed_precision=mixed_precision)
     if initial.content:
         start_from(gan, initial.content, initial.name)

@@ -87,7 +87,7 @@ class Feed:
 
     def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
         """What the networks are told of the images at `positions`: labels, input images; None where it is nothing."""
-        labels = self.images.labels(positions) if self.config.conditional else None
+        labels = self.images.labels(positions) if self.config.conditional == "on" else None
         return labels, self.images.inputs(positions) if self.config.network == "unet" else None
 
     def batch(self, images_seen: int) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:

@@ -100,7 +100,7 @@ class TrainConfig(Section):
     growth: PositiveInt
     depth: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    conditional: bool
+    conditional: Switch
     balanced_classes: bool
     loss: Literal["minimax", "non_saturating", "hinge", "wasserstein", "relativistic"]
     reconstruction: Literal["none", "l1", "l2"]
@@ -150,6 +150,12 @@ class TrainConfig(Section):
             raise ValueError("must be none, or a registered version such as models:/generator@champion")
         return warm_start
 
+    def decided(self, *, labelled: bool) -> Self:
+        """With `conditional` on or off: auto means on where images have labels and no pairs do what labels would."""
+        if self.conditional != "auto":
+            return self
+        return self.model_copy(update={"conditional": "on" if labelled and self.network != "unet" else "off"})
+
     @property
     def penalised(self) -> bool:
         """Whether the discriminator's loss has a penalty on its gradient."""
@@ -187,8 +193,8 @@ class TrainConfig(Section):
                 ("network", "depth"),
             ),
             (
-                "'conditional' must be false for unet, which is told what to draw by its input image",
-                self.conditional and self.network == "unet",
+                "'conditional' must not be on for unet, which is told what to draw by its input image",
+                self.conditional == "on" and self.network == "unet",
                 ("network", "conditional"),
             ),
             (

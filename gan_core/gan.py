@@ -72,6 +72,7 @@ class Gan:
         self._compute = Step(config, self.generator, self.discriminator, optimizers, self.distribution)
         self._step = tf.function(self._update, jit_compile=xla, autograph=False)
         self._sample = tf.function(lambda arguments: self.averaged_generator(arguments, training=False))
+        self._norms = tf.function(self._weight_norms, autograph=False)
 
     def _build(self, mixed_precision: bool) -> None:
         config, dtype = self.config, "float32"
@@ -183,8 +184,11 @@ class Gan:
 
     def weight_norms(self) -> dict[str, float]:
         """The Euclidean norm of each network's learned weights."""
+        return {name: float(norm) for name, norm in self._norms().items()}
+
+    def _weight_norms(self) -> dict[str, tf.Tensor]:
         return {
-            f"{name}_weight_norm": float(tf.linalg.global_norm([v.value for v in network.trainable_variables]))
+            f"{name}_weight_norm": tf.linalg.global_norm([variable.value for variable in network.trainable_variables])
             for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
         }
 

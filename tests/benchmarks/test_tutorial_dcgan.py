@@ -29,9 +29,10 @@ def test_operations_of_the_tutorials_network():
 
 
 def test_a_recipe_is_described_or_left_alone():
-    network = describe(small_training(generator_width=8, discriminator_width=4), (28, 28, 1))
+    network = describe(small_training(generator_width=8, discriminator_width=4), (28, 28, 1), 10)
     assert (network.base, network.first, network.resolution) == (7, 16, 28)
     assert network.generator == ((8, 4, 2), (1, 4, 2))
     assert network.discriminator == ((4, 4, 2), (8, 4, 2))
-    assert describe(small_training(conditional=True), (28, 28, 1)) is None
-    assert describe(small_training(), (16, 16, 3)) is None
+    assert network.classes == 10
+    assert describe(small_training(augment=["color"]), (28, 28, 1), 0) is None
+    assert describe(small_training(), (16, 16, 3), 0) is None

@@ -221,11 +221,11 @@ def _single(folder):
 @pytest.mark.parametrize(
     ("make", "changes", "message"),
     [
-        (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional=True"),
+        (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional='on'"),
         (_single, {"balanced_classes": True}, "'train.balanced_classes' needs images with labels."),
         (_single, {"network": "unet"}, "Received: network='unet', single images in "),
         (_paired, {}, "Received: network='dcgan', pairs in "),
-        (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must be false for unet"),
+        (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must not be on for unet"),
     ],
 )
 def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, changes, message):

@@ -31,7 +31,7 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     distribution = Distribution(kind)
     config = small_training(**changes)
-    classes = 3 if config.conditional else 0
+    classes = 3 if config.conditional == "on" else 0
     gan = Gan(config, SHAPE, classes, distribution=distribution, xla=False, mixed_precision=False)
     place = folder if distribution.chief else folder / "another"
     with Checkpoints(place, 1) as checkpoints:

@@ -63,7 +63,7 @@ def images(tmp_path_factory):
 
 
 def gan_of(config):
-    classes = 3 if config.conditional else 0
+    classes = 3 if config.conditional == "on" else 0
     return Gan(config, (16, 16, 1), classes, xla=False, mixed_precision=False)
 
 

@@ -76,8 +76,8 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"network": "unet", "conditional": True},
-            "'conditional' must be false for unet, which is told what to draw by its input image",
-            "network='unet', conditional=True",
+            "'conditional' must not be on for unet, which is told what to draw by its input image",
+            "network='unet', conditional='on'",
         ),
         *(
             (
@@ -113,7 +113,7 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(changes, rule, rec
     "changes",
     [
         {"reconstruction": "l2", "reconstruction_weight": 1.0},
-        {"network": "resnet", "normalization": "spectral", "depth": 2, "conditional": True},
+        {"network": "resnet", "normalization": "spectral", "depth": 2, "conditional": "on"},
         {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 1.0, "r2_weight": 1.0},
         {"network": "unet", "normalization": "spectral"},
         {"loss": "wasserstein", "normalization": "spectral", "gradient_penalty_weight": 10.0},
@@ -193,3 +193,18 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
     else:
         with pytest.raises(InvalidInput, match="'score' must name a distance"):
             RegisterConfig.parse(values)
+
+
+@pytest.mark.parametrize(
+    ("changes", "labelled", "decided"),
+    [
+        ({"conditional": "auto"}, True, "on"),
+        ({"conditional": "auto"}, False, "off"),
+        ({"conditional": "auto", "network": "unet"}, True, "off"),
+        ({"conditional": "off"}, True, "off"),
+        ({"conditional": "on"}, False, "on"),  # for the command to refuse
+    ],
+)
+def test_classes_are_told_where_there_are_any(changes, labelled, decided):
+    config = small_training(**changes)
+    assert config.decided(labelled=labelled) == config.model_copy(update={"conditional": decided})
