@@ -1,4 +1,7 @@
 import argparse
+import os
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -49,3 +52,24 @@ def test_sides_take_turns_and_only_what_decides_the_result_names_a_training():
     assert len(names) == 6
     more = arguments("--minutes", "0.5", "--seeds", "5", "--no-tutorial", "--output", "elsewhere")
     assert {quality._name(one) for one in quality._turn(sides_of(more), 1, more)} < names
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+def test_trainings_at_once_share_the_processors(monkeypatch, tmp_path):
+    used = []
+    both = threading.Barrier(2)
+
+    def train(_specification, _folder):
+        both.wait(timeout=10)
+        used.append(frozenset(os.sched_getaffinity(0)))
+
+    monkeypatch.setattr(quality, "run_timed", train)
+    monkeypatch.setattr(quality, "official_split", lambda: None)
+    monkeypatch.setattr(quality, "_judge", lambda *_: None)
+    options = ["quality", "--no-tutorial", "--seeds", "4", "--at-once", "2", "--output", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*options, "--config", str(ROOT / "params.yaml")])
+    before = os.sched_getaffinity(0)
+    quality.main()
+    one, other = set(used)
+    assert (one | other, one & other) == (before, set())
+    assert os.sched_getaffinity(0) == before
