@@ -14,7 +14,11 @@ from gan_core.errors import InvalidInput
 
 SCRIPT = Path(__file__).with_name("replica.py")
 CONDITIONAL = {"dropout": 0.4, "conditional": True}
+# Rounding that moves a number over the kink of a ReLU changes a gradient by far more than 1e-5. At twice this learning
+# rate it does within 20 steps, in the gradient's norm alone.
 PENALISED = {
+    "dropout": 0.4,
+    "learning_rate": 0.0005,
     "normalization": "none",
     "loss": "relativistic",
     "r1_weight": 1.0,
