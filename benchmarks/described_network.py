@@ -60,8 +60,8 @@ class DescribedNetwork(BaseModel):
         """Nominal operations of a step for one image of the batch; a multiplication and an addition count as two.
 
         What a kernel multiplies beyond an image's edge is counted, and only convolutions and dense layers are, without
-        those of labels, which are look-ups. With
-        one forward pass of a network counted as 1, its gradient by the weights is 1 and by the inputs 1:
+        those of labels, which are look-ups. With one forward pass of a network counted as 1, its gradient by the
+        weights is 1 and by the inputs 1:
 
         - generator: forward, gradient by weights, and by inputs but for its first layer: 3 G − G₁;
         - discriminator's step, on real and on generated images: forward 2 D, by weights 2 D, by inputs 2 (D − D₁);

@@ -43,6 +43,7 @@ def main() -> None:
     usual = config.checkpoint_every_seconds
     config = config.model_copy(update={"steps": arguments.steps, "checkpoint_every_seconds": arguments.every})
     dataset = PreparedDataset(arguments.dataset)
+    config = config.decided(labelled=dataset.split("train").labelled)
     configure_tensorflow()
 
     found: dict[str, list[tuple[float, float]]] = {"this machine": [], "bucket": []}
@@ -100,7 +101,8 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
                 self.clock, self.processor = time.perf_counter(), time.process_time()
 
     hooks = FromTheFirstStep()
-    gan = Gan(config, dataset.manifest.shape, xla=False, mixed_precision=False)
+    classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
+    gan = Gan(config, dataset.manifest.shape, classes, xla=False, mixed_precision=False)
     with (
         mirrored(place, key, config.checkpoints_kept) as (folder, mirror),
         Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
