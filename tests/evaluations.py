@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from generators import generator_metadata
+
 from gan_core.evaluation.protocol import Evaluation, Protocol
-from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
+from gan_core.export import METADATA_FILE, MODEL_FILE
 
 PROTOCOL = Protocol(
     extractor="classifier",
@@ -37,18 +39,8 @@ def evaluation(score: float, spread: float, run_id: str | None = None, **protoco
 
 def generator(folder: Path, run_id: str | None = None, seed: int = 0, collapsed: bool = False) -> Path:
     """A folder that is a generator to everyone who does not load it."""
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=4,
-        shape=(16, 16, 1),
-        classes=(),
-        images_seen=64,
-        collapsed=collapsed,
-        dataset_digest=f"sha256-{'0' * 64}",
-        dataset_source="synthetic",
-        parameters={"seed": seed},
-        tracking_run_id=run_id,
-        versions={"keras": "3"},
+    metadata = generator_metadata(
+        collapsed=collapsed, parameters={"seed": seed}, tracking_run_id=run_id, versions={"keras": "3"}
     )
     folder.mkdir(parents=True)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json())

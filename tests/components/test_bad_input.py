@@ -17,9 +17,10 @@ import pytest
 import yaml
 from datasets import blobs, write_dataset
 from evaluations import evaluation
+from generators import generator_metadata
 from recipes import small_parameters
 
-from gan_core.export import GeneratorMetadata, read_metadata, save_generator
+from gan_core.export import read_metadata, save_generator
 
 ROOT = Path(__file__).resolve().parents[2]
 SHAPE = (16, 16, 1)
@@ -48,19 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stages")
     write_dataset(folder / "data", blobs(60), blobs(40, seed=1), classes=2)
     layers = [keras.Input((8,)), keras.layers.Dense(int(np.prod(SHAPE)), "tanh"), keras.layers.Reshape(SHAPE)]
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=8,
-        shape=SHAPE,
-        classes=(),
-        images_seen=64,
-        collapsed=False,
-        dataset_digest=f"sha256-{'0' * 64}",
-        dataset_source="synthetic",
-        parameters={},
-        tracking_run_id=None,
-        versions={},
-    )
+    metadata = generator_metadata(latent_size=8, shape=SHAPE)
     save_generator(folder / "generator", keras.Sequential(layers), metadata)
     (folder / "scores.json").write_text(evaluation(1.0, 0.0).model_dump_json())
     return folder

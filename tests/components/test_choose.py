@@ -6,12 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from generators import generator_metadata
 
 from components import choose
 from components.command import run
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation, Protocol
-from gan_core.export import METADATA_FILE, GeneratorMetadata
+from gan_core.export import METADATA_FILE
 
 REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'
 PROTOCOL = Protocol(
@@ -67,19 +68,7 @@ def test_scores_that_do_not_compare_are_refused(evaluations, score, message) -> 
 
 def trial(folder: Path, score: float) -> Path:
     (folder / "model").mkdir(parents=True)
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=1,
-        shape=(16, 16, 1),
-        classes=(),
-        images_seen=1,
-        collapsed=False,
-        dataset_digest="sha256-1",
-        dataset_source="digits",
-        parameters={},
-        tracking_run_id=None,
-        versions={},
-    )
+    metadata = generator_metadata(latent_size=1, images_seen=1, dataset_digest="sha256-1", dataset_source="digits")
     (folder / "model" / METADATA_FILE).write_text(metadata.model_dump_json())
     (folder / "model" / "weights").write_text(str(score))
     (folder / "scores").write_text(evaluation(score).model_dump_json())

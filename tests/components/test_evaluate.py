@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
+from generators import generator_metadata
 from PIL import Image
 
 from components import champion, evaluate
@@ -21,7 +22,7 @@ from components.command import run
 from components.model_package import generator_digest
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import GeneratorMetadata, load_generator, save_generator
+from gan_core.export import load_generator, save_generator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 16
@@ -49,18 +50,8 @@ def write_generator(
     initial = keras.initializers.RandomUniform(-scale, scale, seed)
     dense = keras.layers.Dense(int(np.prod(shape)), "tanh", kernel_initializer=initial)
     layers = [keras.Input((8,)), dense, keras.layers.Reshape(shape)]
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=8,
-        shape=shape,
-        classes=(),
-        images_seen=640,
-        collapsed=False,
-        dataset_digest="sha256-" + "0" * 64,
-        dataset_source="synthetic",
-        parameters={"steps": 10},
-        tracking_run_id=None,
-        versions={"keras": keras.__version__},
+    metadata = generator_metadata(
+        latent_size=8, shape=shape, images_seen=640, parameters={"steps": 10}, versions={"keras": keras.__version__}
     )
     save_generator(folder, keras.Sequential(layers), metadata)
     return folder

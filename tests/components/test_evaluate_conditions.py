@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
+from generators import generator_metadata
 
 from components import evaluate
 from components.command import configure_tensorflow, run
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import GeneratorMetadata, draw_labels, save_generator
+from gan_core.export import draw_labels, save_generator
 
 SIDE = 16
 SETTINGS = {
@@ -60,20 +61,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plain = keras.Model(latents, noise)
 
     def save(name: str, model: Any, **changes: Any) -> None:
-        values = {
-            "format": 1,
-            "latent_size": 2,
-            "shape": (SIDE, SIDE, 1),
-            "classes": (),
-            "images_seen": 640,
-            "collapsed": False,
-            "dataset_digest": "sha256-" + "0" * 64,
-            "dataset_source": "synthetic",
-            "parameters": {},
-            "tracking_run_id": None,
-            "versions": {},
-        }
-        save_generator(folder / name, model, GeneratorMetadata(**{**values, **changes}))
+        save_generator(
+            folder / name, model, generator_metadata(**({"latent_size": 2, "shape": (SIDE, SIDE, 1)} | changes))
+        )
 
     save("conditional", conditional, classes=("0", "1"), class_shares=(0.5, 0.5))
     save("swapped", conditional, classes=("1", "0"), class_shares=(0.5, 0.5))

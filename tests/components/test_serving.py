@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from generators import generator_metadata
 
 from components.command import configure_tensorflow
 from components.model_package import save_served_model
-from gan_core.export import GeneratorMetadata, draw_latents, load_generator, read_metadata, save_generator
+from gan_core.export import draw_latents, load_generator, read_metadata, save_generator
 
 UV = shutil.which("uv")
 
@@ -46,20 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def save(root: Path, model: Any, **changes: Any) -> None:
-    values = {
-        "format": 1,
-        "latent_size": 4,
-        "shape": (8, 8, 3),
-        "classes": (),
-        "images_seen": 64,
-        "collapsed": False,
-        "dataset_digest": f"sha256-{'0' * 64}",
-        "dataset_source": "synthetic",
-        "parameters": {},
-        "tracking_run_id": None,
-        "versions": {},
-    }
-    save_generator(root / "generator", model, GeneratorMetadata(**{**values, **changes}))
+    save_generator(root / "generator", model, generator_metadata(**({"shape": (8, 8, 3)} | changes)))
     save_served_model(root / "model", root / "generator", read_metadata(root / "generator"))
 
 

@@ -5,13 +5,13 @@ import time
 import keras
 import numpy as np
 import pytest
+from generators import generator_metadata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gan_core.errors import InvalidInput
 from gan_core.export import (
     Generator,
-    GeneratorMetadata,
     draw_labels,
     draw_latents,
     load_generator,
@@ -27,17 +27,10 @@ ARCHITECTURE = {"latent_size": 4, "width": 4, "growth": 8, "depth": 1, "classes"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=4,
+    metadata = generator_metadata(
         shape=(16, 16, 3),
-        classes=(),
         images_seen=640,
-        collapsed=False,
-        dataset_digest="sha256-" + "0" * 64,
-        dataset_source="synthetic",
         parameters={"seed": 3, "loss": "minimax", "learning_rate": 0.5},
-        tracking_run_id=None,
         versions={"keras": keras.__version__},
     )
     folder = tmp_path_factory.mktemp("export") / "generator"

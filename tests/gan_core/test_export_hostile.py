@@ -13,28 +13,17 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from generators import generator_metadata
 
 from gan_core.errors import InvalidInput
-from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata, load_generator, save_generator
+from gan_core.export import METADATA_FILE, MODEL_FILE, load_generator, save_generator
 
 Change = Callable[[dict[str, bytes], Path], None]
 
 
 @pytest.fixture(scope="module")
 def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=4,
-        shape=(2, 2, 1),
-        classes=(),
-        images_seen=1,
-        collapsed=False,
-        dataset_digest=f"sha256-{'0' * 64}",
-        dataset_source="synthetic",
-        parameters={},
-        tracking_run_id=None,
-        versions={},
-    )
+    metadata = generator_metadata(shape=(2, 2, 1), images_seen=1)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), keras.layers.Reshape((2, 2, 1))])
     folder = tmp_path_factory.mktemp("honest") / "generator"
     save_generator(folder, model, metadata)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from datasets import write_dataset
+from generators import generator_metadata
 
 from gan_core.data.manifest import FILE_NAME, Manifest
 from gan_core.data.prepared import PreparedDataset
@@ -25,7 +26,7 @@ from gan_core.evaluation.report.history import training_charts
 from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import strip, tile
 from gan_core.evaluation.subjects import Source, Subjects
-from gan_core.export import Generator, GeneratorMetadata
+from gan_core.export import Generator
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -59,17 +60,13 @@ def measured(place: Path) -> Measured:
     classes[1] = classes[1].model_copy(update={"name": "a_name_without_any_space_in_it" * 5})
     (place / FILE_NAME).write_text(manifest.model_copy(update={"classes": tuple(classes)}).model_dump_json())
     dataset = PreparedDataset(place)
-    metadata = GeneratorMetadata(
-        format=1,
-        latent_size=4,
+    metadata = generator_metadata(
         shape=(SIDE, SIDE, 3),
-        classes=(),
         images_seen=123_456,
         collapsed=True,
         dataset_digest=manifest.digest,
         dataset_source=HOSTILE,
         parameters={"learning_rate": 0.0002, HOSTILE: HOSTILE},
-        tracking_run_id=None,
         versions={"keras": "3"},
     )
     generator = Generator(noise, metadata)
