@@ -25,7 +25,7 @@ _SAMPLING_BATCH = 256
 
 
 class TutorialStep:
-    """This project's step on the tutorial's network: Step and Adam of gan_core, no averaged generator.
+    """This project's step on the tutorial's network: Step, Adam and layers of gan_core, no averaged generator.
 
     Attributes:
         learned: numbers that learn in the generator and in the discriminator.
@@ -39,6 +39,7 @@ class TutorialStep:
         from benchmarks import tutorial_dcgan
         from gan_core.distribution import Distribution
         from gan_core.networks.conditioning import ProjectionDiscriminator
+        from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
         from gan_core.optimizer import Adam
         from gan_core.step import Batch, Step
 
@@ -56,9 +57,9 @@ class TutorialStep:
             "dropout": 0.0,  # the network has its own
         }
         own = TUTORIAL.model_dump(include={"batch_size", "latent_size", "learning_rate", "beta_1", "beta_2"})
-        generator = tutorial_dcgan.build_generator()
+        generator = tutorial_dcgan.build_generator(BatchNormalization, ToImageConv2DTranspose)
         discriminator = ProjectionDiscriminator(
-            tutorial_dcgan.build_features(), keras.layers.Dense(1), None, classes=0, dropout=0.0
+            tutorial_dcgan.build_features(FromImageConv2D), keras.layers.Dense(1), None, classes=0, dropout=0.0
         )
         optimizers = (Adam(generator, mixed_precision=False), Adam(discriminator, mixed_precision=False))
         compute = Step(config.model_copy(update=plain | own), generator, discriminator, optimizers, Distribution())

@@ -4,8 +4,9 @@ In every round each side has one turn; the table has medians over the rounds, in
 
 - bare step: the network of params.yaml on one batch in memory. Its averaged generator and its sums are part of it.
 - whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids,
-  checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing, so its first grid and last
-  checkpoint weigh more than in a long one.
+  checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing. A training and bare steps of another
+  one take turns of some seconds, for a machine's rate drifts by more than the loop costs. What the training's other
+  threads do meanwhile is done before bare steps begin (checkpoints) or weighs on both alike (MLflow's records).
 - tutorial's network: this project's step on the network of tutorial_dcgan.py, batch 64.
 - PyTorch on both networks (torch_step.py; needs `make test-peers` once).
 - sampling: an exported generator, which draws its latents and makes uint8, and its network alone.
@@ -22,6 +23,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
 
 Rates = dict[str, list[float]]
+_SECTION = 250  # steps of a training, and bare ones after it
 _PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
 _TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
 _EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
@@ -65,11 +68,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         sides = _sides(config, dataset, network, Path(folder), arguments)
-        rates: Rates = {name: [] for name in sides}
+        rates: Rates = defaultdict(list)
         for number in range(arguments.rounds):
-            for name, measure in sides.items():
-                rates[name].append(measure(number))
-            print(f"round {number + 1}: " + ", ".join(f"{name} {rate[-1]:.4g}" for name, rate in rates.items()))
+            for measure in sides:
+                for name, rate in measure(number).items():
+                    rates[name].append(rate)
+            print(f"round {number + 1}: " + ", ".join(f"{name} {found[-1]:.4g}" for name, found in rates.items()))
     print(machine())
     shape = "×".join(map(str, dataset.manifest.shape))
     print(f"{config.network} on {shape}, batch {config.batch_size}, {config.steps} steps a round")
@@ -82,8 +86,8 @@ def _sides(
     network: DescribedNetwork | None,
     folder: Path,
     arguments: argparse.Namespace,
-) -> dict[str, Callable[[int], float]]:
-    """What is measured in a round, by name; each is told the number of the round."""
+) -> list[Callable[[int], dict[str, float]]]:
+    """What is measured in a round, each told the number of the round: rates by name."""
     from benchmarks.step_sides import (
         PEERS_PYTHON,
         Sampling,
@@ -94,25 +98,24 @@ def _sides(
 
     gan = _gan(config, dataset)
     tutorial, sampling = TutorialStep(config), Sampling(gan)
-    sides: dict[str, Callable[[int], float]] = {
-        _PRODUCTS: lambda _: product_operations_per_second(),
-        _BARE: lambda _: _bare_step(config, dataset),
-        _LOOP: lambda number: _whole_loop(config, dataset, folder / str(number)),
-        _TUTORIAL: lambda _: tutorial.images_per_second(arguments.tutorial_steps),
-        _EXPORTED: lambda _: sampling.exported(arguments.samples),
-        _NETWORK: lambda _: sampling.bare(arguments.samples),
-    }
+    sides: list[Callable[[int], dict[str, float]]] = [
+        lambda _: {_PRODUCTS: product_operations_per_second()},
+        lambda number: _loop_and_bare_step(config, dataset, folder / str(number)),
+        lambda _: {_TUTORIAL: tutorial.images_per_second(arguments.tutorial_steps)},
+        lambda _: {_EXPORTED: sampling.exported(arguments.samples)},
+        lambda _: {_NETWORK: sampling.bare(arguments.samples)},
+    ]
     if not PEERS_PYTHON.exists():
         print("PyTorch: skipped, the peers' environment is missing (make test-peers)")
         return sides
     steps = arguments.tutorial_steps
-    sides[_TORCH_TUTORIAL] = lambda _: torch_images_per_second(TUTORIAL, steps, tutorial.learned)
+    sides.append(lambda _: {_TORCH_TUTORIAL: torch_images_per_second(TUTORIAL, steps, tutorial.learned)})
     if network:
         learned = [
             sum(int(variable.numpy().size) for variable in part.trainable_variables)
             for part in (gan.generator, gan.discriminator)
         ]
-        sides[_TORCH] = lambda _: torch_images_per_second(network, config.steps, learned)
+        sides.append(lambda _: {_TORCH: torch_images_per_second(network, config.steps, learned)})
     else:
         print("PyTorch on the network of params.yaml: skipped, torch_step.py knows the plain dcgan only")
     return sides
@@ -128,47 +131,56 @@ def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
     return len(dataset.manifest.classes) if config.conditional == "on" else 0
 
 
-def _bare_step(config: TrainConfig, dataset: PreparedDataset) -> float:
-    """Images per second of the step on one batch in memory."""
+def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> dict[str, float]:
+    """Images per second of the command's own loop, from its first step to its last hook, and of steps without one.
+
+    The bare steps are of a second GAN on one batch in memory; compiling either is left out.
+    """
     from gan_core.batches import Feed
     from gan_core.step import Batch
-
-    gan = _gan(config, dataset)
-    batch = Batch(*Feed(dataset.split("train"), config).batch(0))
-    gan.step(batch)
-    started = time.perf_counter()
-    for _ in range(config.steps - 1):
-        gan.step(batch)
-    gan.take_totals()
-    return (config.steps - 1) * gan.images_per_step / (time.perf_counter() - started)
-
-
-def _whole_loop(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> float:
-    """Images per second of the command's own loop, from its first step to its last hook."""
-    from gan_core.batches import Feed
     from gan_core.training import Training
 
-    class FromTheFirstStep(Hooks):
-        """Leaves out what compiling the step costs."""
+    feed = Feed(dataset.split("train"), config)
+    gan, bare = _gan(config, dataset), _gan(config, dataset)
+    batch = Batch(*feed.batch(0))
+    bare.step(batch)
+    bare.take_totals()
 
-        started = 0.0
+    class WithBareSteps(Hooks):
+        """Makes bare steps after every section of the training."""
+
+        started = spent = 0.0
+        steps = bare_steps = 0
 
         def on_step(self, images_seen: int) -> None:
             self.started = self.started or time.perf_counter()
             super().on_step(images_seen)
+            self.steps += 1
+            if self.steps % _SECTION == 0:
+                gan.failure()  # the step is done
+                checkpoints.wait()
+                before = time.perf_counter()
+                for _ in range(_SECTION):
+                    bare.step(batch)
+                bare.take_totals()
+                self.spent += time.perf_counter() - before
+                self.bare_steps += _SECTION
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        gan = _gan(config, dataset)
-        training = Training(gan, Feed(dataset.split("train"), config), checkpoints)
+        training = Training(gan, feed, checkpoints)
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(
                 folder / "tracking", parameters=config.model_dump(), tags={}, dataset=dataset.manifest
             ) as tracker,
         ):
-            hooks = FromTheFirstStep(training, bar, tracker, lambda: False)
+            hooks = WithBareSteps(training, bar, tracker, lambda: False)
             training.run(hooks)
-            return (config.steps - 1) * gan.images_per_step / (time.perf_counter() - hooks.started)
+            took = time.perf_counter() - hooks.started - hooks.spent
+    return {
+        _BARE: hooks.bare_steps * gan.images_per_step / hooks.spent,
+        _LOOP: (config.steps - 1) * gan.images_per_step / took,
+    }
 
 
 def _print(rates: Rates, network: DescribedNetwork | None) -> None:

@@ -24,36 +24,44 @@ SETTINGS = {
 """Its own settings, with oneDNN as TensorFlow chooses on this machine, and what makes it better on a CPU."""
 
 
-def build_generator() -> Any:
-    """Latents [B, 100] → images [B, 28, 28, 1] in [−1, 1]; 2,330,944 numbers."""
+def build_generator(norm: Any = None, to_image: Any = None) -> Any:
+    """Latents [B, 100] → images [B, 28, 28, 1] in [−1, 1]; 2,330,944 numbers.
+
+    `norm` and `to_image` make batch norms and the last layer in Keras's place.
+    """
     from keras import Sequential, layers
 
+    norm, to_image = norm or layers.BatchNormalization, to_image or layers.Conv2DTranspose
     return Sequential(
         [
             layers.Input((LATENT_SIZE,)),
             layers.Dense(7 * 7 * 256, use_bias=False),
-            layers.BatchNormalization(),
+            norm(),
             layers.LeakyReLU(0.3),
             layers.Reshape((7, 7, 256)),
             layers.Conv2DTranspose(128, 5, 1, "same", use_bias=False),
-            layers.BatchNormalization(),
+            norm(),
             layers.LeakyReLU(0.3),
             layers.Conv2DTranspose(64, 5, 2, "same", use_bias=False),
-            layers.BatchNormalization(),
+            norm(),
             layers.LeakyReLU(0.3),
-            layers.Conv2DTranspose(1, 5, 2, "same", use_bias=False, activation="tanh"),
+            to_image(1, 5, 2, "same", use_bias=False, activation="tanh"),
         ]
     )
 
 
-def build_features() -> Any:
-    """All of the discriminator but its last layer: images [B, 28, 28, 1] → features [B, 6272]."""
+def build_features(from_image: Any = None) -> Any:
+    """All of the discriminator but its last layer: images [B, 28, 28, 1] → features [B, 6272].
+
+    `from_image` makes the first layer in Keras's place.
+    """
     from keras import Sequential, layers
 
+    from_image = from_image or layers.Conv2D
     return Sequential(
         [
             layers.Input((28, 28, 1)),
-            layers.Conv2D(64, 5, 2, "same"),
+            from_image(64, 5, 2, "same"),
             layers.LeakyReLU(0.3),
             layers.Dropout(0.3),
             layers.Conv2D(128, 5, 2, "same"),

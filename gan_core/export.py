@@ -224,7 +224,9 @@ def load_generator(folder: Path) -> Generator:
     metadata = read_metadata(folder)
     import keras
 
-    import gan_core.networks.grouped  # noqa: F401 (the file may name its layer, which Keras must know)
+    # The file may name their layers, which Keras must know.
+    import gan_core.networks.grouped
+    import gan_core.networks.layers  # noqa: F401
 
     try:
         with zipfile.ZipFile(folder / MODEL_FILE) as archive:

@@ -94,5 +94,7 @@ class ProjectionDiscriminator:
         logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features, training=True), axis=1)
         if self._embedding is None:
             return logits
-        embedding = self._embedding(tf.one_hot(labels, self._classes), training=True)
-        return logits + tf.reduce_sum(embedding * features, axis=1)
+        # ⟨V[y], φ(x)⟩ for every class, of which the label keeps one: a small product instead of passes over V[y].
+        embeddings = self._embedding(tf.eye(self._classes), training=True)
+        products = tf.matmul(features, embeddings, transpose_b=True)
+        return logits + tf.reduce_sum(products * tf.one_hot(labels, self._classes), axis=1)

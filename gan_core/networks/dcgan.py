@@ -16,6 +16,7 @@ from typing import Any, Literal
 import keras
 
 from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
+from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
 from gan_core.networks.shapes import base, widths
 from gan_core.networks.spectral import SpectralConv2D
 
@@ -53,7 +54,7 @@ def build_generator(
 
     x = smallest_map(latents, keras.initializers.GlorotUniform(next(seeds)))
     for index, filters in enumerate([*reversed(channels[:-1]), shape[2]]):
-        x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+        x = BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
         if classes and index == 0:
             labels = keras.Input((), dtype="int32", name="labels")
             inputs = [latents, labels]
@@ -62,12 +63,14 @@ def build_generator(
             )
             x = keras.layers.Add(dtype=dtype)([x, class_map])
         x = keras.layers.ReLU(dtype=dtype)(x)
-        x = keras.layers.Conv2DTranspose(
+        last = index == len(channels) - 1
+        kind = ToImageConv2DTranspose if last else keras.layers.Conv2DTranspose
+        x = kind(
             filters,
             4,
             2,
             padding="same",
-            use_bias=index == len(channels) - 1,
+            use_bias=last,
             kernel_initializer=keras.initializers.GlorotUniform(next(seeds)),
             dtype=dtype,
         )(x)
@@ -103,9 +106,10 @@ class Discriminator(ProjectionDiscriminator):
             if normalization == "spectral":
                 x = SpectralConv2D(filters, 4, 2, vector_seed=next(seeds), **options)(x)
             else:
-                x = keras.layers.Conv2D(filters, 4, 2, padding="same", use_bias=not batch_normalized, **options)(x)
+                kind = keras.layers.Conv2D if index > 0 else FromImageConv2D
+                x = kind(filters, 4, 2, padding="same", use_bias=not batch_normalized, **options)(x)
             if batch_normalized:
-                x = keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+                x = BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
             x = keras.layers.LeakyReLU(0.2, dtype=dtype)(x)
         features = keras.Model(images, keras.layers.Flatten(dtype=dtype)(x))
         layers = projection_layers(features.output_shape[-1], classes, normalization == "spectral", seeds)

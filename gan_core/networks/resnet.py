@@ -20,6 +20,7 @@ from typing import Any, Literal
 import keras
 
 from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
+from gan_core.networks.layers import BatchNormalization
 from gan_core.networks.shapes import base, widths
 from gan_core.networks.spectral import SpectralConv2D
 
@@ -55,9 +56,9 @@ def build_generator(
     def normalized(x: Any, conditions: Any = classes_of_images) -> Any:
         options = {"synchronized": synchronized, "dtype": dtype}
         if conditions is None:
-            x = keras.layers.BatchNormalization(scale=False, **options)(x)
+            x = BatchNormalization(scale=False, **options)(x)
         else:
-            x = keras.layers.BatchNormalization(center=False, scale=False, **options)(x)
+            x = BatchNormalization(center=False, scale=False, **options)(x)
             scale, shift = (
                 keras.layers.Dense(x.shape[-1], use_bias=False, kernel_initializer=start, dtype=dtype)(conditions)
                 for start in ("ones", "zeros")

@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
 from gan_core.networks.shapes import base, widths
 
 
@@ -43,13 +44,14 @@ def build_generator(
         return {"strides": 2, "padding": "same", "use_bias": bias, "kernel_initializer": kernel, "dtype": dtype}
 
     def normalized(x: Any) -> Any:
-        return keras.layers.BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
+        return BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
 
     latents = keras.Input((latent_size,), name="latents")
     x = inputs = keras.Input(shape, name="inputs")
     encoded = []
     for index, filters in enumerate(channels):
-        x = keras.layers.Conv2D(filters, 4, **options(bias=index == 0))(x)
+        kind = keras.layers.Conv2D if index > 0 else FromImageConv2D
+        x = kind(filters, 4, **options(bias=index == 0))(x)
         x = keras.layers.LeakyReLU(0.2, dtype=dtype)(normalized(x) if index > 0 else x)
         encoded.append(x)
     skip = keras.layers.UpSampling2D(side, dtype=dtype)(keras.layers.Reshape((1, 1, latent_size), dtype=dtype)(latents))
@@ -58,7 +60,5 @@ def build_generator(
         x = keras.layers.Conv2DTranspose(filters, 4, **options(bias=False))(x)
         x = keras.layers.ReLU(dtype=dtype)(normalized(x))
         skip = following
-    x = keras.layers.Conv2DTranspose(shape[2], 4, **options(bias=True))(
-        keras.layers.Concatenate(dtype=dtype)([x, skip])
-    )
+    x = ToImageConv2DTranspose(shape[2], 4, **options(bias=True))(keras.layers.Concatenate(dtype=dtype)([x, skip]))
     return keras.Model([latents, inputs], keras.layers.Activation("tanh", dtype="float32")(x), name="generator")

@@ -127,14 +127,20 @@ def test_a_state_is_a_copy(shared):
         np.testing.assert_array_equal(array, before[name])
 
 
-def test_the_first_figures_that_are_not_finite_are_remembered(shared):
+# oneDNN's ReLU makes 0 of NaN, so that of the first layer's only the gradients tell.
+@pytest.mark.parametrize(
+    ("layer", "names"), [(0, {"generator_loss", "generator_gradient_norm"}), (-1, {"generator_loss"})]
+)
+def test_the_first_figures_that_are_not_finite_are_remembered(shared, layer, names):
     shared.step(batch(0))
     assert shared.failure() is None
-    shared.generator.weights[0].assign(np.full(shared.generator.weights[0].shape, np.nan))
+    weight = shared.generator.trainable_variables[layer]
+    weight.assign(np.full(weight.shape, np.nan))
     for number in (1, 2):
         shared.step(batch(number))
     images_seen, name, value = shared.failure()
-    assert (images_seen, name) == (16, "generator_loss")
+    assert images_seen == 16
+    assert name in names
     assert np.isnan(value)
 
 
