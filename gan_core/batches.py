@@ -34,8 +34,12 @@ class EpochOrder:
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
         """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
-        epochs, offsets = np.divmod(np.arange(start, start + count), self._count)
-        return np.concatenate([self._permutation(int(e))[offsets[epochs == e]] for e in np.unique(epochs)])
+        parts = []
+        while count > 0:
+            epoch, offset = divmod(start, self._count)
+            parts.append(self._permutation(epoch)[offset : offset + count])
+            start, count = start + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts)
 
     def _permute(self, epoch: int) -> NDArray[np.int64]:
         key = (self._seed, epoch + (self._stream << 40))

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import numpy as np
@@ -124,26 +123,23 @@ class Training:
         clock = _Clock()
         if gan.images_seen == 0:
             hooks.on_samples(0, self.samples())
-        with ThreadPoolExecutor(1) as reader:
-            upcoming = reader.submit(self._feed.batch, gan.images_seen)
-            while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
-                if hooks.stop_requested():
-                    self._save()
-                    return False
-                batch = upcoming.result()
-                before = gan.images_seen
-                upcoming = reader.submit(self._feed.batch, before + gan.images_per_step)
-                gan.step(Batch(*batch))
-                hooks.on_step(gan.images_seen)
-                clock.start(gan.images_seen)
-                score_is_due = self._scorer is not None and self._passed(config.score_every_images, before)
-                if score_is_due or self._passed(config.log_every_images, before):
-                    self._add_row(hooks, clock, with_score=score_is_due)
-                if self._passed(config.samples_every_images, before):
-                    hooks.on_samples(gan.images_seen, self.samples())
-                if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
-                    self._save(wait=False)
-                    saved_at = time.monotonic()
+        while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
+            if hooks.stop_requested():
+                self._save()
+                return False
+            before = gan.images_seen
+            # Read in turn with the steps: a thread that reads ahead takes more of them than it saves.
+            gan.step(Batch(*self._feed.batch(before)))
+            hooks.on_step(gan.images_seen)
+            clock.start(gan.images_seen)
+            score_is_due = self._scorer is not None and self._passed(config.score_every_images, before)
+            if score_is_due or self._passed(config.log_every_images, before):
+                self._add_row(hooks, clock, with_score=score_is_due)
+            if self._passed(config.samples_every_images, before):
+                hooks.on_samples(gan.images_seen, self.samples())
+            if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
+                self._save(wait=False)
+                saved_at = time.monotonic()
         # Before the row: a training with more steps goes on from here, and its rows must not depend on this stop.
         self._save()
         if self._steps_since_row():

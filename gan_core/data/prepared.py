@@ -37,7 +37,7 @@ class PreparedDataset:
         self.manifest = Manifest.parse(text, str(folder / FILE_NAME))
 
     def split(self, name: Split) -> ImageSplit:
-        """Opens one split; nothing is read yet."""
+        """Opens one split; no image is read yet."""
         return ImageSplit(self.folder, self.manifest, name)
 
 
@@ -61,30 +61,31 @@ class ImageSplit:
         self._inputs = [
             _open(folder / entry.inputs, (entry.count, *manifest.shape), np.uint8) for entry in entries if entry.inputs
         ]
-        self._labels = [_open(folder / entry.labels, (entry.count,), np.int32) for entry in entries if entry.labels]
+        labels = [_open(folder / entry.labels, (entry.count,), np.int32) for entry in entries if entry.labels]
+        self._labels = np.concatenate(labels) if labels else np.empty(0, np.int32)
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at `positions` [B], uint8 [B, H, W, C]."""
-        return self._gather(self._images, positions, np.empty((len(positions), *self._shape), np.uint8))
+        return self._gather(self._images, positions)
 
     def labels(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
         """The labels at `positions` [B], int32 [B]. Only for labelled data."""
-        return self._gather(self._labels, positions, np.empty(len(positions), np.int32))
+        labels: NDArray[np.int32] = self._labels[positions]
+        return labels
 
     def inputs(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The input images of the pairs at `positions` [B], uint8 [B, H, W, C]. Only for paired data."""
-        return self._gather(self._inputs, positions, np.empty((len(positions), *self._shape), np.uint8))
+        return self._gather(self._inputs, positions)
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]."""
         for start in range(0, self.count, batch_size):
             yield self.images(np.arange(start, min(start + batch_size, self.count)))
 
-    def _gather(
-        self, shards: Sequence[NDArray[Number]], positions: NDArray[np.int64], out: NDArray[Number]
-    ) -> NDArray[Number]:
+    def _gather(self, shards: Sequence[NDArray[np.uint8]], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+        out = np.empty((len(positions), *self._shape), np.uint8)
         shard_of = np.searchsorted(self._starts, positions, side="right") - 1
-        for shard in np.unique(shard_of):
+        for shard in set(shard_of.tolist()):
             chosen = shard_of == shard
             out[chosen] = shards[shard][positions[chosen] - self._starts[shard]]
         return out
@@ -100,4 +101,4 @@ def _open(path: Path, shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Nu
             f"The shard must hold {np.dtype(dtype).name} of shape {shape}, as its manifest says. "
             f"Received: {path} with {array.dtype.name} of shape {array.shape}"
         )
-    return array
+    return array.view(np.ndarray)  # memory-mapped as before, without numpy's own class, whose indexing is slow
