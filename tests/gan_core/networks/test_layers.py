@@ -75,3 +75,26 @@ def test_batch_norm_and_its_gradients_are_those_of_keras(options):
         found.append([outputs, *gradients, *layer.get_weights(), layer(inputs, training=False)])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(
+    ("own", "of_keras", "arguments", "shape"),
+    [
+        (layers.FromImageConv2D, keras.layers.Conv2D, (16, 4, 2, "same"), (4, 8, 8, 3)),
+        (layers.ToImageConv2DTranspose, keras.layers.Conv2DTranspose, (3, 4, 2, "same"), (4, 4, 4, 16)),
+        (layers.BatchNormalization, keras.layers.BatchNormalization, (), (4, 8, 8, 6)),
+    ],
+)
+def test_in_mixed_precision_a_layer_is_that_of_keras(own, of_keras, arguments, shape, policy):
+    inputs = tf.random.stateless_normal(shape, (1, 2))
+    made = [kind(*arguments, dtype=policy) for kind in (own, of_keras)]
+    for layer in made:
+        layer.build(shape)
+    made[1].set_weights(made[0].get_weights())
+    ours, theirs = (layer(inputs, training=True) if not arguments else layer(inputs) for layer in made)
+    assert ours.dtype == theirs.dtype == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(tf.cast(ours, tf.float32), tf.cast(theirs, tf.float32), rtol=0.02, atol=0.05)
+    for kept, expected in zip(made[0].get_weights(), made[1].get_weights(), strict=True):
+        assert kept.dtype == np.float32
+        np.testing.assert_allclose(kept, expected, rtol=0.01, atol=1e-3)
