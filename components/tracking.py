@@ -8,6 +8,7 @@ changes nothing, so whatever may not have arrived is sent again. What an ended t
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ class TrainingTracker:
 
     def __enter__(self) -> Self:
         self._spool.set_status("RUNNING")
+        # MLflow's import makes full collections, which would go through all that TensorFlow has made, too.
+        gc.freeze()
         self._thread.start()
         return self
 
@@ -95,6 +98,7 @@ class TrainingTracker:
         self._spool.set_status("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
         self._stop.set()
         self._thread.join(PATIENCE_SECONDS if is_remote() else None)
+        gc.unfreeze()
         if unsent := self._spool.unsent():
             _say(
                 f"MLflow did not take {unsent}{self._problem and f' ({self._problem})'}. "

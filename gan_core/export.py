@@ -78,8 +78,11 @@ class Generator:
     """
 
     def __init__(self, model: Any, metadata: GeneratorMetadata) -> None:
+        import tensorflow as tf
+
         self.model = model
         self.metadata = metadata
+        self._network = tf.function(model, autograph=False, reduce_retracing=True)
 
     def sample(
         self,
@@ -135,7 +138,7 @@ class Generator:
                 )
             condition = condition / np.float32(127.5) - np.float32(1)
         arguments = latents if condition is None else [latents, condition]
-        images = np.asarray(self.model(arguments, training=False))
+        images = self._network(arguments, training=False).numpy()
         if not np.isfinite(images).all():
             raise InvalidInput(
                 f"A generator's images must be finite. Received: NaN or infinity from a generator of "

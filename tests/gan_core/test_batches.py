@@ -96,3 +96,13 @@ def test_a_balanced_batch_holds_as_many_images_of_each_class(paired):
     config = small_training(conditional=True, balanced_classes=True, batch_size=6, discriminator_steps=2)
     _, labels, _ = Feed(paired, config).batch(24)
     assert np.bincount(labels.ravel()).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("block_bytes", [1, 3 * 4 * 256, 1 << 20])
+def test_the_batches_do_not_depend_on_how_many_are_read_at_once(paired, monkeypatch, block_bytes):
+    monkeypatch.setattr("gan_core.batches._BLOCK_BYTES", block_bytes)
+    feed = Feed(paired, small_training(batch_size=4))
+    order = EpochOrder(20, seed=0)
+    for images_seen in (0, 4, 8, 12, 400, 404, 4):
+        images, _, _ = feed.batch(images_seen)
+        np.testing.assert_array_equal(images[0], paired.images(order.positions(images_seen, 4)))

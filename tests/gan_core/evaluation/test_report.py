@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from datasets import write_dataset
 from generators import generator_metadata
 
@@ -47,9 +48,13 @@ class Extractor:
         return np.eye(3, dtype=np.float32)[(features[:, 0] > 0.5).astype(int)]
 
 
-def noise(latents: np.ndarray, training: bool) -> np.ndarray:
+def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
     """A generator of colour images that no format compresses."""
-    return np.stack([np.random.default_rng(int(abs(z[0]) * 1e6)).uniform(-1, 1, (SIDE, SIDE, 3)) for z in latents])
+
+    def draw(latents: np.ndarray) -> np.ndarray:
+        return np.stack([np.random.default_rng(int(abs(z[0]) * 1e6)).uniform(-1, 1, (SIDE, SIDE, 3)) for z in latents])
+
+    return tf.numpy_function(draw, [latents], tf.float64)
 
 
 def measured(place: Path) -> Measured:
