@@ -225,6 +225,7 @@ class _Sender:
 
     def _describe(self, run_id: str) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+        from mlflow.exceptions import MlflowException
 
         training = self._spool.training
         # An attached run may have parameters already, and MLflow refuses to change one.
@@ -240,7 +241,11 @@ class _Sender:
             profile=json.dumps(data["profile"]),
         )
         tags = [InputTag("mlflow.data.context", "training"), InputTag("digest", data["digest"])]
-        self._client.log_inputs(run_id, datasets=[DatasetInput(dataset, tags)])
+        inputs = [DatasetInput(dataset, tags)]
+        try:
+            self._client.log_inputs(run_id, datasets=inputs)
+        except MlflowException:  # another training named the same data in the same moment; now the server knows them
+            self._client.log_inputs(run_id, datasets=inputs)
 
     def _send_picture(self, run_id: str, picture: Path) -> None:
         """Uploads what MlflowClient.log_image does, under a name that is the same each time; its own is random."""

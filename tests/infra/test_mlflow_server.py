@@ -24,6 +24,8 @@ from gcp_storage_emulator.server import create_server
 from manifests import INFRA, ROOT, Objects
 from postgres import Postgres
 
+from components.tracking import TrainingTracker
+from gan_core.data.prepared import PreparedDataset
 from infra.local.services import free_port, postgres_programs
 
 pytest.importorskip("psycopg", reason="psycopg is not installed: it is in infra/mlflow/requirements.txt")
@@ -251,6 +253,27 @@ def test_trainings_at_once_lose_no_run_and_make_one_champion(
     places = postgres.query("mlflow", "SELECT artifact_location FROM logged_models").splitlines()
     assert len(places) == TRAININGS
     assert all(place.startswith(buckets["ARTIFACT_ROOT"]) for place in places)
+
+
+def test_trainings_that_name_new_data_at_once_all_have_their_run(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.port}")
+    prepared = write_dataset(tmp_path / "prepared", blobs(8), blobs(4, seed=1))
+    manifest = PreparedDataset(prepared).manifest
+    together = Barrier(4)
+
+    def run_id(number: int) -> str | None:
+        dataset = manifest.model_copy(update={"digest": f"sha256-{number // 4}"})
+        tracker = TrainingTracker(tmp_path / str(number), parameters={}, tags={}, dataset=dataset)
+        together.wait(timeout=60)
+        with tracker:
+            return tracker.run_id
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run_id, range(40)))
+    assert None not in found
+    assert len(set(found)) == 40
 
 
 def test_the_backup_restores(
