@@ -95,10 +95,12 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
         """Leaves out what compiling the step costs."""
 
         clock = processor = 0.0
+        counted_from = 0
 
-        def on_step(self, images_seen: int) -> None:  # noqa: ARG002
+        def on_step(self, images_seen: int) -> None:
             if not self.clock:
                 self.clock, self.processor = time.perf_counter(), time.process_time()
+                self.counted_from = images_seen
 
     hooks = FromTheFirstStep()
     classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
@@ -108,7 +110,7 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
         Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
     ):
         Training(gan, Feed(dataset.split("train"), config), checkpoints).run(hooks)
-    images = (config.steps - 1) * gan.images_per_step
+    images = gan.images_seen - hooks.counted_from
     return images / (time.perf_counter() - hooks.clock), (time.process_time() - hooks.processor) / images * 1000
 
 

@@ -2,7 +2,8 @@
 
 In every round each side has one turn; the table has medians over the rounds, in images per second.
 
-- bare step: the network of params.yaml on one batch in memory. Its averaged generator and its sums are part of it.
+- bare step: the network of params.yaml on batches in memory. Its averaged generator and its sums are part of it, and as
+  many steps are made in one call as in the training.
 - whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids,
   checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing. A training and bare steps of another
   one take turns of some seconds, for a machine's rate drifts by more than the loop costs. What the training's other
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
 
 Rates = dict[str, list[float]]
-_SECTION = 250  # steps of a training, and bare ones after it
+_SECTION = 100  # steps of a training, and bare ones after it; a multiple of the steps made at once
 _PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
 _TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
 _EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
@@ -54,12 +55,13 @@ def main() -> None:
     parser.add_argument("--config", default="params.yaml")
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1500, help="steps of a round")
+    parser.add_argument("--steps", type=int, help="steps of a round (default: those of the train section)")
     parser.add_argument("--tutorial-steps", type=int, default=150, help="the same, on the tutorial's network")
     parser.add_argument("--samples", type=int, default=20_000, help="images drawn in a round")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    config = read_section(arguments.config, "train", TrainConfig).model_copy(update={"steps": arguments.steps})
+    config = read_section(arguments.config, "train", TrainConfig)
+    config = config.model_copy(update={"steps": arguments.steps or config.steps})
     dataset = PreparedDataset(arguments.dataset)
     config = config.decided(labelled=dataset.split("train").labelled)
     network = describe(config, dataset.manifest.shape, _classes(config, dataset))
@@ -134,37 +136,41 @@ def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
 def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> dict[str, float]:
     """Images per second of the command's own loop, from its first step to its last hook, and of steps without one.
 
-    The bare steps are of a second GAN on one batch in memory; compiling either is left out.
+    The bare steps are of a second GAN on the first batches of the training, in memory; compiling either is left out.
     """
     from gan_core.batches import Feed
-    from gan_core.step import Batch
     from gan_core.training import Training
 
     feed = Feed(dataset.split("train"), config)
     gan, bare = _gan(config, dataset), _gan(config, dataset)
-    batch = Batch(*feed.batch(0))
-    bare.step(batch)
+    images_of_a_section = _SECTION * gan.images_per_step
+    images_at_once = gan.steps_per_execution * gan.images_per_step
+    in_memory = [
+        feed.batches(images_seen, gan.steps_per_execution)
+        for images_seen in range(0, images_of_a_section, images_at_once)
+    ]
+    bare.step(in_memory[0])
     bare.take_totals()
 
     class WithBareSteps(Hooks):
         """Makes bare steps after every section of the training."""
 
         started = spent = 0.0
-        steps = bare_steps = 0
+        counted_from = bare_images = 0
 
         def on_step(self, images_seen: int) -> None:
-            self.started = self.started or time.perf_counter()
+            if not self.started:
+                self.started, self.counted_from = time.perf_counter(), images_seen
             super().on_step(images_seen)
-            self.steps += 1
-            if self.steps % _SECTION == 0:
+            if images_seen % images_of_a_section == 0:
                 gan.failure()  # the step is done
                 checkpoints.wait()
                 before = time.perf_counter()
-                for _ in range(_SECTION):
-                    bare.step(batch)
+                for batches in in_memory:
+                    bare.step(batches)
                 bare.take_totals()
                 self.spent += time.perf_counter() - before
-                self.bare_steps += _SECTION
+                self.bare_images += images_of_a_section
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         training = Training(gan, feed, checkpoints)
@@ -178,8 +184,8 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
             training.run(hooks)
             took = time.perf_counter() - hooks.started - hooks.spent
     return {
-        _BARE: hooks.bare_steps * gan.images_per_step / hooks.spent,
-        _LOOP: (config.steps - 1) * gan.images_per_step / took,
+        _BARE: hooks.bare_images / hooks.spent,
+        _LOOP: (training.target - hooks.counted_from) / took,
     }
 
 

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import ImageSplit
-
-_BLOCK_BYTES = 1 << 20
+from gan_core.step import Batch
 
 
 class Order(Protocol):
@@ -90,33 +89,22 @@ class Feed:
         self.order: Order = EpochOrder(images.count, config.seed)
         if config.balanced_classes:
             self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
-        self._images_per_step = config.discriminator_steps * config.batch_size
-        size = self._images_per_step * images.images(np.zeros(1, np.int64)).nbytes
-        self._steps_of_a_block = max(1, _BLOCK_BYTES // size)
-        self._block = lru_cache(maxsize=1)(self._read)
 
     def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
         """What the networks are told of the images at `positions`: labels, input images; None where it is nothing."""
         labels = self.images.labels(positions) if self.config.conditional == "on" else None
         return labels, self.images.inputs(positions) if self.config.network == "unet" else None
 
-    def batch(self, images_seen: int) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:
-        """Images, labels and inputs of the step that follows `images_seen` images; see `gan_core.step.Batch`.
+    def batches(self, images_seen: int, steps: int) -> Batch:
+        """What the `steps` steps that follow `images_seen` images are made with.
 
-        `images_seen` is a multiple of the images of a step.
+        `gan_core.step.Batch` with one more axis in front, of the steps.
         """
-        number, index = divmod(images_seen // self._images_per_step, self._steps_of_a_block)
-        images, labels, inputs = self._block(number)
-        return images[index], None if labels is None else labels[index], None if inputs is None else inputs[index]
-
-    def _read(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.int32] | None, NDArray[np.uint8] | None]:
-        """The batches of some steps, one after the other: reading them together takes a fraction of the time."""
-        count = self._steps_of_a_block * self._images_per_step
-        positions = self.order.positions(number * count, count)
+        shape = (steps, self.config.discriminator_steps, self.config.batch_size)
+        positions = self.order.positions(images_seen, int(np.prod(shape)))
         labels, inputs = self.conditions(positions)
         images = self.images.images(positions)
-        shape = (self._steps_of_a_block, self.config.discriminator_steps, self.config.batch_size)
-        return (
+        return Batch(
             images.reshape(*shape, *images.shape[1:]),
             None if labels is None else labels.reshape(shape),
             None if inputs is None else inputs.reshape(*shape, *images.shape[1:]),

@@ -113,6 +113,7 @@ class TrainConfig(Section):
     augment_probability: Share
     augment_target: Share
     steps: PositiveInt
+    steps_per_execution: PositiveInt
     batch_size: Annotated[int, Field(ge=2)]
     accumulation_steps: PositiveInt
     discriminator_steps: PositiveInt

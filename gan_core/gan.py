@@ -41,6 +41,7 @@ class Gan:
 
     Attributes:
         images_seen: real images shown to the discriminator.
+        steps_per_execution: config.steps_per_execution where that is of use: on one device, without XLA.
         averaged_generator: Keras model with the exponential moving average of the generator's weights and of its batch
             norm statistics, always float32.
     """
@@ -62,6 +63,7 @@ class Gan:
         self.images_per_step = config.batch_size * config.discriminator_steps
         self.distribution = distribution or Distribution()
         check_replicas(config.batch_size, config.accumulation_steps, self.distribution.replicas)
+        self.steps_per_execution = 1 if xla or self.distribution.replicas > 1 else config.steps_per_execution
         self._build(mixed_precision)
         self._augment_probability = tf.Variable(config.augment_probability)
         self._learning_rate_scale = tf.Variable(1.0)
@@ -70,7 +72,7 @@ class Gan:
         self._failed_figures = tf.Variable(tf.zeros(len(FIGURES)))
         optimizers = (self._generator_optimizer, self._discriminator_optimizer)
         self._compute = Step(config, self.generator, self.discriminator, optimizers, self.distribution)
-        self._step = tf.function(self._update, jit_compile=xla, autograph=False)
+        self._step = tf.function(self._make_steps, jit_compile=xla, autograph=False)
         self._sample = tf.function(lambda arguments: self.averaged_generator(arguments, training=False))
         self._norms = tf.function(self._weight_norms, autograph=False)
 
@@ -113,16 +115,30 @@ class Gan:
             self._discriminator_optimizer = Adam(self.discriminator, mixed_precision=mixed_precision)
         self.averaged_generator = generator("float32")
 
-    def step(self, batch: Batch) -> None:
-        """Trains on real images of the global batch; see `gan_core.step.Batch`."""
+    def step(self, batches: Batch) -> None:
+        """Makes a step with each of the global batches: `gan_core.step.Batch` with one more axis in front, of the steps.
+
+        How many steps are made at once changes nothing but the time: what does not wait for another is computed
+        beside it, so the next step's real images while this step's generator moves.
+        """
         first = self.images_seen // self.config.batch_size
+        count, turns = len(batches.images), self.config.discriminator_steps
         penalised = tuple(
             self.config.penalised and (first + index) % self.config.penalty_interval == 0
-            for index in range(self.config.discriminator_steps)
+            for index in range(count * turns)
         )
-        tensors = Batch(*(None if array is None else tf.constant(array) for array in batch))
-        self._step(tensors, tf.constant(self.images_seen, tf.int64), penalised)
-        self.images_seen += self.images_per_step
+        tensors = Batch(*(None if array is None else tf.constant(array) for array in batches))
+        self._step(
+            tensors,
+            tf.constant(self.images_seen, tf.int64),
+            tuple(penalised[turns * index : turns * (index + 1)] for index in range(count)),
+        )
+        self.images_seen += count * self.images_per_step
+
+    def _make_steps(self, batches: Batch, images_seen: tf.Tensor, penalised: tuple[tuple[bool, ...], ...]) -> None:
+        for index, of_step in enumerate(penalised):
+            batch = Batch(*(None if array is None else array[index] for array in batches))
+            self._update(batch, images_seen + index * self.images_per_step, of_step)
 
     def _update(self, batch: Batch, images_seen: tf.Tensor, penalised: tuple[bool, ...]) -> None:
         def compute(batch: Batch, images_seen: tf.Tensor, scale: tf.Tensor, probability: tf.Tensor) -> tf.Tensor:

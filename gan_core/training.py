@@ -18,7 +18,6 @@ from gan_core.diversity import mean_pairwise_distance
 from gan_core.export import draw_latents, to_uint8
 from gan_core.gan import Gan
 from gan_core.guards import Diverged, Guards
-from gan_core.step import Batch
 
 _SAMPLES = 64
 _ROWS_OF_A_CLASS = 8
@@ -34,7 +33,7 @@ class Hooks(Protocol):
     """What happens around the steps."""
 
     def on_step(self, images_seen: int) -> None:
-        """After every step."""
+        """After every step, or every few that were made at once."""
 
     def on_row(self, row: Row) -> None:
         """After every `log_every_images`, and with every score: the figures, averaged over the steps since the last."""
@@ -129,7 +128,7 @@ class Training:
                 return False
             before = gan.images_seen
             # Read in turn with the steps: a thread that reads ahead takes more of them than it saves.
-            gan.step(Batch(*self._feed.batch(before)))
+            gan.step(self._feed.batches(before, self._steps_at_once()))
             hooks.on_step(gan.images_seen)
             clock.start(gan.images_seen)
             score_is_due = self._scorer is not None and self._passed(config.score_every_images, before)
@@ -145,6 +144,16 @@ class Training:
         if self._steps_since_row():
             self._add_row(hooks, clock, with_score=False)
         return True
+
+    def _steps_at_once(self) -> int:
+        """As many as are made in one execution, or one where that would go past a row, a grid, a score or the end."""
+        count, before = self.gan.steps_per_execution, self.gan.images_seen
+        last = before + (count - 1) * self.gan.images_per_step
+        intervals = [self.config.log_every_images, self.config.samples_every_images]
+        if self._scorer is not None:
+            intervals.append(self.config.score_every_images)
+        goes_past = last >= self.target or any(last // interval > before // interval for interval in intervals)
+        return 1 if goes_past else count
 
     def _passed(self, interval: int, before: int) -> bool:
         return self.gan.images_seen // interval > before // interval

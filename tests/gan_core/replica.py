@@ -40,8 +40,8 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
             gan.restore(state)
         figures = []
         while gan.images_seen < steps * gan.images_per_step:
-            images = blobs(config.batch_size, seed=gan.images_seen).reshape(1, config.batch_size, *SHAPE)
-            labels = (np.arange(config.batch_size) % 3).astype(np.int32)[None] if classes else None
+            images = blobs(config.batch_size, seed=gan.images_seen).reshape(1, 1, config.batch_size, *SHAPE)
+            labels = (np.arange(config.batch_size) % 3).astype(np.int32)[None, None] if classes else None
             gan.step(Batch(images, labels))
             figures.append(gan.take_totals())
         if distribution.chief:

@@ -76,33 +76,23 @@ def paired(tmp_path_factory):
     return PreparedDataset(write_dataset(folder, blobs(20), blobs(4), classes=3, pairs="inpainting")).split("train")
 
 
-def test_a_batch_holds_the_images_in_order_with_what_is_known_of_them(paired):
+def test_batches_hold_the_images_in_order_with_what_is_known_of_them(paired):
     sizes = {"batch_size": 8, "discriminator_steps": 2}
-    positions = EpochOrder(20, seed=0).positions(32, 16)
-    plain = Feed(paired, small_training(**sizes)).batch(32)
-    np.testing.assert_array_equal(plain[0], paired.images(positions).reshape(2, 8, 16, 16, 1))
+    positions = EpochOrder(20, seed=0).positions(32, 48)
+    plain = Feed(paired, small_training(**sizes)).batches(32, 3)
+    np.testing.assert_array_equal(plain.images, paired.images(positions).reshape(3, 2, 8, 16, 16, 1))
     assert plain[1:] == (None, None)
-    images, labels, inputs = Feed(paired, small_training(conditional=True, **sizes)).batch(32)
-    np.testing.assert_array_equal(images, plain[0])
-    np.testing.assert_array_equal(labels, positions.reshape(2, 8) % 3)
-    assert inputs is None
-    images, labels, inputs = Feed(paired, small_training(network="unet", **sizes)).batch(32)
-    np.testing.assert_array_equal(images, plain[0])
-    assert labels is None
-    np.testing.assert_array_equal(inputs, paired.inputs(positions).reshape(2, 8, 16, 16, 1))
+    labelled = Feed(paired, small_training(conditional=True, **sizes)).batches(32, 3)
+    np.testing.assert_array_equal(labelled.images, plain.images)
+    np.testing.assert_array_equal(labelled.labels, positions.reshape(3, 2, 8) % 3)
+    assert labelled.inputs is None
+    pairs = Feed(paired, small_training(network="unet", **sizes)).batches(32, 3)
+    np.testing.assert_array_equal(pairs.images, plain.images)
+    assert pairs.labels is None
+    np.testing.assert_array_equal(pairs.inputs, paired.inputs(positions).reshape(3, 2, 8, 16, 16, 1))
 
 
 def test_a_balanced_batch_holds_as_many_images_of_each_class(paired):
     config = small_training(conditional=True, balanced_classes=True, batch_size=6, discriminator_steps=2)
-    _, labels, _ = Feed(paired, config).batch(24)
+    labels = Feed(paired, config).batches(24, 1).labels
     assert np.bincount(labels.ravel()).tolist() == [4, 4, 4]
-
-
-@pytest.mark.parametrize("block_bytes", [1, 3 * 4 * 256, 1 << 20])
-def test_the_batches_do_not_depend_on_how_many_are_read_at_once(paired, monkeypatch, block_bytes):
-    monkeypatch.setattr("gan_core.batches._BLOCK_BYTES", block_bytes)
-    feed = Feed(paired, small_training(batch_size=4))
-    order = EpochOrder(20, seed=0)
-    for images_seen in (0, 4, 8, 12, 400, 404, 4):
-        images, _, _ = feed.batch(images_seen)
-        np.testing.assert_array_equal(images[0], paired.images(order.positions(images_seen, 4)))

@@ -92,7 +92,7 @@ def test_a_label_decides_the_class_and_the_latents_the_rest(images):
     config = small_training(conditional=True, **changes)
     gan, feed = gan_of(config), Feed(images.split("train"), config)
     for _ in range(config.steps):
-        gan.step(Batch(*feed.batch(gan.images_seen)))
+        gan.step(feed.batches(gan.images_seen, 1))
     labels = (np.arange(60) % 3).astype(np.int32)
     drawn = gan.sample(draw_latents(60, config.latent_size, 0), labels)
     light = (drawn[..., 0] + 1) / (drawn[..., 0] + 1).sum(axis=(1, 2), keepdims=True)
@@ -116,7 +116,7 @@ def test_a_paired_generator_comes_near_its_targets(images):
 
     untrained = distance()
     for _ in range(config.steps):
-        gan.step(Batch(*feed.batch(gan.images_seen)))
+        gan.step(feed.batches(gan.images_seen, 1))
     assert distance() < 0.5 * float(np.abs(inputs - targets).mean()) < untrained
 
 

@@ -14,7 +14,7 @@ def gan(xla=False, mixed_precision=False, **changes):
 
 
 def batch(number, discriminator_steps=1):
-    return Batch(blobs(8 * discriminator_steps, seed=number).reshape(discriminator_steps, 8, *SHAPE))
+    return Batch(blobs(8 * discriminator_steps, seed=number).reshape(1, discriminator_steps, 8, *SHAPE))
 
 
 def learned(network):
@@ -48,6 +48,38 @@ def test_a_step_moves_each_network_in_its_own_turn_only():
     assert moved(generator, trained.generator) == pytest.approx(0.001, rel=0.01)
     assert moved(discriminator, trained.discriminator) == pytest.approx(0.003, rel=0.01)
     assert trained.images_seen == 24
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "normalization": "none",
+            "r1_weight": 1.0,
+            "penalty_interval": 3,
+            "augment": ("color",),
+            "augment_target": 0.6,
+            "schedule": "linear",
+        },
+    ],
+    ids=["default", "penalised"],
+)
+def test_steps_made_at_once_give_the_bits_of_steps_one_by_one(changes):
+    at_once, one_by_one = (gan(discriminator_steps=2, **changes) for _ in range(2))
+    batches = [batch(number, discriminator_steps=2) for number in range(5)]
+    for some in (batches[:3], batches[3:]):
+        at_once.step(Batch(np.concatenate([one.images for one in some])))
+    for one in batches:
+        one_by_one.step(one)
+    expected = one_by_one.state()
+    for name, array in at_once.state().items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_several_steps_are_made_at_once_on_one_device_without_xla():
+    assert gan(steps_per_execution=3).steps_per_execution == 3
+    assert gan(steps_per_execution=3, xla=True).steps_per_execution == 1
 
 
 def test_the_reconstruction_term_is_added_with_its_weight(shared):

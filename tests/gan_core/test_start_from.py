@@ -27,7 +27,7 @@ def new_gan(**changes) -> Gan:
 def trained() -> Gan:
     gan = new_gan(seed=1)
     for _ in range(3):
-        gan.step(Batch(blobs(8)[None]))
+        gan.step(Batch(blobs(8)[None, None]))
     return gan
 
 

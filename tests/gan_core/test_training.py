@@ -56,6 +56,31 @@ def without_rates(rows):
     return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
 
 
+def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_once(images, tmp_path):
+    changes = {"steps": 23, "log_every_images": 40, "samples_every_images": 56, "score_every_images": 72}
+
+    def run(at_once):
+        folder = tmp_path / str(at_once)
+        with training(images, folder, lambda _: {"fd_test": 1.0}, steps_per_execution=at_once, **changes) as one:
+            executed = []
+            make_steps = one.gan.step
+            one.gan.step = lambda batches: (executed.append(len(batches.images)), make_steps(batches))
+            hooks = Recorder()
+            one.run(hooks)
+        return executed, hooks, one
+
+    singles, by_one, first = run(1)
+    threes, by_three, second = run(3)
+    assert singles == [1] * 23
+    # Rows after 5, 10, 15, 20, grids after 7, 14, 21, scores after 9, 18: three steps fit after 0, 10 and 15.
+    assert threes == [3, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1, 3, 1, 1, 1, 1, 1]
+    assert [row["images_seen"] for row in by_one.rows] == [40, 72, 80, 120, 144, 160, 184]
+    assert without_rates(by_three.rows) == without_rates(by_one.rows)
+    assert list(by_three.samples) == list(by_one.samples) == [0, 56, 112, 168]
+    for name, array in second.gan.state().items():
+        np.testing.assert_array_equal(array, first.gan.state()[name], err_msg=name)
+
+
 def test_a_stopped_and_a_longer_training_go_the_way_of_one_that_was_neither(images, tmp_path):
     with training(images, tmp_path / "whole") as whole:
         hooks = Recorder()
