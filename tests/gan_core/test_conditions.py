@@ -11,7 +11,6 @@ from gan_core.data.prepared import PreparedDataset
 from gan_core.diversity import mean_pairwise_distance, relative_diversity
 from gan_core.export import draw_latents
 from gan_core.gan import Gan
-from gan_core.step import Batch
 from gan_core.training import Training
 
 BOTH = pytest.mark.parametrize(
