@@ -116,7 +116,7 @@ class Gan:
         self.averaged_generator = generator("float32")
 
     def step(self, batches: Batch) -> None:
-        """Makes a step with each of the global batches: `gan_core.step.Batch` with one more axis in front, of the steps.
+        """Makes a step with each global batch of `batches`: a `gan_core.step.Batch` with one more axis in front.
 
         How many steps are made at once changes nothing but the time: what does not wait for another is computed
         beside it, so the next step's real images while this step's generator moves.
