@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
 
 Rates = dict[str, list[float]]
-_SECTION = 100  # steps of a training, and bare ones after it; a multiple of the steps made at once
+_SECTION = 100  # steps of a training, and about as many bare ones after it
 _PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
 _TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
 _EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
@@ -170,7 +170,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                     bare.step(batches)
                 bare.take_totals()
                 self.spent += time.perf_counter() - before
-                self.bare_images += images_of_a_section
+                self.bare_images += len(in_memory) * images_at_once
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         training = Training(gan, feed, checkpoints)

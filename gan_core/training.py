@@ -131,10 +131,10 @@ class Training:
             gan.step(self._feed.batches(before, self._steps_at_once()))
             hooks.on_step(gan.images_seen)
             clock.start(gan.images_seen)
-            score_is_due = self._scorer is not None and self._passed(config.score_every_images, before)
-            if score_is_due or self._passed(config.log_every_images, before):
+            score_is_due = self._scorer is not None and _passed(config.score_every_images, before, gan.images_seen)
+            if score_is_due or _passed(config.log_every_images, before, gan.images_seen):
                 self._add_row(hooks, clock, with_score=score_is_due)
-            if self._passed(config.samples_every_images, before):
+            if _passed(config.samples_every_images, before, gan.images_seen):
                 hooks.on_samples(gan.images_seen, self.samples())
             if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
                 self._save(wait=False)
@@ -152,11 +152,8 @@ class Training:
         intervals = [self.config.log_every_images, self.config.samples_every_images]
         if self._scorer is not None:
             intervals.append(self.config.score_every_images)
-        goes_past = last >= self.target or any(last // interval > before // interval for interval in intervals)
+        goes_past = last >= self.target or any(_passed(interval, before, last) for interval in intervals)
         return 1 if goes_past else count
-
-    def _passed(self, interval: int, before: int) -> bool:
-        return self.gan.images_seen // interval > before // interval
 
     def samples(self) -> NDArray[np.uint8]:
         """Images of the averaged generator, of the same latents at any time, uint8 [N, H, W, C].
@@ -280,6 +277,11 @@ class _Clock:
         since, before = self._since or (now, images_seen)
         self._since = (now, images_seen)
         return (images_seen - before) / (now - since) if images_seen > before else 0.0
+
+
+def _passed(interval: int, before: int, now: int) -> bool:
+    """Whether a multiple of `interval` lies after `before` images and not after `now`."""
+    return now // interval > before // interval
 
 
 def _worst(array: NDArray[np.generic]) -> float:
