@@ -206,6 +206,19 @@ class TrainConfig(Section):
                 ("augment", "augment_probability", "final_augment_probability", "augment_target"),
             ),
             (
+                "'augment' must be empty where its probability is 0 and stays so ('final_augment_probability' counts "
+                "with a schedule only)",
+                bool(self.augment)
+                and self.augment_probability + self.augment_target == 0
+                and (self.schedule == "constant" or self.final_augment_probability == 0),
+                ("augment", "augment_probability", "augment_target", "schedule", "final_augment_probability"),
+            ),
+            (
+                "'penalty_interval' must be 1 without a penalty",
+                self.penalty_interval > 1 and not self.penalised,
+                ("penalty_interval", "r1_weight", "r2_weight", "gradient_penalty_weight"),
+            ),
+            (
                 "'batch_size' must be a multiple of 'accumulation_steps'",
                 self.batch_size % self.accumulation_steps != 0,
                 ("batch_size", "accumulation_steps"),

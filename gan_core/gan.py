@@ -166,7 +166,7 @@ class Gan:
             average.assign(weight + (average - weight) * decay)
 
     def _adapt(self, figures: tf.Tensor) -> None:
-        """Moves the augmentations' probability up where the mean sign of the real logits is above the target.
+        """Moves the augmentations' probability up where the figure `real_sign` is above the target, else down.
 
         Reference: Karras et al. 2020, arXiv 2006.06676, equation 1 (r_t) and section 3.
         """

@@ -41,6 +41,9 @@ _GENERATOR_LOSSES = {
     "wasserstein": losses.wasserstein_generator,
     "relativistic": losses.relativistic_generator,
 }
+# A number added to all logits changes nothing that these teach, so a logit's sign says nothing: a real image is judged
+# by its margin over the generated one at its place in the batch.
+_LOSSES_OF_DIFFERENCES = ("wasserstein", "relativistic")
 _RECONSTRUCTIONS = {"l1": losses.l1_reconstruction, "l2": losses.l2_reconstruction}
 # Purposes of random draws. Three passes through the discriminator: real, generated, generated for the generator.
 _LATENTS, _INTERPOLATION = 0, 7
@@ -252,13 +255,15 @@ class Step:
                 )
             penalty *= penalty_factor
         loss = _DISCRIMINATOR_LOSSES[config.loss](real_logits, fake_logits)
-        if config.loss == "relativistic":
-            right = real_logits > fake_logits
+        if config.loss in _LOSSES_OF_DIFFERENCES:
+            margins = real_logits - fake_logits
+            right = margins > 0
         else:
+            margins = real_logits
             right = tf.concat([real_logits > 0, fake_logits < 0], axis=0)
         means = [
             tf.reduce_mean(figure)
-            for figure in (real_logits, fake_logits, tf.sign(real_logits), tf.cast(right, tf.float32))
+            for figure in (real_logits, fake_logits, tf.sign(margins), tf.cast(right, tf.float32))
         ]
         return loss + penalty, tf.stack([loss, *means, penalty])
 

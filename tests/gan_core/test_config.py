@@ -88,6 +88,22 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
             )
             for name in ("augment_probability", "final_augment_probability", "augment_target")
         ),
+        *(
+            (
+                {"augment": ["cutout"], **rest},
+                "'augment' must be empty where its probability is 0 and stays so",
+                received,
+            )
+            for rest, received in (
+                ({"schedule": "cosine"}, "schedule='cosine', final_augment_probability=0.0"),
+                ({"final_augment_probability": 0.5}, "schedule='constant', final_augment_probability=0.5"),
+            )
+        ),
+        (
+            {"penalty_interval": 4},
+            "'penalty_interval' must be 1 without a penalty",
+            "penalty_interval=4, r1_weight=0.0",
+        ),
         (
             {"batch_size": 8, "accumulation_steps": 3},
             "'batch_size' must be a multiple of 'accumulation_steps'",
@@ -117,7 +133,9 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(changes, rule, rec
         {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 1.0, "r2_weight": 1.0},
         {"network": "unet", "normalization": "spectral"},
         {"loss": "wasserstein", "normalization": "spectral", "gradient_penalty_weight": 10.0},
-        {"augment": ["cutout"], "final_augment_probability": 0.5},
+        {"augment": ["cutout"], "augment_probability": 0.5},
+        {"augment": ["cutout"], "final_augment_probability": 0.5, "schedule": "linear"},
+        {"normalization": "none", "r2_weight": 1.0, "penalty_interval": 4},
         {"augment": ["color"], "augment_target": 0.6},
         {"batch_size": 8, "accumulation_steps": 4},
         {"patience_images": 1000, "score_every_images": 100},

@@ -105,6 +105,16 @@ def test_the_two_generator_losses_see_the_same_logits(shared):
     assert non_saturating["generator_loss"] - minimax["generator_loss"] >= 2 * np.log(2)
 
 
+def test_an_adaptive_probability_rises_while_the_real_images_are_recognised_and_else_falls_to_0():
+    trained = gan(augment=("color",), augment_target=0.6)
+    *_, last_bias = trained.discriminator.trainable_variables
+    for logit, expected in ((100.0, 8), (100.0, 16), (-100.0, 8), (-100.0, 0), (-100.0, 0)):
+        last_bias.assign([logit])
+        trained.step(batch(0))
+        trained.take_totals()
+        assert trained.state()["augment_probability/0"] == pytest.approx(expected / 500_000, abs=1e-9)
+
+
 def test_totals_add_up_over_the_steps_and_start_anew(shared):
     initial = shared.state()
     total = dict.fromkeys(FIGURES, 0.0)
