@@ -53,7 +53,7 @@ class Training:
         gan: the networks.
         feed: the real images.
         checkpoints: None on a host that does not write.
-        scorer: asked after every `score_every_images`.
+        scorer: asked after every `score_every_images`, and at the end.
 
     Attributes:
         gan: the networks and their counters.
@@ -92,7 +92,7 @@ class Training:
     def run(self, hooks: Hooks) -> bool:
         """Trains until `target`, or until no score has been better for `patience_images`.
 
-        Then adds a row for what is left of the last interval. When a loss or a weight is not finite any more, goes
+        Then adds a row for what is left of the last interval, with a score where there are scores. When a loss or a weight is not finite any more, goes
         back to the last good checkpoint and on from there with lower learning rates, once.
 
         Returns:
@@ -122,6 +122,8 @@ class Training:
         clock = _Clock()
         if gan.images_seen == 0:
             hooks.on_samples(0, self.samples())
+        if gan.images_seen < self.target and _passed(config.log_every_images, self._last_row(), gan.images_seen):
+            self._add_row(hooks, clock, with_score=False)  # a shorter training ended here, and its row had a score
         while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
             if hooks.stop_requested():
                 self._save()
@@ -132,7 +134,9 @@ class Training:
             hooks.on_step(gan.images_seen)
             clock.start(gan.images_seen)
             score_is_due = self._scorer is not None and _passed(config.score_every_images, before, gan.images_seen)
-            if score_is_due or _passed(config.log_every_images, before, gan.images_seen):
+            row_is_due = _passed(config.log_every_images, before, gan.images_seen)
+            waits_for_score = self._scorer is not None and gan.images_seen >= self.target
+            if score_is_due or (row_is_due and not waits_for_score):
                 self._add_row(hooks, clock, with_score=score_is_due)
             if _passed(config.samples_every_images, before, gan.images_seen):
                 hooks.on_samples(gan.images_seen, self.samples())
@@ -142,7 +146,7 @@ class Training:
         # Before the row: a training with more steps goes on from here, and its rows must not depend on this stop.
         self._save()
         if self._steps_since_row():
-            self._add_row(hooks, clock, with_score=False)
+            self._add_row(hooks, clock, with_score=self._scorer is not None)
         return True
 
     def _steps_at_once(self) -> int:
@@ -185,9 +189,11 @@ class Training:
         """
         return self._best.give_to(self.gan)
 
+    def _last_row(self) -> int:
+        return int(self.history[-1]["images_seen"]) if self.history else 0
+
     def _steps_since_row(self) -> int:
-        last = int(self.history[-1]["images_seen"]) if self.history else 0
-        return (self.gan.images_seen - last) // self.gan.images_per_step
+        return (self.gan.images_seen - self._last_row()) // self.gan.images_per_step
 
     def _add_row(self, hooks: Hooks, clock: _Clock, *, with_score: bool) -> None:
         gan = self.gan

@@ -195,6 +195,27 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     assert again.gan.images_seen == 320
 
 
+@pytest.mark.parametrize("steps", [15, 16, 20], ids=["at a row", "between", "at a score"])
+def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no_end_there(images, tmp_path, steps):
+    changes = {"log_every_images": 40, "score_every_images": 80}
+
+    def run(folder, steps):
+        with training(images, folder, lambda gan: {"fd_test": 1000.0 - gan.images_seen}, steps=steps, **changes) as one:
+            one.resume()
+            assert one.run(Recorder())
+        return one
+
+    shorter = run(tmp_path / "broken", steps)
+    assert [row["images_seen"] for row in shorter.history if "fd_test" in row][-1] == 8 * steps
+    assert [row["images_seen"] for row in shorter.history].count(8 * steps) == 1
+    again = run(tmp_path / "broken", steps)
+    assert without_rates(again.history) == without_rates(shorter.history)
+    longer, whole = run(tmp_path / "broken", 30), run(tmp_path / "whole", 30)
+    assert without_rates(longer.history) == without_rates(whole.history)
+    assert whole.take_best() == longer.take_best() == 240
+    assert shorter.take_best() == 8 * steps
+
+
 def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
     with training(images, tmp_path / "plain", steps=20) as plain:
         plain.run(Recorder())
