@@ -61,7 +61,7 @@ def main() -> None:
     records = executor.input_paths(arguments.executor_input, "evaluations")
     if len(models) != len(records):
         raise InvalidInput(f"Each model needs its evaluation. Received: {len(models)} models, {len(records)} of them")
-    evaluations = [Evaluation.parse(record.read_text(encoding="utf-8"), str(record)) for record in records]
+    evaluations = [Evaluation.parse(record.read_bytes(), str(record)) for record in records]
     collapsed = [read_metadata(model).collapsed for model in models]
     position = best(evaluations, collapsed, config.score)
     for trial, evaluation in enumerate(evaluations):

@@ -76,7 +76,8 @@ def _section_of_file(path: Path, name: str) -> object:
 def whole_output(target: Path) -> Iterator[Path]:
     """Yields a place beside `target` to write a file or a directory to; it becomes `target` when the body succeeds.
 
-    After an exception or a kill `target` is what it was before. The yielded path does not exist yet; its parent does.
+    After an exception or a kill `target` is what it was before, but for a directory after a kill between two renames: the
+    old one stands beside then. The yielded path does not exist yet; its parent does.
 
     Raises:
         InvalidInput: the place cannot be written.
@@ -115,9 +116,14 @@ def _workplace(target: Path) -> Path:
 
 def _replace(written: Path, target: Path, aside: Path) -> None:
     """Moves `written` to `target`. A directory cannot be replaced in one call, so the old one steps aside first."""
-    if target.is_dir():
-        os.rename(target, aside)
-    os.replace(written, target)
+    try:
+        if target.is_dir():
+            os.rename(target, aside)
+        os.replace(written, target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            os.rename(aside, target)
+        raise
 
 
 def cache_folder() -> Path:

@@ -93,7 +93,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
 
 def _read_evaluation(path: Path) -> Evaluation:
     try:
-        return Evaluation.parse(path.read_text(encoding="utf-8"), str(path))
+        return Evaluation.parse(path.read_bytes(), str(path))
     except OSError as error:
         raise InvalidInput(
             f"--scores must be a file that components.evaluate wrote: {error.strerror}. Received: {path}"

@@ -46,7 +46,7 @@ def folder_path(text: str) -> Path | Address:
 def local_paths(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]:
     """Yields `arguments` with a path of this machine for each Input and Output.
 
-    Inputs are whole by then. Outputs are sent when the body has succeeded. Whether outputs can be written is checked
+    Inputs are whole by then. What the body made of the outputs is sent when it has succeeded. Whether outputs can be written is checked
     first, for a stage that would otherwise find out after hours of work.
 
     Raises:
@@ -69,7 +69,7 @@ def local_paths(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]:
                     download(addresses[name], path)
             yield argparse.Namespace(**vars(arguments) | local)
             for name, path in local.items():
-                if isinstance(addresses[name], Output):
+                if isinstance(addresses[name], Output) and path.exists():
                     upload(path, addresses[name])
         except (InvalidInput, TryAgain) as error:
             message = str(error)

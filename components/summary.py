@@ -35,7 +35,7 @@ def main() -> None:
         if not path.exists():
             raise InvalidInput(f"The summary is of a complete run: make run. Received: no {path}")
     generator = read_metadata(MODEL)
-    evaluation = Evaluation.parse(SCORES.read_text(encoding="utf-8"), str(SCORES))
+    evaluation = Evaluation.parse(SCORES.read_bytes(), str(SCORES))
     registration = json.loads(REGISTRATION.read_text(encoding="utf-8"))
     with HISTORY.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -53,11 +53,14 @@ def _files(descriptions: dict[Path, str]) -> str:
 
 
 def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
+    """Of the whole training; the generator that came out of it had seen `images_seen`."""
+    seen = int(float(rows[-1]["images_seen"]))
+    best = f", the best after {images_seen:,}" if images_seen < seen else ""
     speeds = [speed for row in rows if (speed := float(row["images_per_second"])) > 0]
     if not speeds:
-        return f"{images_seen:,} images seen"
+        return f"{seen:,} images seen{best}"
     speed = statistics.median(speeds)
-    return f"{images_seen:,} images seen at {speed:,.0f} a second: {_duration(images_seen / speed)}"
+    return f"{seen:,} images seen at {speed:,.0f} a second: {_duration(seen / speed)}{best}"
 
 
 def _duration(seconds: float) -> str:

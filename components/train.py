@@ -31,8 +31,16 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
     from gan_core.training import Scorer, Training
 
-# A training that only goes on for longer, or saves at other times, goes the same way.
-_NOT_IN_THE_KEY = {"steps", "checkpoint_every_seconds", "checkpoints_kept", "distribution", "warm_start"}
+# A training that only goes on for longer, saves at other times, or computes elsewhere goes the same way. What a warm
+# start names is in the key as its content's digest.
+_NOT_IN_THE_KEY = {
+    "steps",
+    "steps_per_execution",
+    "checkpoint_every_seconds",
+    "checkpoints_kept",
+    "distribution",
+    "warm_start",
+}
 _logger = logging.getLogger(__name__)
 
 
@@ -232,8 +240,7 @@ def _key(config: TrainConfig, dataset_digest: str, initial_digest: str, xla: boo
     import gan_core
 
     code = hashlib.sha256()
-    root = Path(gan_core.__file__).parent
-    for path in sorted(path for path in root.rglob("*.py") if "evaluation" not in path.parts):
+    for path in sorted(Path(gan_core.__file__).parent.rglob("*.py")):
         code.update(path.read_bytes())
     parameters = config.model_dump(exclude=_NOT_IN_THE_KEY) | {"xla": xla, "mixed_precision": mixed_precision}
     return _digest([parameters, dataset_digest, initial_digest, versions(), code.hexdigest()])

@@ -26,12 +26,13 @@ def write_outputs(
     from gan_core.warm_start import save_networks
 
     images_seen = training.take_best()
+    row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
     grid = image_grid(training.samples(), training.columns)
     tracker.log_image(images_seen, "samples", grid)
     metadata = describe(training.gan, dataset).model_copy(
         update={
             "images_seen": images_seen,
-            "collapsed": bool(training.history[-1]["collapsed"]),
+            "collapsed": bool(row["collapsed"]),
             "tracking_run_id": tracker.run_id,
         }
     )

@@ -29,26 +29,22 @@ class Distribution:
 
     Attributes:
         replicas: number of replicas, on all hosts.
-        chief: whether this process is the one that writes; alone or the first of the workers.
+        chief: whether this process is the one that writes: alone, the chief of TF_CONFIG, or without one worker 0.
 
     Raises:
-        InvalidInput: TF_CONFIG does not list this worker among others.
+        InvalidInput: TF_CONFIG is missing, wrong, or does not list this host.
     """
 
     def __init__(self, kind: Kind = "single") -> None:
-        workers = _workers()
         if kind == "auto":
-            several = len(tf.config.list_logical_devices("GPU")) > 1 if not workers else False
-            kind = "multi_worker" if workers else "mirrored" if several else "single"
-        if kind == "multi_worker" and not workers:
-            raise InvalidInput(
-                "With 'distribution' multi_worker the environment variable TF_CONFIG must list the workers and say "
-                f"which one this is. Received: TF_CONFIG={os.environ.get('TF_CONFIG', '')[:200]!r}"
-            )
+            if os.environ.get("TF_CONFIG"):
+                kind = "multi_worker"
+            else:
+                kind = "mirrored" if len(tf.config.list_logical_devices("GPU")) > 1 else "single"
         self.kind = kind
+        self._hosts, self.chief = _hosts() if kind == "multi_worker" else (1, True)
         self._strategy = _strategy(kind)
         self.replicas: int = self._strategy.num_replicas_in_sync
-        self.chief = kind != "multi_worker" or json.loads(os.environ["TF_CONFIG"])["task"]["index"] == 0
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where the variables that all replicas hold are made."""
@@ -90,7 +86,7 @@ class Distribution:
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(numbers))
 
         on_all = tf.function(lambda numbers: self.run(total, (numbers,)), autograph=False)
-        per_host = self._strategy.num_replicas_in_sync // _workers()
+        per_host = self.replicas // self._hosts
         summed: NDArray[np.int32] = on_all(tf.constant(numbers)).numpy() // per_host
         return summed
 
@@ -118,16 +114,26 @@ def check_replicas(batch_size: int, accumulation_steps: int, replicas: int) -> N
         )
 
 
-def _workers() -> int:
-    """How many workers TF_CONFIG lists; 0 without it."""
+def _hosts() -> tuple[int, bool]:
+    """How many hosts TF_CONFIG lists, and whether this one is the chief.
+
+    Raises:
+        InvalidInput: it is not of the form that TensorFlow documents, or lists others than chief and workers.
+    """
+    text = os.environ.get("TF_CONFIG", "")
     try:
-        cluster = json.loads(os.environ.get("TF_CONFIG") or "{}")
-        return len(cluster["cluster"]["worker"]) if cluster and "index" in cluster["task"] else 0
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidInput(
-            f"TF_CONFIG must be JSON with cluster.worker and task.index: {error!r}. "
-            f"Received: {os.environ['TF_CONFIG'][:200]!r}"
-        ) from None
+        document = json.loads(text)
+        cluster, kind, index = document["cluster"], document["task"]["type"], int(document["task"]["index"])
+        counts = {name: len(addresses) for name, addresses in cluster.items()}
+        if set(counts) <= {"chief", "worker"} and counts.get("chief", 1) == 1 and 0 <= index < counts[kind]:
+            return sum(counts.values()), kind == "chief" or ("chief" not in counts and index == 0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise InvalidInput(
+        "For several hosts the environment variable TF_CONFIG must be JSON with the addresses of the workers, and of "
+        "one chief or none, in cluster, and with this host's type and index among them in task. "
+        f"Received: TF_CONFIG={text[:200]!r}"
+    )
 
 
 def _strategy(kind: Kind) -> Any:

@@ -78,7 +78,7 @@ class Manifest(_Entry):
     rejected: tuple[RejectedEntry, ...]
 
     @classmethod
-    def parse(cls, text: str, place: str) -> Manifest:
+    def parse(cls, text: str | bytes, place: str) -> Manifest:
         """Reads the text of a manifest file found at `place`.
 
         Raises:

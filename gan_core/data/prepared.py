@@ -28,7 +28,7 @@ class PreparedDataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            text = (folder / FILE_NAME).read_text(encoding="utf-8")
+            text = (folder / FILE_NAME).read_bytes()
         except OSError as error:
             raise InvalidInput(
                 f"A prepared data set is a folder with a {FILE_NAME}, written by components.prepare: "

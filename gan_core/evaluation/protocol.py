@@ -128,7 +128,7 @@ class Evaluation(_Entry):
         return dict(_leaves(self.model_dump(include=parts)))
 
     @classmethod
-    def parse(cls, text: str, place: str) -> Evaluation:
+    def parse(cls, text: str | bytes, place: str) -> Evaluation:
         """Reads the text of a record found at `place`.
 
         Raises:

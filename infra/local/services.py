@@ -96,10 +96,15 @@ class Services:
             sys.exit(f"error: initdb failed: {done.stderr.strip()}")
         options = ["-p", str(port), "-k", str(home), "-h", "127.0.0.1"]
         self._start("postgres", [programs / "postgres", "-D", home / "data", *options], folder, user=user)
-        address = f"postgresql://mlflow:{password}@127.0.0.1:{port}"
-        ready = [programs / "psql", "-Atqc", "CREATE DATABASE mlflow", f"{address}/postgres"]
-        self._wait("postgres", folder, lambda: subprocess.run(ready, capture_output=True, check=False).returncode == 0)  # noqa: S603
-        return f"{address}/mlflow"
+        where = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
+        create = [programs / "psql", "-Atqc", "CREATE DATABASE mlflow", *where, "postgres"]
+        environment = {**os.environ, "PGPASSWORD": password}  # a command line every user can read
+
+        def created() -> bool:
+            return subprocess.run(create, env=environment, capture_output=True, check=False).returncode == 0  # noqa: S603
+
+        self._wait("postgres", folder, created)
+        return f"postgresql://mlflow:{password}@127.0.0.1:{port}/mlflow"
 
     def _start_storage(self, folder: Path) -> str:
         port = free_port()

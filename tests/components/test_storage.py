@@ -242,7 +242,6 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
     with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
         transfer.download(given.report, tmp_path / "report.html")
 
-    given.unwritten = None
     with storage.local_paths(given) as local:
         assert contents(local.data) == contents(tmp_path / "folder")
         assert local.table.read_text() == "a,b\n"
@@ -251,6 +250,8 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
         local.report.write_text("whole")
     transfer.download(given.report, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "whole"
+    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+        transfer.download(given.unwritten, tmp_path / "unwritten")
 
 
 class _Refusal(http.server.BaseHTTPRequestHandler):

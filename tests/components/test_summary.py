@@ -47,7 +47,7 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
     done = summary(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "models/generator 64 images seen at 100 a second: 1 s" in lines
+    assert "models/generator 12,800 images seen at 100 a second: 2 min 8 s, the best after 64" in lines
     assert "reports/samples.png samples" in lines
     assert "fd_classifier 12.35 ± 0.5, 95 % within 11.5 to 13.25" in lines
     assert "kid_classifier 0.1235 ± 0.005" in lines

@@ -67,17 +67,21 @@ def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path)
 def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
     (expected,) = figures(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
     found = []
-    for steps in (10, 20):
+    # Either with a chief among them, or the first of the workers is.
+    for steps, tasks in ((10, [("worker", 0), ("worker", 1)]), (20, [("worker", 0), ("chief", 0)])):
         with socket.socket() as one, socket.socket() as other:
             for place in (one, other):
                 place.bind(("127.0.0.1", 0))
-            workers = [f"127.0.0.1:{place.getsockname()[1]}" for place in (one, other)]
+            addresses = [f"127.0.0.1:{place.getsockname()[1]}" for place in (one, other)]
+        cluster: dict[str, list[str]] = {}
+        for (kind, _), address in zip(tasks, addresses, strict=True):
+            cluster.setdefault(kind, []).append(address)
         processes = [
             start(
                 *("auto", 1, tmp_path / "two", steps, CONDITIONAL),
-                cluster={"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}},
+                cluster={"cluster": cluster, "task": {"type": kind, "index": index}},
             )
-            for index in range(2)
+            for kind, index in tasks
         ]
         ours, theirs = figures(*processes, replicas=2)
         assert ours == theirs
@@ -91,8 +95,22 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused():
         check_replicas(64, accumulation_steps=2, replicas=3)
 
 
-@pytest.mark.parametrize("text", ["", "{", '{"cluster": {}}', '{"cluster": {"worker": ["a:1"]}, "task": {}}'])
-def test_several_hosts_need_a_list_of_them(monkeypatch, text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"cluster": {}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"chief": ["a:1", "b:1"], "worker": ["c:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_several_hosts_need_a_list_of_them_with_this_one_in_it(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InvalidInput, match="TF_CONFIG"):
+    with pytest.raises(InvalidInput, match="TF_CONFIG must be JSON") as error:
         Distribution("multi_worker")
+    assert str(error.value).endswith(f"Received: TF_CONFIG={text!r}")
