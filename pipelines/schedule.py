@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
@@ -53,6 +53,17 @@ class Schedule(_Entry):
     data_pointer: str | None = None
     data_remote: str | None = None
     enabled: bool
+
+    @model_validator(mode="after")
+    def _data_parts_go_together(self) -> Self:
+        pointer = self.data_pointer or ""
+        is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
+        if bool(self.data_remote) != bool(pointer and not is_prefix):
+            raise ValueError(
+                "data_pointer and data_remote go together, but for a gs:// prefix of files, which needs no remote. "
+                f"Received: data_pointer={self.data_pointer!r}, data_remote={self.data_remote!r}"
+            )
+        return self
 
 
 class Schedules(_Entry):

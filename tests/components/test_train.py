@@ -1,10 +1,12 @@
 """The train command as a person, DVC and Kubeflow run it: real processes, real kills."""
 
+import argparse
 import csv
 import json
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -16,10 +18,12 @@ import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
+import gan_core
 from components import train
-from components.training_outputs import describe
+from components.training_outputs import describe, write_outputs
 from gan_core.data.prepared import PreparedDataset
-from gan_core.export import load_generator
+from gan_core.export import load_generator, read_metadata
+from gan_core.gan import Gan
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -53,6 +57,11 @@ def wait_for_a_new_checkpoint(folder, process):
     while process.poll() is None and newest_checkpoint(folder) == before:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()
+
+
+def tracked(folder, query):
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        return database.execute(query).fetchall()
 
 
 def outcome(folder):
@@ -111,6 +120,7 @@ def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceb
     diverging = small_parameters(learning_rate=1e30, ema_half_life_images=0.0)
     code, errors = finish(start(tmp_path, dataset, json.dumps(diverging)))
     assert code == 1
+    assert tracked(tmp_path, "SELECT status FROM runs ORDER BY start_time") == [("KILLED",), ("FAILED",)]
     assert "error: Losses and weights must stay finite" in errors
     assert "The last good checkpoint: none" in errors
     assert "Traceback" not in errors
@@ -128,6 +138,29 @@ def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tm
     assert list(scores) == [80, 160, 240]
     assert all(row["precision_random"] == row["recall_random"] == "nan" for row in rows[::2])
     assert load_generator(tmp_path / "model").metadata.images_seen == min(scores, key=scores.get)
+    guards = {"diversity", "collapsed", "discriminator_winning", "learning_rate_scale"}
+    for name in guards:
+        steps = tracked(tmp_path, f"SELECT step FROM metrics WHERE key = '{name}' ORDER BY step")  # noqa: S608
+        assert steps == [(int(row["images_seen"]),) for row in rows]
+
+
+def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path):
+    config = small_training()
+    training = SimpleNamespace(
+        gan=Gan(config, (16, 16, 1), xla=False, mixed_precision=False),
+        columns=8,
+        samples=lambda: blobs(64),
+    )
+    tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
+    places = {name: tmp_path / name for name in ("model", "history", "samples")}
+    for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
+        training.history = [
+            {"images_seen": seen, "collapsed": float(value)} for seen, value in zip((40, 80, 120), collapsed, strict=True)
+        ]
+        training.take_best = lambda: 80
+        write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)
+        metadata = read_metadata(places["model"])
+        assert (metadata.images_seen, metadata.collapsed) == (80, expected)
 
 
 def without(name):
@@ -169,6 +202,11 @@ def _no_manifest(folder):
     return folder
 
 
+def _no_text(folder):
+    (folder / "manifest.json").write_bytes(b'{"format": "\xff"}')
+    return folder
+
+
 def _truncated(folder):
     write_dataset(folder / "data", blobs(10), blobs(2))
     shard = folder / "data" / "train-00000.npy"
@@ -192,6 +230,7 @@ def _not_square(folder):
         (_missing, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
         (_empty, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
         (_no_manifest, "The manifest is not valid: format"),
+        (_no_text, "The manifest is not valid"),
         (_truncated, "A shard must be a readable .npy file"),
         (_other_shape, "The shard must hold uint8 of shape (10, 16, 16, 1), as its manifest says."),
         (_not_square, "Received: height=12, width=16, channels=1"),
@@ -272,3 +311,22 @@ def test_what_a_training_starts_from_decides_its_checkpoints_and_how_that_is_nam
     assert key != train._key(random, "sha256-data", "sha256-other", False, False)
     assert key == train._key(champion, "sha256-data", "sha256-initial", False, False)
     assert key == train._key(number, "sha256-data", "sha256-initial", False, False)
+
+
+def test_every_source_file_of_the_library_decides_the_checkpoints(monkeypatch, tmp_path):
+    package = tmp_path / "evaluation" / "gan_core"  # a folder of any name
+    (package / "evaluation").mkdir(parents=True)
+    for name in ("__init__.py", "gan.py", "evaluation/frechet.py"):
+        (package / name).touch()
+    monkeypatch.setattr(gan_core, "__file__", str(package / "__init__.py"))
+
+    def key(**changes):
+        return train._key(small_training(**changes), "sha256-data", "sha256-initial", False, False)
+
+    found = {key()}
+    for name in ("gan.py", "evaluation/frechet.py"):
+        (package / name).write_text(f"# {name}")
+        found.add(key())
+    assert len(found) == 3
+    assert key(steps=10**6, steps_per_execution=1, checkpoints_kept=9, distribution="mirrored") in found
+    assert key(learning_rate=0.1) not in found

@@ -113,6 +113,13 @@ def test_the_same_code_does_run_without_safe_mode(
     assert Path("trace").exists()
 
 
+def test_metadata_that_is_no_text_is_refused(honest: Path, tmp_path: Path) -> None:
+    shutil.copytree(honest, tmp_path / "generator")
+    (tmp_path / "generator" / METADATA_FILE).write_bytes(b'{"format": "\xff"}')
+    with pytest.raises(InvalidInput, match=f"{METADATA_FILE} is not valid"):
+        load_generator(tmp_path / "generator")
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -> None:
     def change(members: dict[str, bytes], folder: Path) -> None:
         members["model.weights.h5"] = bytes(2**26)

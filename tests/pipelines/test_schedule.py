@@ -147,6 +147,21 @@ def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
     assert server.most_enabled == 1
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"data_pointer": "gs://bucket/cats.dvc", "data_remote": "gs://bucket/dvc"},
+        {"data_pointer": "outs:\n- md5: 0\n", "data_remote": "gs://bucket/dvc"},
+        {"data_pointer": "gs://bucket/cats"},
+    ],
+    ids=["pointer in a bucket", "pointer", "prefix"],
+)
+def test_a_schedule_names_its_data(capsys, server, version, tmp_path, data) -> None:
+    assert run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, **data}))[0] == 0
+    (recurring,) = server.recurring.values()
+    assert recurring["runtime_config"]["parameters"] == data
+
+
 def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:
     code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}), "--dry-run")
     assert (code, server.calls) == (0, [])
@@ -164,6 +179,9 @@ def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path)
         ({"overrides": ["train.stepz=1"]}, "train.stepz"),
         ({"enabled": "perhaps"}, "schedules.1.enabled"),
         ({"colour": "red"}, "schedules.1.colour"),
+        ({"data_pointer": "gs://bucket/cats.dvc"}, "data_pointer and data_remote go together"),
+        ({"data_remote": "gs://bucket/dvc"}, "Received: data_pointer=None, data_remote='gs://bucket/dvc'"),
+        ({"data_pointer": "gs://bucket/cats", "data_remote": "gs://bucket/dvc"}, "which needs no remote"),
     ],
 )
 def test_a_wrong_schedule_changes_nothing(capsys, server, version, tmp_path, change, message) -> None:
