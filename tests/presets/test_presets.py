@@ -23,6 +23,7 @@ from pipelines import parameters
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
+LABELLED = ("embedded", "fashion-mnist", "data/raw/cifar10")
 STEPS, STOP_AFTER_STEPS = 3, 2
 # What makes a preset small enough for a CPU. The rest of it stays, and with it every kind of layer, loss and penalty.
 SMALL = {"generator_width": 2, "discriminator_width": 2, "latent_size": 4, "batch_size": 4, "steps": STEPS}
@@ -75,6 +76,12 @@ def test_the_readme_lists_every_preset_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_value_of_a_preset_has_its_source_or_reason_beside_it(name) -> None:
+    lines = (ROOT / "presets" / f"{name}.yaml").read_text().splitlines()
+    assert [line for line in lines if line.startswith("  ") and "# " not in line] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_schedule_ends_with_the_training(name) -> None:
     train = sections(name)["train"]
     images = train["steps"] * train["batch_size"] * train["discriminator_steps"]
@@ -86,11 +93,13 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
     preset = sections(name)
     shape = shape_of(preset)
     accumulation = {"accumulation_steps": min(2, preset["train"]["accumulation_steps"])}
-    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation})
-    data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1))
+    labelled = preset["prepare"]["source"] in LABELLED
+    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).decided(labelled=labelled)
+    classes = 3 if config.conditional == "on" else 0
+    data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1), classes)
     images = PreparedDataset(data).split("train")
 
-    gan = Gan(config, shape, xla=False, mixed_precision=False)
+    gan = Gan(config, shape, classes, xla=False, mixed_precision=False)
 
     def train(folder: Path, stop_after_steps: int) -> bool:
         with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
@@ -114,7 +123,9 @@ def test_the_networks_are_built_at_full_size(name) -> None:
     preset = sections(name)
     train, shape = preset["train"], shape_of(preset)
     network = {"dcgan": dcgan, "resnet": resnet, "r3gan": r3gan}[train["network"]]
-    shared = {"growth": train["growth"], "depth": train["depth"], "classes": 0, "seed": 0}
+    config = TrainConfig.parse(train).decided(labelled=preset["prepare"]["source"] in LABELLED)
+    classes = 10 if config.conditional == "on" else 0
+    shared = {"growth": train["growth"], "depth": train["depth"], "classes": classes, "seed": 0}
     generator = network.build_generator(
         shape, latent_size=train["latent_size"], width=train["generator_width"], **shared
     )
@@ -127,4 +138,5 @@ def test_the_networks_are_built_at_full_size(name) -> None:
     )
     assert generator.output_shape == (None, *shape)
     mask = np.ones((1, discriminator.dropout_features), np.float32) if train["dropout"] else None
-    assert discriminator(np.zeros((1, *shape), np.float32), None, mask).shape == (1,)
+    labels = np.zeros(1, np.int32) if classes else None
+    assert discriminator(np.zeros((1, *shape), np.float32), labels, mask).shape == (1,)
