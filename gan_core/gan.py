@@ -37,7 +37,7 @@ class Gan:
         classes: number of classes of a conditional GAN, else 0.
         distribution: the devices; one if not given.
         xla: compile the step.
-        mixed_precision: compute in float16.
+        mixed_precision: compute in float16, r3gan in bfloat16.
 
     Attributes:
         images_seen: real images shown to the discriminator.

@@ -80,22 +80,36 @@ def check_saving(network: Any, *, classes: int) -> None:
     np.testing.assert_array_equal(images_of(restored, classes), images_of(generator, classes))
 
 
-def check_mixed_precision(network: Any, *, normalization: str) -> None:
-    """float16 inside, the same images and logits to its rounding, float32 outside."""
+def check_mixed_precision(network: Any, *, normalization: str, half: str = "float16", tolerance: float = 0.02) -> None:
+    """`half` inside, the same images and logits to its rounding, float32 outside."""
     shape = (16, 16, 1)
     images, logits = [], []
-    for dtype in ("float32", "mixed_float16"):
+    for dtype in ("float32", f"mixed_{half}"):
         generator = generator_of(network, shape, classes=3, dtype=dtype)
         discriminator = discriminator_of(network, shape, classes=3, normalization=normalization, dtype=dtype)
         images.append(images_of(generator, 3, training=True))
         logits.append(discriminator(images[0], tf.constant([0, 2]), None))
         assert {v.dtype for v in generator.weights + discriminator.weights} == {"float32"}
-    assert {layer.compute_dtype for layer in generator.layers} >= {"float16"}
+    assert {layer.compute_dtype for layer in generator.layers} >= {half}
     assert images[1].dtype == logits[1].dtype == tf.float32
     assert not np.array_equal(images[0], images[1])
     assert not np.array_equal(logits[0], logits[1])
-    np.testing.assert_allclose(images[1], images[0], atol=0.02)
-    np.testing.assert_allclose(logits[1], logits[0], rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(images[1], images[0], atol=tolerance)
+    np.testing.assert_allclose(logits[1], logits[0], rtol=tolerance / 2, atol=tolerance)
+
+
+def check_labels(network: Any, *, normalization: str) -> None:
+    """Another label makes another image and another logit."""
+    shape = (16, 16, 1)
+    generator = generator_of(network, shape, classes=3)
+    discriminator = discriminator_of(network, shape, classes=3, normalization=normalization)
+    for number, variable in enumerate(generator.trainable_variables):
+        variable.assign_add(0.1 * draws(variable.shape, number))  # a resnet's classes begin as one
+    latents = draws((1, LATENT_SIZE), 1)
+    images = [generator([latents, tf.constant([label])]).numpy() for label in range(3)]
+    logits = [discriminator(images[0], tf.constant([label]), None).numpy() for label in range(3)]
+    for found in (images, logits):
+        assert min(np.abs(found[a] - found[b]).max() for a, b in ((0, 1), (0, 2), (1, 2))) > 1e-3
 
 
 def check_second_derivatives(network: Any, *, normalization: str) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -33,13 +34,15 @@ def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data") / "prepared", blobs(100), blobs(10, seed=1))
 
 
-def start(folder, dataset, config, **places):
+def start(folder, dataset, config, cluster=None, **places):
     command = [sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
     outputs = {"checkpoints": "checkpoints", "model": "model", "history": "history.csv", "samples": "samples.png"}
     for name, place in outputs.items():
         command += [f"--{name}", str(places.get(name, folder / place))]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment["PYTHONPATH"] = str(_ROOT)
+    if cluster:
+        environment["TF_CONFIG"] = json.dumps(cluster)
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -161,6 +164,38 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
         write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)
         metadata = read_metadata(places["model"])
         assert (metadata.images_seen, metadata.collapsed) == (80, expected)
+
+
+def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, tmp_path):
+    changes = {"score_every_images": 160, "score_samples": 60, "patience_images": 10**6}
+    places = [tmp_path / name for name in ("chief", "worker", "alone")]
+    for place in places:
+        place.mkdir()
+    for steps in (25, 45):
+        config = json.dumps(small_parameters(steps=steps, **changes))
+        with socket.socket() as one, socket.socket() as other:
+            for end in (one, other):
+                end.bind(("127.0.0.1", 0))
+            workers = [f"127.0.0.1:{end.getsockname()[1]}" for end in (one, other)]
+        processes = [
+            start(place, dataset, config, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+            for index, place in enumerate(places[:2])
+        ]
+        for process in processes:
+            code, errors = finish(process)
+            assert code == 0, errors
+        assert "Training from" not in errors  # of the worker, which has nothing to say
+        assert not [path for path in places[1].iterdir() if path.name not in ("mlflow.db", "mlruns")]
+    code, errors = finish(start(places[2], dataset, config))
+    assert code == 0, errors
+    ours, theirs = outcome(places[0]), outcome(places[2])
+    assert [row["images_seen"] for row in ours[0]] == [row["images_seen"] for row in theirs[0]]
+    assert [row["fd_random"] != "nan" for row in ours[0]] == [row["fd_random"] != "nan" for row in theirs[0]]
+    assert ours[3].images_seen == theirs[3].images_seen
+    assert [float(row["generator_loss"]) for row in ours[0]] == pytest.approx(
+        [float(row["generator_loss"]) for row in theirs[0]], rel=1e-3
+    )
+    assert len(list(places[0].glob("checkpoints/*"))) == 1  # one key: the longer training went on
 
 
 def without(name):

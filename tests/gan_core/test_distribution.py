@@ -31,6 +31,9 @@ PENALISED = {
 }
 
 
+SPECTRAL = {"network": "resnet", "normalization": "spectral", "loss": "hinge", "learning_rate": 0.0002}
+
+
 def start(kind, devices, folder, steps, changes, cluster=None):
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
     if cluster:
@@ -56,10 +59,11 @@ def assert_alike(ours, theirs):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
 
 
-def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
-    (expected,) = figures(start("single", 1, tmp_path / "one", 20, PENALISED), replicas=1)
-    (first,) = figures(start("mirrored", 2, tmp_path / "two", 10, PENALISED), replicas=2)
-    (second,) = figures(start("mirrored", 2, tmp_path / "two", 20, PENALISED), replicas=2)
+@pytest.mark.parametrize("changes", [PENALISED, SPECTRAL], ids=["penalised", "spectral"])
+def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path, changes):
+    (expected,) = figures(start("single", 1, tmp_path / "one", 20, changes), replicas=1)
+    (first,) = figures(start("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
+    (second,) = figures(start("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
     assert len(first) == len(second) == 10
     assert_alike(first + second, expected)
 

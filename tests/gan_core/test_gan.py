@@ -186,6 +186,23 @@ def test_the_first_figures_that_are_not_finite_are_remembered(shared, layer, nam
     assert np.isnan(value)
 
 
+R3GAN = {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 0.1, "r2_weight": 0.1}
+
+
+def test_r3gan_trains_in_bfloat16_with_its_penalties():
+    changes = {**R3GAN, "dropout": 0.0, "generator_width": 16, "discriminator_width": 16, "growth": 1}
+    plain, rounded = gan(**changes), gan(mixed_precision=True, **changes)
+    assert rounded.generator.layers[2].compute_dtype == "bfloat16"
+    before = learned(rounded.generator), learned(rounded.discriminator)
+    for trained in (plain, rounded):
+        trained.step(batch(0))
+    assert rounded.take_totals() == pytest.approx(plain.take_totals(), rel=0.05, abs=0.05)
+    rounded.step(batch(1))
+    assert rounded.failure() is None
+    for weights, network in zip(before, (rounded.generator, rounded.discriminator), strict=True):
+        assert moved(weights, network) > 1e-4
+
+
 def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_generator(shared):
     rounded = gan(mixed_precision=True)
     shared.step(batch(0))
@@ -194,6 +211,25 @@ def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_gener
     assert rounded.failure() is None
     assert rounded.generator.layers[1].compute_dtype == "float16"
     assert rounded.averaged_generator.layers[1].compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**R3GAN, "augment": ("color", "translation", "cutout"), "augment_probability": 0.5},
+        {"network": "resnet", "normalization": "spectral", "loss": "wasserstein", "gradient_penalty_weight": 10.0},
+    ],
+    ids=["r3gan", "resnet"],
+)
+def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
+    compiled = gan(xla=True, **{"generator_width": 2, "discriminator_width": 2, "growth": 1, **changes})
+    before = learned(compiled.generator), learned(compiled.discriminator)
+    for number in range(2):
+        compiled.step(batch(number))
+    assert compiled.take_totals()["penalty"] > 0
+    assert compiled.failure() is None
+    for weights, network in zip(before, (compiled.generator, compiled.discriminator), strict=True):
+        assert moved(weights, network) > 1e-4
 
 
 def test_xla_computes_the_same_logits():

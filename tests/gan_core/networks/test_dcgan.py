@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from network_checks import (
     check_architecture,
+    check_labels,
     check_mixed_precision,
     check_saving,
     check_second_derivatives,
@@ -114,3 +115,7 @@ def test_float16_differs_by_its_rounding(normalization):
 @pytest.mark.parametrize("normalization", ["spectral", "none"])
 def test_the_penalties_have_gradients(normalization):
     check_second_derivatives(dcgan, normalization=normalization)
+
+
+def test_a_label_changes_images_and_logits():
+    check_labels(dcgan, normalization="batch")

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 from network_checks import (
     check_architecture,
+    check_labels,
     check_mixed_precision,
     check_saving,
     check_second_derivatives,
@@ -105,8 +106,12 @@ def test_the_generator_is_restored_in_safe_mode(classes):
     check_saving(r3gan, classes=classes)
 
 
-def test_float16_differs_by_its_rounding():
-    check_mixed_precision(r3gan, normalization="none")
+def test_bfloat16_differs_by_its_rounding():
+    check_mixed_precision(r3gan, normalization="none", half="bfloat16", tolerance=0.16)
+
+
+def test_a_label_changes_images_and_logits():
+    check_labels(r3gan, normalization="none")
 
 
 def test_the_penalties_have_gradients():
