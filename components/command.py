@@ -76,8 +76,8 @@ def _section_of_file(path: Path, name: str) -> object:
 def whole_output(target: Path) -> Iterator[Path]:
     """Yields a place beside `target` to write a file or a directory to; it becomes `target` when the body succeeds.
 
-    After an exception or a kill `target` is what it was before, but for a directory after a kill between two renames: the
-    old one stands beside then. The yielded path does not exist yet; its parent does.
+    After an exception or a kill `target` is what it was before; only a kill between the two renames that replace a
+    directory leaves the old one beside. The yielded path does not exist yet; its parent does.
 
     Raises:
         InvalidInput: the place cannot be written.

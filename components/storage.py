@@ -46,8 +46,8 @@ def folder_path(text: str) -> Path | Address:
 def local_paths(arguments: argparse.Namespace) -> Iterator[argparse.Namespace]:
     """Yields `arguments` with a path of this machine for each Input and Output.
 
-    Inputs are whole by then. What the body made of the outputs is sent when it has succeeded. Whether outputs can be written is checked
-    first, for a stage that would otherwise find out after hours of work.
+    Inputs are whole by then. What the body made of the outputs is sent when it has succeeded. Whether outputs can be
+    written is checked first, for a stage that would otherwise find out after hours of work.
 
     Raises:
         InvalidInput, TryAgain: an input cannot be read, or an output not be written; or the body's own.

@@ -92,8 +92,9 @@ class Training:
     def run(self, hooks: Hooks) -> bool:
         """Trains until `target`, or until no score has been better for `patience_images`.
 
-        Then adds a row for what is left of the last interval, with a score where there are scores. When a loss or a weight is not finite any more, goes
-        back to the last good checkpoint and on from there with lower learning rates, once.
+        Then adds a row for what is left of the last interval, with a score where there are scores. When a loss or a
+        weight is not finite any more, goes back to the last good checkpoint and on from there with lower learning
+        rates, once.
 
         Returns:
             Whether it came to its end; False if the hooks asked to stop. Either way a checkpoint is on the disk.

@@ -143,7 +143,7 @@ def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tm
     assert load_generator(tmp_path / "model").metadata.images_seen == min(scores, key=scores.get)
     guards = {"diversity", "collapsed", "discriminator_winning", "learning_rate_scale"}
     for name in guards:
-        steps = tracked(tmp_path, f"SELECT step FROM metrics WHERE key = '{name}' ORDER BY step")  # noqa: S608
+        steps = tracked(tmp_path, f"SELECT step FROM metrics WHERE key = '{name}' ORDER BY step")
         assert steps == [(int(row["images_seen"]),) for row in rows]
 
 
@@ -158,7 +158,7 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
     places = {name: tmp_path / name for name in ("model", "history", "samples")}
     for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
         training.history = [
-            {"images_seen": seen, "collapsed": float(value)} for seen, value in zip((40, 80, 120), collapsed, strict=True)
+            {"images_seen": 40 * number, "collapsed": float(value)} for number, value in enumerate(collapsed, start=1)
         ]
         training.take_best = lambda: 80
         write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)

@@ -1,7 +1,8 @@
 """The losses at work where every mode can be counted: eight Gaussians on a circle.
 
-Without a penalty the non-saturating loss leaves a mode nearly empty here (0.6 % of the samples, where 12.5 % are
-expected): with it, as with the relativistic loss, none is.
+The non-saturating loss covers all with what the default recipe has beside it, batch norm in both networks, and without
+with a penalty, as the relativistic loss does. With neither it leaves four modes nearly empty here (about 1 % of the
+samples in each, where 12.5 % are expected).
 """
 
 import math
@@ -19,26 +20,30 @@ DEVIATION = 0.05
 STEPS, BATCH = 4000, 256
 
 
-def network(sizes, seed):
+def network(sizes, seed, first_normalized):
+    """Dense layers; batch norm on the hidden ones from `first_normalized` on, as the dcgan has it."""
     layers = [keras.Input((sizes[0],))]
     for index, size in enumerate(sizes[1:]):
         kernel = keras.initializers.HeNormal(seed=10 * seed + index)
         layers.append(keras.layers.Dense(size, kernel_initializer=kernel))
         if index < len(sizes) - 2:
+            if index >= first_normalized:
+                layers.append(keras.layers.BatchNormalization(scale=False))
             layers.append(keras.layers.LeakyReLU(0.2))
     return keras.Sequential(layers)
 
 
-def train(discriminator_loss, generator_loss, gamma):
+def train(discriminator_loss, generator_loss, gamma, normalized):
     """Alternating steps as in gan_core.step; returns 4,000 samples of the trained generator."""
-    generator, discriminator = network([8, 64, 64, 2], seed=1), network([2, 64, 64, 1], seed=2)
+    generator = network([8, 64, 64, 2], seed=1, first_normalized=0 if normalized else 2)
+    discriminator = network([2, 64, 64, 1], seed=2, first_normalized=1 if normalized else 2)
     generator_optimizer, discriminator_optimizer = (
         Adam(one, mixed_precision=False) for one in (generator, discriminator)
     )
     modes = tf.constant(MODES, tf.float32)
 
     def logits_of(points):
-        return discriminator(points)[:, 0]
+        return discriminator(points, training=True)[:, 0]
 
     @tf.function
     def step(number):
@@ -49,11 +54,11 @@ def train(discriminator_loss, generator_loss, gamma):
         real = tf.gather(modes, chosen) + DEVIATION * normal(1, BATCH, 2)
         tape = generator_optimizer.tape()
         with tape:
-            fake = generator(normal(2, BATCH, 8))
+            fake = generator(normal(2, BATCH, 8), training=True)
         discriminator_tape = discriminator_optimizer.tape()
         with discriminator_tape:
             loss = discriminator_loss(logits_of(real), logits_of(fake))
-            for points in (real, fake):
+            for points in (real, fake) if gamma else ():
                 # The penalties are written for images.
                 penalty = penalties.zero_centered(lambda p: logits_of(p[:, 0, 0]), points[:, None, None])[1]
                 loss += gamma / 2 * penalty
@@ -65,21 +70,22 @@ def train(discriminator_loss, generator_loss, gamma):
 
     for number in range(STEPS):
         step(tf.constant(number))
-    return generator(tf.random.stateless_normal((4000, 8), [7, 7])).numpy()
+    return generator(tf.random.stateless_normal((4000, 8), [7, 7]), training=True).numpy()
 
 
 @pytest.mark.parametrize(
-    ("discriminator_loss", "generator_loss", "gamma"),
+    ("discriminator_loss", "generator_loss", "gamma", "least"),
     [
-        (losses.cross_entropy_discriminator, losses.non_saturating_generator, 1.0),
-        (losses.relativistic_discriminator, losses.relativistic_generator, 1.0),
+        (losses.cross_entropy_discriminator, losses.non_saturating_generator, 0.0, 0.03),
+        (losses.cross_entropy_discriminator, losses.non_saturating_generator, 1.0, 0.06),
+        (losses.relativistic_discriminator, losses.relativistic_generator, 1.0, 0.06),
     ],
-    ids=["non_saturating", "relativistic"],
+    ids=["default", "penalised", "relativistic"],
 )
-def test_every_mode_is_covered(discriminator_loss, generator_loss, gamma):
-    samples = train(discriminator_loss, generator_loss, gamma)
+def test_every_mode_is_covered(discriminator_loss, generator_loss, gamma, least):
+    samples = train(discriminator_loss, generator_loss, gamma, normalized=not gamma)
     distances = np.linalg.norm(samples[:, None] - MODES[None], axis=2)
     near = distances.min(axis=1) < 0.5  # half of the way to the middle between two modes is 0.77
     shares = np.bincount(distances[near].argmin(axis=1), minlength=8) / len(samples)
-    assert shares.min() > 0.06, shares
+    assert shares.min() > least, shares
     assert near.mean() > 0.75

@@ -14,7 +14,8 @@ def judged(accuracies, limit=0.9):
     history = []
     for number, accuracy in enumerate(accuracies):
         figures = {"discriminator_accuracy": accuracy}
-        history.append({"images_seen": 100.0 * number, **figures, **guards.judge(100 * number, samples, figures, history)})
+        found = guards.judge(100 * number, samples, figures, history)
+        history.append({"images_seen": 100.0 * number, **figures, **found})
     return [row["discriminator_winning"] for row in history]
 
 

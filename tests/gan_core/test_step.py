@@ -1,4 +1,4 @@
-"""The objective of a step against numpy in float64, on networks whose slopes are known; then what it moves, and when."""
+"""The objective of a step against numpy in float64, on networks of known slopes; then what it moves, and when."""
 
 from __future__ import annotations
 
