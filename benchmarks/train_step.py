@@ -4,7 +4,7 @@ In every round each side has one turn; the table has medians over the rounds, in
 
 - bare step: the network of params.yaml on batches in memory. Its averaged generator and its sums are part of it, and as
   many steps are made in one call as in the training.
-- whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids,
+- whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids, scores,
   checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing. A training and bare steps of another
   one take turns of some seconds, for a machine's rate drifts by more than the loop costs. What the training's other
   threads do meanwhile is done before bare steps begin (checkpoints) or weighs on both alike (MLflow's records).
@@ -136,9 +136,13 @@ def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
 def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> dict[str, float]:
     """Images per second of the command's own loop, from its first step to its last hook, and of steps without one.
 
-    The bare steps are of a second GAN on the first batches of the training, in memory; compiling either is left out.
+    The bare steps are of a second GAN on the first batches of the training, in memory. Compiling either is left out,
+    and so is training the classifier that scores.
     """
+    from components.training_outputs import describe
     from gan_core.batches import Feed
+    from gan_core.evaluation.while_training import scorer
+    from gan_core.export import Generator
     from gan_core.training import Training
 
     feed = Feed(dataset.split("train"), config)
@@ -173,7 +177,10 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                 self.bare_images += len(in_memory) * images_at_once
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        training = Training(gan, feed, checkpoints)
+        generator = Generator(gan.averaged_generator, describe(gan, dataset))
+        training = Training(
+            gan, feed, checkpoints, scorer(generator, dataset, config.score_samples, folder.parent / "cache")
+        )
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(

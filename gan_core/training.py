@@ -85,9 +85,19 @@ class Training:
                 self.config.reconstruction,
             )
 
-    def resume(self) -> None:
-        """Restores the newest checkpoint that lies on the way to `target`, if there is one."""
-        self._restore()
+    def resume(self) -> bool:
+        """Restores the newest checkpoint that lies on the way to `target`; returns whether there is one."""
+        state: State | None = None
+        if self._checkpoints:
+            self._checkpoints.wait()
+            state = self._checkpoints.newest(at_most=self.target)
+        state = self.gan.distribution.from_chief(state)
+        if state is None:
+            return False
+        self.gan.restore(state)
+        self._best.restore(state)
+        self.history = json.loads(str(state["history"]))
+        return True
 
     def run(self, hooks: Hooks) -> bool:
         """Trains until `target`, or until no score has been better for `patience_images`.
@@ -106,7 +116,7 @@ class Training:
             return self._run(hooks)
         except Diverged as error:
             factor = self.config.recovery_learning_rate_factor
-            if factor == 0 or self.gan.learning_rate_scale < 1 or not self._restore():
+            if factor == 0 or self.gan.learning_rate_scale < 1 or not self.resume():
                 raise
             self.gan.slow_down(factor)
             _logger.warning(
@@ -226,19 +236,6 @@ class Training:
         }
         self.history.append(row)
         hooks.on_row(row)
-
-    def _restore(self) -> bool:
-        state: State | None = None
-        if self._checkpoints:
-            self._checkpoints.wait()
-            state = self._checkpoints.newest(at_most=self.target)
-        state = self.gan.distribution.from_chief(state)
-        if state is None:
-            return False
-        self.gan.restore(state)
-        self._best.restore(state)
-        self.history = json.loads(str(state["history"]))
-        return True
 
     def _save(self, *, wait: bool = True) -> None:
         state = self.gan.state()

@@ -42,14 +42,14 @@ class InceptionWeights:
     tensors: dict[str, NDArray[np.float32]]
 
 
-def load_weights(place: str, cache: Path | None = None) -> InceptionWeights:
+def load_weights(place: str, cache: Path) -> InceptionWeights:
     """Reads the weights, after the file's SHA-256 was found to be the expected one.
 
     Args:
         place: a file or an https address; empty for the published address. It may end in `#sha256=<hex>`, the digest to
             expect; without it the published file's is expected. pytorch-fid's .pth is read, and the original frozen
             TensorFlow graph, alone (.pb) or in its archive (.tgz).
-        cache: where a downloaded file is kept; None for the user's cache folder.
+        cache: where a downloaded file is kept.
 
     Raises:
         InvalidInput: no such file, another digest, or no weights in it.
@@ -59,7 +59,7 @@ def load_weights(place: str, cache: Path | None = None) -> InceptionWeights:
     expected = expected if fragment else PUBLISHED_SHA256
     if not re.fullmatch(r"[0-9a-f]{64}", expected):
         raise InvalidInput(f"A digest is 64 lower-case hexadecimal digits after #sha256=. Received: {place}")
-    path = _download(location, expected, cache or _user_cache()) if "://" in location else Path(location)
+    path = _download(location, expected, cache) if "://" in location else Path(location)
     content = _read(path, place)
     digest = hashlib.sha256(content).hexdigest()
     if digest != expected:
@@ -77,10 +77,6 @@ _HOW_TO_PROVIDE = (
     f"evaluate.inception_weights to the file. The original graph, {GRAPH_ADDRESS}, serves as well, followed by "
     f"#sha256=<hex> of the file you trust."
 )
-
-
-def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
 
 
 def _read(path: Path, place: str) -> bytes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.command import _held_back_stderr, read_section, require_writable, run, whole_output
+from components.command import _held_back_stderr, cache_folder, read_section, require_writable, run, whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -98,6 +98,14 @@ def test_a_body_that_writes_nothing_leaves_the_old_directory(tmp_path: Path) -> 
         pass
     assert (target / "weights").read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_cache_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "gan-pipeline"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "gan-pipeline"
 
 
 def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def outputs(folder: Path) -> dict[str, np.ndarray]:
 
 
 def load(path: Path) -> InceptionWeights:
-    return load_weights(f"{path}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}")
+    return load_weights(f"{path}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}", path.parent)
 
 
 @pytest.fixture(scope="module")

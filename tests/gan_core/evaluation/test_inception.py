@@ -160,7 +160,7 @@ WEIGHTS, CIFAR_10 = os.environ.get("INCEPTION_WEIGHTS"), os.environ.get("CIFAR_1
 )
 def test_cifar_10_has_its_published_distance() -> None:
     """The first 5,000 training against the first 5,000 test images: FID 10.3233274, as torch-fidelity pins it."""
-    extractor = InceptionExtractor(load_weights(str(WEIGHTS)), "legacy_tensorflow")
+    extractor = InceptionExtractor(load_weights(str(WEIGHTS), WEIGHTS.parent), "legacy_tensorflow")
     sides = []
     for name in ("data_batch_1.bin", "test_batch.bin"):
         records = np.fromfile(Path(str(CIFAR_10)) / name, np.uint8).reshape(-1, 1 + 3 * 32 * 32)[:5000]

@@ -6,7 +6,6 @@ import collections
 import contextlib
 import hashlib
 import io
-import os
 import pickle
 import struct
 import tarfile
@@ -253,20 +252,20 @@ def weight_file(tmp_path: Path) -> tuple[Path, str]:
 
 def test_a_file_is_read_only_under_its_digest(weight_file: tuple[Path, str]) -> None:
     path, sha256 = weight_file
-    weights = load_weights(f"{path}#sha256={sha256}")
+    weights = load_weights(f"{path}#sha256={sha256}", path.parent)
     assert weights.digest == f"sha256-{sha256}"
     np.testing.assert_array_equal(weights.tensors["a"], TENSOR)
     with pytest.raises(InvalidInput, match=f"must be {PUBLISHED_SHA256}.*Received: .* with SHA-256 {sha256}"):
-        load_weights(str(path))
+        load_weights(str(path), path.parent)
     with pytest.raises(InvalidInput, match="must be 0000"):
-        load_weights(f"{path}#sha256={'0' * 64}")
+        load_weights(f"{path}#sha256={'0' * 64}", path.parent)
     with pytest.raises(InvalidInput, match="64 lower-case"):
-        load_weights(f"{path}#sha256=")
+        load_weights(f"{path}#sha256=", path.parent)
 
 
 def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
-        load_weights(str(tmp_path / "missing.pth"))
+        load_weights(str(tmp_path / "missing.pth"), tmp_path)
     for part in (PUBLISHED_ADDRESS, PUBLISHED_SHA256, "evaluate.inception_weights", "missing.pth", "No such file"):
         assert part in str(caught.value)
     with pytest.raises(InvalidInput, match="must begin with https"):
@@ -306,13 +305,3 @@ def test_a_download_is_verified_and_kept_whole(
     next(cache.iterdir()).write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match="SHA-256 must be"):
         load_weights(place, cache)
-
-
-def test_the_cache_folder_is_the_users(
-    weight_file: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path, sha256 = weight_file
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    with answering(monkeypatch, path.read_bytes()):
-        load_weights(f"https://example.invalid/w.pth#sha256={sha256}")
-    assert os.listdir(tmp_path / "xdg" / "gan-pipeline") == [f"{sha256}-w.pth"]
