@@ -117,7 +117,8 @@ TUTORIAL = DescribedNetwork(
 
 def describe(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> DescribedNetwork | None:
     """The network of a recipe, told so many classes; None if it has what a `DescribedNetwork` cannot tell."""
-    plain = (config.network, config.normalization, config.loss, shape[2]) == ("dcgan", "batch", "non_saturating", 1)
+    decided = (config.network, config.depth, config.normalization, config.loss, shape[2])
+    plain = decided == ("dcgan", 1, "batch", "non_saturating", 1)
     extras = config.augment or config.penalised or config.reconstruction != "none"
     if not plain or extras or config.discriminator_steps > 1 or config.accumulation_steps > 1:
         return None

@@ -189,8 +189,8 @@ class TrainConfig(Section):
                 ("loss", "gradient_penalty_weight"),
             ),
             (
-                "'depth' must be 1 for dcgan and unet, which have no residual blocks",
-                self.depth > 1 and self.network in ("dcgan", "unet"),
+                "'depth' must be 1 for unet, whose layers are one at each resolution",
+                self.depth > 1 and self.network == "unet",
                 ("network", "depth"),
             ),
             (

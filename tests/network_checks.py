@@ -40,14 +40,15 @@ def images_of(generator: Any, classes: int, training: bool = False) -> Any:
     return generator([latents, labels] if classes else latents, training=training)
 
 
-def check_architecture(network: Any, resolution: int, *, normalization: str, largest: float | None) -> None:
+def check_architecture(
+    network: Any, resolution: int, *, normalization: str, largest: float | None, depth: int = 1
+) -> None:
     """Images and logits of the right shape and type, with and without classes, grey and colour."""
     for channels, classes in ((1, 10), (3, 0)):
         shape = (resolution, resolution, channels)
-        generator = generator_of(network, shape, width=2, growth=2, classes=classes)
-        discriminator = discriminator_of(
-            network, shape, width=2, growth=2, classes=classes, dropout=0.5, normalization=normalization
-        )
+        shared = {"width": 2, "growth": 2, "depth": depth, "classes": classes}
+        generator = generator_of(network, shape, **shared)
+        discriminator = discriminator_of(network, shape, dropout=0.5, normalization=normalization, **shared)
         images = images_of(generator, classes)
         assert (images.shape, images.dtype) == ((2, *shape), tf.float32)
         assert np.isfinite(images).all()

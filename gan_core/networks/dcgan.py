@@ -3,9 +3,10 @@
 The generator doubles the resolution from 4×4 (7×7 for 28 pixels) with transposed convolutions, the discriminator
 halves it back. Kernels are 4×4 with stride 2, so that every output pixel is made by the same number of kernel cells
 and no checkerboard appears. A network's layer at 1/2 of the image's resolution has `width` channels; the number
-doubles with every further halving, up to `growth` · `width`.
+doubles with every further halving, up to `growth` · `width`. `depth` − 1 more layers follow at each of these
+resolutions, with 3×3 kernels and stride 1.
 
-Reference: Radford et al. 2016, arXiv 1511.06434, section 3.
+References: Radford et al. 2016, arXiv 1511.06434, section 3; Miyato et al. 2018, arXiv 1802.05957, table 3 (3×3 layers).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def build_generator(
     latent_size: int,
     width: int,
     growth: int,
-    depth: int,  # noqa: ARG001
+    depth: int,
     classes: int,
     seed: int,
     synchronized: bool = False,
@@ -35,9 +36,9 @@ def build_generator(
 ) -> keras.Model:
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
 
-    Dense → Reshape → (batch norm, ReLU, transposed convolution) for each doubling → tanh. A bias before a batch norm
-    and a scale between it and the next linear layer would change nothing, so neither is there. `depth` is not used.
-    With `synchronized`, batch norm takes its statistics over all devices.
+    Dense → Reshape → (batch norm, ReLU, `depth` − 1 times (convolution, batch norm, ReLU), transposed convolution) for
+    each doubling → tanh. A bias before a batch norm and a scale between it and the next linear layer would change
+    nothing, so neither is there. With `synchronized`, batch norm takes its statistics over all devices.
 
     With `classes`, each class adds a map of its own behind the first batch norm, drawn with the variance that the
     latents' part has there and keeps. Where both pass the dense layer together, the labels come to drown the latents
@@ -63,6 +64,13 @@ def build_generator(
             )
             x = keras.layers.Add(dtype=dtype)([x, class_map])
         x = keras.layers.ReLU(dtype=dtype)(x)
+        for _ in range(depth - 1):
+            kernel = keras.initializers.GlorotUniform(next(seeds))
+            convolution = keras.layers.Conv2D(
+                x.shape[-1], 3, padding="same", use_bias=False, kernel_initializer=kernel, dtype=dtype
+            )
+            x = BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(convolution(x))
+            x = keras.layers.ReLU(dtype=dtype)(x)
         last = index == len(channels) - 1
         kind = ToImageConv2DTranspose if last else keras.layers.Conv2DTranspose
         x = kind(
@@ -78,10 +86,10 @@ def build_generator(
 
 
 class Discriminator(ProjectionDiscriminator):
-    """(Convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense, and the classes' projection.
+    """`depth` times (convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense, and the projection.
 
-    Batch norm is not on the first convolution, the spectral norm is on every layer. Of `shape` [H, W, C], C may be any
-    number. `depth` is not used.
+    The first of these convolutions halves. Batch norm is not on the very first, the spectral norm is on every layer. Of
+    `shape` [H, W, C], C may be any number.
     """
 
     def __init__(
@@ -90,7 +98,7 @@ class Discriminator(ProjectionDiscriminator):
         *,
         width: int,
         growth: int,
-        depth: int,  # noqa: ARG002
+        depth: int,
         classes: int,
         dropout: float,
         normalization: Literal["batch", "spectral", "none"],
@@ -100,17 +108,19 @@ class Discriminator(ProjectionDiscriminator):
     ) -> None:
         seeds = itertools.count(1000 * seed)
         x = images = keras.Input(shape)
-        for index, filters in enumerate(widths(shape[0] // 2, width, growth)):
+        layers = itertools.product(widths(shape[0] // 2, width, growth), range(depth))
+        for index, (filters, of_resolution) in enumerate(layers):
+            size, stride = (3, 1) if of_resolution else (4, 2)
             batch_normalized = normalization == "batch" and index > 0
             options = {"kernel_initializer": keras.initializers.GlorotUniform(next(seeds)), "dtype": dtype}
             if normalization == "spectral":
-                x = SpectralConv2D(filters, 4, 2, vector_seed=next(seeds), **options)(x)
+                x = SpectralConv2D(filters, size, stride, vector_seed=next(seeds), **options)(x)
             else:
                 kind = keras.layers.Conv2D if index > 0 else FromImageConv2D
-                x = kind(filters, 4, 2, padding="same", use_bias=not batch_normalized, **options)(x)
+                x = kind(filters, size, stride, padding="same", use_bias=not batch_normalized, **options)(x)
             if batch_normalized:
                 x = BatchNormalization(scale=False, synchronized=synchronized, dtype=dtype)(x)
             x = keras.layers.LeakyReLU(0.2, dtype=dtype)(x)
         features = keras.Model(images, keras.layers.Flatten(dtype=dtype)(x))
-        layers = projection_layers(features.output_shape[-1], classes, normalization == "spectral", seeds)
-        super().__init__(features, *layers, classes=classes, dropout=dropout)
+        last = projection_layers(features.output_shape[-1], classes, normalization == "spectral", seeds)
+        super().__init__(features, *last, classes=classes, dropout=dropout)

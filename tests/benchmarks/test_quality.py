@@ -29,9 +29,12 @@ def test_every_recipe_of_the_ablation_is_valid_and_changes_something():
 
 
 def test_overrides_become_a_recipe():
-    sides = sides_of(arguments("--recipe", "other", "train.loss=hinge train.augment=[color,cutout]"))
+    sides = sides_of(
+        arguments("--recipe", "other", "train.loss=hinge train.augment=[color,cutout] train.augment_probability=1")
+    )
     assert list(sides) == ["default", "other", "tutorial", "tutorial-tuned"]
-    assert sides["other"][1] == sides["default"][1] | {"loss": "hinge", "augment": ("color", "cutout")}
+    changes = {"loss": "hinge", "augment": ("color", "cutout"), "augment_probability": 1.0}
+    assert sides["other"][1] == sides["default"][1] | changes
 
 
 @pytest.mark.parametrize(

@@ -34,5 +34,6 @@ def test_a_recipe_is_described_or_left_alone():
     assert network.generator == ((8, 4, 2), (1, 4, 2))
     assert network.discriminator == ((4, 4, 2), (8, 4, 2))
     assert network.classes == 10
-    assert describe(small_training(augment=["color"]), (28, 28, 1), 0) is None
+    assert describe(small_training(augment=["color"], augment_probability=0.5), (28, 28, 1), 0) is None
     assert describe(small_training(), (16, 16, 3), 0) is None
+    assert describe(small_training(depth=2), (28, 28, 1), 0) is None

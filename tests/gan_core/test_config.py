@@ -65,13 +65,8 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
             "loss='wasserstein', gradient_penalty_weight=0.0",
         ),
         (
-            {"depth": 2},
-            "'depth' must be 1 for dcgan and unet, which have no residual blocks",
-            "network='dcgan', depth=2",
-        ),
-        (
             {"network": "unet", "depth": 2},
-            "'depth' must be 1 for dcgan and unet, which have no residual blocks",
+            "'depth' must be 1 for unet, whose layers are one at each resolution",
             "network='unet', depth=2",
         ),
         (
@@ -149,7 +144,7 @@ def test_their_neighbours_are_accepted(changes):
 
 def test_two_broken_rules_give_the_first_and_two_wrong_values_a_line_each():
     with pytest.raises(InvalidInput) as error:
-        small_training(depth=2, patience_images=1)
+        small_training(network="unet", depth=2, patience_images=1)
     assert "'depth'" in str(error.value)
     with pytest.raises(InvalidInput) as error:
         small_training(steps=0, loss="softmax")

@@ -147,7 +147,7 @@ def test_a_wrong_preset_is_one_sentence_with_its_name(text, message, tmp_path: P
         ("train: {learning_rate: .nan}", "'train.learning_rate' must be a finite number"),
         ("train: {learning_rate: 2020-01-01}", "'train.learning_rate' must be a valid number"),
         ("train: {loss: {a: 1}}", "must be"),
-        ("train: {depth: 2}", "'train.depth' must be 1 for dcgan"),
+        ("train: {network: unet, depth: 2}", "'train.depth' must be 1 for unet"),
     ],
 )
 def test_a_wrong_value_of_a_preset_is_refused_like_any_other(sections, text, message, tmp_path: Path) -> None:

@@ -46,6 +46,17 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
     assert numbers(conditional.weights) - numbers(discriminator.weights) == 10 * 7 * 7 * 64
 
 
+@pytest.mark.parametrize("normalization", ["batch", "spectral", "none"])
+def test_more_depth_is_more_layers_of_the_same_resolutions(normalization):
+    # 64 and 32 channels at 7 and 14 pixels: a 3×3 convolution more at each, and a shift or a bias for its channels.
+    more = 9 * 64 * 64 + 64 + 9 * 32 * 32 + 32
+    for network_of, options in ((generator_of, {}), (discriminator_of, {"normalization": normalization})):
+        networks = [network_of(dcgan, (28, 28, 1), width=32, depth=depth, **options) for depth in (1, 2, 3)]
+        counts = [numbers(network.trainable_variables) for network in networks]
+        assert counts == [counts[0], counts[0] + more, counts[0] + 2 * more]
+    check_architecture(dcgan, 28, normalization=normalization, largest=1, depth=2)
+
+
 def test_the_channels_stop_growing_at_the_limit():
     generator = generator_of(dcgan, (256, 256, 3), width=2, growth=4)
     channels = [layer.filters for layer in generator.layers if isinstance(layer, keras.layers.Conv2DTranspose)]
