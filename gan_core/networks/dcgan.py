@@ -6,7 +6,8 @@ and no checkerboard appears. A network's layer at 1/2 of the image's resolution 
 doubles with every further halving, up to `growth` · `width`. `depth` − 1 more layers follow at each of these
 resolutions, with 3×3 kernels and stride 1.
 
-References: Radford et al. 2016, arXiv 1511.06434, section 3; Miyato et al. 2018, arXiv 1802.05957, table 3 (3×3 layers).
+References: Radford et al. 2016, arXiv 1511.06434, section 3; of the 3×3 layers Miyato et al. 2018, arXiv 1802.05957,
+table 3.
 """
 
 from __future__ import annotations
