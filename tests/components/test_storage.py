@@ -66,7 +66,7 @@ def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fail
     transfer.upload(old, address)
     seen: list[dict[str, bytes]] = []
     refusals: list[str] = []
-    done = threading.Event()
+    done, read_once = threading.Event(), threading.Event()
 
     def read_all_the_time() -> None:
         while not done.is_set():
@@ -77,18 +77,19 @@ def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fail
                 refusals.append(str(error))
             else:
                 seen.append(contents(target))
+                read_once.set()
 
     proxy.rate = 0.2
     reader = threading.Thread(target=read_all_the_time)
     reader.start()
     try:
+        assert read_once.wait(60)
         transfer.upload(new, address)
         transfer.download(address, tmp_path / "back")
     finally:
         done.set()
         reader.join()
     assert contents(tmp_path / "back") == contents(new)
-    assert seen
     assert not [refusal for refusal in refusals if "was replaced while it was read" not in refusal]
     assert all(found in (contents(old), contents(new)) for found in seen)
     assert set(proxy.faults) == set(FAULTS)
