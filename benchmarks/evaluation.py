@@ -88,7 +88,7 @@ def features(count: int, rounds: int) -> None:
             if extractor is None:
                 sha256 = hashlib.sha256((folder / "weights.pth").read_bytes()).hexdigest()
                 extractor = InceptionExtractor(
-                    load_weights(f"{folder / 'weights.pth'}#sha256={sha256}"), "legacy_tensorflow"
+                    load_weights(f"{folder / 'weights.pth'}#sha256={sha256}", folder), "legacy_tensorflow"
                 )
                 extractor(images[:64])
             with timed(turns["ours"]):

@@ -178,9 +178,8 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         generator = Generator(gan.averaged_generator, describe(gan, dataset))
-        training = Training(
-            gan, feed, checkpoints, scorer(generator, dataset, config.score_samples, folder.parent / "cache")
-        )
+        score = scorer(generator, dataset, config.score_samples, folder.parent / "cache")
+        training = Training(gan, feed, checkpoints, score if config.score_every_images else None)
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(

@@ -29,7 +29,7 @@ def decide(
     """
     name = config.score
     if collapsed:
-        return Decision("refused", "Its training had collapsed: the samples are nearly all the same.")
+        return Decision("refused", "The generator had collapsed: its samples are nearly all the same.")
     if version is None:
         return Decision("champion", "There was no champion.")
     if champion is None:

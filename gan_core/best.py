@@ -12,12 +12,16 @@ from gan_core.gan import Gan
 
 
 class Best:
-    """Weights of the averaged generator at the moment of its best score, which is the lowest."""
+    """Weights of the averaged generator at the moment of its best score, which is the lowest.
+
+    Attributes:
+        scored_at: images seen at the last score; 0 before the first.
+    """
 
     def __init__(self) -> None:
         self._score = np.inf
         self._images_seen = 0
-        self._scored_at = 0
+        self.scored_at = 0
         self._weights: list[NDArray[np.float32]] = []
 
     def agree(self, gan: Gan, scores: Mapping[str, float]) -> dict[str, float]:
@@ -25,7 +29,7 @@ class Best:
         agreed = gan.distribution.from_chief({name: np.array(value) for name, value in scores.items()})
         found = {name: float(value) for name, value in (agreed or {}).items()}
         score = next(iter(found.values()))
-        self._scored_at = gan.images_seen
+        self.scored_at = gan.images_seen
         if score < self._score:
             self._score, self._images_seen = score, gan.images_seen
             self._weights = [np.array(weight) for weight in gan.averaged_generator.get_weights()]
@@ -33,7 +37,7 @@ class Best:
 
     def is_stale(self, patience_images: int) -> bool:
         """Whether there was no better score for so many images; never with a patience of 0."""
-        return 0 < patience_images <= self._scored_at - self._images_seen
+        return 0 < patience_images <= self.scored_at - self._images_seen
 
     def give_to(self, gan: Gan) -> int:
         """Gives the averaged generator the best weights, if there are any; returns the images seen with them."""
@@ -44,12 +48,12 @@ class Best:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """A copy of the whole state by name."""
-        counters = np.array([self._images_seen, self._scored_at], np.int64)
+        counters = np.array([self._images_seen, self.scored_at], np.int64)
         weights = {f"best/{index}": weight for index, weight in enumerate(self._weights)}
         return {"best_score": np.array(self._score), "best_counters": counters, **weights}
 
     def restore(self, state: State) -> None:
         """Sets the whole state to one that `state` returned."""
         self._score = float(state["best_score"])
-        self._images_seen, self._scored_at = (int(count) for count in state["best_counters"])
+        self._images_seen, self.scored_at = (int(count) for count in state["best_counters"])
         self._weights = [state[f"best/{index}"] for index in range(sum(name.startswith("best/") for name in state))]

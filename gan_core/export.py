@@ -35,7 +35,7 @@ class GeneratorMetadata(BaseModel):
         class_shares: of the training images, which are those of drawn labels; even ones if the classes were balanced.
         paired: whether it makes an image of an input image.
         images_seen: real images shown to the discriminator.
-        collapsed: whether the samples' diversity was below train.collapse_diversity then.
+        collapsed: whether the samples' diversity was below train.collapse_diversity at `images_seen`.
         dataset_digest, dataset_source: the prepared data it was trained on.
         parameters: the train section it was trained with.
         tracking_run_id: the MLflow run of its training; None if there was none.

@@ -36,7 +36,7 @@ class Hooks(Protocol):
         """After every step, or every few that were made at once."""
 
     def on_row(self, row: Row) -> None:
-        """After every `log_every_images`, and with every score: the figures, averaged over the steps since the last."""
+        """After every `log_every_images`, every score, and the end: the figures, averaged over the steps since then."""
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         """At the start and after every `samples_every_images`: what `Training.samples` returns."""
@@ -57,7 +57,7 @@ class Training:
 
     Attributes:
         gan: the networks and their counters.
-        history: a row for every `log_every_images`, oldest first.
+        history: a row for every `log_every_images`, every score and the end, oldest first.
         target: real images to be seen.
         columns: of a grid of `samples`; the images of one column have one class.
     """
@@ -134,7 +134,8 @@ class Training:
         if gan.images_seen == 0:
             hooks.on_samples(0, self.samples())
         if gan.images_seen < self.target and _passed(config.log_every_images, self._last_row(), gan.images_seen):
-            self._add_row(hooks, clock, with_score=False)  # a shorter training ended here, and its row had a score
+            # A shorter training ended here, whose row had a score and is not in the checkpoint.
+            self._add_row(hooks, _Clock(), with_score=False)
         while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
             if hooks.stop_requested():
                 self._save()
@@ -158,6 +159,9 @@ class Training:
         self._save()
         if self._steps_since_row():
             self._add_row(hooks, clock, with_score=self._scorer is not None)
+        elif self._scorer is not None and self._best.scored_at < gan.images_seen:
+            # A longer training was stopped here, so the row is in the checkpoint.
+            self.history[-1] = {**self.history[-1], **self._best.agree(gan, self._scorer())}
         return True
 
     def _steps_at_once(self) -> int:

@@ -28,7 +28,7 @@ def warnings(
         dimensions: numbers in a feature vector.
         figures: the scores, by metric.
         frechet_error: standard error of the Fréchet distance; infinite if it is not known.
-        collapsed: whether the generator's training ended collapsed.
+        collapsed: whether the generator had collapsed when it was taken from its training.
     """
     found = []
     for kind, count in (("real", real_count), ("generated", generated_count)):
@@ -47,7 +47,7 @@ def warnings(
             "with which resize it was made."
         )
     if collapsed:
-        found.append("The training ended collapsed: the samples' diversity was below its train.collapse_diversity.")
+        found.append("The generator had collapsed: its samples' diversity was below its train.collapse_diversity.")
     if figures.get("diversity", 1.0) < LOW_DIVERSITY:
         found.append(
             f"The generated images vary only {figures['diversity']:.0%} as much as the real ones: "

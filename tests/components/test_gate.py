@@ -42,7 +42,7 @@ def test_the_first_generator_is_the_champion() -> None:
 
 def test_a_collapsed_generator_is_refused_even_as_the_first() -> None:
     decision = decide(CONFIG, evaluation(1.0, 0.0), True, None, None)
-    assert decision == ("refused", "Its training had collapsed: the samples are nearly all the same.")
+    assert decision == ("refused", "The generator had collapsed: its samples are nearly all the same.")
 
 
 def test_scores_of_another_protocol_are_refused_and_every_difference_named() -> None:

@@ -28,7 +28,7 @@ def test_a_generator_of_pairs_is_trained_scored_against_its_targets_and_register
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())
     parameters["prepare"] |= {"source": "digits", "resolution": 16, "pairs": "inpainting"}
     objective = {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0}
-    parameters["train"] = small_parameters(**objective, score_every_images=120, score_samples=60)
+    parameters["train"] = small_parameters(**objective, score_every_images=100, score_samples=60)
     parameters["evaluate"] |= {"samples": 100, "sampling_seeds": 2, "bootstrap_replicates": 5, "metrics": ["fid"]}
     parameters["register"]["score"] = "target_l1"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))

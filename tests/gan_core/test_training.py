@@ -199,10 +199,13 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
 def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no_end_there(images, tmp_path, steps):
     changes = {"log_every_images": 40, "score_every_images": 80}
 
-    def run(folder, steps):
-        with training(images, folder, lambda gan: {"fd_test": 1000.0 - gan.images_seen}, steps=steps, **changes) as one:
+    def score(gan):  # best at the shorter training's end
+        return {"fd_test": float(abs(gan.images_seen - 8 * steps))}
+
+    def run(folder, steps, stop_after=10**9):
+        with training(images, folder, score, steps=steps, **changes) as one:
             one.resume()
-            assert one.run(Recorder())
+            assert one.run(Recorder(stop_after)) == (stop_after > 8 * steps)
         return one
 
     shorter = run(tmp_path / "broken", steps)
@@ -212,8 +215,12 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     assert without_rates(again.history) == without_rates(shorter.history)
     longer, whole = run(tmp_path / "broken", 30), run(tmp_path / "whole", 30)
     assert without_rates(longer.history) == without_rates(whole.history)
-    assert whole.take_best() == longer.take_best() == 240
+    assert whole.take_best() == longer.take_best() == {15: 80, 16: 160, 20: 160}[steps]
     assert shorter.take_best() == 8 * steps
+    run(tmp_path / "stopped", 30, stop_after=8 * steps)  # its checkpoint has the row, without a score
+    stopped = run(tmp_path / "stopped", steps)
+    assert without_rates(stopped.history) == without_rates(shorter.history)
+    assert stopped.take_best() == 8 * steps
 
 
 def test_a_score_keeps_the_training_as_it_was(images, tmp_path):

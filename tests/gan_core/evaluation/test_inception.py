@@ -158,9 +158,9 @@ WEIGHTS, CIFAR_10 = os.environ.get("INCEPTION_WEIGHTS"), os.environ.get("CIFAR_1
     not (WEIGHTS and CIFAR_10),
     reason="needs INCEPTION_WEIGHTS, pytorch-fid's file, and CIFAR_10_BINARY, the folder cifar-10-batches-bin",
 )
-def test_cifar_10_has_its_published_distance() -> None:
+def test_cifar_10_has_its_published_distance(tmp_path: Path) -> None:
     """The first 5,000 training against the first 5,000 test images: FID 10.3233274, as torch-fidelity pins it."""
-    extractor = InceptionExtractor(load_weights(str(WEIGHTS), WEIGHTS.parent), "legacy_tensorflow")
+    extractor = InceptionExtractor(load_weights(str(WEIGHTS), tmp_path), "legacy_tensorflow")
     sides = []
     for name in ("data_batch_1.bin", "test_batch.bin"):
         records = np.fromfile(Path(str(CIFAR_10)) / name, np.uint8).reshape(-1, 1 + 3 * 32 * 32)[:5000]
