@@ -60,6 +60,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
 
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
     command changes nothing, even when another version has become the champion since, and the record says `repeated`.
+    Decided anew are another rule, and a refused generator that was scored beside a champion since.
 
     Raises:
         TryAgain: the server does not answer, or not as it should.
@@ -121,17 +122,19 @@ def _promote(
 ) -> dict[str, Any]:
     """Decides, writes the decision down, moves the aliases, and notes that they were moved.
 
-    A decision that was written down and not carried out holds, unless the rule has changed since, or the champion that
+    A decision that was written down and not carried out holds, unless the terms have changed since, or the champion that
     it was made against.
     """
     number = str(version.version)
     champion = registry.aliases().get("champion")
     written = version.tags.get("decision", "{}")
     record: dict[str, Any] = json.loads(written)
-    same_rule = record.get("rule") == config.model_dump()
-    if same_rule and version.tags.get("carried_out") == _digest(written.encode()):
+    beside = evaluation.champion.generator_digest if evaluation.champion else None
+    refused_before = record.get("decision") == "refused" and beside not in (None, record["beside"])
+    same_terms = record.get("rule") == config.model_dump() and not refused_before
+    if same_terms and version.tags.get("carried_out") == _digest(written.encode()):
         return {**record, "repeated": True}
-    if not (same_rule and champion in (record["champion"], number)):
+    if not (same_terms and champion in (record["champion"], number)):
         if champion == number:
             decision = Decision("champion", "It is the champion already.")
         else:
@@ -146,6 +149,7 @@ def _promote(
             "score": evaluation.scores[config.score],
             "spread": evaluation.spread[config.score],
             "champion": champion,
+            "beside": beside,
             "rule": config.model_dump(),
         }
         written = json.dumps(record)

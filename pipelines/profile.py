@@ -15,7 +15,7 @@ from gan_core.errors import InvalidInput
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-# Google Kubernetes Engine labels and taints its spot nodes with this.
+# Google Kubernetes Engine labels its spot nodes with this; a pool that shall hold spot pods alone is tainted with it.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
 Step = Literal["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]

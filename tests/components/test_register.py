@@ -142,6 +142,19 @@ def test_new_data_is_decided_by_the_champions_scores_under_the_new_protocol(
     assert registry()[0]["champion"] == ("2" if decision == "champion" else "1")
 
 
+def test_what_was_refused_for_want_of_the_champions_scores_is_decided_anew_with_them() -> None:
+    register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
+    second, scored = generator(Path("second")), evaluation(10.0, 0.1, reference_digest="sha256-new")
+    assert register(CONFIG, second, scored)["decision"] == "refused"
+    assert register(CONFIG, second, scored)["repeated"]
+    theirs = evaluation(50.0, 0.1).model_dump(include={"scores", "spread", "standard_errors"})
+    champion = ChampionScores(generator_digest=generator_digest(Path("first")), **theirs)
+    beside = scored.model_copy(update={"champion": champion})
+    again = register(CONFIG, second, beside)
+    assert (again["decision"], again["version"], again["repeated"]) == ("champion", "2", False)
+    assert register(CONFIG, second, beside) == {**again, "repeated": True}
+
+
 def test_scores_of_another_champion_do_not_count() -> None:
     register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
     other = ChampionScores(
