@@ -18,7 +18,9 @@ RUN python3 -m venv uv \
 COPY gan_core /app/gan_core
 COPY components /app/components
 # The bill of materials is made of what is really there, by a tool that does not come along.
+# Any user may read the code, whatever the checkout's modes are.
 RUN /opt/venv/bin/python -m compileall -q /app \
+    && chmod -R a+rX /app \
     && python3 -m venv sbom \
     && sbom/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes \
         -r requirements-sbom.txt \

@@ -65,7 +65,7 @@ def _section_of_file(path: Path, name: str) -> object:
 
     try:
         document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components import executor, storage
+from components.bucket import explained
 from components.command import read_section, run, whole_output
 from components.gate import Decision, decide
 from components.lineage import lineage
@@ -63,7 +64,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     Decided anew are another rule, and a refused generator that was scored beside a champion since.
 
     Raises:
-        TryAgain: the server does not answer, or not as it should.
+        InvalidInput: the artifacts' bucket refuses.
+        TryAgain: the server or the artifacts' bucket does not answer, or not as it should.
     """
     generator = read_metadata(model)
     tags = {
@@ -83,13 +85,15 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     from mlflow.exceptions import MlflowException
     from requests import RequestException
 
-    try:
-        registry = ModelRegistry(connect(), config.model_name)
-        version = registry.register(identity, model, evaluation, tags)
-        with registry.turn(identity):
-            return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
-    except (MlflowException, RequestException) as error:
-        raise TryAgain(f"MLflow did not register the generator: {explain(error)} Run the same command again.") from None
+    with explained("the bucket of MLflow's artifacts"):  # if that is where they lie
+        try:
+            registry = ModelRegistry(connect(), config.model_name)
+            version = registry.register(identity, model, evaluation, tags)
+            with registry.turn(identity):
+                return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
+        except (MlflowException, RequestException) as error:
+            message = f"MLflow did not register the generator: {explain(error)} Run the same command again."
+            raise TryAgain(message) from None
 
 
 def _read_evaluation(path: Path) -> Evaluation:
@@ -122,8 +126,8 @@ def _promote(
 ) -> dict[str, Any]:
     """Decides, writes the decision down, moves the aliases, and notes that they were moved.
 
-    A decision that was written down and not carried out holds, unless the terms have changed since, or the champion that
-    it was made against.
+    A decision that was written down and not carried out holds, unless the terms have changed since, or the champion it
+    was made against.
     """
     number = str(version.version)
     champion = registry.aliases().get("champion")

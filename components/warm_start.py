@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.bucket import explained
 from components.mlflow_server import connect, explain
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.warm_start import STATE_FILE
@@ -41,7 +42,7 @@ def find_initial(warm_start: str) -> Initial:
 
     Raises:
         InvalidInput: there is no such version, or it has no state, or another one than was registered.
-        TryAgain: the server does not answer.
+        TryAgain: the server, or the bucket of its artifacts, does not answer.
     """
     if warm_start == "none":
         return RANDOM
@@ -57,11 +58,12 @@ def find_initial(warm_start: str) -> Initial:
             model, _, number = model.rpartition("/")
             version = client.get_model_version(model, number)
         name = f"version {version.version} of {model}"
-        if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
-            raise InvalidInput(
-                f"A warm start needs a version that was registered with the state of its training. Received: {name}"
-            )
-        with tempfile.TemporaryDirectory() as folder:
+        # The artifacts may lie in a bucket.
+        with explained("the bucket of MLflow's artifacts"), tempfile.TemporaryDirectory() as folder:
+            if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
+                raise InvalidInput(
+                    f"A warm start needs a version that was registered with the state of its training. Received: {name}"
+                )
             content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
     except MlflowException as error:
         # An alias that a model does not have is an invalid parameter to MLflow.

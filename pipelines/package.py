@@ -50,7 +50,7 @@ def read(path: Path) -> Values:
         documents = list(yaml.safe_load_all(require_modest(path.read_text(encoding="utf-8"), path)))
         specification: Values = documents[0]
         specification["pipelineInfo"]["name"], specification["root"], specification["deploymentSpec"]["executors"]
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
     except (IndexError, KeyError, TypeError):
         raise InvalidInput(f"--file must be a pipeline compiled by `compile`. Received: {path}") from None

@@ -111,7 +111,7 @@ def _load(path: Path, what: str) -> Any:
 
     try:
         return yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None
 

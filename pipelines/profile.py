@@ -140,7 +140,7 @@ class Profile(_Entry):
 
         try:
             values = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
-        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"--profile must be a readable YAML file: {error}. Received: {path}") from None
         if not isinstance(values, dict):
             raise InvalidInput(f"A profile must be a mapping. Received: {path}")

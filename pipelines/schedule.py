@@ -88,10 +88,12 @@ class Schedules(_Entry):
         import yaml
 
         try:
-            schedules = cls.model_validate(yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path)))
-            ZoneInfo(schedules.time_zone)
-        except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+            document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
+        try:
+            schedules = cls.model_validate(document)
+            ZoneInfo(schedules.time_zone)
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             raise InvalidInput(f"The schedules are not valid: {'; '.join(lines)}. Received: {path}") from None

@@ -18,6 +18,7 @@ def warnings(
     figures: Mapping[str, float],
     *,
     frechet_error: float,
+    training_share: float,
     collapsed: bool,
 ) -> list[str]:
     """Sentences a reader of the scores must know.
@@ -28,6 +29,7 @@ def warnings(
         dimensions: numbers in a feature vector.
         figures: the scores, by metric.
         frechet_error: standard error of the Fréchet distance; infinite if it is not known.
+        training_share: share of the training images that copies were looked for among; 1 if they are not known.
         collapsed: whether the generator had collapsed when it was taken from its training.
     """
     found = []
@@ -58,9 +60,15 @@ def warnings(
             f"The Fréchet distance to training images is by {figures['train_gap']:.3g} smaller than to as many unseen "
             f"ones, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised training images."
         )
-    if figures.get("train_preference", 0.5) > HIGH_TRAIN_PREFERENCE:
+    # A copy of an image that was not looked at is no nearer to one side than to the other.
+    if figures.get("train_preference", 0.5) > 0.5 + (HIGH_TRAIN_PREFERENCE - 0.5) * training_share:
         found.append(
             f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "
             f"unseen one, where half are expected: the generator may have memorised training images."
+        )
+    if "authenticity" in figures and training_share < 1:
+        found.append(
+            f"Copies were looked for among {training_share:.0%} of the training images: authenticity, train_preference "
+            f"and the nearest neighbours do not see copies of the others."
         )
     return found

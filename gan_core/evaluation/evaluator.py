@@ -165,7 +165,8 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         )
     means = {metric: float(np.mean([one[metric] for one in figures])) for metric in MEANINGS if metric in figures[0]}
     spread = {metric: _standard_deviation([one[metric] for one in figures]) for metric in means}
-    errors, intervals = _uncertainty(config, means, real, draws[0])
+    frechet_error, errors, intervals = _uncertainty(config, means, real, draws[0])
+    training = measured.training
     classes = measured.classes(extractor)
     generator = measured.generated.generator.metadata if measured.generated.generator else None
 
@@ -186,7 +187,8 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
                 count,
                 extractor.size,
                 means,
-                frechet_error=errors.get("fd", math.inf),
+                frechet_error=frechet_error,
+                training_share=len(training.features) / training.count if training else 1.0,
                 collapsed=generator is not None and generator.collapsed,
             )
         ),
@@ -210,17 +212,23 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
 
 def _uncertainty(
     config: EvaluateConfig, means: dict[str, float], real: FeatureSet, generated: FeatureSet
-) -> tuple[dict[str, float], dict[str, Interval]]:
-    """Standard errors and intervals over the images, of the distances, by metric."""
+) -> tuple[float, dict[str, float], dict[str, Interval]]:
+    """The Fréchet distance's standard error, and standard errors and intervals over the images, of the distances made.
+
+    The first is infinite where neither that distance nor the gap between two of them was made.
+    """
+    frechet_error = math.inf
     errors, intervals = {}, {}
-    if "fd" in means:
+    if "fd" in means or "train_gap" in means:
         replicates = bootstrap_distances(real, generated, config.bootstrap_replicates, config.seed)
-        errors["fd"] = float(np.std(replicates, ddof=1))
-        intervals["fd"] = percentile_interval(means["fd"], replicates)
+        frechet_error = float(np.std(replicates, ddof=1))
+        if "fd" in means:
+            errors["fd"] = frechet_error
+            intervals["fd"] = percentile_interval(means["fd"], replicates)
     if "kid" in means:
         errors["kid"] = kernel_standard_error(real.features, generated.features)
         intervals["kid"] = normal_interval(means["kid"], errors["kid"])
-    return errors, {metric: Interval(low=low, high=high) for metric, (low, high) in intervals.items()}
+    return frechet_error, errors, {metric: Interval(low=low, high=high) for metric, (low, high) in intervals.items()}
 
 
 def _standard_deviation(values: Sequence[float]) -> float:

@@ -21,7 +21,10 @@ LARGEST_IMAGE_MEGAPIXELS = 80.0
 
 
 class FileImages:
-    """The images below a folder or in a .zip, in the order of their paths.
+    """The images below a folder or in a .zip, in a random order that their paths decide.
+
+    In order of their paths they would come class by class where classes are folders, and some scores take the first
+    images, or cut them into parts.
 
     Attributes:
         count: number of images.
@@ -40,9 +43,10 @@ class FileImages:
         else:
             names = self._open_archive()
             self._read = self._read_member
-        self._names = sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
-        if not self._names:
+        found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
+        if not found:
             raise InvalidInput(f"There must be at least one image ({', '.join(sorted(SUFFIXES))}). Received: {path}")
+        self._names = [found[position] for position in np.random.default_rng(0).permutation(len(found))]
         self.count = len(self._names)
         digests = hashlib.sha256()
         for name in self._names:

@@ -23,7 +23,7 @@ from components.mlflow_server import connect, experiment_id
 from components.model_package import generator_digest
 from components.register import register
 from gan_core.config import RegisterConfig
-from gan_core.errors import TryAgain
+from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,6 +111,26 @@ def test_another_rule_decides_anew_about_the_same_version() -> None:
     again = register(bolder, Path("near"), evaluation(95.0, 0.1, near["run_id"]))
     assert (again["decision"], again["version"]) == ("champion", "2")
     assert registry() == ({"champion": "2"}, 2)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error", "said"),
+    [
+        ("Forbidden", InvalidInput, "must have permission in the bucket"),
+        ("ServiceUnavailable", TryAgain, "does not answer"),
+    ],
+)
+def test_a_bucket_of_artifacts_that_fails_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, refusal: str, error: type[Exception], said: str
+) -> None:
+    from google.api_core import exceptions
+
+    def refuse(*_: object) -> None:
+        raise getattr(exceptions, refusal)("No.")
+
+    monkeypatch.setattr(model_registry.ModelRegistry, "_log", refuse)
+    with pytest.raises(error, match=f"{said}.*Received: the bucket of MLflow's artifacts"):
+        register(CONFIG, generator(Path("first")), evaluation(100.0, 3.0))
 
 
 def test_a_generator_without_a_run_gets_one_that_says_so_once() -> None:

@@ -34,3 +34,11 @@ def test_a_bomb_is_refused(reader: Callable[[Path], object], bomb: str, tmp_path
     with pytest.raises(InvalidInput) as caught:
         reader(path)
     assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+def test_a_date_that_no_calendar_has_is_refused(reader: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "date.yaml"
+    path.write_text("a: 2026-02-30")
+    with pytest.raises(InvalidInput):
+        reader(path)

@@ -7,7 +7,7 @@ from gan_core.evaluation.cautions import warnings
 
 def warned(**changes: object) -> str:
     values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "figures": {}}
-    values |= {"frechet_error": 0.1, "collapsed": False}
+    values |= {"frechet_error": 0.1, "training_share": 1.0, "collapsed": False}
     return " ".join(warnings(**{**values, **changes}))
 
 
@@ -20,6 +20,10 @@ def test_warnings() -> None:
     assert "collapsed" in warned(collapsed=True)
     assert "only 49% as much" in warned(figures={"diversity": 0.49})
     assert "memorised" in warned(figures={"train_preference": 0.61})
+    assert "memorised" in warned(figures={"train_preference": 0.53}, training_share=0.2)
+    assert warned(figures={"train_preference": 0.51}, training_share=0.2) == ""
+    assert "among 20% of the training images" in warned(figures={"authenticity": 1.0}, training_share=0.2)
+    assert warned(figures={"authenticity": 0.9}) == ""
     assert "by 0.31 smaller" in warned(figures={"train_gap": 0.31}, frechet_error=0.1)
     assert warned(figures={"train_gap": 0.29}, frechet_error=0.1) == ""
     assert warned(figures={"diversity": 0.51, "train_preference": 0.59, "train_gap": -1.0}) == ""

@@ -45,11 +45,20 @@ def test_a_folder_and_its_archive_are_the_same_images(tmp_path: Path) -> None:
     assert one.count == other.count == 3
     assert one.digest == other.digest
     for images in (one, other):
-        batches = list(images.batches(8))
-        assert [batch.shape for batch in batches] == [(1, 4, 5, 1), (2, 4, 5, 3)]
-        assert np.array_equal(batches[0][0, :, :, 0], GREY)
-        assert np.array_equal(batches[1], [COLOUR[::-1], COLOUR])
-        assert np.array_equal(images.images(np.array([2]))[0], COLOUR)
+        every = images.images(np.arange(3))
+        for expected in (GREY[:, :, None], COLOUR, COLOUR[::-1]):
+            assert sum(np.array_equal(image, expected) for image in every) == 1
+        in_batches = [image for batch in images.batches(8) for image in batch]
+        assert all(np.array_equal(*pair) for pair in zip(in_batches, every, strict=True))
+
+
+def test_class_folders_do_not_come_one_after_the_other(tmp_path: Path) -> None:
+    contents = {
+        f"{shade}/{number}.png": png(np.full((4, 5), shade, np.uint8)) for shade in (10, 99) for number in range(50)
+    }
+    shades = [image[0, 0, 0] for image in FileImages(folder(tmp_path, contents)).images(np.arange(100))]
+    for part in np.split(np.array(shades), 5):
+        assert 0.2 < (part == 10).mean() < 0.8
 
 
 def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
@@ -72,13 +81,11 @@ def test_unusual_images(tmp_path: Path) -> None:
     upright.save(buffer, "PNG", exif=exif)
     palette = io.BytesIO()
     upright.convert("P").save(palette, "PNG")
-    contents = {
-        "1.png": png(GREY.astype(np.uint16) * 257),
-        "2.png": png(transparent),
-        "3.png": buffer.getvalue(),
-        "4.png": palette.getvalue(),
-    }
-    sixteen, clear, turned, indexed = FileImages(folder(tmp_path, contents)).images(np.arange(4))
+    contents = [png(GREY.astype(np.uint16) * 257), png(transparent), buffer.getvalue(), palette.getvalue()]
+    sixteen, clear, turned, indexed = (
+        FileImages(folder(tmp_path / str(number), {"image.png": content})).images(np.arange(1))[0]
+        for number, content in enumerate(contents)
+    )
     assert np.array_equal(sixteen[:, :, 0], GREY)
     assert not clear.any()
     assert np.array_equal(turned, np.rot90(COLOUR, -1))
