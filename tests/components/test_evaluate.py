@@ -214,6 +214,29 @@ def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     assert "cannot be scored" in report.read_text()
 
 
+def test_beside_images_the_champion_draws_as_many(place: Place) -> None:
+    beside = place.evaluate(
+        "--real", place.data, "--generated", place.images, "--champion", place.rival, samples=150, extractor="random"
+    )
+    alone = place.evaluate("--real", place.data, "--generated", place.rival, samples=90, extractor="random")
+    assert beside.champion is not None
+    assert beside.champion.scores == alone.scores
+
+
+def test_copies_of_training_images_are_warned_of_whatever_is_scored_beside(place: Place) -> None:
+    images = blobs(120, SIDE, seed=9)
+    write_dataset(place.folder / "known", images[:80], 255 - images[80:])  # unseen ones are unlike, so the gap is wide
+    copies = place.folder / "copies"
+    copies.mkdir()
+    for number, image in enumerate(images[:80]):
+        Image.fromarray(image[:, :, 0]).save(copies / f"{number}.png")
+    record = place.evaluate(
+        "--real", place.known, "--generated", copies, "--metrics", "memorisation", extractor="random"
+    )
+    assert set(record.scores) == {"authenticity_random", "train_gap_random", "train_preference_random"}
+    assert any("smaller than to as many unseen ones" in warning for warning in record.warnings)
+
+
 def test_the_champions_record_counts_under_the_same_protocol_only(
     place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
