@@ -134,7 +134,7 @@ def _promote(
     written = version.tags.get("decision", "{}")
     record: dict[str, Any] = json.loads(written)
     beside = evaluation.champion.generator_digest if evaluation.champion else None
-    refused_before = record.get("decision") == "refused" and beside not in (None, record["beside"])
+    refused_before = record.get("decision") == "refused" and beside not in (None, record.get("beside"))
     same_terms = record.get("rule") == config.model_dump() and not refused_before
     if same_terms and version.tags.get("carried_out") == _digest(written.encode()):
         return {**record, "repeated": True}
