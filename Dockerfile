@@ -17,8 +17,8 @@ RUN python3 -m venv uv \
     && rm -r /opt/venv/lib/python3.*/site-packages/tensorflow/include
 COPY gan_core /app/gan_core
 COPY components /app/components
-# The bill of materials is made of what is really there, by a tool that does not come along.
-# Any user may read the code, whatever the checkout's modes are.
+# Any user may read the code, whatever the checkout's modes are. The bill of materials is made of what is really there, by
+# a tool that does not come along.
 RUN /opt/venv/bin/python -m compileall -q /app \
     && chmod -R a+rX /app \
     && python3 -m venv sbom \

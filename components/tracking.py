@@ -77,7 +77,7 @@ class TrainingTracker:
         }
         self._spool = Spool(folder, training)
         self._kept_at = kept_at or folder
-        self._steps = {row["step"] for row in self._spool.history.records}
+        self._logged = {(row["step"], name) for row in self._spool.history.records for name in row["figures"]}
         self._stop = threading.Event()
         self._contacted = threading.Event()
         self._problem = ""
@@ -114,10 +114,11 @@ class TrainingTracker:
         return run_id
 
     def log_row(self, images_seen: int, figures: Mapping[str, float]) -> None:
-        """Records one row of the history. A resumed training repeats rows: what is recorded stays."""
-        if images_seen not in self._steps:
-            self._spool.history.append(_record(images_seen, figures))
-            self._steps.add(images_seen)
+        """Records what is new in a row of the history: a resumed training repeats rows, the last may get a score."""
+        new = {name: value for name, value in figures.items() if (images_seen, name) not in self._logged}
+        if new:
+            self._spool.history.append(_record(images_seen, new))
+            self._logged |= {(images_seen, name) for name in new}
 
     def log_image(self, images_seen: int, name: str, image: NDArray[np.uint8]) -> None:
         """Records a picture, uint8 [H, W, C]."""

@@ -36,7 +36,10 @@ class Hooks(Protocol):
         """After every step, or every few that were made at once."""
 
     def on_row(self, row: Row) -> None:
-        """After every `log_every_images`, every score, and the end: the figures, averaged over the steps since then."""
+        """After every `log_every_images`, every score, and the end: the figures, averaged over the steps since then.
+
+        Once more at the end if the row was there before its score.
+        """
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         """At the start and after every `samples_every_images`: what `Training.samples` returns."""
@@ -133,9 +136,6 @@ class Training:
         clock = _Clock()
         if gan.images_seen == 0:
             hooks.on_samples(0, self.samples())
-        if gan.images_seen < self.target and _passed(config.log_every_images, self._last_row(), gan.images_seen):
-            # A shorter training ended here, whose row had a score and is not in the checkpoint.
-            self._add_row(hooks, _Clock(), with_score=False)
         while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
             if hooks.stop_requested():
                 self._save()
@@ -146,22 +146,20 @@ class Training:
             hooks.on_step(gan.images_seen)
             clock.start(gan.images_seen)
             score_is_due = self._scorer is not None and _passed(config.score_every_images, before, gan.images_seen)
-            row_is_due = _passed(config.log_every_images, before, gan.images_seen)
-            waits_for_score = self._scorer is not None and gan.images_seen >= self.target
-            if score_is_due or (row_is_due and not waits_for_score):
+            if score_is_due or _passed(config.log_every_images, before, gan.images_seen):
                 self._add_row(hooks, clock, with_score=score_is_due)
             if _passed(config.samples_every_images, before, gan.images_seen):
                 hooks.on_samples(gan.images_seen, self.samples())
             if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
                 self._save(wait=False)
                 saved_at = time.monotonic()
-        # Before the row: a training with more steps goes on from here, and its rows must not depend on this stop.
+        # Before the last row and score: a training with more steps goes on from here, and must not depend on this stop.
         self._save()
         if self._steps_since_row():
             self._add_row(hooks, clock, with_score=self._scorer is not None)
         elif self._scorer is not None and self._best.scored_at < gan.images_seen:
-            # A longer training was stopped here, so the row is in the checkpoint.
             self.history[-1] = {**self.history[-1], **self._best.agree(gan, self._scorer())}
+            hooks.on_row(self.history[-1])
         return True
 
     def _steps_at_once(self) -> int:
@@ -204,11 +202,9 @@ class Training:
         """
         return self._best.give_to(self.gan)
 
-    def _last_row(self) -> int:
-        return int(self.history[-1]["images_seen"]) if self.history else 0
-
     def _steps_since_row(self) -> int:
-        return (self.gan.images_seen - self._last_row()) // self.gan.images_per_step
+        last = int(self.history[-1]["images_seen"]) if self.history else 0
+        return (self.gan.images_seen - last) // self.gan.images_per_step
 
     def _add_row(self, hooks: Hooks, clock: _Clock, *, with_score: bool) -> None:
         gan = self.gan

@@ -60,9 +60,8 @@ def compare(
     What is wrong with the champion becomes a remark: it is no fault of the generator that is evaluated.
     """
     remarks = []
-    config = config.model_copy(
-        update={"samples": evaluation.protocol.samples}
-    )  # of generated images as many as there are
+    # Beside a set of images it draws as many as there are.
+    config = config.model_copy(update={"samples": evaluation.protocol.samples})
     recorded = champion.recorded
     if recorded and (differences := evaluation.protocol.differences(recorded.protocol)):
         remarks.append(

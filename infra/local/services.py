@@ -98,7 +98,7 @@ class Services:
         self._start("postgres", [programs / "postgres", "-D", home / "data", *options], folder, user=user)
         where = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
         create = [programs / "psql", "-Atqc", "CREATE DATABASE mlflow", *where, "postgres"]
-        environment = {**os.environ, "PGPASSWORD": password}  # a command line every user can read
+        environment = {**os.environ, "PGPASSWORD": password}  # every user can read a command line
 
         def created() -> bool:
             return subprocess.run(create, env=environment, capture_output=True, check=False).returncode == 0  # noqa: S603

@@ -81,6 +81,7 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     with tracker(manifest) as track:
         track.log_row(64, {"generator_loss": 2.5, "images_per_second": 100.0})
         track.log_row(128, {"generator_loss": float("nan"), "images_per_second": 101.0})
+        track.log_row(128, {"generator_loss": 9.0, "images_per_second": 9.0, "fd_random": 7.0})  # scored afterwards
         track.log_image(128, "samples", blobs(1, channels=3)[0])
         assert track.run_id is not None
         assert track.rows()[0] == {"images_seen": 64, "generator_loss": 2.5, "images_per_second": 100.0}
@@ -94,6 +95,7 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     assert manifest.digest.startswith(dataset_input.dataset.digest)
     assert {tag.key: tag.value for tag in dataset_input.tags}["digest"] == manifest.digest
     assert history("images_per_second") == [(64, 100.0), (128, 101.0)]
+    assert history("fd_random") == [(128, 7.0)]
     assert [step for step, _ in history("generator_loss")] == [64, 128]
     assert np.isnan(history("generator_loss")[1][1])
     assert run.data.metrics["system/system_memory_usage_percentage"] > 0

@@ -205,7 +205,8 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     def run(folder, steps, stop_after=10**9):
         with training(images, folder, score, steps=steps, **changes) as one:
             one.resume()
-            assert one.run(Recorder(stop_after)) == (stop_after > 8 * steps)
+            one.hooks = Recorder(stop_after)
+            assert one.run(one.hooks) == (stop_after > 8 * steps)
         return one
 
     shorter = run(tmp_path / "broken", steps)
@@ -221,6 +222,8 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     stopped = run(tmp_path / "stopped", steps)
     assert without_rates(stopped.history) == without_rates(shorter.history)
     assert stopped.take_best() == 8 * steps
+    told = [row for row in shorter.hooks.rows if row["images_seen"] == 8 * steps]
+    assert "fd_test" in told[-1]
 
 
 def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
