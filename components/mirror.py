@@ -149,7 +149,7 @@ class Mirror:
         known = [checkpoint for checkpoint in self._pointer.checkpoints if checkpoint.name != new.name]
         # As on this machine: those beyond this one come from a training with more steps.
         reached = [checkpoint for checkpoint in known if checkpoint.images_seen <= new.images_seen]
-        dropped = reached[: len(reached) + 1 - self._kept]
+        dropped = reached[: max(0, len(reached) + 1 - self._kept)]
         listed = sorted([new, *(entry for entry in known if entry not in dropped)], key=lambda entry: entry.name)
         pointer = Pointer(format=1, writer=self._writer, checkpoints=tuple(listed))
         generation = objects.replace(

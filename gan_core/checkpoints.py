@@ -116,7 +116,7 @@ class Checkpoints:
             self._copy(target)
         # Files beyond this one come from a training with more steps; they stay, for it goes the same way.
         reached = [path for seen, path in self._files() if seen <= images_seen and path != target]
-        for path in reached[: len(reached) + 1 - self._kept]:
+        for path in reached[: max(0, len(reached) + 1 - self._kept)]:
             path.unlink()
 
     def _files(self) -> list[tuple[int, Path]]:

@@ -76,6 +76,12 @@ def test_the_newest_come_back_and_older_ones_go(proxy: StorageProxy, place: Addr
     assert numbers(place) == [35, 40]
 
 
+@pytest.mark.parametrize("kept", [1, 4, 8])
+def test_as_many_are_kept_as_asked(proxy: StorageProxy, place: Address, kept: int) -> None:
+    write(place, *range(10, 100, 10), kept=kept)
+    assert numbers(place) == list(range(10, 100, 10))[-kept:]
+
+
 def test_one_request_in_five_fails_and_nothing_is_lost(proxy: StorageProxy, place: Address) -> None:
     proxy.rate = 0.2
     for number in range(1, 6):

@@ -43,9 +43,11 @@ def test_an_empty_folder_has_none(tmp_path):
     assert newest(tmp_path / "c") is None
 
 
-def test_only_the_newest_are_kept(tmp_path):
-    write(tmp_path, 10, 20, 30, 40, kept=2)
-    assert [path.name[:15] for path in sorted(tmp_path.glob("*.npz"))] == [f"{n:015d}" for n in (30, 40)]
+@pytest.mark.parametrize("kept", range(1, 12))
+def test_as_many_are_kept_as_asked_the_newest_ones(tmp_path, kept):
+    numbers = range(10, 100, 10)
+    write(tmp_path, *numbers, kept=kept)
+    assert [int(path.name[:15]) for path in sorted(tmp_path.glob("*.npz"))] == list(numbers[-kept:])
 
 
 def test_a_training_with_fewer_steps_neither_uses_nor_removes_later_checkpoints(tmp_path):
