@@ -12,7 +12,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.printing import fail, guard_output
 
 if TYPE_CHECKING:
     from gan_core.config import Section
@@ -171,22 +171,16 @@ def _held_back_stderr() -> Iterator[None]:
 
 def run(main: Callable[[], None]) -> None:
     """Runs a command's main function and ends the process with its exit code, a sentence on stderr if it failed."""
+    guard_output()
     try:
         main()
     except InvalidInput as error:
-        _end(2, error)
+        fail(2, error)
     except TryAgain as error:
-        _end(75, error)
+        fail(75, error)
     except KeyboardInterrupt:
-        _end(130, "Interrupted.")
+        fail(130, "Interrupted.")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _end(75, f"The disk is full: {error}. Free some space and run the same command again.")
-
-
-def _end(code: int, message: object) -> None:
-    from gan_core.addresses import masked
-
-    print(f"error: {masked(str(message))}", file=sys.stderr)
-    sys.exit(code)
+        fail(75, f"The disk is full: {error}. Free some space and run the same command again.")

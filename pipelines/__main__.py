@@ -10,26 +10,21 @@ from datetime import datetime
 from pathlib import Path
 
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.printing import fail, guard_output
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command. Exit codes: 0 done, 1 the followed run failed, 2 the user's mistake, 75 try again."""
+    guard_output()
     options = parser().parse_args(arguments)
     try:
         options.command(options)
     except InvalidInput as error:
-        _end(2, error)
+        fail(2, error)
     except TryAgain as error:
-        _end(75, error)
+        fail(75, error)
     except KeyboardInterrupt:
-        _end(130, "Interrupted.")
-
-
-def _end(code: int, message: object) -> None:
-    from gan_core.addresses import masked
-
-    print(f"error: {masked(str(message))}", file=sys.stderr)
-    sys.exit(code)
+        fail(130, "Interrupted.")
 
 
 def parser() -> argparse.ArgumentParser:

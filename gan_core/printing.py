@@ -1,0 +1,73 @@
+"""What a person sees of text from outside: nothing in it acts on the terminal, forges a line or gives a secret away."""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from types import TracebackType
+from typing import NoReturn, TextIO, cast
+
+from gan_core.addresses import masked
+
+# Control characters, line separators, overrides of the direction of writing, and bytes that are no UTF-8 (surrogates).
+_ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_ACTING_BUT_LAYOUT = re.compile(f"(?![\n\t]){_ACTING.pattern}")
+
+
+def printable(text: str) -> str:
+    r"""The text in one line, with an escape such as `\x1b` for each character that acts on a terminal.
+
+    Line breaks are escaped too, as are bytes of file names that are no UTF-8: `\xe9`.
+    """
+    return _ACTING.sub(_escape, text)
+
+
+def guard_output() -> None:
+    """From now on all that this process prints is escaped, but for line breaks and tabs, and secrets are masked.
+
+    That includes logs, warnings, tracebacks and what libraries print.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, _Guarded):
+            setattr(sys, name, cast(TextIO, _Guarded(stream)))
+    sys.excepthook = _print_exception
+
+
+def fail(code: int, message: object) -> NoReturn:
+    """Ends the process with the exit code and one message on stderr, whose further lines are indented."""
+    guard_output()
+    sys.stderr.write("error: {}\n".format(str(message).replace("\n", "\n  ")))
+    sys.exit(code)
+
+
+class _Guarded:
+    """A text stream whose `write` shows nothing that acts and no secret."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        # A progress bar goes back to the start of its line; elsewhere a carriage return hides what was written.
+        start = "\r" if text.startswith("\r") else ""
+        self._stream.write(start + _ACTING_BUT_LAYOUT.sub(_escape, masked(text[len(start) :])))
+        return len(text)
+
+    def writelines(self, lines: list[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+
+def _escape(found: re.Match[str]) -> str:
+    character = found[0]
+    if "\udc80" <= character <= "\udcff":  # how Python holds a byte of a file name that is no UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))

@@ -1,0 +1,74 @@
+"""Text from outside acts on no terminal, whichever way it is printed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_core.printing import fail, guard_output, printable
+
+HOSTILE = "a\x1b[2J\x9b31m\x07\x08\u202egnp\u2066\u2028.png"
+ESCAPED = r"a\x1b[2J\x9b31m\x07\x08\u202egnp\u2066\u2028.png"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (HOSTILE, ESCAPED),
+        ("two\nlines\r\tend\x7f\x00", r"two\nlines\r\tend\x7f\x00"),
+        (os.fsdecode(b"B\xe4r"), r"B\xe4r"),
+        ("\ud83d alone", r"\ud83d alone"),
+        ("Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b", "Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b"),  # joiners belong to the writing
+    ],
+)
+def test_a_name_becomes_one_line_that_acts_on_nothing(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+def test_all_that_a_process_prints_is_escaped_and_masked() -> None:
+    program = f"""
+import logging, sys, warnings
+from gan_core.printing import guard_output
+guard_output()
+guard_output()
+text = {HOSTILE!r} + "//u:hunter2@host" + "\\udce9\\r"
+print("out", text)
+sys.stderr.writelines(["lines ", text, "\\n"])
+logging.basicConfig(level=logging.INFO)
+logging.info(text)
+warnings.warn(text)
+raise RuntimeError(text)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+
+    shown = ESCAPED + r"//host\xe9\r"
+    assert done.stdout == f"out {shown}\n"
+    for line in (
+        f"lines {shown}",
+        f"INFO:root:{shown}",
+        f"<string>:11: UserWarning: {shown}",
+        f"RuntimeError: {shown}",
+    ):
+        assert line in done.stderr.splitlines()
+    assert done.returncode == 1
+
+
+def test_a_progress_bar_goes_back_to_the_start_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    guard_output()
+    sys.stderr.write("\r 5% of a\rb")
+    assert capsys.readouterr().err == "\r 5% of a\\rb"
+
+
+def test_a_line_break_in_a_message_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        fail(2, "There is no such file. Received: a\nINFO: all is well")
+    assert (caught.value.code, capsys.readouterr().err) == (
+        2,
+        "error: There is no such file. Received: a\n  INFO: all is well\n",
+    )
