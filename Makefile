@@ -65,6 +65,8 @@ sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the envi
 	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
 	python infra/licences.py build/sbom.json
 
+# The light build of PyTorch stands in no public index, so the lock names its hash beside those of the plain one.
+LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
 	uv pip compile $(LOCK) --upgrade --extra cpu --group dev pyproject.toml -o requirements-dev.txt
@@ -72,6 +74,8 @@ lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashe
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
+	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
+	sed -i 's/^torch==2.13.0 .*/&\n$(LIGHT_TORCH)/' requirements-peers.txt
 	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
 
 clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
@@ -97,7 +101,7 @@ clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache a
 	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
 	touch $@
 
-# pip and not uv: PyTorch's CPU build may come from where pip's own settings say.
+# pip and not uv: where pip's own settings name an index with PyTorch's light build, pip takes that.
 .venv-peers/done: requirements-peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.txt

@@ -4,7 +4,6 @@ Run by that environment's Python: `python peers.py FOLDER`. FOLDER holds `inputs
 weights as PyTorch saves them today and before 1.6, and `outputs.npz`.
 """
 
-# ruff: noqa: E402, the light build of torch needs a word with torchvision first
 from __future__ import annotations
 
 import sys
@@ -14,9 +13,11 @@ import numpy as np
 import torch
 from torch import library as operators
 
-# torchvision's compiled part does not fit torch's light build; the peers use only its Python modules.
-for operator in ("nms", "qnms"):
-    operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+# torchvision's compiled part is built for CUDA and does not load into torch's light build. Its Python modules register
+# functions for two of that part's operators, which must exist then; the peers call none of them.
+if torch.version.cuda is None:
+    for operator in ("nms", "qnms"):
+        operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import cleanfid.features
 import cleanfid.resize
