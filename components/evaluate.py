@@ -42,7 +42,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     configure_tensorflow()
 
     from components.progress import counting
-    from components.tracking import log_evaluation
+    from components.tracked_scores import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
     from gan_core.evaluation.extractors import build_extractor
     from gan_core.evaluation.report.exhibits import collect

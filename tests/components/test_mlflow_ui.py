@@ -13,7 +13,8 @@ from evaluations import evaluation
 from tracking_server import TrackingServer
 
 from components.mlflow_server import connect, experiment_id
-from components.tracking import TrainingTracker, log_evaluation
+from components.tracked_scores import log_evaluation
+from components.tracking import TrainingTracker
 from gan_core.data.grid import image_grid
 from gan_core.data.prepared import PreparedDataset
 

@@ -23,7 +23,8 @@ from tracking_server import Proxy, TrackingServer
 from components import tracking
 from components.mlflow_server import connect, experiment_id, explain, tracking_uri
 from components.spool import Spool
-from components.tracking import TrainingTracker, log_evaluation
+from components.tracked_scores import log_evaluation
+from components.tracking import TrainingTracker
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
