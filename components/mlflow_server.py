@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_core.addresses import masked
+from gan_core.masking import masked
 
 EXPERIMENT = "gan-pipeline"
 _DEFAULTS = {

@@ -27,9 +27,9 @@ from components.machine_metrics import Machine
 from components.mlflow_server import explain, is_remote
 from components.spool import Spool, now_milliseconds
 from components.tracking_sender import Sender
-from gan_core.addresses import masked
 from gan_core.data.manifest import Manifest
 from gan_core.errors import TryAgain
+from gan_core.masking import masked
 
 SEND_EVERY_SECONDS = 10.0
 PATIENCE_SECONDS = 15.0  # with a server that does not answer, at the end of a training

@@ -1,4 +1,4 @@
-"""Addresses that come from outside: which may be asked, and what of them may be shown.
+"""Addresses that come from outside: which may be asked.
 
 An address in a parameter could make a step ask what only the step can reach: the cloud's metadata server, which hands
 out tokens, or a database behind the firewall. So only https to public addresses is opened, redirects included, and what
@@ -10,19 +10,14 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
-import re
 import socket
 import urllib.request
 from typing import Any
 
 from gan_core.errors import InvalidInput
+from gan_core.masking import masked
 
 PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names with commas between them
-
-
-def masked(text: str) -> str:
-    """The text without what is secret in an address: the user and password, and all after a question mark."""
-    return re.sub(r"(://[^\s/?#]+[^\s?#'\"]*)\?[^\s#'\"]*", r"\1?…", re.sub(r"//[^/@\s]*@", "//", text))
 
 
 def open_public(request: urllib.request.Request, timeout: float, redirects: bool = True) -> Any:

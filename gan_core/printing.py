@@ -8,7 +8,7 @@ import traceback
 from types import TracebackType
 from typing import NoReturn, TextIO, cast
 
-from gan_core.addresses import masked
+from gan_core.masking import masked
 
 # Control characters, line separators, overrides of the direction of writing, and bytes that are no UTF-8 (surrogates).
 _ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gan_core.addresses import masked
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
+from gan_core.masking import masked
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask

@@ -1,0 +1,114 @@
+"""Hides secrets in text. All that a command prints passes here, as does what it sends to MLflow and to a webhook."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+import urllib.parse
+from collections.abc import Iterator
+
+SHORTEST_SECRET = 4  # characters; to hide each place of a shorter one would hide the message
+
+_SECRET_VARIABLE = re.compile(
+    r"(TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?|APIKEY)(_|$)|(^|_)(KEY|PAT|AUTH|COOKIE|WEBHOOK)(_|$)"
+    r"|^MLFLOW_TRACKING_USERNAME$"
+)
+_NAMES_AN_ADDRESS = re.compile(r"(?i)_(URI|URL|HOST|ENDPOINT|PROXY)$")
+_NAMES_A_PLACE = re.compile(r"_(FILE|PATH|DIR|SOCK)$")
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*:)?//(?P<rest>\S+?)(?=[\"')\]},.;:]*(\s|$))")
+_USER_WITHOUT_SLASHES = re.compile(r"(?<![\w./@-])[\w.+-]+:[^\s/@'\"]+@(?!sha256:)(?=\w)")
+_QUERY_WITHOUT_HOST = re.compile(r"\?[\w.%\[\]-]+=[^\s'\"]*")
+_HEADER = re.compile(r"(?i)(\bauthorization['\"]?\s*[:=]\s*['\"]?)(\w+ )?[^\s'\"]+|(\bbearer )[^\s'\"]{6,}")
+_LOOKS_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:(?=\S)[^\n]*[@?]")
+_BUCKETS = ("gs:", "s3:")
+
+
+def masked(text: str) -> str:
+    """The text without secrets: the user and query of every address, and every value of the environment that is secret.
+
+    A password that makes it unclear where an address's host begins hides the whole address.
+    """
+    for secret in _secrets():
+        if secret in text:
+            # A short word is hidden where it stands alone, not within other words.
+            pattern = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 8 else re.escape(secret)
+            text = re.sub(pattern, "…", text)
+    text = _HEADER.sub(lambda found: f"{found[1] or found[3]}…", text)
+    text = _ADDRESS.sub(_masked_address, text)
+    return _QUERY_WITHOUT_HOST.sub("?…", _USER_WITHOUT_SLASHES.sub("", text))
+
+
+def _masked_address(found: re.Match[str]) -> str:
+    scheme, rest = found["scheme"] or "", found["rest"]
+    before, sharp, fragment = rest.partition("#")
+    before, mark, query = before.partition("?")
+    if "@" in query or "@" in fragment:
+        return f"{scheme}//…"
+    if "=" in fragment and not fragment.startswith("sha256="):
+        fragment = "…"
+    # An object's name may hold an @; a bucket's address has no user.
+    user = before.partition("/")[0].rpartition("@")[0] if scheme in _BUCKETS else before.rpartition("@")[0]
+    if user and not before.startswith("/"):
+        before = before[len(user) + 1 :]
+    return f"{scheme}//{before}{mark and '?…'}{sharp}{fragment}"
+
+
+def _secrets() -> list[str]:
+    """Every value that must not be shown, in each way of writing it, the longest first."""
+    values: set[str] = set()
+    for name, value in os.environ.items():
+        is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
+        if _SECRET_VARIABLE.search(name) and not is_path:
+            values |= {value, value.strip(), *value.splitlines()}
+        elif _NAMES_AN_ADDRESS.search(name) or re.match(r"[A-Za-z][\w+.-]*://", value):
+            values |= _parts_of_address(value)
+    for argument in sys.argv[1:]:
+        for text in _texts(argument):
+            if _LOOKS_LIKE_AN_ADDRESS.match(text):
+                values |= _parts_of_address(text)
+    written = {form for value in values for form in _written(value) if len(form.strip()) >= SHORTEST_SECRET}
+    return sorted(written, key=len, reverse=True)
+
+
+def _written(value: str) -> tuple[str, ...]:
+    """The value as it is, quoted in Python and in JSON, and in an address's user, path and query."""
+    encoded = value.encode(errors="surrogatepass")
+    in_address = (urllib.parse.quote(encoded, safe=""), urllib.parse.quote(encoded), urllib.parse.quote_plus(encoded))
+    return value, repr(value)[1:-1], json.dumps(value)[1:-1], *in_address
+
+
+def _texts(argument: str) -> Iterator[str]:
+    """The texts of an argument: of a JSON value all that it holds, of `key=value` also the value."""
+    if argument[:1] in ("{", "["):
+        with contextlib.suppress(ValueError, RecursionError):
+            stack = [json.loads(argument)]
+            while stack:
+                value = stack.pop()
+                if isinstance(value, str):
+                    yield value
+                elif isinstance(value, dict | list):
+                    stack += value.values() if isinstance(value, dict) else value
+        return
+    yield argument
+    yield argument.partition("=")[2]
+
+
+def _parts_of_address(address: str) -> set[str]:
+    """The password of an address and its parts: a library that misreads the address may name one of them."""
+    scheme = re.match(r"[A-Za-z][\w+.-]*:(//)?(?=.*[:@?])", address)
+    rest = address[scheme.end() :] if scheme and ("//" in scheme[0] or ":" in address[scheme.end() :]) else address
+    if rest.startswith("/") or (scheme and scheme[0].startswith(_BUCKETS)):
+        return set()
+    found = set()
+    user, at, host = rest.rpartition("@")
+    if at and not host.startswith("sha256:"):
+        name, colon, password = user.partition(":")
+        secret = password if colon else name
+        if colon or "/" not in secret:
+            found |= {secret, *re.split(r"[\s:/@?#]+", secret)}
+    for value in re.findall(r"[?&][^=&\s]*=([^&#]+)", rest):
+        found |= {value} if len(value) >= 6 else set()
+    return found

@@ -1,0 +1,114 @@
+"""Secrets in every place where one was seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_core.masking import masked
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("no address? none", "no address? none"),
+        ("https://user:pw@host/a", "https://host/a"),
+        ("see postgresql://mlflow:pw@host:5432/db.", "see postgresql://host:5432/db."),
+        ("https://host/a.pth?token=t&x=1 failed", "https://host/a.pth?… failed"),
+        ("'https://h/a?sig=s'", "'https://h/a?…'"),
+        ("https://h/a?sig=s#sha256=00", "https://h/a?…#sha256=00"),
+        ("https://h/a#access_token=s", "https://h/a#…"),
+        ("https://user:a@b@host/x, https://user:a/b@host/x", "https://host/x, https://host/x"),
+        ("https://user:a?b@host/x", "https://…"),
+        ("https:user:pw@host/x and user:pw@host", "host/x and host"),
+        ("Max retries exceeded with url: /api?token=t (Caused", "Max retries exceeded with url: /api?… (Caused"),
+        ("{'Authorization': 'Basic dXNlcjpwdw=='}", "{'Authorization': '…'}"),
+        ("header value: 'Bearer abcdefgh'", "header value: 'Bearer …'"),
+        # What is no secret stays.
+        ("gs://bucket/a@b", "gs://bucket/a@b"),
+        ("gs://bucket/data#sha256-00", "gs://bucket/data#sha256-00"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
+        ("registry.example.com:5000/gan:v1@sha256:00", "registry.example.com:5000/gan:v1@sha256:00"),
+        ("md5: a.dir, path: cats@2", "md5: a.dir, path: cats@2"),
+        ("error at a/b.py: 3 of 4?", "error at a/b.py: 3 of 4?"),
+    ],
+)
+def test_what_is_secret_in_an_address_is_not_shown(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"), min_size=8))
+def test_no_password_and_no_query_survives(secret: str) -> None:
+    assert secret not in masked(f"error: https://u:{secret}@host/path and more")
+    if not set(secret) & set("#'\""):
+        assert secret not in masked(f"error: https://u@host/path?key={secret} and more")
+
+
+VARIABLES = (
+    *("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_USERNAME", "KF_PIPELINES_TOKEN"),
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "GOOGLE_API_KEY", "RUN_STATUS_WEBHOOK_URL", "PGPASSWORD"),
+)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+@pytest.mark.parametrize("secret", ["hunter2", "x/hunter2 @ #ü", "hunter2\n", "-----BEGIN-----\nhunter2\n---END---"])
+def test_a_secret_of_the_environment_is_never_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, secret: str
+) -> None:
+    monkeypatch.setenv(variable, secret)
+    ways = (secret, repr(secret), json.dumps(secret), urllib.parse.quote(secret), urllib.parse.quote_plus(secret))
+    for said in (*ways, secret.strip(), *secret.splitlines()):
+        if "hunter2" in said:
+            assert "hunter2" not in masked(f"invalid header {said} of 3"), said
+
+
+@pytest.mark.parametrize(
+    "address", ["http://user:x/hunter2@host", "http://user:x hunter2@host", "http://host/?token=hunter2", "u:hunter2@h"]
+)
+def test_a_part_of_an_addresss_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """A library that misreads the address speaks of its parts."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert "hunter2" not in masked("nonnumeric port: 'hunter2'; url: /hunter2@host/api")
+    assert "hunter2" not in masked(f"Received: {address}")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    for argument in (address, f"a.b={address}", json.dumps({"a": [address]})):
+        monkeypatch.setattr(sys, "argv", ["command", argument])
+        if "://" in address:
+            assert "hunter2" not in masked("nonnumeric port: 'hunter2'; url: /hunter2@host/api")
+
+
+def test_what_is_no_secret_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "GOOGLE_APPLICATION_CREDENTIALS": "/keys/account.json",
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token",
+        "TOKENIZERS_PARALLELISM": "false",
+        "PATH": "/opt/openssl@3/bin:/usr/bin",
+        "KF_PIPELINES_TOKEN": "red",
+        "MLFLOW_TRACKING_URI": "https://mlflow.example.com:8443/path",
+    }.items():
+        monkeypatch.setenv(name, value)
+    text = "false: /keys/account.json, /run/token, hundred red /opt/openssl, https://mlflow.example.com:8443/path"
+    assert masked(text) == text
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", "gene")
+    assert masked("generator gene") == "generator …"
+
+
+def test_warnings_and_a_traceback_pass_through() -> None:
+    code = (
+        "import os, warnings\nfrom components.command import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
+        "def main():\n    warnings.warn('warned ' + os.environ['X_TOKEN'])\n"
+        "    raise RuntimeError('ours', os.environ['X_TOKEN'])\nrun(main)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "RuntimeError: ('ours', '…')" in ended.stderr) == (1, True), ended.stderr
+    assert "UserWarning: warned …" in ended.stderr
+    assert "hunter2" not in ended.stderr
