@@ -9,28 +9,42 @@ from pathlib import Path
 
 from components.command import read_section
 from components.mlflow_server import connect, explain, tracking_uri
+from components.model_name import AUTO, model_of
 from components.model_package import generator_digest
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import METADATA_FILE
+from gan_core.export import METADATA_FILE, read_metadata
 
 
-def registry_name(argument: str) -> str | None:
+def registry_name(argument: str, generated: Path) -> str | None:
     """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
 
+    Args:
+        argument: the value of `--champion`.
+        generated: what is evaluated.
+
     Raises:
-        InvalidInput: it is neither a generator's folder nor a register section.
+        InvalidInput: it is neither a generator's folder nor a register section, or the name is that of the generator's
+            data and `generated` is no generator.
     """
     if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
         return None
     try:
-        return read_section(argument, "register", RegisterConfig).model_name
+        configured = read_section(argument, "register", RegisterConfig).model_name
     except InvalidInput as error:
         raise InvalidInput(
             f"--champion must be a generator's folder, or a register section that names the model. {error}"
         ) from None
+    if configured != AUTO:
+        return configured
+    if not (generated / METADATA_FILE).exists():
+        raise InvalidInput(
+            "The parameter 'register.model_name' must name the model where --generated is not a generator, which tells "
+            f"its data. Received: model_name={configured!r}, {generated}"
+        )
+    return model_of(configured, read_metadata(generated))
 
 
 @contextlib.contextmanager
@@ -41,7 +55,7 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
         argument: the value of `--champion`.
         generated: what is evaluated, which may be the champion itself.
     """
-    name = registry_name(argument)
+    name = registry_name(argument, generated)
     if name is None:
         yield Champion(argument, Path(argument), None)
         return

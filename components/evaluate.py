@@ -37,7 +37,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
 
     subjects = open_subjects(arguments.real, arguments.generated, config)
     if arguments.champion:
-        registry_name(str(arguments.champion))
+        registry_name(str(arguments.champion), arguments.generated)
     require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
 

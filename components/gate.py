@@ -38,7 +38,9 @@ def decide(
         return Decision(
             "refused",
             f"Its {name} was made under another protocol than that of the champion, version {version}: "
-            f"{'; '.join(differences)}. Evaluate both under one protocol to compare them.",
+            f"{'; '.join(differences)}. If it was trained on the same data, evaluate it beside the champion "
+            "(python -m components.evaluate … --champion params.yaml), which scores both alike; else give its model "
+            "a name of its own (register.model_name).",
         )
     if name not in champion.scores:
         return Decision("refused", f"The champion, version {version}, has no {name} to compare with.")

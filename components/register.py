@@ -18,6 +18,7 @@ from components.command import read_section, run, whole_output
 from components.gate import Decision, decide
 from components.lineage import lineage
 from components.mlflow_server import configure_mlflow, connect, explain
+from components.model_name import model_of
 from components.model_package import generator_digest, served_versions
 from components.model_registry import ModelRegistry
 from gan_core.config import RegisterConfig
@@ -68,6 +69,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         TryAgain: the server or the artifacts' bucket does not answer, or not as it should.
     """
     generator = read_metadata(model)
+    config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
     tags = {
         **lineage(),
         "generator_digest": generator_digest(model),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from components import executor, storage
 from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run
+from components.model_name import registered_name
 from components.training_hooks import Hooks, NoHooks
 from components.training_outputs import describe, versions, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
@@ -64,7 +65,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     config = config.decided(labelled=images.labelled)
     places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
     require_writable(*(place for place in places if isinstance(place, Path)))
-    initial = find_initial(config.warm_start)
+    initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 
     from components.mirror import mirrored
@@ -144,6 +145,23 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
     return images
 
 
+def _version_to_start_from(warm_start: str, champion: str | Path | None, dataset: PreparedDataset) -> str:
+    """What `train.warm_start` names, with `champion` spelled out."""
+    if warm_start != "champion":
+        return warm_start
+    if champion is None:
+        raise InvalidInput(
+            "A warm start from the champion needs --champion, which names its model. "
+            f"Received: warm_start={warm_start!r} without --champion"
+        )
+    from gan_core.config import RegisterConfig
+
+    configured = read_section(str(champion), "register", RegisterConfig).model_name
+    manifest = dataset.manifest
+    name = registered_name(configured, manifest.source, manifest.shape, paired=dataset.split("train").paired)
+    return f"models:/{name}@champion"
+
+
 def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
     """The networks on the devices at hand, and whether XLA and mixed precision are used."""
     from gan_core.distribution import Distribution
@@ -180,6 +198,11 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
     options.add_argument(
         "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
+    )
+    options.add_argument(
+        "--champion",
+        type=storage.input_or_text,
+        help="params.yaml or its register section: the model whose champion `train.warm_start: champion` names",
     )
     options.add_argument(
         "--checkpoints",

@@ -147,8 +147,8 @@ class TrainConfig(Section):
     @field_validator("warm_start")
     @classmethod
     def _warm_start_names_a_version(cls, warm_start: str) -> str:
-        if not re.fullmatch(r"none|models:/[A-Za-z0-9_. -]+(@[A-Za-z0-9_.-]+|/[0-9]+)", warm_start):
-            raise ValueError("must be none, or a registered version such as models:/generator@champion")
+        if not re.fullmatch(r"none|champion|models:/[A-Za-z0-9_. -]+(@[A-Za-z0-9_.-]+|/[0-9]+)", warm_start):
+            raise ValueError("must be none, champion, or a registered version such as models:/cats-64x64x3@champion")
         return warm_start
 
     def decided(self, *, labelled: bool) -> Self:
@@ -253,7 +253,7 @@ class EvaluateConfig(Section):
 
 
 class RegisterConfig(Section):
-    """When a generator becomes the champion."""
+    """Which model generators are versions of, and when one becomes its champion."""
 
     model_name: str
     score: str
@@ -272,8 +272,10 @@ class RegisterConfig(Section):
     @field_validator("model_name")
     @classmethod
     def _name_fits_the_registry(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9_. -]+", name):
-            raise ValueError("must consist of letters, digits, spaces and _ . -")
+        if not re.fullmatch(r"[A-Za-z0-9_. -]{1,256}", name) or name.isspace() or name == "." or name.startswith(".."):
+            raise ValueError(
+                "must be auto, or a name of at most 256 letters, digits, spaces and _ . - without .. at its start"
+            )
         return name
 
 

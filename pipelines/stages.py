@@ -46,7 +46,7 @@ class Stages:
     def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
         """Trains and scores one generator; returns the model and its scores."""
         trained = self._retried(
-            steps.train(config=train, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
+            steps.train(config=train, champion=register, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
         )
         evaluated = self._retried(
             steps.evaluate(

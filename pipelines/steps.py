@@ -39,16 +39,17 @@ def prepare(
 @dsl.container_component
 def train(
     config: dict[str, Any],
+    champion: dict[str, Any],
     checkpoints: str,
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
     samples: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """A generator, its history as CSV and its sample grid as PNG."""
+    """A generator, its history as CSV and its sample grid as PNG; `champion` is the register section."""
     return _command(
         "train",
-        *("--config", config, "--dataset", dataset.path, "--checkpoints", checkpoints),
+        *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
         *("--model", model.path, "--history", history.path, "--samples", samples.path),
         *EXECUTOR_INPUT,
     )

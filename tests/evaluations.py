@@ -37,11 +37,9 @@ def evaluation(score: float, spread: float, run_id: str | None = None, **protoco
     )
 
 
-def generator(folder: Path, run_id: str | None = None, seed: int = 0, collapsed: bool = False) -> Path:
-    """A folder that is a generator to everyone who does not load it."""
-    metadata = generator_metadata(
-        collapsed=collapsed, parameters={"seed": seed}, tracking_run_id=run_id, versions={"keras": "3"}
-    )
+def generator(folder: Path, run_id: str | None = None, seed: int = 0, **changes: object) -> Path:
+    """A folder that is a generator to everyone who does not load it; `changes` are to its metadata."""
+    metadata = generator_metadata(parameters={"seed": seed}, tracking_run_id=run_id, versions={"keras": "3"}, **changes)
     folder.mkdir(parents=True)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json())
     (folder / MODEL_FILE).write_bytes(b"weights")

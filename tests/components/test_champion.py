@@ -72,14 +72,29 @@ def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
     places = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
     with storage.local_paths(evaluate.parser().parse_args(places)) as local:
         assert (local.champion / METADATA_FILE).read_text() == "{}"
-        assert registry_name(str(local.champion)) is None
+        assert registry_name(str(local.champion), Path("images")) is None
 
 
 def test_what_the_option_may_name() -> None:
     with find_champion(str(generator(Path("other"))), Path("images")) as champion:
         assert champion == Champion("other", Path("other"), None)
     Path("params.yaml").write_text(f"register: {SECTION}")
-    assert registry_name("params.yaml") == registry_name(SECTION) == "generator"
+    assert registry_name("params.yaml", Path("images")) == registry_name(SECTION, Path("images")) == "generator"
     for wrong in ("nowhere", json.dumps({"model_name": "x" * 300})):
         with pytest.raises(InvalidInput):
-            registry_name(wrong)
+            registry_name(wrong, Path("images"))
+
+
+def test_by_default_it_is_the_champion_of_the_generators_own_data() -> None:
+    auto = CONFIG.model_copy(update={"model_name": "auto"})
+    register(auto, generator(Path("first"), dataset_source="data/raw/cats"), evaluation(9.0, 0.1))
+    other = generator(Path("other"), seed=1, dataset_source="gs://bucket/cats")
+    with find_champion(auto.model_dump_json(), other) as champion:
+        assert isinstance(champion, Champion)
+        assert champion.name == "version 1 of cats-16x16x1"
+    with find_champion(auto.model_dump_json(), generator(Path("dogs"), dataset_source="dogs")) as champion:
+        assert champion == "The model 'dogs-16x16x1' has no champion yet."
+    with pytest.raises(
+        InvalidInput, match=r"'register.model_name' must name the model .* Received: model_name='auto', images"
+    ):
+        registry_name(auto.model_dump_json(), Path("images"))

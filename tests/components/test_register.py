@@ -326,7 +326,7 @@ def test_the_command_writes_the_decision() -> None:
         ({"score": "fid"}, evaluation(1.0, 0.0), "must name a score that was made"),
         ({}, evaluation(float("inf"), 0.0), "must name a score that was made and is finite"),
         ({}, evaluation(1.0, 0.0, "0" * 32), "The scores must be of the generator"),
-        ({"model_name": "a/b"}, evaluation(1.0, 0.0), "'register.model_name' must consist of"),
+        ({"model_name": "a/b"}, evaluation(1.0, 0.0), "'register.model_name' must be auto, or a name of"),
     ],
 )
 def test_a_mistake_is_refused_in_a_sentence(changes: dict[str, object], scores: Evaluation, sentence: str) -> None:

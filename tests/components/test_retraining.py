@@ -23,7 +23,7 @@ PARAMETERS = [
     *("prepare.source=data/raw/digits", "prepare.resolution=16"),
     *("train.steps=60", "train.latent_size=8", "train.generator_width=8", "train.discriminator_width=8"),
     *("train.batch_size=32", "train.log_every_images=640", "train.samples_every_images=1920"),
-    *("train.collapse_diversity=0", "train.warm_start=models:/generator@champion"),
+    *("train.collapse_diversity=0", "train.warm_start=champion"),
     *("evaluate.extractor=random", "evaluate.samples=200", "evaluate.sampling_seeds=2", "evaluate.metrics=[fid]"),
     *("evaluate.bootstrap_replicates=10", "register.score=fd_random"),
     *("register.minimum_improvement=0", "register.spread_multiplier=0"),
@@ -80,7 +80,7 @@ class Machine:
         return json.loads((self.project / "reports" / "registration.json").read_text())
 
     def versions(self) -> int:
-        return len(MlflowClient(f"sqlite:///{self.project}/mlflow.db").search_model_versions("name = 'generator'"))
+        return len(MlflowClient(f"sqlite:///{self.project}/mlflow.db").search_model_versions("name = 'digits-16x16x1'"))
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_weeks_of_data(machine: Machine) -> None:
     machine.publish()
     done = machine.week()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "No version is models:/generator@champion yet" in done.stderr
+    assert "No version is models:/digits-16x16x1@champion yet" in done.stderr
     first = machine.decision()
     assert (first["decision"], first["version"], machine.versions()) == ("champion", "1", 1)
     shutil.copytree(machine.project / "data" / "prepared", machine.project / "build" / "reference")
@@ -118,7 +118,9 @@ def test_weeks_of_data(machine: Machine) -> None:
     assert "Running stage" not in done.stdout
     made = ["--model", "models/generator", "--scores", "reports/scores.json"]
     done = machine.run("components.register", "--config", "params.yaml", *made, "--registration", "build/again.json")
-    assert done.stdout.startswith("nothing new, it was registered before: generator version 1: champion."), done.stderr
+    assert done.stdout.startswith("nothing new, it was registered before: digits-16x16x1 version 1: champion."), (
+        done.stderr
+    )
     assert machine.versions() == 1
 
     # Grown: no drift, yet other data; a training from the champion's networks, compared with it on the new data.
@@ -127,12 +129,12 @@ def test_weeks_of_data(machine: Machine) -> None:
     done = machine.week()
     assert done.returncode == 0, done.stdout + done.stderr
     assert machine.version() != before
-    assert "The training starts from the networks of version 1 of generator." in done.stderr
+    assert "The training starts from the networks of version 1 of digits-16x16x1." in done.stderr
     second = machine.decision()
     assert (second["version"], second["champion"], machine.versions()) == ("2", "1", 2)
     assert second["decision"] in ("champion", "challenger")
     assert "of version 1: " in second["reason"]
-    assert "version 1 of generator" in (machine.project / "reports" / "report.html").read_text()
+    assert "version 1 of digits-16x16x1" in (machine.project / "reports" / "report.html").read_text()
     compared = ["--reference", "build/reference", "--data", "data/prepared", "--record", "build/drift.json"]
     done = machine.run("components.drift", "--exit-code", *compared)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "not drifted"), done.stderr

@@ -68,7 +68,7 @@ def test_a_server_that_is_away_means_try_again(monkeypatch: pytest.MonkeyPatch) 
     assert find_initial("none") == RANDOM
 
 
-@pytest.mark.parametrize("warm_start", ["champion", "generator@champion", "models:/a/b@c", "/etc", ""])
+@pytest.mark.parametrize("warm_start", ["champions", "generator@champion", "models:/a/b@c", "/etc", ""])
 def test_other_words_are_refused(warm_start: str) -> None:
-    with pytest.raises(InvalidInput, match="'warm_start' must be none, or a registered version such as"):
+    with pytest.raises(InvalidInput, match="'warm_start' must be none, champion, or a registered version such as"):
         small_training(warm_start=warm_start)

@@ -52,7 +52,7 @@ def test_metrics_reach_the_runs_page(trained: LocalRun) -> None:
 
 def test_the_model_is_registered(trained: LocalRun) -> None:
     client = MlflowClient(f"sqlite:///{trained.root}/mlflow.db")
-    champion = client.get_model_version_by_alias("generator", "champion")
+    champion = client.get_model_version_by_alias("embedded-28x28x1", "champion")
     manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
     assert champion.tags["data_digest"] == manifest["digest"]
     assert champion.tags["git_revision"] == revision()
@@ -81,7 +81,7 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert best["images_seen"] == 120 * 32
     assert json.loads(run.output("choose", "scores").read_text()) == best
     client = MlflowClient(f"sqlite:///{run.root}/mlflow.db")
-    (version,) = client.search_model_versions("name = 'generator'")
+    (version,) = client.search_model_versions("name = 'embedded-28x28x1'")
     assert best.pop("champion") is None
     assert json.loads(version.tags["evaluation"]) == best
 

@@ -171,11 +171,11 @@ def test_a_number_is_finite_and_in_its_range(name, value):
 
 @pytest.mark.parametrize("text", ["models:/generator", "models:/generator@", "generator@champion", "models:/a/b/1"])
 def test_a_warm_start_names_a_version(text):
-    with pytest.raises(InvalidInput, match="'warm_start' must be none, or a registered version"):
+    with pytest.raises(InvalidInput, match="'warm_start' must be none, champion, or a registered version"):
         small_training(warm_start=text)
 
 
-@pytest.mark.parametrize("text", ["none", "models:/generator@champion", "models:/my cats-2/17"])
+@pytest.mark.parametrize("text", ["none", "champion", "models:/generator@champion", "models:/my cats-2/17"])
 def test_a_warm_start_is_read(text):
     assert small_training(warm_start=text).warm_start == text
 

@@ -243,11 +243,13 @@ def test_trainings_at_once_lose_no_run_and_make_one_champion(
     registered: list[dict[str, Any]], postgres: Postgres, buckets: dict[str, str]
 ) -> None:
     assert postgres.query("mlflow", "SELECT count(*) FROM runs WHERE status = 'FINISHED'") == str(TRAININGS)
-    numbers = "SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions WHERE name = 'generator'"
+    (name,) = {record["name"] for record in registered}
+    assert name.startswith("synthetic-")
+    numbers = f"SELECT string_agg(version::text, ' ' ORDER BY version) FROM model_versions WHERE name = '{name}'"
     assert postgres.query("mlflow", numbers) == "1 2 3"
     champions = postgres.query("mlflow", "SELECT name, version FROM registered_model_aliases WHERE alias = 'champion'")
     best = min(registered, key=lambda record: float(record["score"]))
-    assert champions == f"generator|{best['version']}"
+    assert champions == f"{name}|{best['version']}"
     left = "SELECT count(*) FROM model_versions WHERE name = 'generator.turns' AND current_stage != 'Deleted_Internal'"
     assert postgres.query("mlflow", left) == "0"
     places = postgres.query("mlflow", "SELECT artifact_location FROM logged_models").splitlines()
@@ -311,8 +313,8 @@ def test_the_champion_is_served_by_the_runtimes_own_command(
     from mlflow import MlflowClient
 
     client = MlflowClient(f"http://127.0.0.1:{server.port}")
-    champion = client.get_model_version_by_alias("generator", "champion")
-    uri = client.get_model_version_download_uri("generator", champion.version)
+    champion = client.get_model_version_by_alias(registered[0]["name"], "champion")
+    uri = client.get_model_version_download_uri(champion.name, champion.version)
     assert uri.startswith(buckets["ARTIFACT_ROOT"] + "/")
     bucket, _, prefix = uri.removeprefix("gs://").partition("/")
     for blob in storage.Client().list_blobs(bucket, prefix=prefix + "/"):

@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 # Given on the cluster alone: where the fetched data lies, and what Kubeflow wants to hear of the outputs.
 CLUSTER_ONLY = {"prepare": {"--data", "--executor-input"}}
-# The report compares with the champion of the model that generators are registered as.
-BESIDES = {"evaluate": ["register.model_name"]}
+# A training may start from the champion of the model that generators become versions of; the report compares with it.
+BESIDES = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}
 STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
 
 

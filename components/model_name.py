@@ -1,0 +1,55 @@
+"""The name under which generators are registered: one model for each data set and shape, unless one is given."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gan_core.export import GeneratorMetadata
+
+AUTO = "auto"
+_LONGEST = 100  # characters of the source's name that are kept
+
+
+def registered_name(configured: str, source: str, shape: Sequence[int], *, paired: bool) -> str:
+    """The model's name in the registry: `register.model_name`, or for `auto` one made of the data: `cats-64x64x3`.
+
+    The same source keeps its name when images are added, and wherever it lies: on this machine, in a bucket, under DVC.
+    Generators of different shapes never compete, and neither do those that make images of images.
+
+    Args:
+        configured: the value of `register.model_name`.
+        source: what `prepare.source` named.
+        shape: height, width, channels.
+        paired: whether the generator makes an image of an input image.
+    """
+    if configured != AUTO:
+        return configured
+    size = "x".join(str(extent) for extent in shape)
+    return f"{source_name(source)}-{size}{'-paired' * paired}"
+
+
+def model_of(configured: str, generator: GeneratorMetadata) -> str:
+    """The name under which a generator is registered."""
+    return registered_name(configured, generator.dataset_source, generator.shape, paired=generator.paired)
+
+
+def source_name(source: str) -> str:
+    """The last part of a source's path or address, in ASCII letters, digits, `_`, `.` and `-`.
+
+    Any other characters become `-`. Where this could make different names equal, because they have characters beyond
+    ASCII or are long, eight digits of the name's SHA-256 tell them apart.
+    """
+    if source.startswith("gs://"):
+        source = source.partition("#")[0]
+    parts = [part for part in source.split("/") if part not in ("", ".", "..")]
+    name = unicodedata.normalize("NFC", parts[-1].removesuffix(".dvc") if parts else "")
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_LONGEST].strip("-.")
+    if not name.isascii() or len(name) > _LONGEST:
+        digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        return f"{readable}-{digest}" if readable else digest
+    return readable or "data"
