@@ -13,6 +13,7 @@ from components.lineage import lineage
 from components.mlflow_server import create_run, has_run
 from components.model_package import save_served_model
 from components.spool import now_milliseconds
+from gan_core import metric_names
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
 from gan_core.warm_start import STATE_FILE
@@ -156,7 +157,7 @@ class ModelRegistry:
         if (model / STATE_FILE).exists():
             client.log_artifact(run_id, str(model / STATE_FILE))
         step, now = evaluation.images_seen, now_milliseconds()
-        scores = {f"scores.{name}": value for name, value in evaluation.scores.items()}
+        scores = {metric_names.score(name): value for name, value in evaluation.scores.items()}
         client.log_batch(run_id, [Metric(*score, now, step, model_id=logged.model_id) for score in scores.items()])
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
         return client.finalize_logged_model(logged.model_id, "READY")

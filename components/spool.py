@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
+from gan_core.metric_names import current
 
 _TRAINING_FILE = "training.json"
 _SENT_FILE = "sent.json"
@@ -79,6 +80,8 @@ class Spool:
             self._write(_TRAINING_FILE, {**start, **(training or {})})
         self.training: dict[str, Any] = self._read(_TRAINING_FILE)
         self.history = Journal(folder / "history.jsonl")
+        for row in self.history.records:  # an earlier version of this project may have written them
+            row["figures"] = {current(name): value for name, value in row["figures"].items()}
         self.machine = Journal(folder / "machine.jsonl")
         self.sent: dict[str, Any] = {}
         if (folder / _SENT_FILE).exists():

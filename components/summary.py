@@ -13,6 +13,7 @@ from components.command import run
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
+from gan_core.metric_names import EXAMPLES_PER_SECOND
 
 MODEL = Path("models/generator")
 HISTORY = Path("reports/training.csv")
@@ -56,7 +57,7 @@ def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
     """Of the whole training; the generator that came out of it had seen `images_seen`."""
     seen = int(float(rows[-1]["images_seen"]))
     best = f", the best after {images_seen:,}" if images_seen < seen else ""
-    speeds = [speed for row in rows if (speed := float(row["images_per_second"])) > 0]
+    speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
     if not speeds:
         return f"{seen:,} images seen{best}"
     speed = statistics.median(speeds)

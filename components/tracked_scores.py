@@ -11,7 +11,7 @@ from gan_core.evaluation.protocol import Evaluation
 
 
 def log_evaluation(evaluation: Evaluation, report: Path) -> None:
-    """Writes the figures, under the names DVC gives them, and the report into the run of the generator's training.
+    """Writes the figures and the report into the run of the generator's training.
 
     Never fails the evaluation: without a run, or a server that answers, one sentence says that MLflow has no scores.
     """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gan_core.metric_names import DISCRIMINATOR_LOSS, DIVERSITY, GENERATOR_LOSS
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -37,7 +39,7 @@ class Hooks:
 
     def on_row(self, row: Row) -> None:
         """Tracks a row."""
-        self._losses = {name: row[name] for name in ("generator_loss", "discriminator_loss", "diversity")}
+        self._losses = {name: row[name] for name in (GENERATOR_LOSS, DISCRIMINATOR_LOSS, DIVERSITY)}
         figures = {name: value for name, value in row.items() if name != "images_seen"}
         self._tracker.log_row(int(row["images_seen"]), figures)
 

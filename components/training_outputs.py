@@ -8,6 +8,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from components.command import whole_output
+from gan_core.metric_names import COLLAPSED
 
 if TYPE_CHECKING:
     from components.tracking import TrainingTracker
@@ -32,7 +33,7 @@ def write_outputs(
     metadata = describe(training.gan, dataset).model_copy(
         update={
             "images_seen": images_seen,
-            "collapsed": bool(row["collapsed"]),
+            "collapsed": bool(row[COLLAPSED]),
             "tracking_run_id": tracker.run_id,
         }
     )

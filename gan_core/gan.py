@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.distribution import Distribution, check_replicas
+from gan_core.metric_names import DISCRIMINATOR_WEIGHT_NORM, GENERATOR_WEIGHT_NORM, REAL_SIGN
 from gan_core.networks import dcgan, r3gan, resnet, unet
 from gan_core.optimizer import Adam
 from gan_core.step import FIGURES, Batch, Step
@@ -166,12 +167,12 @@ class Gan:
             average.assign(weight + (average - weight) * decay)
 
     def _adapt(self, figures: tf.Tensor) -> None:
-        """Moves the augmentations' probability up where the figure `real_sign` is above the target, else down.
+        """Moves the augmentations' probability up where the figure REAL_SIGN is above the target, else down.
 
         Reference: Karras et al. 2020, arXiv 2006.06676, equation 1 (r_t) and section 3.
         """
         if self.config.augment_target > 0:
-            excess = figures[FIGURES.index("real_sign")] - self.config.augment_target
+            excess = figures[FIGURES.index(REAL_SIGN)] - self.config.augment_target
             moved = self._augment_probability + tf.sign(excess) * self.images_per_step / _IMAGES_TO_ADAPT
             self._augment_probability.assign(tf.clip_by_value(moved, 0.0, 1.0))
 
@@ -204,8 +205,11 @@ class Gan:
 
     def _weight_norms(self) -> dict[str, tf.Tensor]:
         return {
-            f"{name}_weight_norm": tf.linalg.global_norm([variable.value for variable in network.trainable_variables])
-            for name, network in (("generator", self.generator), ("discriminator", self.discriminator))
+            name: tf.linalg.global_norm([variable.value for variable in network.trainable_variables])
+            for name, network in (
+                (GENERATOR_WEIGHT_NORM, self.generator),
+                (DISCRIMINATOR_WEIGHT_NORM, self.discriminator),
+            )
         }
 
     def failure(self) -> tuple[int, str, float] | None:

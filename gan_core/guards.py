@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.diversity import has_collapsed, relative_diversity
+from gan_core.metric_names import COLLAPSED, DISCRIMINATOR_ACCURACY, DISCRIMINATOR_WINNING, DIVERSITY
 
 _ROWS = 2
 _logger = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ class Guards:
         figures: Mapping[str, float],
         history: Sequence[Mapping[str, float]],
     ) -> dict[str, float]:
-        """The row's `diversity`, and `collapsed` and `discriminator_winning` as 0 or 1.
+        """The row's DIVERSITY, and COLLAPSED and DISCRIMINATOR_WINNING as 0 or 1.
 
         Args:
             images_seen: so far.
@@ -51,11 +52,11 @@ class Guards:
         """
         diversity = relative_diversity(samples, self._real_distance, self._labels)
         seen = [int(row["images_seen"]) for row in history]
-        diversities = [row["diversity"] for row in history]
+        diversities = [row[DIVERSITY] for row in history]
         collapsed = has_collapsed([*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity)
-        accuracies = [*(row["discriminator_accuracy"] for row in history), figures["discriminator_accuracy"]][-_ROWS:]
+        accuracies = [*(row[DISCRIMINATOR_ACCURACY] for row in history), figures[DISCRIMINATOR_ACCURACY]][-_ROWS:]
         winning = len(accuracies) == _ROWS and min(accuracies) > self._config.winning_accuracy
-        if collapsed and not (history and history[-1]["collapsed"]):
+        if collapsed and not (history and history[-1][COLLAPSED]):
             _logger.warning(
                 "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
                 "less than collapse_diversity=%s. The training goes on.",
@@ -63,7 +64,7 @@ class Guards:
                 diversity,
                 self._config.collapse_diversity,
             )
-        if winning and not (history and history[-1]["discriminator_winning"]):
+        if winning and not (history and history[-1][DISCRIMINATOR_WINNING]):
             _logger.warning(
                 "The discriminator is winning: after %d images it tells %.1f %% of the images rightly, more than "
                 "winning_accuracy=%s, and the generator may learn no more. The training goes on. Augmentation, a "
@@ -73,7 +74,7 @@ class Guards:
                 self._config.winning_accuracy,
             )
         return {
-            "diversity": diversity,
-            "collapsed": float(collapsed),
-            "discriminator_winning": float(winning),
+            DIVERSITY: diversity,
+            COLLAPSED: float(collapsed),
+            DISCRIMINATOR_WINNING: float(winning),
         }

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from gan_core import losses, penalties
+from gan_core import losses, metric_names, penalties
 from gan_core.augment import NUMBERS, augment
 from gan_core.config import TrainConfig
 from gan_core.distribution import Distribution
@@ -15,17 +15,17 @@ from gan_core.optimizer import Adam
 from gan_core.schedules import scheduled
 
 FIGURES = (
-    "generator_loss",
-    "discriminator_loss",
-    "real_logits",
-    "fake_logits",
-    "real_sign",
-    "discriminator_accuracy",
-    "reconstruction",
-    "penalty",
-    "augment_probability",
-    "generator_gradient_norm",
-    "discriminator_gradient_norm",
+    metric_names.GENERATOR_LOSS,
+    metric_names.DISCRIMINATOR_LOSS,
+    metric_names.REAL_LOGITS,
+    metric_names.FAKE_LOGITS,
+    metric_names.REAL_SIGN,
+    metric_names.DISCRIMINATOR_ACCURACY,
+    metric_names.RECONSTRUCTION,
+    metric_names.PENALTY,
+    metric_names.AUGMENT_PROBABILITY,
+    metric_names.GENERATOR_GRADIENT_NORM,
+    metric_names.DISCRIMINATOR_GRADIENT_NORM,
 )
 _DISCRIMINATOR_LOSSES = {
     "minimax": losses.cross_entropy_discriminator,

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core import metric_names
 from gan_core.batches import Feed
 from gan_core.best import Best
 from gan_core.checkpoints import Checkpoints, State
@@ -99,7 +100,8 @@ class Training:
             return False
         self.gan.restore(state)
         self._best.restore(state)
-        self.history = json.loads(str(state["history"]))
+        rows = json.loads(str(state["history"]))
+        self.history = [{metric_names.current(name): value for name, value in row.items()} for row in rows]
         return True
 
     def run(self, hooks: Hooks) -> bool:
@@ -213,9 +215,9 @@ class Training:
         steps = self._steps_since_row()
         figures = {name: total / steps for name, total in gan.take_totals().items()}
         for name, used in (
-            ("reconstruction", self.config.reconstruction != "none"),
-            ("penalty", self.config.penalised),
-            ("augment_probability", bool(self.config.augment)),
+            (metric_names.RECONSTRUCTION, self.config.reconstruction != "none"),
+            (metric_names.PENALTY, self.config.penalised),
+            (metric_names.AUGMENT_PROBABILITY, bool(self.config.augment)),
         ):
             if not used:
                 del figures[name]
@@ -230,8 +232,8 @@ class Training:
             **figures,
             **norms,
             **guarded,
-            "learning_rate_scale": gan.learning_rate_scale,
-            "images_per_second": rate,
+            metric_names.LEARNING_RATE_SCALE: gan.learning_rate_scale,
+            metric_names.EXAMPLES_PER_SECOND: rate,
             **scores,
         }
         self.history.append(row)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from gan_core import metric_names
 from gan_core.errors import InvalidInput
 
 
@@ -123,9 +124,9 @@ class Evaluation(_Entry):
     champion: ChampionScores | None = None
 
     def figures(self) -> dict[str, float]:
-        """The figures by their place in the record: `scores.fd_classifier`, as DVC names it. Not those of a class."""
+        """The figures by name, `scores/fd_classifier`, without those of a class."""
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
-        return dict(_leaves(self.model_dump(include=parts)))
+        return {metric_names.score(place): value for place, value in _leaves(self.model_dump(include=parts))}
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Evaluation:

@@ -14,6 +14,7 @@ from gan_core.evaluation.neighbours import precision_recall
 from gan_core.evaluation.random_network import RandomExtractor
 from gan_core.evaluation.scores import score_name
 from gan_core.export import Generator
+from gan_core.metric_names import quick_score
 
 _BATCH_SIZE = 256
 # Of the latents: none of evaluation's, which count up from evaluate.seed and must not be those that chose the best.
@@ -49,6 +50,6 @@ def scorer(
             "precision": precision,
             "recall": recall,
         }
-        return {score_name(metric, extractor.name): value for metric, value in figures.items()}
+        return {quick_score(score_name(metric, extractor.name)): value for metric, value in figures.items()}
 
     return score

@@ -40,7 +40,7 @@ def runs(project: Path, mlflow_server: TrackingServer, monkeypatch: pytest.Monke
         ) as tracker:
             for images_seen in range(64, 6464, 64):
                 loss = offset + 2 / (1 + images_seen / 1000)
-                tracker.log_row(images_seen, {"generator_loss": loss, "discriminator_loss": 3 - loss})
+                tracker.log_row(images_seen, {"losses/generator": loss, "losses/discriminator": 3 - loss})
             tracker.log_image(6400, "samples", image_grid(blobs(16, seed=offset), 4))
             assert tracker.run_id is not None
             runs[name] = tracker.run_id
@@ -65,7 +65,7 @@ def test_two_runs_show_losses_scores_and_samples_side_by_side(
 ) -> None:
     experiment = experiment_id(connect())
     page.goto(f"{mlflow_server.address}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
-    for figure in ("generator_loss", "discriminator_loss", "scores.fd_classifier"):
+    for figure in ("losses/generator", "losses/discriminator", "scores/fd_classifier"):
         for name in runs:
             page.get_by_text(f"{name} ({figure})").first.wait_for()
     # Both runs' samples are pictures that were loaded, under the runs' names.
@@ -80,7 +80,7 @@ def test_the_compare_page_lists_what_differs(runs: dict[str, str], mlflow_server
     experiment = experiment_id(connect())
     identifiers = ",".join(f'"{run_id}"' for run_id in runs.values())
     page.goto(f'{mlflow_server.address}/#/compare-runs?runs=[{identifiers}]&experiments=["{experiment}"]')
-    page.get_by_text("scores.fd_classifier").first.wait_for()
+    page.get_by_text("scores/fd_classifier").first.wait_for()
     text = page.inner_text("body")
     assert all(name in text for name in runs)
     assert "train.width" in text

@@ -89,7 +89,7 @@ def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeyp
     for name in ("generator_digest", "parameters_digest", "protocol_digest"):
         assert tags[name].startswith("sha256-")
     [logged] = client.search_logged_models([experiment_id(client)])
-    assert {metric.key: metric.value for metric in logged.metrics}["scores.fd_classifier"] == 100.0
+    assert {metric.key: metric.value for metric in logged.metrics}["scores/fd_classifier"] == 100.0
 
 
 def test_registering_twice_changes_nothing_even_after_another_has_become_the_champion() -> None:

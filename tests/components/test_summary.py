@@ -25,7 +25,9 @@ def write_run(folder: Path) -> None:
     generator(folder / "models" / "generator")
     reports = folder / "reports"
     reports.mkdir()
-    (reports / "training.csv").write_text("images_seen,images_per_second\n0,0.0\n6000,100.0\n12000,50.0\n12800,100.0\n")
+    (reports / "training.csv").write_text(
+        "images_seen,system/examples_per_second\n0,0.0\n6000,100.0\n12000,50.0\n12800,100.0\n"
+    )
     (reports / "scores.json").write_text(
         evaluation(12.345, 0.5)
         .model_copy(

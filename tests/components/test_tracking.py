@@ -29,6 +29,7 @@ from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import ClassScores, Interval
+from gan_core.metric_names import score
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = "http://127.0.0.1:9"  # a port where no server answers
@@ -80,12 +81,14 @@ def pictures() -> list[str]:
 
 def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manifest) -> None:
     with tracker(manifest) as track:
-        track.log_row(64, {"generator_loss": 2.5, "images_per_second": 100.0})
-        track.log_row(128, {"generator_loss": float("nan"), "images_per_second": 101.0})
-        track.log_row(128, {"generator_loss": 9.0, "images_per_second": 9.0, "fd_random": 7.0})  # scored afterwards
+        track.log_row(64, {"losses/generator": 2.5, "system/examples_per_second": 100.0})
+        track.log_row(128, {"losses/generator": float("nan"), "system/examples_per_second": 101.0})
+        track.log_row(
+            128, {"losses/generator": 9.0, "system/examples_per_second": 9.0, "scores/quick_fd_random": 7.0}
+        )  # scored afterwards
         track.log_image(128, "samples", blobs(1, channels=3)[0])
         assert track.run_id is not None
-        assert track.rows()[0] == {"images_seen": 64, "generator_loss": 2.5, "images_per_second": 100.0}
+        assert track.rows()[0] == {"images_seen": 64, "losses/generator": 2.5, "system/examples_per_second": 100.0}
     run = only_run()
     assert run.info.run_id == track.run_id
     assert run.info.status == "FINISHED"
@@ -95,10 +98,10 @@ def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manife
     [dataset_input] = run.inputs.dataset_inputs
     assert manifest.digest.startswith(dataset_input.dataset.digest)
     assert {tag.key: tag.value for tag in dataset_input.tags}["digest"] == manifest.digest
-    assert history("images_per_second") == [(64, 100.0), (128, 101.0)]
-    assert history("fd_random") == [(128, 7.0)]
-    assert [step for step, _ in history("generator_loss")] == [64, 128]
-    assert np.isnan(history("generator_loss")[1][1])
+    assert history("system/examples_per_second") == [(64, 100.0), (128, 101.0)]
+    assert history("scores/quick_fd_random") == [(128, 7.0)]
+    assert [step for step, _ in history("losses/generator")] == [64, 128]
+    assert np.isnan(history("losses/generator")[1][1])
     assert run.data.metrics["system/system_memory_usage_percentage"] > 0
     assert pictures() == ["samples+step+128.png", "samples+step+128.webp"]
     assert run.data.tags["mlflow.loggedImages"] == "True"
@@ -120,26 +123,39 @@ def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest
         file.write('{"step": 192, "timest')  # a kill in the middle of a line
     with tracker(manifest) as track:
         for step in (128, 192):
-            track.log_row(step, {"loss": step / 64, "images_per_second": 80.0})  # repeated at another speed
+            track.log_row(step, {"loss": step / 64, "system/examples_per_second": 80.0})  # repeated at another speed
         assert [row["images_seen"] for row in track.rows()] == [64, 128, 192]
     assert only_run().info.status == "FINISHED"
     assert history("loss") == [(64, 1.0), (128, 2.0), (192, 3.0)]
-    assert history("images_per_second") == [(64, 90.0), (128, 90.0), (192, 80.0)]
+    assert history("system/examples_per_second") == [(64, 90.0), (128, 90.0), (192, 80.0)]
 
 
 def test_records_lost_with_their_machine_are_not_repeated(manifest: Manifest, project: Path) -> None:
     """What is left of the first start is its identity and the rows of its last checkpoint."""
     with tracker(manifest) as track:
         for step in (64, 128, 192):
-            track.log_row(step, {"generator_loss": step / 64})
+            track.log_row(step, {"losses/generator": step / 64})
     (project / "tracking").rename(project / "lost")
     (project / "tracking").mkdir()
     shutil.copy(project / "lost" / "training.json", project / "tracking")
     with tracker(manifest) as track:
         for step in (64, 128, 192, 256):
-            track.log_row(step, {"generator_loss": step / 64})
-    assert history("generator_loss") == [(64, 1.0), (128, 2.0), (192, 3.0), (256, 4.0)]
+            track.log_row(step, {"losses/generator": step / 64})
+    assert history("losses/generator") == [(64, 1.0), (128, 2.0), (192, 3.0), (256, 4.0)]
     assert only_run().info.status == "FINISHED"
+
+
+def test_records_that_an_earlier_version_left_are_sent_under_today_s_names(manifest: Manifest, project: Path) -> None:
+    with tracker(manifest):
+        pass
+    old = {"step": 64, "timestamp": 1000, "figures": {"generator_loss": 1.5, "fd_random": 7.0}}
+    (project / "tracking" / "history.jsonl").write_text(json.dumps(old) + "\n")
+    with tracker(manifest) as track:
+        track.log_row(64, {"losses/generator": 1.5, "losses/discriminator": 2.0})
+    assert history("losses/generator") == [(64, 1.5)]
+    assert history("losses/discriminator") == [(64, 2.0)]
+    assert history("scores/quick_fd_random") == [(64, 7.0)]
+    assert history("generator_loss") == []
 
 
 def test_a_training_that_fails_ends_its_run_as_failed(manifest: Manifest) -> None:
@@ -347,13 +363,13 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     (project / "report.html").write_text("<p>report</p>")
     for _ in range(2):
         log_evaluation(evaluation(12.5, 0.5, track.run_id), project / "report.html")
-    assert history("scores.fd_classifier") == [(64, 12.5)]
-    assert history("spread.kid_classifier") == [(64, 0.005)]
+    assert history("scores/fd_classifier") == [(64, 12.5)]
+    assert history("scores/spread/kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
     assert only_run().info.status == "FINISHED"
 
 
-def test_a_figure_of_the_evaluation_has_one_name_and_value_in_mlflow_and_in_dvc(
+def test_a_figure_of_the_evaluation_has_one_value_in_mlflow_and_in_dvc_and_its_place_as_name(
     manifest: Manifest, project: Path
 ) -> None:
     with tracker(manifest) as track:
@@ -376,13 +392,14 @@ def test_a_figure_of_the_evaluation_has_one_name_and_value_in_mlflow_and_in_dvc(
     shown = subprocess.run([*dvc, "metrics", "show", "--json"], check=True, capture_output=True, env=environment)
     in_dvc = _flat(json.loads(shown.stdout)[""]["data"]["scores.json"]["data"])
     in_mlflow = {name: value for name, value in only_run().data.metrics.items() if not name.startswith("system/")}
-    assert in_mlflow == {name: in_dvc[name] for name in in_mlflow}
+    figures = {score(place): value for place, value in in_dvc.items()}
+    assert in_mlflow == {name: figures[name] for name in in_mlflow}
     assert set(in_mlflow) == {
-        *(f"{part}.{name}" for part in ("scores", "spread") for name in ("fd_classifier", "kid_classifier")),
-        "standard_errors.fd_classifier",
-        "intervals.fd_classifier.low",
-        "intervals.fd_classifier.high",
-        "extractor_accuracy",
+        *(f"scores/{part}{name}" for part in ("", "spread/") for name in ("fd_classifier", "kid_classifier")),
+        "scores/standard_errors/fd_classifier",
+        "scores/intervals/fd_classifier/low",
+        "scores/intervals/fd_classifier/high",
+        "scores/extractor_accuracy",
     }
     assert not any(name.startswith("classes") for name in in_dvc)
 
@@ -421,7 +438,7 @@ def use(address: str, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def train_until(error: BaseException, manifest: Manifest, losses: dict[int, float]) -> None:
     with tracker(manifest) as track:
         for step, loss in losses.items():
-            track.log_row(step, {"loss": loss, "images_per_second": 90.0})
+            track.log_row(step, {"loss": loss, "system/examples_per_second": 90.0})
         raise error
 
 

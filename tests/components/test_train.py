@@ -69,7 +69,7 @@ def tracked(folder, query):
 
 def outcome(folder):
     with (folder / "history.csv").open() as file:
-        rows = [{**row, "images_per_second": None} for row in csv.DictReader(file)]
+        rows = [{**row, "system/examples_per_second": None} for row in csv.DictReader(file)]
     generator = load_generator(folder / "model")
     return rows, generator.model.get_weights(), (folder / "samples.png").read_bytes(), generator.metadata
 
@@ -137,11 +137,15 @@ def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tm
     with (tmp_path / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["images_seen"]) for row in rows] == [40, 80, 120, 160, 200, 240]
-    scores = {int(row["images_seen"]): float(row["fd_random"]) for row in rows if row["fd_random"] != "nan"}
+    scores = {
+        int(row["images_seen"]): float(row["scores/quick_fd_random"])
+        for row in rows
+        if row["scores/quick_fd_random"] != "nan"
+    }
     assert list(scores) == [80, 160, 240]
-    assert all(row["precision_random"] == row["recall_random"] == "nan" for row in rows[::2])
+    assert all(row["scores/quick_precision_random"] == row["scores/quick_recall_random"] == "nan" for row in rows[::2])
     assert load_generator(tmp_path / "model").metadata.images_seen == min(scores, key=scores.get)
-    guards = {"diversity", "collapsed", "discriminator_winning", "learning_rate_scale"}
+    guards = {f"guards/{name}" for name in ("diversity", "collapsed", "discriminator_winning", "learning_rate_scale")}
     for name in guards:
         steps = tracked(tmp_path, f"SELECT step FROM metrics WHERE key = '{name}' ORDER BY step")
         assert steps == [(int(row["images_seen"]),) for row in rows]
@@ -158,7 +162,8 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
     places = {name: tmp_path / name for name in ("model", "history", "samples")}
     for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
         training.history = [
-            {"images_seen": 40 * number, "collapsed": float(value)} for number, value in enumerate(collapsed, start=1)
+            {"images_seen": 40 * number, "guards/collapsed": float(value)}
+            for number, value in enumerate(collapsed, start=1)
         ]
         training.take_best = lambda: 80
         write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)
@@ -190,10 +195,12 @@ def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, t
     assert code == 0, errors
     ours, theirs = outcome(places[0]), outcome(places[2])
     assert [row["images_seen"] for row in ours[0]] == [row["images_seen"] for row in theirs[0]]
-    assert [row["fd_random"] != "nan" for row in ours[0]] == [row["fd_random"] != "nan" for row in theirs[0]]
+    assert [row["scores/quick_fd_random"] != "nan" for row in ours[0]] == [
+        row["scores/quick_fd_random"] != "nan" for row in theirs[0]
+    ]
     assert ours[3].images_seen == theirs[3].images_seen
-    assert [float(row["generator_loss"]) for row in ours[0]] == pytest.approx(
-        [float(row["generator_loss"]) for row in theirs[0]], rel=1e-3
+    assert [float(row["losses/generator"]) for row in ours[0]] == pytest.approx(
+        [float(row["losses/generator"]) for row in theirs[0]], rel=1e-3
     )
     assert len(list(places[0].glob("checkpoints/*"))) == 1  # one key: the longer training went on
 

@@ -60,7 +60,7 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
     (experiment,) = client.search_experiments(filter_string="name = 'gan-pipeline'")
     (tracked,) = client.search_runs([experiment.experiment_id])
     assert tracked.info.status == "FINISHED"
-    assert "scores.fd_classifier" in tracked.data.metrics
+    assert "scores/fd_classifier" in tracked.data.metrics
 
 
 def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: RunPipeline, tmp_path: Path) -> None:

@@ -87,10 +87,10 @@ def test_the_reconstruction_term_is_added_with_its_weight(shared):
     for trained in (shared, extended):
         trained.step(batch(0))
     without, having = shared.take_totals(), extended.take_totals()
-    assert without["reconstruction"] == 0
-    assert 0.2 < having["reconstruction"] < 2
-    assert having["generator_loss"] == pytest.approx(
-        without["generator_loss"] + 100 * having["reconstruction"], rel=1e-5
+    assert without["losses/reconstruction"] == 0
+    assert 0.2 < having["losses/reconstruction"] < 2
+    assert having["losses/generator"] == pytest.approx(
+        without["losses/generator"] + 100 * having["losses/reconstruction"], rel=1e-5
     )
 
 
@@ -99,10 +99,10 @@ def test_the_two_generator_losses_see_the_same_logits(shared):
     trained.step(batch(0))
     shared.step(batch(0))
     minimax, non_saturating = trained.take_totals(), shared.take_totals()
-    assert minimax["discriminator_loss"] == non_saturating["discriminator_loss"]
+    assert minimax["losses/discriminator"] == non_saturating["losses/discriminator"]
     # −log σ(t) − log(1 − σ(t)) ≥ 2 log 2 for each logit.
-    assert minimax["generator_loss"] < 0 < non_saturating["generator_loss"]
-    assert non_saturating["generator_loss"] - minimax["generator_loss"] >= 2 * np.log(2)
+    assert minimax["losses/generator"] < 0 < non_saturating["losses/generator"]
+    assert non_saturating["losses/generator"] - minimax["losses/generator"] >= 2 * np.log(2)
 
 
 def test_an_adaptive_probability_rises_while_the_real_images_are_recognised_and_else_falls_to_0():
@@ -171,7 +171,7 @@ def test_a_state_is_a_copy(shared):
 
 # oneDNN's ReLU makes 0 of NaN, so that of the first layer's only the gradients tell.
 @pytest.mark.parametrize(
-    ("layer", "names"), [(0, {"generator_loss", "generator_gradient_norm"}), (-1, {"generator_loss"})]
+    ("layer", "names"), [(0, {"losses/generator", "norms/generator_gradient"}), (-1, {"losses/generator"})]
 )
 def test_the_first_figures_that_are_not_finite_are_remembered(shared, layer, names):
     shared.step(batch(0))
@@ -226,7 +226,7 @@ def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
     before = learned(compiled.generator), learned(compiled.discriminator)
     for number in range(2):
         compiled.step(batch(number))
-    assert compiled.take_totals()["penalty"] > 0
+    assert compiled.take_totals()["losses/penalty"] > 0
     assert compiled.failure() is None
     for weights, network in zip(before, (compiled.generator, compiled.discriminator), strict=True):
         assert moved(weights, network) > 1e-4
@@ -237,5 +237,5 @@ def test_xla_computes_the_same_logits():
     plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
     plain.step(batch(0))
     compiled.step(batch(0))
-    assert compiled.take_totals()["real_logits"] == pytest.approx(plain.take_totals()["real_logits"], rel=1e-4)
+    assert compiled.take_totals()["logits/real"] == pytest.approx(plain.take_totals()["logits/real"], rel=1e-4)
     assert compiled.failure() is None

@@ -13,10 +13,10 @@ def judged(accuracies, limit=0.9):
     samples = np.random.default_rng(0).uniform(-1, 1, (8, 4, 4, 1))
     history = []
     for number, accuracy in enumerate(accuracies):
-        figures = {"discriminator_accuracy": accuracy}
+        figures = {"logits/discriminator_accuracy": accuracy}
         found = guards.judge(100 * number, samples, figures, history)
         history.append({"images_seen": 100.0 * number, **figures, **found})
-    return [row["discriminator_winning"] for row in history]
+    return [row["guards/discriminator_winning"] for row in history]
 
 
 def test_a_discriminator_wins_that_tells_more_than_the_limit_in_two_rows_running():

@@ -129,21 +129,21 @@ def test_the_losses_penalties_and_gradients_of_a_step_are_those_of_the_formulas(
         for network in (generator, discriminator)
     )
     of_discriminator, of_generator, penalty = expected(config, image, *weights)
-    assert found["discriminator_loss"] + found["penalty"] == pytest.approx(of_discriminator, rel=1e-5)
-    assert found["generator_loss"] == pytest.approx(of_generator, rel=1e-5, abs=1e-6)
-    assert found["penalty"] == pytest.approx(penalty, rel=1e-5)
+    assert found["losses/discriminator"] + found["losses/penalty"] == pytest.approx(of_discriminator, rel=1e-5)
+    assert found["losses/generator"] == pytest.approx(of_generator, rel=1e-5, abs=1e-6)
+    assert found["losses/penalty"] == pytest.approx(penalty, rel=1e-5)
     if curvature:  # without, the formula says nothing of the penalty's slope by the curvature
         norm = gradient_norm(lambda *values: expected(config, image, *values)[0], weights)
-        assert found["discriminator_gradient_norm"] == pytest.approx(norm, rel=1e-4)
+        assert found["norms/discriminator_gradient"] == pytest.approx(norm, rel=1e-4)
     norm = gradient_norm(lambda one: expected(config, one, *weights)[1], [image])
-    assert found["generator_gradient_norm"] == pytest.approx(norm, rel=1e-4)
+    assert found["norms/generator_gradient"] == pytest.approx(norm, rel=1e-4)
 
 
 def test_between_two_penalised_steps_there_is_no_penalty():
     found, _ = make(Painter(), Bowl(), penalise=False, **PENALTIES)
     plain, _ = make(Painter(), Bowl())
-    assert found["penalty"] == 0
-    assert found["discriminator_loss"] == plain["discriminator_loss"]
+    assert found["losses/penalty"] == 0
+    assert found["losses/discriminator"] == plain["losses/discriminator"]
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ def test_a_logit_is_judged_by_its_sign_or_beside_its_partners_where_the_loss_kno
     generator.trainable_variables[0].assign(50 * np.sign(discriminator.trainable_variables[0].numpy()))
     changes = {"gradient_penalty_weight": 10.0} if loss == "wasserstein" else {}
     found, _ = make(generator, discriminator, loss=loss, **changes)
-    assert found["real_sign"] == sign
-    assert found["discriminator_accuracy"] == accuracy
+    assert found["logits/real_sign"] == sign
+    assert found["logits/discriminator_accuracy"] == accuracy
 
 
 @pytest.mark.parametrize(
@@ -244,4 +244,4 @@ def test_both_images_of_a_pair_are_augmented_alike():
 )
 def test_the_probability_of_augmentations_is_the_scheduled_or_the_adapted_one(changes, images_seen, probability):
     found, _ = make(Painter(), Bowl(), augment=["color"], images_seen=images_seen, probability=0.7, **changes)
-    assert found["augment_probability"] == pytest.approx(probability)
+    assert found["guards/augment_probability"] == pytest.approx(probability)

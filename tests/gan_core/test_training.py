@@ -53,7 +53,7 @@ def poison(gan):
 
 
 def without_rates(rows):
-    return [{name: value for name, value in row.items() if name != "images_per_second"} for row in rows]
+    return [{name: value for name, value in row.items() if name != "system/examples_per_second"} for row in rows]
 
 
 def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_once(images, tmp_path):
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(imag
         with pytest.raises(Diverged) as error:
             bad.run(Recorder())
     (last,) = tmp_path.glob("*.npz")
-    assert "Received: generator_loss=nan at step 6 (48 images)" in str(error.value)
+    assert "Received: losses/generator=nan at step 6 (48 images)" in str(error.value)
     assert str(error.value).endswith(f"The last good checkpoint: {last}.")
 
 
@@ -148,7 +148,7 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
         once.resume()
         assert once.run(Poisoner(once.gan, times=1))
     assert [row["images_seen"] for row in once.history] == [40, 48, 64, 80, 96]
-    assert [row["learning_rate_scale"] for row in once.history] == [1, 0.25, 0.25, 0.25, 0.25]
+    assert [row["guards/learning_rate_scale"] for row in once.history] == [1, 0.25, 0.25, 0.25, 0.25]
     assert "goes on from there, at 40 images, with 0.25 times the learning rates." in caplog.text
     with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # what was learned stays known
         resumed.resume()
@@ -254,8 +254,8 @@ def test_a_collapse_is_said_once_and_the_training_goes_on(images, tmp_path, capl
     changes = {"reconstruction": "l2", "reconstruction_weight": 1000.0, "learning_rate": 0.01, "steps": 60}
     with caplog.at_level(logging.WARNING), training(images, tmp_path, collapse_diversity=0.9, **changes) as collapsing:
         assert collapsing.run(Recorder())
-    assert collapsing.history[0]["collapsed"] == 0
-    assert collapsing.history[-1]["collapsed"] == 1
+    assert collapsing.history[0]["guards/collapsed"] == 0
+    assert collapsing.history[-1]["guards/collapsed"] == 1
     ours = [record.message for record in caplog.records if record.name.startswith("gan_core.")]
     assert [message[:27] for message in ours] == [
         "The l2 reconstruction term ",
@@ -268,7 +268,7 @@ def test_one_image_is_enough(tmp_path):
     folder = write_dataset(tmp_path / "data", blobs(1), blobs(1))
     with training(PreparedDataset(folder).split("train"), tmp_path / "checkpoints", steps=5) as single:
         assert single.run(Recorder())
-    assert single.history[-1]["diversity"] == 1
+    assert single.history[-1]["guards/diversity"] == 1
 
 
 def test_training_brings_the_samples_closer_to_the_data(images, tmp_path):
@@ -280,4 +280,4 @@ def test_training_brings_the_samples_closer_to_the_data(images, tmp_path):
         learning.run(hooks)
     untrained, trained = (np.abs(x.mean(axis=0) - real).mean() for x in (hooks.samples[0], learning.samples()))
     assert trained < 0.3 * untrained
-    assert learning.history[-1]["diversity"] > 0.5
+    assert learning.history[-1]["guards/diversity"] > 0.5

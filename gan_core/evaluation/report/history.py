@@ -7,19 +7,21 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gan_core import metric_names
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.report.curves import Chart, chart
+from gan_core.metric_names import quick_score
 
 CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Fréchet distance", ("fid", "fd_")),
-    ("Precision and recall", ("precision_", "recall_")),
-    ("Reconstruction term", ("reconstruction",)),
-    ("Losses", ("generator_loss", "discriminator_loss")),
-    ("Logits", ("real_logits", "fake_logits")),
-    ("Gradient norms", ("generator_gradient_norm", "discriminator_gradient_norm")),
-    ("Weight norms", ("generator_weight_norm", "discriminator_weight_norm")),
-    ("Diversity of the samples", ("diversity",)),
-    ("Images per second", ("images_per_second",)),
+    ("Fréchet distance", (quick_score("fid"), quick_score("fd_"))),
+    ("Precision and recall", (quick_score("precision_"), quick_score("recall_"))),
+    ("Reconstruction term", (metric_names.RECONSTRUCTION,)),
+    ("Losses", (metric_names.GENERATOR_LOSS, metric_names.DISCRIMINATOR_LOSS)),
+    ("Logits", (metric_names.REAL_LOGITS, metric_names.FAKE_LOGITS)),
+    ("Gradient norms", (metric_names.GENERATOR_GRADIENT_NORM, metric_names.DISCRIMINATOR_GRADIENT_NORM)),
+    ("Weight norms", (metric_names.GENERATOR_WEIGHT_NORM, metric_names.DISCRIMINATOR_WEIGHT_NORM)),
+    ("Diversity of the samples", (metric_names.DIVERSITY,)),
+    ("Images per second", (metric_names.EXAMPLES_PER_SECOND,)),
 )
 """Title and columns of each chart; a name that ends in _ stands for that score by any extractor."""
 
@@ -35,7 +37,7 @@ def training_charts(history: Path) -> list[Chart]:
             table = csv.DictReader(stream)
             if "images_seen" not in (table.fieldnames or ()):
                 raise ValueError("it has no such column")
-            rows = [{name: _number(value) for name, value in row.items()} for row in table]
+            rows = [{metric_names.current(name): _number(value) for name, value in row.items()} for row in table]
         images_seen = [row["images_seen"] for row in rows]
         if not all(map(math.isfinite, images_seen)):
             raise ValueError("a row does not say how many")
@@ -59,4 +61,8 @@ def _chart(
         for column in (rows[0] if rows else ())
         if column == name or (name.endswith("_") and column.startswith(name))
     ]
-    return chart(title, images_seen, {column.replace("_", " "): [row[column] for row in rows] for column in columns})
+    return chart(title, images_seen, {_legend(column): [row[column] for row in rows] for column in columns})
+
+
+def _legend(column: str) -> str:
+    return column.removeprefix(metric_names.QUICK_SCORES).rpartition("/")[2].replace("_", " ")

@@ -103,8 +103,8 @@ SETTINGS = SimpleNamespace(
 
 
 def history(place: Path) -> Path:
-    rows = [{"images_seen": 100 * n, "generator_loss": 1 / (n + 1), "discriminator_loss": n} for n in range(20)]
-    rows[3]["generator_loss"] = float("nan")
+    rows = [{"images_seen": 100 * n, "losses/generator": 1 / (n + 1), "losses/discriminator": n} for n in range(20)]
+    rows[3]["losses/generator"] = float("nan")
     for row in rows:  # scores are made less often than rows are written
         scored = row["images_seen"] in (500, 1500)
         row |= {"fd_classifier": 9.5 if scored else "", "precision_classifier": 0.5 if scored else ""}

@@ -1,0 +1,84 @@
+"""Copies the metrics of runs that an earlier version of this project wrote to today's names (gan_core/metric_names.py).
+
+It copies every point with its step and time, in the experiment that MLflow's environment variables name. The old
+metrics stay, because MLflow cannot delete one. A second run of the command copies nothing again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from typing import Any
+
+from components.command import run
+from components.mlflow_server import connect, experiment_id, explain
+from gan_core.errors import TryAgain
+from gan_core.metric_names import current
+
+_METRICS_IN_A_BATCH = 1000  # MLflow's limit
+
+
+def main() -> None:
+    """Reads the command line and copies."""
+    argparse.ArgumentParser(prog="python -m components.rename_metrics", description=__doc__).parse_args()
+    try:
+        runs, points = rename_metrics(connect())
+    except Exception as error:  # what was copied stays, and the command goes on from there
+        raise TryAgain(f"MLflow did not take the metrics: {explain(error)} Run the same command again.") from None
+    print(f"{points} points of {runs} runs were copied to the new names." if points else "All runs have the new names.")
+
+
+def rename_metrics(client: Any) -> tuple[int, int]:
+    """Copies what has an old name and is not there under the new one; returns how many runs and points that were."""
+    experiment = experiment_id(client)
+    of_models: dict[str, list[Any]] = {}
+    for model in _pages(client.search_logged_models, experiment_ids=[experiment]):
+        for metric in model.metrics or ():
+            of_models.setdefault(metric.run_id, []).append(metric)
+    runs = points = 0
+    for tracked in _pages(client.search_runs, experiment_ids=[experiment]):
+        run_id = tracked.info.run_id
+        copies = list(_copies(client, run_id, tracked.data.metrics, of_models.get(run_id, [])))
+        for start in range(0, len(copies), _METRICS_IN_A_BATCH):
+            client.log_batch(run_id, copies[start : start + _METRICS_IN_A_BATCH])
+        runs, points = runs + bool(copies), points + len(copies)
+    return runs, points
+
+
+def _copies(client: Any, run_id: str, names: dict[str, float], of_models: list[Any]) -> Iterator[Any]:
+    """The points of a run and of its logged models that are missing under their new names."""
+    from mlflow.entities import Metric
+
+    known = {(metric.model_id, metric.key, metric.step) for metric in of_models}
+    for metric in of_models:
+        new = current(metric.key)
+        if new != metric.key and (metric.model_id, new, metric.step) not in known:
+            yield Metric(new, metric.value, metric.timestamp, metric.step, model_id=metric.model_id)
+    for name in names:
+        if (new := current(name)) == name:
+            continue
+        points = [*client.get_metric_history(run_id, new), *(metric for metric in of_models if metric.key == name)]
+        there = {_point(point) for point in points}
+        for point in client.get_metric_history(run_id, name):
+            if _point(point) not in there:
+                there.add(_point(point))
+                yield Metric(new, point.value, point.timestamp, point.step)
+
+
+def _point(metric: Any) -> tuple[int, str]:
+    """Step and value. The earlier version logged a score twice, once more when the generator was registered."""
+    return metric.step, repr(metric.value)
+
+
+def _pages(search: Any, **query: Any) -> Iterator[Any]:
+    """All results of one of MLflow's searches."""
+    token = None
+    while True:
+        page = search(**query, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,78 @@
+"""Names of all figures that a training and an evaluation report, the same for images, sound and text.
+
+A name is `<section>/<figure>`; MLflow shows each section by itself. The training's history, MLflow, the report, the
+summary and dvc.yaml's plots use these names. The sections:
+
+- `losses`: the terms of the two networks' losses
+- `logits`: the discriminator's answers, and what follows from them
+- `norms`: Euclidean norms of gradients and weights
+- `guards`: what warns of a failing training, and what the training changes to prevent one
+- `scores`: scores of the generator; `scores/quick_…` are made while training, of fewer examples and one sampling seed
+- `system`: speed and the machine; MLflow keeps this section for itself and shows it apart
+
+The count of examples that a figure belongs to, `images_seen`, is the step in MLflow and a column of the history.
+"""
+
+from __future__ import annotations
+
+GENERATOR_LOSS = "losses/generator"
+DISCRIMINATOR_LOSS = "losses/discriminator"
+RECONSTRUCTION = "losses/reconstruction"
+PENALTY = "losses/penalty"
+REAL_LOGITS = "logits/real"
+FAKE_LOGITS = "logits/fake"
+REAL_SIGN = "logits/real_sign"
+DISCRIMINATOR_ACCURACY = "logits/discriminator_accuracy"
+GENERATOR_GRADIENT_NORM = "norms/generator_gradient"
+DISCRIMINATOR_GRADIENT_NORM = "norms/discriminator_gradient"
+GENERATOR_WEIGHT_NORM = "norms/generator_weights"
+DISCRIMINATOR_WEIGHT_NORM = "norms/discriminator_weights"
+DIVERSITY = "guards/diversity"
+COLLAPSED = "guards/collapsed"
+DISCRIMINATOR_WINNING = "guards/discriminator_winning"
+AUGMENT_PROBABILITY = "guards/augment_probability"
+LEARNING_RATE_SCALE = "guards/learning_rate_scale"
+EXAMPLES_PER_SECOND = "system/examples_per_second"
+QUICK_SCORES = "scores/quick_"
+
+_OLD_NAMES = {
+    "generator_loss": GENERATOR_LOSS,
+    "discriminator_loss": DISCRIMINATOR_LOSS,
+    "reconstruction": RECONSTRUCTION,
+    "penalty": PENALTY,
+    "real_logits": REAL_LOGITS,
+    "fake_logits": FAKE_LOGITS,
+    "real_sign": REAL_SIGN,
+    "discriminator_accuracy": DISCRIMINATOR_ACCURACY,
+    "generator_gradient_norm": GENERATOR_GRADIENT_NORM,
+    "discriminator_gradient_norm": DISCRIMINATOR_GRADIENT_NORM,
+    "generator_weight_norm": GENERATOR_WEIGHT_NORM,
+    "discriminator_weight_norm": DISCRIMINATOR_WEIGHT_NORM,
+    "diversity": DIVERSITY,
+    "collapsed": COLLAPSED,
+    "discriminator_winning": DISCRIMINATOR_WINNING,
+    "augment_probability": AUGMENT_PROBABILITY,
+    "learning_rate_scale": LEARNING_RATE_SCALE,
+    "images_per_second": EXAMPLES_PER_SECOND,
+    "extractor_accuracy": "scores/extractor_accuracy",
+}
+_OLD_QUICK_SCORES = ("fd_", "fid", "precision_", "recall_")
+
+
+def score(place: str) -> str:
+    """Name of a score, `fid`, or of any figure at its place in the evaluation's record, `scores.fid`, `spread.fid`."""
+    return f"scores/{place.removeprefix('scores.').replace('.', '/')}"
+
+
+def quick_score(name: str) -> str:
+    """Name of a score that is made while training."""
+    return f"{QUICK_SCORES}{name}"
+
+
+def current(name: str) -> str:
+    """Today's name of a figure that an earlier version of this project wrote; any other name is returned as it is."""
+    if name in _OLD_NAMES:
+        return _OLD_NAMES[name]
+    if name.startswith(("scores.", "spread.", "standard_errors.", "intervals.")):
+        return score(name)
+    return quick_score(name) if name.startswith(_OLD_QUICK_SCORES) else name
