@@ -18,8 +18,8 @@ def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int
     """Fréchet distances [replicates] of sets that are drawn anew, with replacement, from the images of either side.
 
     A set of which only statistics are known stays as it is; of a larger one than FEATURES_KEPT the kept images are
-    drawn, which errs on the wide side. The distance of a replicate is biased upwards, as a smaller set's would be; how
-    the replicates spread about their mean is not. Their standard deviation is the distance's standard error.
+    drawn, which errs on the wide side. The distance of a replicate is biased upwards, as a smaller set's would be. The
+    replicates' standard deviation is the distance's standard error, on the wide side where that bias is most of it.
 
     Reference: Efron 1979, "Bootstrap methods: another look at the jackknife", section 2.
     """
@@ -32,14 +32,31 @@ def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int
     return np.array(distances)
 
 
-def percentile_interval(value: float, replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """The middle 95 % of the replicates, moved so that their mean is the value: their bias is taken out.
+def distance_interval(value: float, replicates: NDArray[np.float64]) -> tuple[float, float]:
+    """A 95 % interval about a Fréchet distance, from the quantiles of its replicates' square roots.
 
-    So it says where the score of other images of the same number would lie, not where that of infinitely many would.
+    With q the quantiles of √d* less the median of √d*, the interval is (√d + q(0.025))² to (√d + q(0.975))², where a
+    root is at least 0. So the ends are never negative, and the value lies between them. Two properties of the bootstrap
+    are the reason:
+
+    - Replicates d* lie above d, because resampling adds its own bias. Subtracting the median removes it.
+    - Larger distances vary more, so the replicates also vary more than d does. Their roots do not, as the root of a
+      noncentral chi-squared variable does not.
+
+    The interval holds the mean score of other images of the same number. The score's own bias, which more images would
+    lower, is part of that mean.
+
+    Args:
+        value: the score d, at least 0.
+        replicates: bootstrapped distances d*, each at least 0.
+
+    Reference: Efron and Tibshirani 1993, "An introduction to the bootstrap", section 12.6 (intervals on a transformed
+    scale). BCa intervals of chapter 14 do not apply: their bias correction needs replicates on both sides of the value.
     """
     tail = (1 - COVERED) / 2
-    low, high = value + np.quantile(replicates - replicates.mean(), (tail, 1 - tail))
-    return float(low), float(high)
+    roots = np.sqrt(replicates)
+    low, high = np.maximum(np.sqrt(value) + np.quantile(roots - np.median(roots), (tail, 1 - tail)), 0) ** 2
+    return min(float(low), value), max(float(high), value)  # the root of a square differs in its last digit
 
 
 def normal_interval(value: float, standard_error: float) -> tuple[float, float]:

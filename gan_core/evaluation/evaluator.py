@@ -16,7 +16,7 @@ from gan_core.evaluation.asked import class_agreement, target_scores
 from gan_core.evaluation.cache import file_digest
 from gan_core.evaluation.cautions import warnings
 from gan_core.evaluation.classes import Classes, find_classes, score_classes
-from gan_core.evaluation.confidence import bootstrap_distances, normal_interval, percentile_interval
+from gan_core.evaluation.confidence import bootstrap_distances, distance_interval, normal_interval
 from gan_core.evaluation.features import Counting, Extractor, FeatureSet, extract, extract_cached
 from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.kernel import kernel_standard_error
@@ -224,7 +224,7 @@ def _uncertainty(
         frechet_error = float(np.std(replicates, ddof=1))
         if "fd" in means:
             errors["fd"] = frechet_error
-            intervals["fd"] = percentile_interval(means["fd"], replicates)
+            intervals["fd"] = distance_interval(means["fd"], replicates)
     if "kid" in means:
         errors["kid"] = kernel_standard_error(real.features, generated.features)
         intervals["kid"] = normal_interval(means["kid"], errors["kid"])
