@@ -9,6 +9,7 @@ RECOMMENDED = 10_000
 LOW_DIVERSITY = 0.5
 HIGH_TRAIN_PREFERENCE = 0.6
 STANDARD_ERRORS = 3.0
+FEW_SHARED = 0.01
 
 
 def warnings(
@@ -18,6 +19,7 @@ def warnings(
     figures: Mapping[str, float],
     *,
     frechet_error: float,
+    shared: float,
     training_share: float,
     collapsed: bool,
 ) -> list[str]:
@@ -29,10 +31,17 @@ def warnings(
         dimensions: numbers in a feature vector.
         figures: the scores, by metric.
         frechet_error: standard error of the Fréchet distance; infinite if it is not known.
+        shared: share of the generated images that are among the real ones, 0 to 1.
         training_share: share of the training images that copies were looked for among; 1 if they are not known.
         collapsed: whether the generator had collapsed when it was taken from its training.
     """
     found = []
+    if shared > FEW_SHARED:
+        same = "All" if shared == 1 else f"{shared:.1%}"
+        found.append(
+            f"{same} of the generated images are also among the real images: their features are identical. The scores "
+            f"compare these images with themselves and say nothing about a generator."
+        )
     for kind, count in (("real", real_count), ("generated", generated_count)):
         if 0 < count < FEWEST_TO_TRUST:
             found.append(

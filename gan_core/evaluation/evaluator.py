@@ -20,6 +20,7 @@ from gan_core.evaluation.confidence import bootstrap_distances, distance_interva
 from gan_core.evaluation.features import Counting, Extractor, FeatureSet, extract, extract_cached
 from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.kernel import kernel_standard_error
+from gan_core.evaluation.overlap import shared_images
 from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
 from gan_core.evaluation.scores import MEANINGS, score, score_name
 from gan_core.evaluation.statistics import read_statistics
@@ -188,6 +189,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
                 extractor.size,
                 means,
                 frechet_error=frechet_error,
+                shared=shared_images(real, draws[0]),
                 training_share=len(training.features) / training.count if training else 1.0,
                 collapsed=generator is not None and generator.collapsed,
             )

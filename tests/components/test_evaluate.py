@@ -276,6 +276,24 @@ def test_images_that_are_all_alike_and_have_a_singular_covariance(place: Place) 
     assert same.intervals["fd_random"].high == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("generated", ["images", "images.zip", "renamed", "some_of_them"])
+def test_images_that_are_on_both_sides_are_told(place: Place, generated: str) -> None:
+    """The same files, a copy in an archive, the pixels in another format under other names, and a part of them."""
+    for number, path in enumerate(sorted(place.images.rglob("*.png"))):
+        for folder in ("renamed", "some_of_them") if number < 40 else ("renamed",):
+            (place.folder / folder).mkdir(exist_ok=True)
+            Image.open(path).save(place.folder / folder / f"{1000 - number}.webp", lossless=True)
+    settings = {"extractor": "random", "metrics": ["fid"]}
+    statistics = place.folder / "images.npz"
+    same = place.evaluate(
+        "--real", place.images, "--generated", place.folder / generated, "--statistics", statistics, **settings
+    )
+    assert any("All of the generated images are also among the real" in sentence for sentence in same.warnings)
+    by_statistics = place.evaluate("--real", statistics, "--generated", place.folder / generated, **settings)
+    told = any("also among the real images" in sentence for sentence in by_statistics.warnings)
+    assert told == (generated != "some_of_them")
+
+
 def test_only_the_metrics_asked_for(place: Place) -> None:
     whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
     assert set(whole.scores) == {

@@ -7,7 +7,7 @@ from gan_core.evaluation.cautions import warnings
 
 def warned(**changes: object) -> str:
     values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "figures": {}}
-    values |= {"frechet_error": 0.1, "training_share": 1.0, "collapsed": False}
+    values |= {"frechet_error": 0.1, "shared": 0.01, "training_share": 1.0, "collapsed": False}
     return " ".join(warnings(**{**values, **changes}))
 
 
@@ -17,6 +17,8 @@ def test_warnings() -> None:
     assert "only 100 generated" in warned(generated_count=100)
     assert "64 generated images cannot fill 64" in warned(generated_count=64)
     assert "does not say" in warned(real_count=0)
+    assert "All of the generated images are also among the real images" in warned(shared=1.0)
+    assert "40.0% of the generated images are also" in warned(shared=0.4)
     assert "collapsed" in warned(collapsed=True)
     assert "only 49% as much" in warned(figures={"diversity": 0.49})
     assert "memorised" in warned(figures={"train_preference": 0.61})
