@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from components.command import read_section
-from components.mlflow_server import connect, explain, tracking_uri
+from components.mlflow_address import registry_uri, tracking_uri
+from components.mlflow_server import connect, explain
 from components.model_name import AUTO, model_of
 from components.model_package import generator_digest
 from gan_core.config import RegisterConfig
@@ -82,7 +83,7 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
     if (generated / METADATA_FILE).exists() and version.tags.get("generator_digest") == generator_digest(generated):
         return f"This generator is the champion, version {version.version} of the model '{name}'."
     source = mlflow.artifacts.download_artifacts(
-        version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=tracking_uri()
+        version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
     )
     described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import uuid
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from components.mlflow_address import database_of, registry_uri, tracking_uri
+from components.mlflow_database import artifacts_of, make_ready
 from gan_core.masking import masked
 
 EXPERIMENT = "gan-pipeline"
@@ -37,40 +36,17 @@ def configure_mlflow() -> None:
 
 
 def connect() -> Any:
-    """A client of the server of MLFLOW_TRACKING_URI; if that is not set, of mlflow.db in the project's root."""
+    """A client of the server that MLFLOW_TRACKING_URI names, or of mlflow.db in the project.
+
+    A database in a file is made if it is missing, and follows its folder when that was moved or copied.
+    """
     configure_mlflow()
     from mlflow import MlflowClient
 
-    embedded = project_root() / "mlflow.db"
-    if "MLFLOW_TRACKING_URI" not in os.environ and not embedded.exists():
-        _create_database(embedded)
-    return MlflowClient(tracking_uri())
-
-
-def _create_database(path: Path) -> None:
-    """Makes MLflow's tables in a file beside, which then takes the name: a half-made database is never mended."""
-    from mlflow import MlflowClient
-
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
-    with contextlib.suppress(FileExistsError):  # another process was quicker
-        os.link(unfinished, path)
-    unfinished.unlink()
-
-
-def tracking_uri() -> str:
-    """Address of the server, or of the embedded database."""
-    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{project_root() / 'mlflow.db'}")
-
-
-def is_remote() -> bool:
-    """Whether the server can be away: a database file of this machine cannot."""
-    return not tracking_uri().startswith("sqlite:")
-
-
-def project_root() -> Path:
-    """The project's root. DVC runs queued experiments in temporary copies, and names the root in DVC_ROOT."""
-    return Path(os.environ.get("DVC_ROOT", ".")).resolve()
+    for address in {tracking_uri(), registry_uri()}:
+        if database := database_of(address):
+            make_ready(database)
+    return MlflowClient(tracking_uri(), registry_uri())
 
 
 def explain(error: BaseException) -> str:
@@ -85,8 +61,9 @@ def experiment_id(client: Any) -> str:
     if named := os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return named
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-    # MLflow would put the embedded database's artifacts below the working directory: DVC's temporary copy, perhaps.
-    artifacts = None if is_remote() else (project_root() / "mlruns").as_uri()
+    # MLflow would put a local database's artifacts below the working directory: DVC's temporary copy, perhaps.
+    database = database_of(tracking_uri())
+    artifacts = artifacts_of(database).as_uri() if database else None
     if (experiment := client.get_experiment_by_name(name)) is None:
         try:
             return str(client.create_experiment(name, artifact_location=artifacts))

@@ -93,7 +93,7 @@ def main() -> None:
     arguments = parser().parse_args()
     run_id = os.environ.get("KFP_RUN_ID")
     text = message(arguments.pipeline, arguments.status, run_id)
-    if run_id and "MLFLOW_TRACKING_URI" in os.environ and (outcome := registered(run_id)):
+    if run_id and os.environ.get("MLFLOW_TRACKING_URI") and (outcome := registered(run_id)):
         text = f"{text}. {outcome}"
     print(text)
     address = os.environ.get(WEBHOOK_VARIABLE)

@@ -24,7 +24,8 @@ from components.bucket import Address
 from components.command import run
 from components.lineage import lineage
 from components.machine_metrics import Machine
-from components.mlflow_server import explain, is_remote
+from components.mlflow_address import is_remote
+from components.mlflow_server import explain
 from components.spool import Spool, now_milliseconds
 from components.tracking_sender import Sender
 from gan_core.data.manifest import Manifest

@@ -21,7 +21,8 @@ from evaluations import evaluation
 from tracking_server import Proxy, TrackingServer
 
 from components import tracking
-from components.mlflow_server import connect, experiment_id, explain, tracking_uri
+from components.mlflow_address import tracking_uri
+from components.mlflow_server import connect, experiment_id, explain
 from components.spool import Spool
 from components.tracked_scores import log_evaluation
 from components.tracking import TrainingTracker

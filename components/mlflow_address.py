@@ -1,0 +1,72 @@
+"""Which MLflow: the address in MLFLOW_TRACKING_URI, or else the database mlflow.db in the project."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from gan_core.errors import InvalidInput
+from gan_core.masking import masked
+
+DATABASE = "mlflow.db"
+_SQLITE = re.compile(r"(?P<scheme>sqlite(\+\w+)?):///(?P<path>[^?]+)(?P<query>\?.*)?")
+
+
+def tracking_uri() -> str:
+    """Address of the tracking server or database, without relative paths.
+
+    Raises:
+        InvalidInput: a sqlite address that names no file, or whose folder's name has a question mark.
+    """
+    return _resolved("MLFLOW_TRACKING_URI") or _sqlite(DATABASE)
+
+
+def registry_uri() -> str:
+    """Address of the model registry, which is the tracking server's if MLFLOW_REGISTRY_URI names no other.
+
+    Raises:
+        InvalidInput: a sqlite address that names no file, or whose folder's name has a question mark.
+    """
+    return _resolved("MLFLOW_REGISTRY_URI") or tracking_uri()
+
+
+def database_of(address: str) -> Path | None:
+    """The database file that an address names; None for a server."""
+    match = _SQLITE.fullmatch(address)
+    return Path(match["path"]) if match else None
+
+
+def is_remote() -> bool:
+    """Whether the server can be away: a database file of this machine cannot."""
+    return database_of(tracking_uri()) is None
+
+
+def project_root() -> Path:
+    """The project's folder. DVC runs experiments in temporary copies, and names the project's own in DVC_ROOT."""
+    return Path(os.environ.get("DVC_ROOT") or ".").resolve()
+
+
+def _resolved(variable: str) -> str:
+    """The address in an environment variable, empty if there is none. A relative sqlite path starts at the project."""
+    address = os.environ.get(variable, "").strip()
+    if not address.lower().startswith("sqlite"):
+        return address
+    match = _SQLITE.fullmatch(address)
+    # A database in memory ends with its process, and SQLite's own file: addresses hide the file's folder.
+    if match is None or match["path"].startswith((":memory:", "file:")):
+        raise InvalidInput(
+            "A sqlite address must name a file, as sqlite:///mlflow.db in the project, or sqlite:////folder/mlflow.db. "
+            f"Received: {variable}={masked(address)}"
+        )
+    return _sqlite(match["path"], match["scheme"], match["query"] or "")
+
+
+def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:
+    """The address of the database at `path`, which starts at the project if it is relative."""
+    database = project_root() / path
+    # A link at the path's end stays, since the artifacts lie beside it.
+    database = database.parent.resolve() / database.name
+    if "?" in str(database):
+        raise InvalidInput(f"The folder of a sqlite database must have no '?' in its name. Received: {database}")
+    return f"{scheme}:///{database}{query}"

@@ -1,0 +1,148 @@
+"""MLflow's database in a file: made whole or not at all, with its artifacts in the folder `mlruns` beside it.
+
+MLflow stores absolute paths of artifacts. The database therefore keeps a record of its own folder; when that folder was
+moved or copied, the paths are rewritten, in one transaction, before anything is read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sqlite3
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from gan_core.errors import InvalidInput
+
+LOCKED_SECONDS = 20.0  # how long to wait for another process's transaction, as MLflow does
+_ARTIFACTS = "mlruns"
+_RECORD = "gan_pipeline_folder"  # a table with one row
+_PATHS = (
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+# Experiments that this project made have the first form; MLflow's own, number 0, has the second.
+_LOCATION = re.compile(r"file://(?P<folder>/.*)/mlruns|(?P<default>/.*)/mlruns/0")
+
+
+def artifacts_of(database: Path) -> Path:
+    """The folder for the artifacts of a database's experiments."""
+    return database.parent / _ARTIFACTS
+
+
+def make_ready(database: Path) -> None:
+    """Makes the database if it is missing, and points it to its artifacts if its folder was moved or copied.
+
+    Raises:
+        InvalidInput: the file is the database of another program.
+        sqlite3.Error: it is locked, damaged or not writable.
+    """
+    if not database.exists():
+        _create(database)
+    with _opened(database) as connection:
+        tables = _tables(connection)
+        if not tables:  # an empty file, in which MLflow makes its tables
+            return
+        if "experiments" not in tables:
+            raise InvalidInput(f"The database must be one that MLflow made. Received: {database}")
+        if _recorded(connection) != str(database.parent):
+            connection.execute("BEGIN IMMEDIATE")
+            _follow(connection, database.parent)
+            connection.execute("COMMIT")
+
+
+def _create(database: Path) -> None:
+    """Makes MLflow's tables in a file beside, which then takes the name: a half-made database is never mended."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = database.with_name(f".{database.name}.{uuid.uuid4().hex}")
+    MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
+    with _opened(unfinished) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        # MLflow puts its default experiment below the working directory: DVC's temporary copy, perhaps.
+        _rewrite(connection, "experiments", "artifact_location", Path.cwd(), database.parent)
+        _record(connection, database.parent)
+        connection.execute("COMMIT")
+    with contextlib.suppress(FileExistsError):  # another process was quicker
+        os.link(unfinished, database)
+    unfinished.unlink()
+
+
+@contextlib.contextmanager
+def _opened(database: Path) -> Iterator[sqlite3.Connection]:
+    with contextlib.closing(
+        sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True, timeout=LOCKED_SECONDS, isolation_level=None)
+    ) as connection:
+        yield connection
+
+
+def _follow(connection: sqlite3.Connection, folder: Path) -> None:
+    """Rewrites the paths for the database's new folder. Another process may have done so just before."""
+    for former in _former_folders(connection, folder):
+        # New runs go to the new folder in any case: a copy never writes into the original.
+        _rewrite(connection, "experiments", "artifact_location", former, folder)
+        for table, column in _PATHS:
+            _rewrite(connection, table, column, former, folder, where_the_files_are=True)
+    _record(connection, folder)
+
+
+def _former_folders(connection: sqlite3.Connection, folder: Path) -> list[Path]:
+    recorded = _recorded(connection)
+    if recorded is not None:
+        return [Path(recorded)] if recorded != str(folder) else []
+    # A database of an earlier version of this project has no record, but its experiments tell where they were.
+    locations = [row[0] for row in connection.execute("SELECT artifact_location FROM experiments")]
+    found = [match for location in locations if (match := _LOCATION.fullmatch(location or ""))]
+    formers = {Path(match["default"] or unquote(match["folder"])) for match in found} - {folder}
+    # It may also have been kept elsewhere than its artifacts, which then are where they were.
+    return [
+        former for former in sorted(formers) if (folder / _ARTIFACTS).exists() or not (former / _ARTIFACTS).exists()
+    ]
+
+
+def _rewrite(
+    connection: sqlite3.Connection,
+    table: str,
+    column: str,
+    former: Path,
+    folder: Path,
+    *,
+    where_the_files_are: bool = False,
+) -> None:
+    """Replaces `<former>/mlruns` by `<folder>/mlruns` at the start of a column's paths and file: addresses."""
+    if column not in {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}:  # an older MLflow's table
+        return
+    old, new = former / _ARTIFACTS, folder / _ARTIFACTS
+    for row, value in connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall():  # noqa: S608
+        for start, replacement, decode in ((str(old), str(new), str), (old.as_uri(), new.as_uri(), unquote)):
+            if not isinstance(value, str) or not (value == start or value.startswith(f"{start}/")):
+                continue
+            rest = value.removeprefix(start)
+            place = decode(rest).lstrip("/")
+            if where_the_files_are and (old / place).exists() and not (new / place).exists():
+                continue
+            connection.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (replacement + rest, row))  # noqa: S608
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+
+
+def _recorded(connection: sqlite3.Connection) -> str | None:
+    """The folder in which the database was when its paths were written."""
+    if _RECORD not in _tables(connection):
+        return None
+    row = connection.execute(f"SELECT folder FROM {_RECORD}").fetchone()  # noqa: S608
+    return str(row[0]) if row else None
+
+
+def _record(connection: sqlite3.Connection, folder: Path) -> None:
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {_RECORD} (folder TEXT NOT NULL)")
+    connection.execute(f"DELETE FROM {_RECORD}")  # noqa: S608
+    connection.execute(f"INSERT INTO {_RECORD} VALUES (?)", (str(folder),))  # noqa: S608

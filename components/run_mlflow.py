@@ -1,0 +1,29 @@
+"""Runs a command of MLflow on the pipeline's server or database.
+
+`python -m components.run_mlflow models serve …` is `mlflow models serve …`. MLflow alone would take the database in the
+working directory, and the artifacts' paths from before the project's folder was moved.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from components.command import run
+from components.mlflow_address import database_of, tracking_uri
+from components.mlflow_database import artifacts_of
+from components.mlflow_server import connect
+
+
+def main() -> None:
+    """Becomes the command `mlflow` with the arguments of this one."""
+    connect()
+    address = tracking_uri()
+    os.environ |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_BACKEND_STORE_URI": address}
+    if database := database_of(address):
+        os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = artifacts_of(database).as_uri()
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *sys.argv[1:]])  # noqa: S606
+
+
+if __name__ == "__main__":
+    run(main)
