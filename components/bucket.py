@@ -8,9 +8,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Self
 
+from components.names import require_names
 from gan_core.errors import InvalidInput, TryAgain
 
 ANSWER_WITHIN_SECONDS = 10.0
@@ -77,22 +78,18 @@ def download(address: str, folder: Path) -> int:
     The client compares each object with the checksum that the bucket has for it.
 
     Raises:
-        InvalidInput: no such bucket, no permission, no object there, or a name that would leave `folder`.
+        InvalidInput: no such bucket, no permission, no object there, or a name that cannot be a file's in `folder`.
         TryAgain: the bucket does not answer.
     """
     from google.cloud.storage import transfer_manager
 
-    bucket, prefix = parse(address)
-    folder.mkdir()
+    _, prefix = parse(address)
     with explained(address):
-        blobs = _blobs(bucket, prefix)
-        # A name that ends with a slash is how the web console marks a folder.
-        names = [blob.name.removeprefix(prefix) for blob in blobs if not blob.name.endswith("/")]
-        names = [name for name in names if not name.startswith(UPLOADS)]
-        for name in names:
-            require_inside(name)
+        objects, found = _objects(address)
+        folder.mkdir()
+        names = [name for name in objects if not name.startswith(UPLOADS)]
         transfer_manager.download_many_to_path(
-            blobs.bucket,
+            found,
             names,
             str(folder),
             blob_name_prefix=prefix,
@@ -111,16 +108,30 @@ def listing_digest(address: str) -> str:
     Raises:
         InvalidInput, TryAgain: as `download`.
     """
-    bucket, prefix = parse(address)
     with explained(address):
-        entries = [
-            [blob.name.removeprefix(prefix), blob.size, blob.crc32c]
-            for blob in _blobs(bucket, prefix)
-            if not blob.name.endswith("/")
-        ]
+        objects, _ = _objects(address)
+        entries = [[name, blob.size, blob.crc32c] for name, blob in objects.items()]
     if not entries:
         raise InvalidInput(f"The address must hold objects. Received: {address}")
     return f"sha256-{hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()}"
+
+
+def read_bytes(address: str, most_bytes: int) -> bytes | None:
+    """The content of one object, of which no more than `most_bytes` + 1 are read; None if there is no such object.
+
+    Raises:
+        InvalidInput: no such bucket or no permission.
+        TryAgain: the bucket does not answer.
+    """
+    bucket, prefix = parse(address)
+    with explained(address):
+        blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
+        blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
+        if blob is None:
+            return None
+        # Raw: what a bucket would unpack on the way has no limit.
+        content: bytes = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS, raw_download=True)
+        return content
 
 
 def read_text(address: str, most_bytes: int) -> str:
@@ -130,11 +141,7 @@ def read_text(address: str, most_bytes: int) -> str:
         InvalidInput: no such object, no permission, or no text.
         TryAgain: the bucket does not answer.
     """
-    bucket, prefix = parse(address)
-    with explained(address):
-        blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
-        blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
-        content = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS) if blob else None
+    content = read_bytes(address, most_bytes)
     if content is None:
         raise InvalidInput(f"The object must exist. Received: {address}")
     try:
@@ -143,15 +150,20 @@ def read_text(address: str, most_bytes: int) -> str:
         raise InvalidInput(f"The object must be text. Received: {address}") from None
 
 
-def require_inside(name: str) -> None:
-    """Checks that a file's name, received from outside, stays below the folder it is written to.
+def _objects(address: str) -> tuple[dict[str, Any], Any]:
+    """The objects below `address` by their names there, each of which can be a file's; and the bucket.
 
-    Raises:
-        InvalidInput: it is absolute, goes up, or is no name.
+    An empty object whose name ends with a slash is how the web console marks a folder; so is one named as the prefix.
     """
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or not path.parts or not name.isprintable() or "\\" in name:
-        raise InvalidInput(f"A file's name must be a path below its folder. Received: {name[:200]!r}")
+    bucket, prefix = parse(address)
+    blobs = _blobs(bucket, prefix)
+    found = {
+        blob.name.removeprefix(prefix): blob
+        for blob in blobs
+        if blob.name != prefix and (blob.size or not blob.name.endswith("/"))
+    }
+    require_names(list(found), address)
+    return found, blobs.bucket
 
 
 def _blobs(bucket: str, prefix: str, max_results: int | None = None) -> Any:

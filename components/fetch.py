@@ -1,6 +1,7 @@
 """Brings raw data to a cluster's step: one version of a folder under DVC, or what lies below a gs:// prefix.
 
-DVC runs here without git, in a folder of its own that is thrown away. What arrived is checked against the pointer.
+DVC runs here without git, in a folder of its own that is thrown away. What the remote lists is checked before DVC sees
+it, and what arrived is compared with its digest.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from components import bucket, executor, storage, transfer
 from components.command import run, whole_output
+from components.listing import files_of, read_listing
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -92,37 +97,54 @@ def copy(source: str, folder: Path) -> int:
 def pull(md5: str, remote: str, folder: Path) -> int:
     """Writes the version `md5` to the new folder `folder`; returns the number of its files.
 
+    DVC uses a listing's names and digests as paths before it compares the listing with its own digest. So the listing
+    is read and checked here first, and DVC brings only the objects that it names.
+
     Raises:
         InvalidInput: the remote lacks the version or a file of it, may not be read, or holds something else.
         TryAgain: the remote does not answer.
     """
+    content = read_listing(remote, md5)
+    files = files_of(content, md5)
     repository = folder.parent / "repository"
     cache = repository / ".dvc" / "cache" / "files" / "md5"
-    (repository / ".dvc").mkdir(parents=True)
+    listing = cache / md5[:2] / md5[2:]
+    listing.parent.mkdir(parents=True)
+    listing.write_bytes(content)
     (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=remote), encoding="utf-8")
     (repository / "data.dvc").write_text(f"outs:\n- {{md5: {md5}, hash: md5, path: data}}\n", encoding="utf-8")
+    if not remote.startswith("gs://"):
+        _require_files(Path(remote), files)
     fetched = _dvc(repository, "fetch", "data.dvc")
-    listing = cache / md5[:2] / md5[2:]
-    if not listing.exists():
+    objects = {digest: cache / digest[:2] / digest[2:] for digest in files.values()}
+    if fetched.returncode or not all(path.is_file() for path in objects.values()):
         _explain_absence(repository, remote, md5, fetched)
-    files = _read_listing(listing, md5)
-    # DVC writes wherever a listing says, so only now.
-    checked_out = _dvc(repository, "checkout", "data.dvc")
-    if checked_out.returncode:
-        raise TryAgain(f"DVC could not write the files: {_last_error(checked_out)} Received: {folder}")
-    for name, digest in files.items():
-        if _md5(repository / "data" / name) != digest:
+    names = {digest: name for name, digest in files.items()}
+    for digest, path in objects.items():
+        if _md5(path) != digest:
             raise InvalidInput(
-                f"A file of the remote must have the digest {digest} that it is named by. Received: {name}"
+                f"A file of the remote must have the digest {digest} that it is named by. Received: {names[digest]}"
             )
-    os.rename(repository / "data", folder)
+    folder.mkdir()
+    for name, digest in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(objects[digest], folder / name)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(objects[digest], folder / name)
     return len(files)
 
 
-def _explain_absence(repository: Path, remote: str, md5: str, fetched: subprocess.CompletedProcess[str]) -> None:
-    """Raises why a fetch did not bring the listing. DVC ends well when there is none, and leaves it if a file lacks."""
-    if fetched.returncode == 0:
-        raise InvalidInput(f"The remote must hold the version that the pointer names, md5-{md5}. Received: {remote}")
+def _require_files(remote: Path, files: Mapping[str, str]) -> None:
+    """Checks that a remote that is a folder has files, no pipe or device, from which DVC would read for ever."""
+    for name, digest in files.items():
+        path = remote / "files" / "md5" / digest[:2] / digest[2:]
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"A file of the remote must be a regular file. Received: {path} for {name}")
+
+
+def _explain_absence(repository: Path, remote: str, md5: str, fetched: subprocess.CompletedProcess[str]) -> NoReturn:
+    """Raises why a fetch did not bring every file."""
     status = _dvc(repository, "data", "status", "--granular", "--not-in-remote", "--json")
     absent = json.loads(status.stdout).get("not_in_remote", []) if status.returncode == 0 else []
     if absent:
@@ -131,19 +153,6 @@ def _explain_absence(repository: Path, remote: str, md5: str, fetched: subproces
             f"{absent[0].removeprefix('data/')}. Received: {remote}"
         )
     raise TryAgain(f"The remote could not be read to the end: {_last_error(fetched)} Received: {remote}")
-
-
-def _read_listing(listing: Path, md5: str) -> dict[str, str]:
-    """Each file's name and md5, checked: a name that leaves the folder is refused."""
-    if f"{_md5(listing)}.dir" != md5:
-        raise InvalidInput(f"The remote's listing must have the digest that the pointer names. Received: md5-{md5}")
-    try:
-        files = {str(entry["relpath"]): str(entry["md5"]) for entry in json.loads(listing.read_bytes())}
-    except (ValueError, KeyError, TypeError):
-        raise InvalidInput(f"The remote's listing must be one that DVC wrote. Received: md5-{md5}") from None
-    for name in files:
-        bucket.require_inside(name)
-    return files
 
 
 def _dvc(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

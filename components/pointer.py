@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from components.bucket import require_inside
+from components.names import require_inside
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 

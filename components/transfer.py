@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components import bucket, objects
 from components.bucket import Address
+from components.names import require_names
 from components.objects import Entry
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -58,9 +59,9 @@ def download(address: Address, target: Path) -> None:
                 "The address must hold a file, or a directory that was written whole by a command of this project; "
                 f"components.fetch brings what other tools wrote. Received: {address}"
             )
+        require_names([file.name for file in listing.files], str(address))
         target.mkdir()
         for file in listing.files:
-            bucket.require_inside(file.name)
             (target / file.name).parent.mkdir(parents=True, exist_ok=True)
         place = address / listing.folder
         try:

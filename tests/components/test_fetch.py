@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import http.server
 import json
@@ -9,14 +10,16 @@ import os
 import subprocess
 import sys
 import threading
+import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
 from storage_emulator import BUCKET
 
-from components import bucket
-from components.fetch import require_remote
+from components import bucket, listing
+from components.fetch import pull, require_remote
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -78,6 +81,9 @@ def test_fetches_what_a_file_points_to(pushed: Path, tmp_path: Path) -> None:
     answer = fetch(str(pushed / "cats.dvc"), str(pushed.parent / "remote"), tmp_path / "data")
     assert answer.returncode == 0, answer.stderr
     assert contents(tmp_path / "data") == FILES
+    # A file that shared its content with the remote's would change it.
+    remote = {path.stat().st_ino for path in (pushed.parent / "remote").rglob("*")}
+    assert not remote & {path.stat().st_ino for path in (tmp_path / "data").rglob("*")}
 
 
 def test_a_prefix_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,25 +128,153 @@ def test_what_arrives_is_compared_with_its_digest(pushed: Path, tmp_path: Path, 
     assert_refused(answer, tmp_path / "out" / "data", "must have the digest")
 
 
-def test_a_listing_cannot_write_elsewhere(tmp_path: Path) -> None:
-    def store(content: bytes, suffix: str = "") -> str:
-        digest = hashlib.md5(content).hexdigest()
-        path = tmp_path / "remote" / "files" / "md5" / digest[:2] / (digest[2:] + suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return digest + suffix
-
-    listing = json.dumps([{"md5": store(b"evil"), "relpath": "../../../escaped.txt"}]).encode()
-    pointer = f"{{md5: {store(listing, '.dir')}, hash: md5, path: data}}"
-    answer = fetch(pointer, str(tmp_path / "remote"), tmp_path / "out" / "data")
-    assert_refused(answer, tmp_path / "out" / "data", "below its folder")
-    assert not list(tmp_path.rglob("escaped*"))
+DIGEST = hashlib.md5(b"one").hexdigest()
 
 
-@pytest.mark.parametrize("name", ["../x", "a/../../x", "/x", "", ".", "a\nb", "a\\..\\b"])
-def test_names_from_outside_stay_inside(name: str) -> None:
-    with pytest.raises(InvalidInput, match="below its folder"):
-        bucket.require_inside(name)
+@pytest.mark.parametrize(
+    ("entries", "rule"),
+    [
+        ([{"md5": "zz/../../../../../../../../escaped", "relpath": "x.png"}], "32 hexadecimal digits"),
+        ([{"md5": f"{DIGEST}\n", "relpath": "x.png"}], "32 hexadecimal digits"),
+        ([{"md5": f"{DIGEST}.dir", "relpath": "x.png"}], "32 hexadecimal digits"),
+        ([{"md5": DIGEST.upper(), "relpath": "x.png"}], "32 hexadecimal digits"),
+        ([{"md5": 5, "relpath": "x.png"}], "32 hexadecimal digits"),
+        ([{"md5": DIGEST, "relpath": ["x.png"]}], "nothing else"),
+        ([{"md5": DIGEST, "relpath": "x.png", "remote": "elsewhere"}], "nothing else"),
+        ([{"md5": DIGEST, "relpath": "x.png", "isdir": True}], "nothing else"),
+        ([{"relpath": "x.png"}], "nothing else"),
+        (["x.png"], "nothing else"),
+        ({"md5": DIGEST}, "in a list"),
+        ("[" * 100_000, "as JSON"),
+        ([{"md5": DIGEST, "relpath": "a/.dvc/config"}], "DVC's or git's own"),
+        ([{"md5": DIGEST, "relpath": "../../../escaped"}], "no part . or .."),
+        ([{"md5": DIGEST, "relpath": "/tmp/escaped"}], "no empty part"),
+        ([{"md5": DIGEST, "relpath": "a"}, {"md5": DIGEST, "relpath": "a/b"}], "a file and a folder"),
+    ],
+)
+def test_a_listing_that_dvc_did_not_write_is_refused_before_dvc_sees_it(
+    tmp_path: Path, entries: object, rule: str
+) -> None:
+    content = entries.encode() if isinstance(entries, str) else json.dumps(entries).encode()
+    md5 = f"{hashlib.md5(content).hexdigest()}.dir"
+    path = tmp_path / "remote" / "files" / "md5" / md5[:2] / md5[2:]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=rule) as refusal:
+        pull(md5, str(tmp_path / "remote"), tmp_path / "out" / "data")
+    assert "Received: " in str(refusal.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("is_bucket", [False, True], ids=["a folder", "a bucket"])
+def test_a_listing_under_a_trusted_pointer_is_compared_before_it_is_obeyed(tmp_path: Path, is_bucket: bool) -> None:
+    """Whoever writes to the remote has no say in the pointer."""
+    digest = f"{'zzq' if is_bucket else 'zz'}/{'../' * (9 if is_bucket else 6)}escaped"
+    hostile = json.dumps([{"md5": digest, "relpath": "x.png"}]).encode()
+    name = f"files/md5/{DIGEST[:2]}/{DIGEST[2:]}.dir"
+    pointer, data = f"{{md5: {DIGEST}.dir, hash: md5, path: data}}", tmp_path / "out" / "data"
+    if is_bucket:
+        objects = {name: hostile, f"files/md5/{digest[:2]}/{digest[2:]}": b"evil"}
+        with bucket_with(objects) as host:
+            answer = fetch(pointer, "gs://team", data, host)
+    else:
+        inner = tmp_path / "remote" / "a/b/c/d/e/f/g/h"
+        inner.mkdir(parents=True)
+        (tmp_path / "remote" / "escaped").write_text("evil")
+        (tmp_path / "remote" / name).parent.mkdir(parents=True)
+        (tmp_path / "remote" / name).write_bytes(hostile)
+        (tmp_path / "remote" / "files/md5/zz").symlink_to(inner)
+        answer = fetch(pointer, str(tmp_path / "remote"), data)
+    assert sorted(path.name for path in tmp_path.iterdir()) == (["out"] if is_bucket else ["out", "remote"])
+    assert_refused(answer, data, "must have the digest")
+
+
+@pytest.mark.parametrize(
+    ("names", "rule"),
+    [
+        (["a", "a/b"], "a file and a folder. Received: 'a' and 'a/b'"),
+        (["ok", "a//b"], "no empty part. Received: 'a//b'"),
+        (["a/b.png/"], "no empty part. Received: 'a/b.png/'"),
+        (["../b"], "no part . or .."),
+        (["a\nb"], "no control character"),
+        (["é" * 128], "at most 255 bytes"),
+        (["a.png", "a.PNG"], "upper and lower case"),
+    ],
+)
+def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], rule: str
+) -> None:
+    with bucket_with({f"cats/{name}": b"content" for name in names}) as host:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        for asked in (
+            lambda: bucket.download("gs://team/cats", tmp_path / "data"),
+            lambda: bucket.listing_digest("gs://team/cats"),
+        ):
+            with pytest.raises(InvalidInput) as refusal:
+                asked()
+            assert rule in str(refusal.value)
+    assert not (tmp_path / "data").exists()
+
+
+@contextlib.contextmanager
+def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
+    """The value of STORAGE_EMULATOR_HOST of a bucket with objects of any name; the emulator would open files there."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urllib.parse.urlsplit(self.path)
+            query = dict(urllib.parse.parse_qsl(url.query))
+            name = urllib.parse.unquote(url.path.partition("/o/")[2])
+            found = [key for key in sorted(objects) if key.startswith(query.get("prefix", ""))]
+            body = objects.get(name, b"")
+            if query.get("alt") != "media":
+                listed = [{"name": key, "size": str(len(objects[key])), "generation": "1"} for key in found]
+                body = json.dumps(listed[found.index(name)] if name in found else {"items": listed}).encode()
+            self.send_response(404 if name and name not in objects else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("what", ["a pipe", "a folder", "a device"])
+def test_what_is_no_file_in_a_remote_is_refused(tmp_path: Path, what: str) -> None:
+    content = json.dumps([{"md5": DIGEST, "relpath": "x.png"}]).encode()
+    md5 = f"{hashlib.md5(content).hexdigest()}.dir"
+    for digest in (md5, DIGEST):
+        (tmp_path / "files/md5" / digest[:2]).mkdir(parents=True)
+    (tmp_path / "files/md5" / md5[:2] / md5[2:]).write_bytes(content)
+    path = tmp_path / "files/md5" / DIGEST[:2] / DIGEST[2:]
+    if what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(InvalidInput, match=r"must be a regular file.*x\.png"):
+        pull(md5, str(tmp_path), tmp_path / "out" / "data")
+
+
+def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "MOST_BYTES", 100)
+    path = tmp_path / "files/md5" / DIGEST[:2] / f"{DIGEST[2:]}.dir"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x" * 101)
+    with pytest.raises(InvalidInput, match="at most 100 bytes"):
+        listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(InvalidInput, match="must hold the version"):
+        listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
 
 
 @pytest.mark.parametrize(
