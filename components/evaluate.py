@@ -69,8 +69,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
             place.write_text(render(evaluation, exhibits), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), measured.real, extractor)
-    if arguments.report:
-        log_evaluation(evaluation, arguments.report)
+    log_evaluation(evaluation, arguments.report)
     executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
     print(table(evaluation, comparison))
 

@@ -13,6 +13,7 @@ from components.lineage import lineage
 from components.mlflow_server import create_run, has_run
 from components.model_package import save_served_model
 from components.spool import now_milliseconds
+from components.tracked_scores import points
 from gan_core import metric_names
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
@@ -134,7 +135,7 @@ class ModelRegistry:
 
     def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
         """Logs the generator and its scores to the run of its training; where that has none, to a run made for it."""
-        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
         generator = read_metadata(model)
@@ -145,10 +146,8 @@ class ModelRegistry:
             run_id = create_run(client, ("registration", identity), tags, now_milliseconds())
             client.set_terminated(run_id)
         experiment = client.get_run(run_id).info.experiment_id
-        for logged in client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
-            if logged.status == "READY":
-                return logged
-            client.delete_logged_model(logged.model_id)
+        if ready := self._only_ready_model(experiment, identity):
+            return ready
         logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
         with tempfile.TemporaryDirectory() as folder:
             described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
@@ -156,8 +155,22 @@ class ModelRegistry:
             client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
         if (model / STATE_FILE).exists():
             client.log_artifact(run_id, str(model / STATE_FILE))
-        step, now = evaluation.images_seen, now_milliseconds()
+        step = evaluation.images_seen
         scores = {metric_names.score(name): value for name, value in evaluation.scores.items()}
-        client.log_batch(run_id, [Metric(*score, now, step, model_id=logged.model_id) for score in scores.items()])
+        client.log_batch(run_id, points(client, run_id, scores, step, logged.model_id))
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
-        return client.finalize_logged_model(logged.model_id, "READY")
+        client.finalize_logged_model(logged.model_id, "READY")
+        return self._only_ready_model(experiment, identity)
+
+    def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
+        """The finished logged model of a registration, if any. Deletes its unfinished ones.
+
+        A kill leaves an unfinished one, and so does a lost answer, after which MLflow's client repeats the call.
+        """
+        ready = None
+        for logged in self._client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
+            if logged.status == "READY":
+                ready = logged
+            else:
+                self._client.delete_logged_model(logged.model_id)
+        return ready

@@ -22,6 +22,7 @@ from components import register as register_module
 from components.mlflow_server import connect, experiment_id
 from components.model_package import generator_digest
 from components.register import register
+from components.tracked_scores import log_evaluation
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import ChampionScores, Evaluation
@@ -245,7 +246,25 @@ def test_interrupted_at_any_call_and_repeated_it_ends_in_the_same_state(
         assert registry() == ({"champion": str(calls + 1)}, calls + 1)
         models = client.search_logged_models([experiment_id(client)])
         assert [logged.status for logged in models if logged.source_run_id == run_id] == ["READY"]
+        assert len(client.get_metric_history(run_id, "scores/fd_classifier")) == 1
     assert calls > 10
+
+
+def test_evaluated_and_registered_again_and_again_a_score_is_one_point() -> None:
+    client = connect()
+    run_id = client.create_run(experiment_id(client)).info.run_id
+    folder, scores = generator(Path("first"), run_id), evaluation(12.5, 0.5, run_id)
+    for _ in range(2):
+        log_evaluation(scores, None)
+        register(CONFIG, folder, scores)
+        client.delete_registered_model("generator")  # so that the second registration makes a version again
+        [logged] = client.search_logged_models([experiment_id(client)])
+        assert {metric.key: metric.value for metric in logged.metrics}["scores/fd_classifier"] == 12.5
+        client.delete_logged_model(logged.model_id)
+    [point] = client.get_metric_history(run_id, "scores/fd_classifier")
+    assert (point.step, point.value) == (64, 12.5)
+    log_evaluation(evaluation(11.0, 0.5, run_id), None)  # another evaluation of the same generator
+    assert [point.value for point in client.get_metric_history(run_id, "scores/fd_classifier")] == [12.5, 11.0]
 
 
 def test_a_registration_waits_for_one_that_is_moving_the_alias(

@@ -362,8 +362,8 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     with tracker(manifest) as track:
         track.log_row(64, {"loss": 1.0})
     (project / "report.html").write_text("<p>report</p>")
-    for _ in range(2):
-        log_evaluation(evaluation(12.5, 0.5, track.run_id), project / "report.html")
+    for report in (None, project / "report.html", project / "report.html"):
+        log_evaluation(evaluation(12.5, 0.5, track.run_id), report)
     assert history("scores/fd_classifier") == [(64, 12.5)]
     assert history("scores/spread/kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
@@ -414,13 +414,21 @@ def _flat(entry: dict[str, Any], place: str = "") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("run_id", "sentence"), [(None, "no MLflow run"), ("0" * 32, "The scores are not in MLflow: ")]
+    ("changes", "sentence"),
+    [
+        ({"tracking_run_id": None}, "The generator's training has no MLflow run, so the scores are not in MLflow."),
+        (
+            {"tracking_run_id": None, "dataset_digest": ""},
+            "The generated images have no MLflow run, so the scores are not in MLflow.",
+        ),
+        ({"tracking_run_id": "0" * 32}, "The scores are not in MLflow: "),
+    ],
 )
 def test_an_evaluation_that_mlflow_cannot_take_says_so(
-    run_id: str | None, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    changes: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
-    log_evaluation(evaluation(12.5, 0.5, run_id), Path("report.html"))
+    log_evaluation(evaluation(12.5, 0.5).model_copy(update=changes), None)
     said = capsys.readouterr().err
     assert sentence in said
     assert said.count("\n") == 1
