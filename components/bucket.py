@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from components.names import require_names
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.names import require_names
+from gan_core.raw_data import split_bucket
 
 ANSWER_WITHIN_SECONDS = 10.0
 TRANSFER_WITHIN_SECONDS = 120.0  # one request with all its retries
 PARALLEL_TRANSFERS = 8
 UPLOADS = ".whole/"  # what components.storage sends stands below it; a listing tells which of it counts
-_ADDRESS = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
 _QUOTA = re.compile(r"[rR]ateLimitExceeded|quotaExceeded|usageLimits")
 
 
@@ -32,7 +32,7 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Reads a gs:// address. Raises InvalidInput: it is not one."""
-        name, prefix = parse(text)
+        name, prefix = split_bucket(text)
         return cls(name, prefix.rstrip("/"))
 
     def __str__(self) -> str:
@@ -42,32 +42,13 @@ class Address:
         return Address(self.bucket, f"{self.name}/{name}" if self.name else name)
 
 
-def parse(address: str) -> tuple[str, str]:
-    """The bucket and the prefix of a gs:// address; the prefix ends with a slash or is empty.
-
-    Raises:
-        InvalidInput: it is not such an address.
-    """
-    match = _ADDRESS.fullmatch(address)
-    if not match:
-        raise InvalidInput(f"A bucket's address must look like gs://bucket/folder. Received: {address[:200]!r}")
-    prefix = (match["prefix"] or "").strip("/")
-    return match["bucket"], prefix and f"{prefix}/"
-
-
-def split_version(address: str) -> tuple[str, str]:
-    """A gs:// address and the version that it may carry, as in gs://bucket/folder#sha256-…; empty if it has none."""
-    place, _, version = address.partition("#")
-    return place, version
-
-
 def require_readable(address: str) -> None:
     """Lists one object, to tell a bucket that cannot be read from one that lacks an object.
 
     Raises:
         InvalidInput, TryAgain: as `download`, but an empty prefix is fine.
     """
-    bucket, prefix = parse(address)
+    bucket, prefix = split_bucket(address)
     with explained(address):
         list(_blobs(bucket, prefix, max_results=1))
 
@@ -83,7 +64,7 @@ def download(address: str, folder: Path) -> int:
     """
     from google.cloud.storage import transfer_manager
 
-    _, prefix = parse(address)
+    _, prefix = split_bucket(address)
     with explained(address):
         objects, found = _objects(address)
         folder.mkdir()
@@ -123,7 +104,7 @@ def read_bytes(address: str, most_bytes: int) -> bytes | None:
         InvalidInput: no such bucket or no permission.
         TryAgain: the bucket does not answer.
     """
-    bucket, prefix = parse(address)
+    bucket, prefix = split_bucket(address)
     with explained(address):
         blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
         blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
@@ -155,7 +136,7 @@ def _objects(address: str) -> tuple[dict[str, Any], Any]:
 
     An empty object whose name ends with a slash is how the web console marks a folder; so is one named as the prefix.
     """
-    bucket, prefix = parse(address)
+    bucket, prefix = split_bucket(address)
     blobs = _blobs(bucket, prefix)
     found = {
         blob.name.removeprefix(prefix): blob

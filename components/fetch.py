@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -22,9 +21,10 @@ from components import bucket, executor, storage, transfer
 from components.command import run, whole_output
 from components.listing import files_of, read_listing
 from components.pointer import Pointer
+from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.raw_data import split_version
 
-_FOLDER = re.compile(r"[\w ./@=+~-]+", re.ASCII)
 _CONFIG = """\
 [core]
     no_scm = true
@@ -51,7 +51,7 @@ def main() -> None:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
         elif source:
-            address, version = bucket.split_version(source)
+            address, version = split_version(source)
             count = copy(address, folder)
             if version and version != bucket.listing_digest(address):
                 raise TryAgain(f"The objects changed after their version was taken: start anew. Received: {source}")
@@ -185,8 +185,7 @@ def require_remote(remote: str) -> str:
     if remote.startswith("gs://"):
         bucket.require_readable(remote)
         return remote
-    if "://" in remote or not _FOLDER.fullmatch(remote):
-        raise InvalidInput(f"--remote must be gs://bucket/folder or a folder. Received: {remote[:200]!r}")
+    raw_data.require_remote(remote)
     if not Path(remote).is_dir():
         raise InvalidInput(f"--remote must be a folder that exists. Received: {remote}")
     if not os.access(remote, os.R_OK | os.X_OK):

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 
 from components import bucket
-from components.names import require_names
 from gan_core.errors import InvalidInput
+from gan_core.names import require_names
 
 MOST_BYTES = 2**28  # an entry has about 100
 _MD5 = re.compile(r"[0-9a-f]{32}")

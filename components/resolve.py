@@ -10,7 +10,8 @@ import argparse
 
 from components import bucket, storage
 from components.command import run, whole_output
-from components.pointer import MAX_CHARACTERS, Pointer
+from components.pointer import Pointer
+from gan_core.raw_data import MAX_CHARACTERS, split_version
 
 
 def main() -> None:
@@ -46,7 +47,7 @@ def resolve(pointer: str) -> str:
     if not pointer:
         return ""
     if pointer.startswith("gs://") and not pointer.endswith(".dvc"):
-        address, version = bucket.split_version(pointer)
+        address, version = split_version(pointer)
         return f"{address}#{version or bucket.listing_digest(address)}"
     text = bucket.read_text(pointer, MAX_CHARACTERS) if pointer.startswith("gs://") else pointer
     return Pointer.read(text).model_dump_json(include={"md5", "hash", "path"})

@@ -19,9 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from components import bucket, objects
 from components.bucket import Address
-from components.names import require_names
 from components.objects import Entry
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.names import require_names
 
 LISTING = ".whole.json"
 _Item = TypeVar("_Item")

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
+from gan_core.raw_data import require_data
 from pipelines import server
 from pipelines.cron import Cron
 from pipelines.parameters import Values
@@ -53,17 +54,6 @@ class Schedule(_Entry):
     data_pointer: str | None = None
     data_remote: str | None = None
     enabled: bool
-
-    @model_validator(mode="after")
-    def _data_parts_go_together(self) -> Self:
-        pointer = self.data_pointer or ""
-        is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
-        if bool(self.data_remote) != bool(pointer and not is_prefix):
-            raise ValueError(
-                "data_pointer and data_remote go together, but for a gs:// prefix of files, which needs no remote. "
-                f"Received: data_pointer={self.data_pointer!r}, data_remote={self.data_remote!r}"
-            )
-        return self
 
 
 class Schedules(_Entry):
@@ -106,6 +96,10 @@ class Schedules(_Entry):
             raise InvalidInput(f"Each schedule must have its own name. Received: {', '.join(names)}")
         for schedule in schedules.schedules:
             schedules.next_times(schedule)
+            try:
+                require_data(schedule.data_pointer or "", schedule.data_remote or "", yaml.safe_load)
+            except InvalidInput as error:
+                raise InvalidInput(f"The schedule {schedule.name} is not valid: {error}") from None
         return schedules
 
     def next_times(self, schedule: Schedule) -> list[datetime]:

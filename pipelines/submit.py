@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.errors import InvalidInput
+from gan_core.raw_data import MAX_CHARACTERS, Pointer, require_data, require_source, split_bucket
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
 
@@ -42,13 +43,26 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
     """The inputs that differ from the compiled ones. A section is sent whole: Kubeflow replaces a dict.
 
     Raises:
-        InvalidInput: an override is wrong, or names a section that the pipeline has no input for.
+        InvalidInput: an override is wrong, or names a section that the pipeline has no input for; or the raw data is
+            none that the run could read.
     """
     compiled = package.sections(specification)
     changed = parameters.override(compiled, overrides)
     values = {name: value for name, value in changed.items() if value != compiled[name]}
     given = {"data_pointer": data.pointer, "data_remote": data.remote}
-    return values | {name: value for name, value in given.items() if value is not None}
+    given_values = {name: value for name, value in given.items() if value is not None}
+    _require_data(package.inputs(specification) | changed | given_values)
+    return values | given_values
+
+
+def _require_data(inputs: Values) -> None:
+    """Checks the raw data of a run by its inputs: compiled, overridden and given."""
+    import yaml
+
+    pointer, remote = (str(inputs.get(name) or "") for name in ("data_pointer", "data_remote"))
+    require_data(pointer, remote, yaml.safe_load)
+    if "prepare" in inputs:
+        require_source(inputs["prepare"]["source"], pointer)
 
 
 def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Data:
@@ -57,18 +71,29 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
     Raises:
         InvalidInput: the file cannot be read, or the parts do not go together.
     """
-    if pointer and prefix:
+    if pointer is not None and prefix is not None:
         raise InvalidInput(f"The raw data must be a DVC pointer or a prefix. Received: {pointer} and {prefix}")
     if (pointer is None) != (remote is None):
         raise InvalidInput("--data-pointer and --data-remote go together. Received: one of them")
-    if prefix and not prefix.startswith("gs://"):
+    if prefix is not None and not prefix.startswith("gs://"):
         raise InvalidInput(f"--data-prefix must start with gs://. Received: {prefix}")
+    if prefix is not None:
+        split_bucket(prefix)
+        if prefix.endswith(".dvc"):
+            raise InvalidInput(f"--data-prefix must be no .dvc file; --data-pointer takes one. Received: {prefix}")
     if pointer is None or pointer.startswith("gs://"):
+        if pointer is not None and not pointer.endswith(".dvc"):
+            raise InvalidInput(f"--data-pointer must end in .dvc; --data-prefix takes a folder. Received: {pointer}")
         return Data(pointer or prefix, remote)
     try:
-        return Data(Path(pointer).read_text(encoding="utf-8"), remote)
-    except (OSError, UnicodeDecodeError) as error:
+        with Path(pointer).open(encoding="utf-8") as file:
+            text = file.read(MAX_CHARACTERS + 1)
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"--data-pointer must be a readable .dvc file: {error}. Received: {pointer}") from None
+    import yaml
+
+    Pointer.parse(text, yaml.safe_load)
+    return Data(text, remote)
 
 
 def submit(client: Any, request: Request, values: Values) -> str:

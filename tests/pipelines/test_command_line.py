@@ -27,6 +27,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, said.out, said.err
 
 
+CATS = ("-S", "prepare.source=cats")
+
+
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
     """Runs a command that must end with `code` and one sentence, and returns the sentence."""
     ended, _, errors = run(capsys, *arguments)
@@ -204,24 +207,83 @@ def test_a_published_version_runs_with_its_own_defaults(capsys, server, compiled
 
 def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
     pointer = tmp_path / "cats.dvc"
-    pointer.write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: cats\n")
+    pointer.write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  hash: md5\n  path: cats\n")
     data = ["--data-pointer", str(pointer), "--data-remote", "gs://bucket/dvc"]
-    assert run(capsys, "submit", "--file", str(compiled), *data)[0] == 0
-    assert server.calls[-1][2]["runtime_config"]["parameters"] == {
-        "data_pointer": pointer.read_text(),
-        "data_remote": "gs://bucket/dvc",
-    }
-    assert run(capsys, "submit", "--file", str(compiled), "--data-prefix", "gs://bucket/cats")[0] == 0
-    assert server.calls[-1][2]["runtime_config"]["parameters"] == {"data_pointer": "gs://bucket/cats"}
+    assert run(capsys, "submit", "--file", str(compiled), *CATS, *data)[0] == 0
+    sent = server.calls[-1][2]["runtime_config"]["parameters"]
+    assert (sent["data_pointer"], sent["data_remote"]) == (pointer.read_text(), "gs://bucket/dvc")
+    assert sent["prepare"]["source"] == "cats"
+    assert run(capsys, "submit", "--file", str(compiled), *CATS, "--data-prefix", "gs://bucket/cats")[0] == 0
+    sent = server.calls[-1][2]["runtime_config"]["parameters"]
+    assert (sent["data_pointer"], "data_remote" in sent) == ("gs://bucket/cats", False)
 
 
 def test_a_pointer_in_a_bucket_is_left_to_the_run(capsys, server, compiled) -> None:
     data = ["--data-pointer", "gs://bucket/cats.dvc", "--data-remote", "gs://bucket/dvc"]
-    assert run(capsys, "submit", "--file", str(compiled), *data)[0] == 0
-    assert server.calls[-1][2]["runtime_config"]["parameters"] == {
-        "data_pointer": "gs://bucket/cats.dvc",
-        "data_remote": "gs://bucket/dvc",
-    }
+    assert run(capsys, "submit", "--file", str(compiled), *CATS, *data)[0] == 0
+    sent = server.calls[-1][2]["runtime_config"]["parameters"]
+    assert (sent["data_pointer"], sent["data_remote"]) == ("gs://bucket/cats.dvc", "gs://bucket/dvc")
+
+
+POINTER = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  hash: md5\n  path: cats\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be what DVC 3 writes for a folder"),
+        (
+            "outs:\n- md5: d41d8cd98f00b204e9800998ecf8427e\n  hash: md5\n  size: 0\n  path: one.png\n",
+            "for a folder: md5",
+        ),
+        ("stages:\n  prepare:\n    cmd: x\n", "for a folder"),
+        ("outs: [", "as YAML"),
+        (b"\xff\xfe", "readable .dvc file"),
+        (POINTER + "#" * 5000, "4096 characters at most"),
+        (POINTER + "deps: []\n", "for a folder"),
+        (POINTER.replace("path: cats", "path: ../cats"), "no part . or .."),
+    ],
+)
+def test_a_file_that_is_no_pointer_is_refused_before_anything_is_sent(
+    capsys, server, compiled, tmp_path, text, message
+) -> None:
+    (tmp_path / "cats.dvc").write_bytes(text if isinstance(text, bytes) else text.encode())
+    data = ["--data-pointer", str(tmp_path / "cats.dvc"), "--data-remote", "gs://bucket/dvc"]
+    assert message in refused(capsys, 2, "submit", "--file", str(compiled), *CATS, *data)
+    assert server.calls == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data-prefix", "gs://"], "must look like gs://bucket/folder"),
+        (["--data-prefix", ""], "must start with gs://"),
+        (["--data-prefix", "gs://UPPER/x"], "must look like gs://bucket/folder"),
+        (["--data-prefix", "gs://bucket/cats#md5-1"], "must look like gs://bucket/folder"),
+        (["--data-prefix", "gs://bucket/cats.dvc"], "--data-pointer takes one"),
+        (["--data-pointer", "gs://bucket/cats", "--data-remote", "gs://bucket/dvc"], "must end in .dvc"),
+        (["--data-pointer", "gs://.dvc", "--data-remote", "gs://bucket/dvc"], "must look like gs://bucket/folder"),
+        (["--data-pointer", "{cats}", "--data-remote", "s3://bucket/dvc"], "DVC remote must be gs://bucket/folder"),
+        (["--data-pointer", "{cats}", "--data-remote", "gs://"], "must look like gs://bucket/folder"),
+        (["--data-pointer", "{cats}", "--data-remote", "../dvc"], "by its whole path"),
+        (["--data-pointer", "{cats}", "--data-remote", ""], "data_pointer and data_remote go together"),
+        (["--data-pointer", "", "--data-remote", "gs://bucket/dvc"], "readable .dvc file"),
+        ([], "On a cluster prepare.source must be one of embedded, fashion-mnist, digits"),
+        (["--data-prefix", "gs://bucket/cats", "-S", "prepare.source=embedded"], "not a built-in data set"),
+        (
+            ["--data-pointer", "{cats}", "--data-remote", "gs://bucket/dvc", "-S", "prepare.source=digits"],
+            "not a built",
+        ),
+    ],
+)
+def test_data_that_no_run_could_read_is_refused_before_anything_is_sent(
+    capsys, server, compiled, tmp_path, arguments, message
+) -> None:
+    (tmp_path / "cats.dvc").write_text(POINTER)
+    given = [str(tmp_path / "cats.dvc") if word == "{cats}" else word for word in arguments]
+    for more in ([], ["--dry-run"]):
+        assert message in refused(capsys, 2, "submit", "--file", str(compiled), *CATS, *given, *more)
+    assert server.calls == []
 
 
 @pytest.mark.parametrize(

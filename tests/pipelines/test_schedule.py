@@ -151,15 +151,21 @@ def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
     "data",
     [
         {"data_pointer": "gs://bucket/cats.dvc", "data_remote": "gs://bucket/dvc"},
-        {"data_pointer": "outs:\n- md5: 0\n", "data_remote": "gs://bucket/dvc"},
+        {
+            "data_pointer": "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  hash: md5\n  path: cats\n",
+            "data_remote": "gs://bucket/dvc",
+        },
         {"data_pointer": "gs://bucket/cats"},
     ],
     ids=["pointer in a bucket", "pointer", "prefix"],
 )
 def test_a_schedule_names_its_data(capsys, server, version, tmp_path, data) -> None:
-    assert run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, **data}))[0] == 0
+    weekly = {**WEEKLY, "version": version, "overrides": ["prepare.source=cats"], **data}
+    assert run(capsys, "schedule", "apply", declare(tmp_path, weekly))[0] == 0
     (recurring,) = server.recurring.values()
-    assert recurring["runtime_config"]["parameters"] == data
+    sent = recurring["runtime_config"]["parameters"]
+    assert sent.pop("prepare")["source"] == "cats"
+    assert sent == data
 
 
 def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:
@@ -180,8 +186,16 @@ def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path)
         ({"enabled": "perhaps"}, "schedules.1.enabled"),
         ({"colour": "red"}, "schedules.1.colour"),
         ({"data_pointer": "gs://bucket/cats.dvc"}, "data_pointer and data_remote go together"),
-        ({"data_remote": "gs://bucket/dvc"}, "Received: data_pointer=None, data_remote='gs://bucket/dvc'"),
+        ({"data_remote": "gs://bucket/dvc"}, "Received: data_pointer='', data_remote='gs://bucket/dvc'"),
         ({"data_pointer": "gs://bucket/cats", "data_remote": "gs://bucket/dvc"}, "which needs no remote"),
+        (
+            {"data_pointer": "outs: []", "data_remote": "gs://bucket/dvc"},
+            "The schedule weekly is not valid: The pointer",
+        ),
+        ({"data_pointer": "gs://"}, "must look like gs://bucket/folder"),
+        ({"data_pointer": "gs://bucket/x.dvc", "data_remote": "s3://x"}, "DVC remote must be gs://bucket/folder"),
+        ({"data_pointer": "gs://bucket/cats"}, "not a built-in data set"),
+        ({"overrides": ["prepare.source=data/raw/cats"]}, "On a cluster prepare.source must be one of"),
     ],
 )
 def test_a_wrong_schedule_changes_nothing(capsys, server, version, tmp_path, change, message) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from components import names
-from components.names import require_inside, require_names
+from gan_core import names
 from gan_core.errors import InvalidInput
+from gan_core.names import require_inside, require_names
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""Which raw data a run on a cluster reads, as its inputs name it: one rule for who submits it and for its steps.
+
+`data_pointer` is the text of a DVC pointer, or the gs:// address of one, each with `data_remote`, the DVC remote that
+has the content; or a gs:// prefix; or empty, where `prepare.source` names a built-in data set.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from gan_core.documents import require_modest
+from gan_core.errors import InvalidInput
+from gan_core.names import require_inside
+
+MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
+_BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
+_VERSION = re.compile(r"sha256-[0-9a-f]{64}")
+_FOLDER = re.compile(r"[\w ./@=+~-]+", re.ASCII)
+Load = Callable[[str], Any]  # a parser of YAML, which this package knows none of
+
+
+class Pointer(BaseModel):
+    """What DVC writes in git for a folder that it keeps elsewhere: an output of a .dvc file or of dvc.lock.
+
+    Attributes:
+        md5: of the folder's listing, which has the md5 of each file.
+        path: where the folder stands in its repository.
+        size, nfiles: bytes and files; DVC writes them for people.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
+    hash: Literal["md5"]
+    path: str
+    size: int | None = None
+    nfiles: int | None = None
+
+    @classmethod
+    def parse(cls, text: str, load: Load) -> Self:
+        """Reads the text of a .dvc file, or of one output in dvc.lock. It comes from outside: nothing is trusted.
+
+        Raises:
+            InvalidInput: it is not a pointer that `dvc add` or `dvc repro` of DVC 3 writes for a folder.
+        """
+        rule = "The pointer must be what DVC 3 writes for a folder"
+        if len(text) > MAX_CHARACTERS:
+            raise InvalidInput(f"{rule}, {MAX_CHARACTERS} characters at most. Received: {len(text)}")
+        modest = require_modest(text, "the pointer")
+        try:
+            document = load(modest)
+        except Exception:  # whatever the parser raises
+            raise InvalidInput(f"{rule}, as YAML. Received: {text[:200]!r}") from None
+        if isinstance(document, dict) and document.keys() == {"outs"}:
+            document = document["outs"]
+        if isinstance(document, list) and len(document) == 1:
+            document = document[0]
+        try:
+            output = cls.model_validate(document, strict=True)
+        except ValidationError as error:
+            entry = error.errors()[0]
+            key = ".".join(str(part) for part in entry["loc"])
+            raise InvalidInput(f"{rule}: {key or 'the text'}: {entry['msg']}. Received: {text[:200]!r}") from None
+        require_inside(output.path)
+        return output
+
+
+def split_bucket(address: str) -> tuple[str, str]:
+    """The bucket and the prefix of a gs:// address; the prefix ends with a slash or is empty.
+
+    Raises:
+        InvalidInput: it is not such an address.
+    """
+    match = _BUCKET.fullmatch(address)
+    if not match:
+        raise InvalidInput(f"A bucket's address must look like gs://bucket/folder. Received: {address[:200]!r}")
+    prefix = (match["prefix"] or "").strip("/")
+    return match["bucket"], prefix and f"{prefix}/"
+
+
+def split_version(address: str) -> tuple[str, str]:
+    """A gs:// address and the version that it may carry, as in gs://bucket/folder#sha256-…; empty if it has none.
+
+    Raises:
+        InvalidInput: it is not such an address.
+    """
+    place, sharp, version = address.partition("#")
+    split_bucket(place)
+    if sharp and not _VERSION.fullmatch(version):
+        raise InvalidInput(
+            f"A version must be sha256- and 64 hexadecimal digits, as resolve writes it. Received: {address[:300]!r}"
+        )
+    return place, version
+
+
+def require_remote(remote: str) -> None:
+    """Checks that a DVC remote is an address that may stand in DVC's configuration.
+
+    Raises:
+        InvalidInput: it is neither a bucket's address nor a folder's.
+    """
+    if remote.startswith("gs://"):
+        split_bucket(remote)
+    elif "://" in remote or not _FOLDER.fullmatch(remote):
+        raise InvalidInput(f"A DVC remote must be gs://bucket/folder or a folder. Received: {remote[:200]!r}")
+
+
+def require_data(pointer: str, remote: str, load: Load) -> None:
+    """Checks that a run's `data_pointer` and `data_remote` name raw data, before anything is sent.
+
+    Raises:
+        InvalidInput: they do not, or do not go together.
+    """
+    is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
+    if bool(remote) != bool(pointer and not is_prefix):
+        raise InvalidInput(
+            "data_pointer and data_remote go together, but for a gs:// prefix of files, which needs no remote. "
+            f"Received: data_pointer={pointer[:200]!r}, data_remote={remote[:200]!r}"
+        )
+    if pointer.startswith("gs://"):
+        split_version(pointer)
+    elif pointer:
+        Pointer.parse(pointer, load)
+    if remote:
+        require_remote(remote)
+        if not remote.startswith(("gs://", "/")):
+            raise InvalidInput(
+                f"data_remote must be gs://bucket/folder, or a folder of the pods by its whole path. Received: {remote}"
+            )
+
+
+def require_source(source: str, pointer: str) -> None:
+    """Checks that `prepare.source` and a run's `data_pointer` go together.
+
+    Raises:
+        InvalidInput: data is fetched and a built-in data set named, or nothing is fetched and a folder named.
+    """
+    from gan_core.data.sources import BUILT_IN
+
+    if pointer and source in BUILT_IN:
+        raise InvalidInput(
+            "Where raw data is fetched, prepare.source must name it (-S prepare.source=cats), not a built-in data set. "
+            f"Received: prepare.source={source!r}, data_pointer={pointer[:200]!r}"
+        )
+    if not pointer and source not in BUILT_IN:
+        raise InvalidInput(
+            f"On a cluster prepare.source must be one of {', '.join(BUILT_IN)}, or raw data must be named: "
+            f"--data-pointer with --data-remote, or --data-prefix. Received: prepare.source={source!r}"
+        )
