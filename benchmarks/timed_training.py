@@ -20,7 +20,9 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks import tutorial_dcgan
 from benchmarks.official_split import ArrayDataset, official_split
 from benchmarks.recorder import Recorder
-from components.command import configure_tensorflow, whole_output
+from components.command import configure_tensorflow
+from components.kinds import Kind
+from components.outputs import Output, whole_output
 from gan_core.config import TrainConfig
 
 _ENDLESS = 10**9
@@ -134,11 +136,14 @@ def _train_tutorial(specification: Specification, dataset: ArrayDataset, folder:
     return recorder, recorder.failure
 
 
+_TIMED = Kind("a timed training", lambda _: False, "training.json")
+
+
 def main() -> None:
     """Trains as the command line says."""
     specification = Specification.model_validate_json(sys.argv[1])
     dataset = official_split()
-    with whole_output(Path(sys.argv[2])) as folder:
+    with whole_output(Output(Path(sys.argv[2]), _TIMED)) as folder:
         folder.mkdir()
         train = {"project": _train_project, "tutorial": _train_tutorial}[specification.trainer]
         recorder, failure = train(specification, dataset, folder)

@@ -11,7 +11,8 @@ import math
 import shutil
 from collections.abc import Sequence
 
-from components import command, executor, storage
+from components import command, executor, kinds, storage
+from components.outputs import whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
@@ -23,10 +24,10 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.choose", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as JSON")
     options.add_argument(
-        "--model", type=storage.output_path, required=True, help="output: folder of the best generator"
+        "--model", type=storage.output(kinds.GENERATOR), required=True, help="output: folder of the best generator"
     )
-    options.add_argument("--scores", type=storage.output_path, required=True, help="output: its evaluation")
-    executor.add_option(options)
+    options.add_argument("--scores", type=storage.output(kinds.SCORES), required=True, help="output: its evaluation")
+    executor.add_option(options, "scores", inputs=("models", "evaluations"))
     return options
 
 
@@ -57,8 +58,8 @@ def main() -> None:
     config = command.read_section(arguments.config, "register", RegisterConfig)
     if arguments.executor_input is None:
         raise InvalidInput("--executor-input must name the trials' outputs. Received: nothing")
-    models = executor.input_paths(arguments.executor_input, "models")
-    records = executor.input_paths(arguments.executor_input, "evaluations")
+    models = arguments.executor_input.input_paths("models")
+    records = arguments.executor_input.input_paths("evaluations")
     if len(models) != len(records):
         raise InvalidInput(f"Each model needs its evaluation. Received: {len(models)} models, {len(records)} of them")
     evaluations = [Evaluation.parse(record.read_bytes(), str(record)) for record in records]
@@ -68,9 +69,9 @@ def main() -> None:
         remarks = ", collapsed" * collapsed[trial] + ", chosen" * (trial == position)
         print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
     with storage.local_paths(arguments) as local:
-        with command.whole_output(local.model) as folder:
+        with whole_output(local.model) as folder:
             shutil.copytree(models[position], folder)
-        with command.whole_output(local.scores) as file:
+        with whole_output(local.scores) as file:
             shutil.copyfile(records[position], file)
     executor.write_output(arguments.executor_input, {"scores": evaluations[position].scores})
 

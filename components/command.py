@@ -1,24 +1,30 @@
-"""What every command of the pipeline shares: reading its parameters, whole outputs, exit codes.
+"""What every command of the pipeline shares: reading its parameters, TensorFlow's settings, exit codes.
 
-Exit codes: 0 done, 2 the user's mistake, 1 a fault of this project, 75 the outside world failed, try again.
+| exit code | who | examples |
+|---|---|---|
+| 0 | done | |
+| 1 | a fault of this project, with a traceback; or a training that diverged | |
+| 2 | the user's mistake: repeating the command cannot help | a wrong parameter, path or file |
+| 75 | the outside world failed: the same command may succeed later | a full disk, a server that does not answer |
+| 130 | Ctrl-C | |
+
+`gan_core.errors.failure_of` sorts the operating system's errors.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import json
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gan_core.documents import require_modest
-from gan_core.errors import InvalidInput, TryAgain
+from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.printing import fail, guard_output
 
 if TYPE_CHECKING:
@@ -70,60 +76,6 @@ def _section_of_file(path: Path, name: str) -> object:
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")
     return document[name]
-
-
-@contextlib.contextmanager
-def whole_output(target: Path) -> Iterator[Path]:
-    """Yields a place beside `target` to write a file or a directory to; it becomes `target` when the body succeeds.
-
-    After an exception or a kill `target` is what it was before; only a kill between the two renames that replace a
-    directory leaves the old one beside. The yielded path does not exist yet; its parent does.
-
-    Raises:
-        InvalidInput: the place cannot be written.
-    """
-    workplace = _workplace(target)
-    try:
-        written = workplace / "new"
-        yield written
-        _replace(written, target, workplace / "old")
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-
-
-def require_writable(*targets: Path) -> None:
-    """Checks that outputs can be written, for a stage that would otherwise find out after hours of work.
-
-    Raises:
-        InvalidInput: a place cannot be written.
-    """
-    for target in targets:
-        _workplace(target).rmdir()
-
-
-def _workplace(target: Path) -> Path:
-    """Makes a folder beside `target`."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except (PermissionError, NotADirectoryError, FileExistsError) as error:
-        raise InvalidInput(f"The output's folder must be writable: {error.strerror}. Received: {target}") from None
-    except OSError as error:
-        if error.errno == errno.EROFS:
-            raise InvalidInput(f"The output's folder must be writable: {error.strerror}. Received: {target}") from None
-        raise
-
-
-def _replace(written: Path, target: Path, aside: Path) -> None:
-    """Moves `written` to `target`. A directory cannot be replaced in one call, so the old one steps aside first."""
-    try:
-        if target.is_dir():
-            os.rename(target, aside)
-        os.replace(written, target)
-    except BaseException:
-        if aside.exists() and not target.exists():
-            os.rename(aside, target)
-        raise
 
 
 def cache_folder() -> Path:
@@ -181,6 +133,7 @@ def run(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         fail(130, "Interrupted.")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        failure = failure_of(error)
+        if failure is None:
             raise
-        fail(75, f"The disk is full: {error}. Free some space and run the same command again.")
+        fail(2 if isinstance(failure, InvalidInput) else 75, failure)

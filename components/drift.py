@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import storage
-from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
+from components import kinds, storage
+from components.command import cache_folder, configure_tensorflow, read_section, run
+from components.outputs import whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import DriftConfig, EvaluateConfig
@@ -33,7 +34,6 @@ def main() -> None:
     evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
     with storage.local_paths(arguments) as local:
         reference, data = PreparedDataset(local.reference), PreparedDataset(local.data)
-        require_writable(local.record)
         drift = compare(config, evaluation, reference, data, local.cache)
         with whole_output(local.record) as file:
             file.write_text(drift.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--reference", type=storage.input_path, required=True, help="prepared data set that the champion was trained on"
     )
     add("--data", type=storage.input_path, required=True, help="prepared data set that is new")
-    add("--record", type=storage.output_path, required=True, help="output: the comparison, .json")
+    add("--record", type=storage.output(kinds.DRIFT), required=True, help="output: the comparison, .json")
     add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
     add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
     return options

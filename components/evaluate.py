@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import executor, storage
-from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run, whole_output
+from components import executor, kinds, storage
+from components.command import cache_folder, configure_tensorflow, read_section, run
+from components.outputs import whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
@@ -38,7 +39,6 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     subjects = open_subjects(arguments.real, arguments.generated, config)
     if arguments.champion:
         registry_name(str(arguments.champion), arguments.generated)
-    require_writable(*(path for path in (arguments.scores, arguments.report, arguments.statistics) if path))
     configure_tensorflow()
 
     from components.progress import counting
@@ -69,7 +69,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
             place.write_text(render(evaluation, exhibits), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), measured.real, extractor)
-    log_evaluation(evaluation, arguments.report)
+    log_evaluation(evaluation, arguments.report.place if arguments.report else None)
     executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
     print(table(evaluation, comparison))
 
@@ -103,15 +103,15 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
     add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")
-    add("--scores", type=storage.output_path, help="output: the evaluation's record, .json")
-    add("--report", type=storage.output_path, help="output: the report, .html")
+    add("--scores", type=storage.output(kinds.SCORES), help="output: the evaluation's record, .json")
+    add("--report", type=storage.output(kinds.REPORT), help="output: the report, .html")
     add(
         "--statistics",
-        type=storage.output_path,
+        type=storage.output(kinds.STATISTICS),
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
     add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
-    executor.add_option(options)
+    executor.add_option(options, "scores")
     return options
 
 

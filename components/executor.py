@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.errors import InvalidInput
 
@@ -20,60 +22,105 @@ from gan_core.errors import InvalidInput
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
 
-def add_option(parser: argparse.ArgumentParser) -> None:
-    """Adds `--executor-input`, which a person and DVC leave out."""
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class _Artifact(_Part):
+    uri: Annotated[str, Field(min_length=1)]
+    metadata: dict[str, Any] = {}
+
+
+class _Artifacts(_Part):
+    artifacts: tuple[_Artifact, ...]
+
+
+class _Inputs(_Part):
+    artifacts: dict[str, _Artifacts] = {}
+
+
+class _Outputs(_Part):
+    artifacts: dict[str, _Artifacts] = {}
+    output_file: Annotated[str, Field(alias="outputFile", min_length=1)]
+
+
+class ExecutorInput(_Part):
+    """What Kubeflow hands to a step."""
+
+    inputs: _Inputs = _Inputs()
+    outputs: _Outputs
+
+    def input_paths(self, name: str) -> list[Path]:
+        """The local paths of the input artifacts `name`, in order: how a step receives what a parallel loop made."""
+        return [_local_path(artifact.uri) for artifact in self.inputs.artifacts[name].artifacts]
+
+
+def add_option(parser: argparse.ArgumentParser, *outputs: str, inputs: Sequence[str] = ()) -> None:
+    """Adds `--executor-input`, which a person and DVC leave out; it is checked when the command line is read.
+
+    Args:
+        parser: the command's.
+        outputs: the output artifacts that `write_output` gives metadata to.
+        inputs: the input artifacts that the command reads.
+    """
     parser.add_argument(
-        "--executor-input", metavar="JSON", help="Kubeflow's executor input; its executor output is then written"
+        "--executor-input",
+        metavar="JSON",
+        type=_reader(outputs, inputs),
+        help="Kubeflow's executor input; its executor output is then written",
     )
 
 
-def write_output(executor_input: str | None, metadata: Mapping[str, Mapping[str, float | str]] | None = None) -> None:
+def write_output(
+    executor_input: ExecutorInput | None, metadata: Mapping[str, Mapping[str, float | str]] | None = None
+) -> None:
     """Writes the executor output, or nothing without an executor input.
 
     Args:
         executor_input: the value of `--executor-input`.
         metadata: output artifact → name → value to show on the run's page. JSON has no NaN: numbers that are not
             finite are left out.
-
-    Raises:
-        InvalidInput: `executor_input` is not an executor input, or has no such artifact.
     """
     if executor_input is None:
         return
-    outputs = _part(executor_input, "outputs")
-    artifacts = outputs.get("artifacts", {})
+    outputs = executor_input.outputs
+    artifacts = {name: found.model_dump(exclude_unset=True) for name, found in outputs.artifacts.items()}
     for name, values in (metadata or {}).items():
-        if name not in artifacts:
-            raise InvalidInput(f"The executor input must have the output artifact '{name}'. Received: {executor_input}")
         shown = {key: value for key, value in values.items() if isinstance(value, str) or math.isfinite(value)}
         artifacts[name]["artifacts"][0].setdefault("metadata", {}).update(shown)
-    path = Path(outputs["outputFile"])
+    path = Path(outputs.output_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"artifacts": artifacts}, allow_nan=False), encoding="utf-8")
 
 
-def input_paths(executor_input: str, name: str) -> list[Path]:
-    """The local paths of the input artifacts `name`, in order: how a step receives what a parallel loop made.
+def _reader(outputs: Sequence[str], inputs: Sequence[str]) -> Callable[[str], ExecutorInput]:
+    def read(text: str) -> ExecutorInput:
+        try:
+            found = ExecutorInput.model_validate_json(text)
+            json.dumps(found.model_dump(), allow_nan=False)  # what cannot be written in the end is refused now
+        except (ValidationError, ValueError) as error:
+            raise InvalidInput(
+                f"--executor-input must be a JSON object as Kubeflow passes it: {_reason(error)}. "
+                f"Received: {text[:500]}"
+            ) from None
+        for kind, names, part in (("output", outputs, found.outputs), ("input", inputs, found.inputs)):
+            if absent := [name for name in names if name not in part.artifacts or not part.artifacts[name].artifacts]:
+                raise InvalidInput(
+                    f"The executor input must have the {kind} artifact '{absent[0]}'. Received: {text[:500]}"
+                )
+        if Path(found.outputs.output_file).is_dir():
+            raise InvalidInput(f"The executor input's outputFile must be a file. Received: {found.outputs.output_file}")
+        return found
 
-    Raises:
-        InvalidInput: `executor_input` is not an executor input, or has no such artifacts.
-    """
-    artifacts = _part(executor_input, "inputs").get("artifacts", {}).get(name, {}).get("artifacts", [])
-    if not artifacts:
-        raise InvalidInput(f"The executor input must have input artifacts '{name}'. Received: {executor_input}")
-    return [_local_path(artifact["uri"]) for artifact in artifacts]
+    return read
 
 
-def _part(executor_input: str, name: str) -> dict[str, Any]:
-    try:
-        part = json.loads(executor_input)[name]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        part = None
-    if not isinstance(part, dict):
-        raise InvalidInput(
-            f"--executor-input must be a JSON object with '{name}', as Kubeflow passes it. Received: {executor_input}"
-        )
-    return part
+def _reason(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"]))
+    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def _local_path(uri: str) -> Path:

@@ -17,9 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from components import bucket, executor, storage, transfer
-from components.command import run, whole_output
+from components import bucket, executor, fetched, storage, transfer
+from components.command import run
+from components.kinds import FETCHED
 from components.listing import files_of, read_listing
+from components.outputs import Output, whole_output
 from components.pointer import Pointer
 from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
@@ -46,7 +48,8 @@ def main() -> None:
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
     pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
-    with storage.local_paths(arguments) as local, whole_output(local.data) as folder:
+    read = [storage.input_path(bucket.split_version(source)[0])] if source else []
+    with storage.local_paths(arguments, *read) as local, whole_output(local.data) as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
@@ -59,7 +62,15 @@ def main() -> None:
         else:
             folder.mkdir()
             print("nothing to fetch: the data comes with the image")
+    if isinstance(arguments.data, Output):
+        fetched.remember(arguments.data.place)
     executor.write_output(arguments.executor_input)
+
+
+def _data(text: str) -> Output | storage.BucketOutput:
+    """The folder to write, with what an earlier fetch wrote there."""
+    place = storage.output(FETCHED)(text)
+    return Output(place.place, fetched.kind_at(place.place)) if isinstance(place, Output) else place
 
 
 def parser() -> argparse.ArgumentParser:
@@ -72,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
         "have that; or empty for no data",
     )
     options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
-    options.add_argument("--data", required=True, type=storage.output_path, help="the folder to write")
+    options.add_argument("--data", required=True, type=_data, help="the folder to write")
     executor.add_option(options)
     return options
 

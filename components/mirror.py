@@ -21,7 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from components import objects, transfer
 from components.bucket import Address, opened
 from components.objects import Entry
+from components.storage import PREFIX
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.workplaces import workplace
 
 POINTER = "newest.json"
 _logger = logging.getLogger(__name__)
@@ -57,10 +59,10 @@ def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[tuple[Path,
     if isinstance(place, Path):
         yield place / key, None
         return
-    with tempfile.TemporaryDirectory(prefix="gan-pipeline-") as folder:
-        mirror = Mirror(place / key, Path(folder), kept)
+    with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
+        mirror = Mirror(place / key, folder, kept)
         try:
-            yield Path(folder), mirror
+            yield folder, mirror
         finally:
             mirror.finish()
         mirror.raise_failure()

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import executor, storage
-from components.command import read_section, run, whole_output
+from components import executor, kinds, storage
+from components.command import read_section, run
+from components.outputs import whole_output
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def main() -> None:
     from components.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
 
-    with storage.local_paths(arguments) as local, whole_output(local.dataset) as folder:
+    with storage.local_paths(arguments, Path(config.source)) as local, whole_output(local.dataset) as folder:
         source = _open_source(config.source, local.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
@@ -50,14 +51,20 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.prepare", description=__doc__)
     add = options.add_argument
     add("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
-    add("--dataset", required=True, type=storage.output_path, metavar="FOLDER", help="output: the prepared data set")
+    add(
+        "--dataset",
+        required=True,
+        type=storage.output(kinds.PREPARED),
+        metavar="FOLDER",
+        help="output: the prepared data set",
+    )
     add(
         "--data",
         type=storage.input_path,
         metavar="FOLDER",
         help="fetched images, read in place of the folder in prepare.source",
     )
-    executor.add_option(options)
+    executor.add_option(options, "dataset")
     return options
 
 

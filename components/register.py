@@ -12,15 +12,16 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import executor, storage
+from components import executor, kinds, storage
 from components.bucket import explained
-from components.command import read_section, run, whole_output
+from components.command import read_section, run
 from components.gate import Decision, decide
 from components.lineage import lineage
 from components.mlflow_server import configure_mlflow, connect, explain
 from components.model_name import model_of
 from components.model_package import generator_digest, served_versions
 from components.model_registry import ModelRegistry
+from components.outputs import whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import Evaluation
@@ -52,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--config", required=True, help="params.yaml, or its register section as a JSON object")
     options.add_argument("--model", required=True, type=storage.input_path, help="folder of the generator")
     options.add_argument("--scores", required=True, type=storage.input_path, help="the evaluation's record, .json")
-    options.add_argument("--registration", required=True, type=storage.output_path, help="output: the decision, .json")
+    options.add_argument(
+        "--registration", required=True, type=storage.output(kinds.REGISTRATION), help="output: the decision, .json"
+    )
     executor.add_option(options)
     return options
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import argparse
 
-from components import bucket, storage
-from components.command import run, whole_output
+from components import bucket, kinds, storage
+from components.command import run
+from components.outputs import whole_output
 from components.pointer import Pointer
 from gan_core.raw_data import MAX_CHARACTERS, split_version
 
@@ -32,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="gs://…/<name>.dvc; a gs:// prefix; what components.fetch takes; or empty for no data",
     )
     options.add_argument(
-        "--version", required=True, type=storage.output_path, help="output: what components.fetch is to fetch"
+        "--version", required=True, type=storage.output(kinds.VERSION), help="output: what components.fetch is to fetch"
     )
     return options
 

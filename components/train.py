@@ -17,8 +17,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from components import executor, storage
-from components.command import cache_folder, configure_tensorflow, read_section, require_writable, run
+from components import executor, kinds, storage
+from components.command import cache_folder, configure_tensorflow, read_section, run
 from components.model_name import registered_name
 from components.training_hooks import Hooks, NoHooks
 from components.training_outputs import describe, versions, write_outputs
@@ -63,8 +63,6 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     dataset = PreparedDataset(arguments.dataset)
     images = _checked(config, dataset)
     config = config.decided(labelled=images.labelled)
-    places = (arguments.checkpoints, arguments.model, arguments.history, arguments.samples)
-    require_writable(*(place for place in places if isinstance(place, Path)))
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 
@@ -210,11 +208,15 @@ def parser() -> argparse.ArgumentParser:
         type=storage.folder_path,
         help="folder for checkpoints of every training, or gs:// to mirror them to",
     )
-    options.add_argument("--model", required=True, type=storage.output_path, help="output: folder of the generator")
     options.add_argument(
-        "--history", required=True, type=storage.output_path, help="output: figures by images seen, .csv"
+        "--model", required=True, type=storage.output(kinds.GENERATOR), help="output: folder of the generator"
     )
-    options.add_argument("--samples", required=True, type=storage.output_path, help="output: grid of samples, .png")
+    options.add_argument(
+        "--history", required=True, type=storage.output(kinds.HISTORY), help="output: figures by images seen, .csv"
+    )
+    options.add_argument(
+        "--samples", required=True, type=storage.output(kinds.SAMPLES), help="output: grid of samples, .png"
+    )
     options.add_argument(
         "--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice"
     )

@@ -7,7 +7,7 @@ import csv
 import platform
 from typing import TYPE_CHECKING
 
-from components.command import whole_output
+from components.outputs import whole_output
 from gan_core.metric_names import COLLAPSED
 
 if TYPE_CHECKING:

@@ -1,5 +1,19 @@
 """The two failures a caller can do something about; every other exception is a fault of this project."""
 
+from __future__ import annotations
+
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_AWAY = (
+    *(errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ENOTCONN),
+    *(errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+)
+_MISTAKEN = (
+    *(errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EEXIST, errno.ENOTEMPTY),
+)
+
 
 class InvalidInput(Exception):
     """The user's mistake: a bad parameter, path or file. The message states the rule and ends `Received: …`."""
@@ -7,3 +21,24 @@ class InvalidInput(Exception):
 
 class TryAgain(Exception):
     """The outside world failed: a full disk, a server that does not answer. The same call may succeed later."""
+
+
+def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
+    """What an error of the operating system is to the user, where nothing nearer to it said so; None if our fault.
+
+    | the system says | failure | why |
+    |---|---|---|
+    | no space, quota used up | TryAgain | space can be freed |
+    | input/output error, stale or lost mount, disk turned read-only, device busy or away | TryAgain | may come back |
+    | too many open files, no memory for the kernel | TryAgain | the machine is busy |
+    | a named file is absent, may not be accessed, is a folder or a circle of links | InvalidInput | stays as it is |
+
+    That an output's folder is read-only when a command begins is InvalidInput all the same: `components.outputs`.
+    """
+    if error.errno in _FULL:
+        return TryAgain(f"The disk is full: {error}. Free some space and run the same command again.")
+    if error.errno in _AWAY:
+        return TryAgain(f"The disk or the system does not do its work: {error}. Run the same command again.")
+    if error.errno in _MISTAKEN and error.filename is not None:
+        return InvalidInput(f"A file must be there and accessible: {error.strerror}. Received: {error.filename}")
+    return None

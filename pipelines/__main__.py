@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gan_core.errors import InvalidInput, TryAgain
+from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.printing import fail, guard_output
 
 
@@ -25,6 +25,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fail(75, error)
     except KeyboardInterrupt:
         fail(130, "Interrupted.")
+    except OSError as error:
+        failure = failure_of(error)
+        if failure is None:
+            raise
+        fail(2 if isinstance(failure, InvalidInput) else 75, failure)
 
 
 def parser() -> argparse.ArgumentParser:

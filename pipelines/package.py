@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_core.documents import require_modest
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, TryAgain, failure_of
+from gan_core.workplaces import remove_abandoned, workplace
 from pipelines.parameters import SECTIONS, Values
 
 if TYPE_CHECKING:
@@ -22,20 +22,37 @@ def write(pipeline: BaseComponent, defaults: Mapping[str, Any], output: Path) ->
     Kubeflow's own comment at the top is left out: it lists the inputs in another order each time.
 
     Raises:
-        InvalidInput: the file cannot be written.
+        InvalidInput: the file cannot be written, or is there and no compiled pipeline.
     """
     from kfp import compiler
 
+    _require_replaceable(output)
+    prefix = f".{output.name}.compiling-"
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as folder:
-            raw, cleaned = Path(folder) / "raw.yaml", Path(folder) / "cleaned.yaml"
+        remove_abandoned(output.parent, prefix)
+        with workplace(output.parent, prefix) as folder:
+            raw, cleaned = folder / "raw.yaml", folder / "cleaned.yaml"
             compiler.Compiler().compile(pipeline, str(raw), pipeline_parameters=dict(defaults))
             lines = raw.read_text(encoding="utf-8").splitlines(keepends=True)
             cleaned.write_text("".join(line for line in lines if not line.startswith("#")), encoding="utf-8")
             os.replace(cleaned, output)
     except OSError as error:
+        if isinstance(failure_of(error), TryAgain):
+            raise
         raise InvalidInput(f"--output must be a place to write to: {error.strerror}. Received: {output}") from None
+
+
+def _require_replaceable(output: Path) -> None:
+    if not os.path.lexists(output) or (output.is_file() and output.stat().st_size == 0):
+        return
+    try:
+        if output.is_file():
+            read(output)
+            return
+    except InvalidInput:
+        pass
+    raise InvalidInput(f"--output must be absent or a compiled pipeline; nothing else is replaced. Received: {output}")
 
 
 def read(path: Path) -> Values:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+SIGNATURE = "gan-pipeline"
+"""In the text field Software of the PNG files that this project writes: they may be replaced, others may not."""
 _COMFORTABLE_SIDE = 80
 _GAP_LEVEL = 255
 
@@ -36,9 +38,12 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray
 def png_bytes(image: NDArray[np.uint8]) -> bytes:
     """The image, uint8 [H, W, 1 or 3], as a PNG file."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
+    signed = PngInfo()
+    signed.add_text("Software", SIGNATURE)
     buffer = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG")
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG", pnginfo=signed)
     return buffer.getvalue()
 
 

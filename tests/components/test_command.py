@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from components.command import _held_back_stderr, cache_folder, read_section, require_writable, run, whole_output
+from components.command import _held_back_stderr, cache_folder, read_section, run
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -68,50 +68,12 @@ def test_every_wrong_key_is_named_with_its_section_and_value() -> None:
     ]
 
 
-def test_a_whole_output_replaces_a_file_and_a_directory(tmp_path: Path) -> None:
-    for content in ("first", "second"):
-        with whole_output(tmp_path / "deep" / "file") as file:
-            file.write_text(content)
-        with whole_output(tmp_path / "deep" / "directory") as directory:
-            directory.mkdir()
-            (directory / content).touch()
-
-    assert (tmp_path / "deep" / "file").read_text() == "second"
-    assert [path.name for path in (tmp_path / "deep" / "directory").iterdir()] == ["second"]
-    assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["directory", "file"]
-
-
-def test_after_a_failure_the_output_is_what_it_was(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("old")
-    with pytest.raises(ZeroDivisionError), whole_output(tmp_path / "file") as file:
-        file.write_text("half")
-        raise ZeroDivisionError
-
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "old")]
-
-
-def test_a_body_that_writes_nothing_leaves_the_old_directory(tmp_path: Path) -> None:
-    target = tmp_path / "model"
-    target.mkdir()
-    (target / "weights").write_text("old")
-    with pytest.raises(FileNotFoundError), whole_output(target):
-        pass
-    assert (target / "weights").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
 def test_the_cache_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert cache_folder() == tmp_path / "gan-pipeline"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_folder() == tmp_path / ".cache" / "gan-pipeline"
-
-
-def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(InvalidInput, match="The output's folder must be writable"):
-        require_writable(tmp_path / "file" / "output")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +83,11 @@ def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
         (TryAgain("Away."), 75, "error: Away.\n"),
         (KeyboardInterrupt(), 130, "error: Interrupted.\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 75, "error: The disk is full"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "reports"), 75, "error: The disk is full"),
+        (OSError(errno.EIO, "Input/output error", "data"), 75, "error: The disk or the system does not do its work"),
+        (OSError(errno.EROFS, "Read-only file system", "data"), 75, "error: The disk or the system does not"),
+        (PermissionError(errno.EACCES, "Permission denied", "data"), 2, "error: A file must be there and accessible"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 2, "error: A file must be there and accessible"),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:

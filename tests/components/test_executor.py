@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +46,22 @@ def written(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
     return json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
 
 
+def parsed(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.ExecutorInput:
+    parser = argparse.ArgumentParser()
+    executor.add_option(parser, *outputs, inputs=inputs)
+    found: executor.ExecutorInput = parser.parse_args(["--executor-input", text]).executor_input
+    return found
+
+
 def test_every_output_is_listed_and_the_metrics_are_in_its_metadata(tmp_path: Path) -> None:
-    executor.write_output(executor_input(tmp_path), {"scores": {"fd_classifier": 12.5, "kid": float("nan")}})
+    given = parsed(executor_input(tmp_path), "scores")
+    executor.write_output(given, {"scores": {"fd_classifier": 12.5, "kid": float("nan")}})
     output = written(tmp_path)
     assert {name: artifacts.artifacts[0].uri for name, artifacts in output.artifacts.items()} == {
         "scores": "gs://b/scores",
         "report": "gs://b/report",
     }
+    assert output.artifacts["report"].artifacts[0].type.schema_title == "system.HTML"
     assert dict(output.artifacts["scores"].artifacts[0].metadata) == {"fd_classifier": 12.5}
     assert dict(output.artifacts["report"].artifacts[0].metadata) == {}
 
@@ -62,18 +74,53 @@ def test_a_person_writes_no_executor_output(tmp_path: Path, monkeypatch: pytest.
 
 def test_collected_inputs_have_their_local_paths_in_order(tmp_path: Path) -> None:
     uris = ["gs://b/a/1", "minio://b/a/2", "s3://b/a/3", "/local/4"]
-    paths = executor.input_paths(executor_input(tmp_path, {"models": uris}), "models")
-    assert [str(path) for path in paths] == ["/gcs/b/a/1", "/minio/b/a/2", "/s3/b/a/3", "/local/4"]
+    given = parsed(executor_input(tmp_path, {"models": uris}), inputs=("models",))
+    assert [str(path) for path in given.input_paths("models")] == [
+        "/gcs/b/a/1",
+        "/minio/b/a/2",
+        "/s3/b/a/3",
+        "/local/4",
+    ]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"outputs": 3}', "{'a'"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "{}", "null", '{"outputs": 3}', "{'a'", "[" * 10**5, '{"outputs": {"outputFile": ""}}'),
+        '{"outputs": {"outputFile": "o", "artifacts": []}}',
+        '{"outputs": {"outputFile": "o", "artifacts": {"scores": {"artifacts": [{"name": "x"}]}}}}',
+        '{"outputs": {"outputFile": "o", "artifacts": {"scores": {"artifacts": [3]}}}}',
+        '{"outputs": {"outputFile": "o", "artifacts": {"s": {"artifacts": [{"uri": "u", "metadata": {"a": NaN}}]}}}}',
+        '{"outputs": {"outputFile": "o"}, "inputs": {"artifacts": {"models": {}}}}',
+    ],
+)
 def test_what_is_no_executor_input_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="--executor-input must be a JSON object with 'outputs'"):
-        executor.write_output(text)
+    with pytest.raises(InvalidInput, match=r"^--executor-input must be a JSON object .* Received: "):
+        parsed(text)
 
 
-def test_metrics_of_an_output_that_is_not_there_are_refused(tmp_path: Path) -> None:
+def test_artifacts_that_are_not_there_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="must have the output artifact 'model'"):
-        executor.write_output(executor_input(tmp_path), {"model": {"a": 1.0}})
-    with pytest.raises(InvalidInput, match="must have input artifacts 'models'"):
-        executor.input_paths(executor_input(tmp_path), "models")
+        parsed(executor_input(tmp_path), "model")
+    for inputs in ({}, {"models": []}):
+        with pytest.raises(InvalidInput, match="must have the input artifact 'models'"):
+            parsed(executor_input(tmp_path, inputs), inputs=("models",))
+
+
+@pytest.mark.parametrize(
+    ("stage", "options"),
+    [
+        ("prepare", "--config {} --dataset out"),
+        ("fetch", "--pointer x --remote x --data out"),
+        ("train", "--config {} --dataset data --checkpoints c --model out --history h --samples s"),
+        ("evaluate", "--config {} --real data --generated data --scores out"),
+        ("register", "--config {} --model data --scores data --registration out"),
+        ("choose", "--config {} --model out --scores s"),
+    ],
+)
+def test_every_step_checks_it_before_the_work(stage: str, options: str, tmp_path: Path, monkeypatch) -> None:
+    step = importlib.import_module(f"components.{stage}")
+    monkeypatch.setattr(sys, "argv", [stage, *options.split(), "--executor-input", '{"outputs": {}}'])
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InvalidInput, match="--executor-input must be a JSON object"):
+        step.main()

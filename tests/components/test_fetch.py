@@ -18,8 +18,9 @@ import pytest
 import yaml
 from storage_emulator import BUCKET
 
-from components import bucket, listing
+from components import bucket, fetched, listing
 from components.fetch import pull, require_remote
+from components.outputs import Output, whole_output
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -75,6 +76,26 @@ def test_fetches_from_a_bucket(pushed: Path, emulator: str, tmp_path: Path) -> N
     assert answer.returncode == 0, answer.stderr
     assert contents(tmp_path / "out") == {f"data/{name}": content for name, content in FILES.items()}
     assert answer.stderr == ""
+
+
+def test_another_version_replaces_what_was_fetched_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = tmp_path / "data"
+    for version in ("first", "second"):
+        with whole_output(Output(data, fetched.kind_at(data))) as folder:
+            (folder / "cats").mkdir(parents=True)
+            (folder / "cats" / f"{version}.txt").write_text(version)
+        fetched.remember(data)
+        assert contents(data) == {f"cats/{version}.txt": version.encode()}
+    (data / "cats" / "second.txt").write_text("changed by hand")
+    with (
+        pytest.raises(InvalidInput, match="nothing else is replaced"),
+        whole_output(Output(data, fetched.kind_at(data))),
+    ):
+        raise AssertionError("the work must not begin")
+    assert contents(data) == {"cats/second.txt": b"changed by hand"}
 
 
 def test_fetches_what_a_file_points_to(pushed: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import pytest
 from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
-from components import bucket, objects, storage, transfer
+from components import bucket, kinds, objects, storage, transfer
 from components.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -233,26 +233,50 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
         table=storage.input_path(f"{address}/table.csv"),
         here=storage.input_path("params.yaml"),
         absent=None,
-        report=storage.output_path(f"{address}/report.html"),
-        unwritten=storage.output_path(f"{address}/unwritten"),
+        report=storage.output(kinds.REPORT)(f"{address}/report.html"),
+        unwritten=storage.output(kinds.GENERATOR)(f"{address}/unwritten"),
     )
     with pytest.raises(InvalidInput, match=re.escape(f"Received: {address}/data")), storage.local_paths(given) as local:
-        local.report.write_text("half")
+        local.report.place.write_text("half")
         raise InvalidInput(f"Received: {local.data}")
-    assert not local.report.parent.exists()
+    assert not local.report.place.parent.exists()
     with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
-        transfer.download(given.report, tmp_path / "report.html")
+        transfer.download(given.report.place, tmp_path / "report.html")
 
     with storage.local_paths(given) as local:
         assert contents(local.data) == contents(tmp_path / "folder")
         assert local.table.read_text() == "a,b\n"
         assert (local.here, local.absent) == (Path("params.yaml"), None)
-        assert local.report.name == "report.html"
-        local.report.write_text("whole")
-    transfer.download(given.report, tmp_path / "report.html")
+        assert local.report.place.name == "report.html"
+        local.report.place.write_text("whole")
+    transfer.download(given.report.place, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "whole"
     with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
-        transfer.download(given.unwritten, tmp_path / "unwritten")
+        transfer.download(given.unwritten.place, tmp_path / "unwritten")
+
+
+def test_an_output_in_a_bucket_replaces_its_own_kind_alone(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    model = make(tmp_path / "model", seed=1, small=3)
+    (model / "generator.json").write_text('{"latent_size": 8, "images_seen": 1}')
+    transfer.upload(model, address / "model")
+    write(address / "scores.json", '{"scores": {}, "protocol": {}}')
+    for _ in range(2):
+        given = argparse.Namespace(
+            model=storage.output(kinds.GENERATOR)(f"{address}/model"),
+            scores=storage.output(kinds.SCORES)(f"{address}/scores.json"),
+        )
+        with storage.local_paths(given):
+            pass
+    for kind, name in ((kinds.PREPARED, "model"), (kinds.REPORT, "scores.json")):
+        wrong = argparse.Namespace(output=storage.output(kind)(f"{address}/{name}"))
+        refused = pytest.raises(InvalidInput, match=rf"nothing else is replaced\. Received: {address}/{name}")
+        with refused, storage.local_paths(wrong):
+            raise AssertionError("the work must not begin")
+    overlapping = argparse.Namespace(data=storage.input_path(f"{address}/model"), **vars(given))
+    with pytest.raises(InvalidInput, match="must not be, hold or lie in"), storage.local_paths(overlapping):
+        raise AssertionError("the work must not begin")
 
 
 class _Refusal(http.server.BaseHTTPRequestHandler):

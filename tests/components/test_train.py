@@ -20,7 +20,8 @@ from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
 import gan_core
-from components import train
+from components import kinds, train
+from components.outputs import Output
 from components.training_outputs import describe, write_outputs
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import load_generator, read_metadata
@@ -159,7 +160,8 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
         samples=lambda: blobs(64),
     )
     tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
-    places = {name: tmp_path / name for name in ("model", "history", "samples")}
+    kinds_of = {"model": kinds.GENERATOR, "history": kinds.HISTORY, "samples": kinds.SAMPLES}
+    places = {name: Output(tmp_path / name, kind) for name, kind in kinds_of.items()}
     for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
         training.history = [
             {"images_seen": 40 * number, "guards/collapsed": float(value)}
@@ -167,7 +169,7 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
         ]
         training.take_best = lambda: 80
         write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)
-        metadata = read_metadata(places["model"])
+        metadata = read_metadata(places["model"].place)
         assert (metadata.images_seen, metadata.collapsed) == (80, expected)
 
 

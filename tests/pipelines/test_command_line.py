@@ -73,6 +73,19 @@ def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, argum
     assert not output.exists()
 
 
+def test_compiling_replaces_nothing_but_a_compiled_pipeline(capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "out.yaml"
+    output.write_text("train: {steps: 1}\n")
+    said = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output))
+    assert said.endswith(f"nothing else is replaced. Received: {output}")
+    assert output.read_text() == "train: {steps: 1}\n"
+    output.write_text("")
+    for _ in range(2):
+        assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(output))[0] == 0
+    assert list(tmp_path.iterdir()) == [output]
+
+
 def test_an_image_by_tag_is_warned_of_and_a_dry_run_writes_nothing(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     output = tmp_path / "out.yaml"

@@ -1,0 +1,123 @@
+"""What each stage writes, and how its own earlier output is told from everything else.
+
+A stage replaces its own earlier output and nothing else. A file is recognised by its content. A folder is recognised by
+one file in it, its mark; of the folder only the files that the stage wrote are replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from gan_core.data.manifest import FILE_NAME
+from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.warm_start import STATE_FILE
+
+MOST_BYTES = 2**28
+"""A larger file is none that a stage wrote, or the mark of its folder."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of output.
+
+    Attributes:
+        what: in words.
+        recognises: whether bytes are the content of such a file, or of the mark of such a folder.
+        mark: the file that makes a folder one of this kind; empty for an output that is a file.
+        members: from the mark's content the paths of the stage's other files, relative to the folder.
+        recorded: paths of the earlier output's files in a folder without a mark, where something else tells them.
+    """
+
+    what: str
+    recognises: Callable[[bytes], bool]
+    mark: str = ""
+    members: Callable[[bytes], set[str]] = lambda _: set()
+    recorded: frozenset[str] = frozenset()
+
+    @property
+    def rule(self) -> str:
+        """What may be replaced, as a sentence."""
+        empty = "an empty folder" if self.mark else "an empty file"
+        return f"An output's place must be absent, {empty} or {self.what} of this project; nothing else is replaced."
+
+    def is_own(self, content: bytes) -> bool:
+        """Whether a file, or the mark of a folder, shows that its place may be replaced."""
+        return self.recognises(content) or (not self.mark and not content)
+
+    def owned(self, mark: bytes | None) -> set[str]:
+        """The paths in a folder that the stage wrote, from its mark; a path that leaves the folder is none."""
+        paths = self.recorded if mark is None else {self.mark, *self.members(mark)}
+        return {
+            path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+        }
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """The JSON object in `content`; an empty one if there is none."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _json_with(*keys: str) -> Callable[[bytes], bool]:
+    return lambda content: _object(content).keys() >= set(keys)
+
+
+def _shards(content: bytes) -> set[str]:
+    entries = _object(content).get("shards")
+    shards = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    names = {entry.get(key) for entry in shards for key in ("images", "labels", "inputs")}
+    return {"preview.png", *(name for name in names if isinstance(name, str))}
+
+
+def _first_line_names(column: str) -> Callable[[bytes], bool]:
+    return lambda content: column.encode() in content.partition(b"\n")[0].strip().split(b",")
+
+
+def _is_grid(content: bytes) -> bool:
+    """Whether it is a PNG that `write_png` signed, or an unsigned grid of an earlier version: its border is white."""
+    from PIL import Image
+
+    from gan_core.data.grid import SIGNATURE
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if image.info.get("Software") == SIGNATURE:
+                return True
+            pixels = image.convert("L")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    width, height = pixels.size
+    edges = ((0, 0, width, 2), (0, 0, 2, height), (0, height - 2, width, height), (width - 2, 0, width, height))
+    return image.mode in ("L", "RGB") and all(pixels.crop(edge).getextrema() == (255, 255) for edge in edges)
+
+
+def _is_statistics(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {"mu.npy", "sigma.npy", "extractor.npy"} <= set(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
+FETCHED = Kind("fetched files", lambda _: False, mark=".")
+PREPARED = Kind("a prepared data set", _json_with("digest", "shards", "settings"), FILE_NAME, _shards)
+GENERATOR = Kind(
+    "a generator", _json_with("latent_size", "images_seen"), METADATA_FILE, lambda _: {MODEL_FILE, STATE_FILE}
+)
+VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"md5"', b"gs://")))
+HISTORY = Kind("a training's history", _first_line_names("images_seen"))
+SAMPLES = Kind("a grid of samples", _is_grid)
+SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
+REPORT = Kind("a report", lambda content: b"Generator report</title>" in content)
+STATISTICS = Kind("statistics of this project", _is_statistics)
+REGISTRATION = Kind("a registration's record", _json_with("decision", "version"))
+DRIFT = Kind("a drift record", _json_with("drifted", "rule"))

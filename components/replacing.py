@@ -1,0 +1,104 @@
+"""Replaces the files of an earlier output in a folder that stays: a mount point, a working directory, a link's target.
+
+A kill in between is undone by the next start: the workplace tells what had been moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path, PurePosixPath
+
+from gan_core.errors import InvalidInput
+from gan_core.workplaces import abandoned
+
+_OF_A_WORKPLACE = {"new", "old", "names", "names.unfinished", "probe", "repository"}
+
+
+def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
+    """Moves the files of the workplace's folder `new` into the folder `target`.
+
+    The mark leaves first and arrives last, so a folder with a mark is whole. `names` exists only in between: with it
+    a later start undoes what a kill interrupted.
+
+    Args:
+        place: the workplace.
+        target: the folder, which stays, with all files that are not replaced.
+        mark: name of the file that says that the folder is whole.
+        owned: paths of the earlier output's files in the folder, which give way.
+
+    Raises:
+        InvalidInput: another file stands where a new one belongs.
+    """
+    new, old = place / "new", place / "old"
+    names = sorted(_files(new), key=lambda name: name == mark)
+    earlier = [name for name in owned if _is_inside(target, name)]
+    for name in sorted(set(names) - set(earlier)):
+        if os.path.lexists(target / name):
+            raise InvalidInput(f"An output replaces only files of an earlier one. Received: {target / name}")
+    _write_names(place, names)
+    try:
+        for name in sorted(earlier, key=lambda name: name != mark):
+            _move(target, old, name)
+        for name in names:
+            _move(new, target, name)
+    except BaseException:
+        _undo(place, target)
+        raise
+    (place / "names").unlink()
+
+
+def recover(parent: Path, prefix: str, target: Path) -> None:
+    """Removes what killed processes left for `target`; an output that they were replacing comes back first."""
+    for left in abandoned(parent, prefix):
+        if set(os.listdir(left)) <= _OF_A_WORKPLACE:
+            _undo(left, target)
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _undo(place: Path, target: Path) -> None:
+    """Takes back the files that were moved to `target`, and puts those back that had given way."""
+    if not os.path.lexists(target) and (place / "old").is_dir():  # an earlier version moved whole folders
+        os.rename(place / "old", target)
+        return
+    try:
+        names = json.loads((place / "names").read_bytes())
+    except (OSError, ValueError):
+        return
+    for name in names:
+        if not os.path.lexists(place / "new" / name) and os.path.lexists(target / name):
+            _move(target, place / "new", name)
+    for name in _files(place / "old"):
+        if not os.path.lexists(target / name):
+            _move(place / "old", target, name)
+
+
+def _write_names(place: Path, names: list[str]) -> None:
+    unfinished = place / "names.unfinished"
+    unfinished.write_text(json.dumps(names), encoding="utf-8")
+    unfinished.rename(place / "names")
+
+
+def _files(folder: Path) -> list[str]:
+    """The paths of all files below a folder, relative to it."""
+    return [
+        os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
+    ]
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    """Whether a file is there, below the folder without a link between."""
+    path = folder / name
+    is_folder = path.is_dir() and not path.is_symlink()
+    return os.path.lexists(path) and not is_folder and path.parent.resolve() == folder / PurePosixPath(name).parent
+
+
+def _move(source: Path, target: Path, name: str) -> None:
+    """Renames one file; folders are made where it goes, and removed where it leaves them empty."""
+    (target / name).parent.mkdir(parents=True, exist_ok=True)
+    os.rename(source / name, target / name)
+    for parent in PurePosixPath(name).parents[:-1]:
+        with contextlib.suppress(OSError):
+            os.rmdir(source / parent)

@@ -1,0 +1,76 @@
+"""Temporary folders for unfinished work. A lock tells a live process's folder from one that a kill left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+_RANDOM_PART = re.compile(r"[a-z0-9_]{8}")  # of a name that tempfile makes
+
+
+@contextlib.contextmanager
+def workplace(parent: Path, prefix: str) -> Iterator[Path]:
+    """Yields a new, locked folder in `parent` whose name begins with `prefix`; removes it in the end.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    folder, lock = _claim(parent, prefix)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
+def abandoned(parent: Path, prefix: str) -> Iterator[Path]:
+    """The folders that `workplace` made in `parent` with this prefix and whose processes were killed.
+
+    Each is locked while the caller looks at it. Folders that this process may not read are left out.
+    """
+    try:
+        names = sorted(os.listdir(parent))
+    except OSError:
+        return
+    for name in names:
+        folder = parent / name
+        if not (name.startswith(prefix) and _RANDOM_PART.fullmatch(name.removeprefix(prefix))) or folder.is_symlink():
+            continue
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield folder
+        except OSError:  # a live process has it, or this file system has no locks
+            continue
+        finally:
+            os.close(lock)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> None:
+    """Removes what killed processes left in `parent` under this prefix, which nobody else may use for names."""
+    for folder in abandoned(parent, prefix):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _claim(parent: Path, prefix: str) -> tuple[Path, int]:
+    """Makes a folder and locks it, again if another process took it for an abandoned one in between."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        except FileNotFoundError:
+            continue
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return folder, lock
+        os.close(lock)
