@@ -22,7 +22,7 @@ from components.command import run
 from components.kinds import FETCHED
 from components.listing import files_of, read_listing
 from components.outputs import Output, whole_output
-from components.pointer import Pointer
+from components.pointer import NOTHING_FETCHED, Pointer
 from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.raw_data import split_version
@@ -61,6 +61,7 @@ def main() -> None:
             print(f"fetched {count} files from {source}")
         else:
             folder.mkdir()
+            (folder / NOTHING_FETCHED).touch()
             print("nothing to fetch: the data comes with the image")
     if isinstance(arguments.data, Output):
         fetched.remember(arguments.data.place)

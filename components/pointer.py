@@ -8,6 +8,9 @@ from gan_core import raw_data
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import MAX_CHARACTERS
 
+NOTHING_FETCHED = "NOTHING-FETCHED"
+"""The only file in the folder that fetch writes when it is given no data, so that it is no failed fetch."""
+
 
 class Pointer(raw_data.Pointer):
     """A folder under DVC."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from components import executor, kinds, storage
 from components.command import read_section, run
 from components.outputs import whole_output
+from components.pointer import NOTHING_FETCHED
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -62,25 +64,32 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         type=storage.input_path,
         metavar="FOLDER",
-        help="fetched images, read in place of the folder in prepare.source",
+        help="a folder of images, as components.fetch writes it, read in place of the folder in prepare.source",
     )
     executor.add_option(options, "dataset")
     return options
 
 
 def _open_source(name: str, fetched: Path | None) -> Source:
-    """The raw images: what was fetched, or else what `prepare.source` names."""
+    """The raw images: those in the folder `fetched`, or else, if fetch had nothing to fetch, of `prepare.source`."""
     from gan_core.data.sources import BUILT_IN, open_source
 
-    # Kubeflow makes no folder of an artifact without files.
-    if fetched is None or not fetched.is_dir() or not any(fetched.iterdir()):
+    if fetched is None or _says_nothing_was_fetched(fetched):
         return open_source(name)
+    if not fetched.is_dir():
+        raise InvalidInput(
+            f"--data must be a folder of images; an archive has to be unpacked. Received: --data {fetched}"
+        )
     if name in BUILT_IN:
         raise InvalidInput(
             "The parameter 'prepare.source' must name the images that were fetched, not a built-in data set. "
             f"Received: source={name!r}, --data {fetched}"
         )
     return open_source(str(fetched))
+
+
+def _says_nothing_was_fetched(folder: Path) -> bool:
+    return folder.is_dir() and os.listdir(folder) == [NOTHING_FETCHED]
 
 
 if __name__ == "__main__":

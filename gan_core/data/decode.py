@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+import contextlib
+import io
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config import PrepareConfig
+from gan_core.data.side_data import UPRIGHT, without_side_data
+from gan_core.printing import printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
-FORMATS = ("PNG", "JPEG", "WEBP")
+LONGEST_SIDE = 2**20
+"""Pixels. Resizing takes 48 bytes for each pixel of a side, however few the image has."""
+_FORMATS = ("PNG", "JPEG", "WEBP")
+_ORIENTATION = "orientation"  # in the image's info
 _LONGEST_REASON = 200
+_STRIP_PIXELS = 2**20
 
 
 class UnreadableImage(Exception):
     """The image cannot be used; the message is the reason."""
 
 
-def open_file(path: Path) -> Image.Image:
-    """Opens a PNG, JPEG or WebP file, whatever its name says. Only its header is read.
+def open_image(content: bytes) -> Image.Image:
+    """Opens the content of a PNG, JPEG or WebP file. Only its header is read, and its side data left out.
 
     Raises:
         UnreadableImage: it is not such a file.
-        OSError: it cannot be opened.
     """
     from PIL import Image, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit would contradict max_image_megapixels
-    if not path.is_file():  # opening a named pipe would wait for ever
-        raise UnreadableImage("not a regular file, or a link to nothing")
+    pixels, orientation = without_side_data(content)
     try:
-        return Image.open(path, formats=FORMATS)
+        image = Image.open(io.BytesIO(pixels), formats=_FORMATS)
     except UnidentifiedImageError:
         raise UnreadableImage("not a PNG, JPEG or WebP image") from None
+    image.info[_ORIENTATION] = orientation
+    return image
 
 
 def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[np.uint8]:
@@ -52,12 +59,13 @@ def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[
     Raises:
         UnreadableImage: the file is no image, is damaged, or has more pixels than `max_image_megapixels`.
     """
-    image = _upright(opener, config.max_image_megapixels)
-    if config.fit == "center_crop":
-        image = _crop_to_square(image)
-    image = _over_background(image, config.background).convert("RGB" if config.channels == 3 else "L")
-    image = _fit_into_square(image, config.resolution, config.background)
-    return np.asarray(image).reshape(config.resolution, config.resolution, config.channels)
+    with _reasons():
+        image = _upright(opener, config.max_image_megapixels)
+        if config.fit == "center_crop":
+            image = _crop_to_square(image)
+        image = _over_background(image, config.background).convert("RGB" if config.channels == 3 else "L")
+        image = _fit_into_square(image, config.resolution, config.background)
+        return np.asarray(image).reshape(config.resolution, config.resolution, config.channels)
 
 
 def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> NDArray[np.uint8]:
@@ -69,24 +77,58 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
     Raises:
         UnreadableImage: the file is no image, is damaged, or has more than `max_megapixels`.
     """
-    image = _over_background(_upright(opener, max_megapixels), 0)
-    image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    return np.asarray(image).reshape(image.height, image.width, -1)
+    with _reasons():
+        image = _over_background(_upright(opener, max_megapixels), 0)
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        return np.asarray(image).reshape(image.height, image.width, -1)
+
+
+def require_image(content: bytes, max_megapixels: float) -> None:
+    """Checks what a file's header says; nothing is decoded.
+
+    Raises:
+        UnreadableImage: the file is no image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a side.
+    """
+    with _reasons(), open_image(content) as image:
+        _require_modest(image, max_megapixels)
+
+
+def _require_modest(image: Image.Image, max_megapixels: float) -> None:
+    size = f"{image.width} × {image.height} pixels"
+    if image.width * image.height > max_megapixels * 1e6:
+        raise UnreadableImage(f"{size}, more than max_image_megapixels allows")
+    if max(image.size) > LONGEST_SIDE:
+        raise UnreadableImage(f"{size}, of which a side has more than {LONGEST_SIDE}")
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Makes every failure a reason: a damaged file makes Pillow raise whatever it may."""
+    try:
+        yield
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
+        raise UnreadableImage(printable(reason)[:_LONGEST_REASON]) from None
 
 
 def _upright(opener: Callable[[], Image.Image], max_megapixels: float) -> Image.Image:
-    from PIL import ImageOps
+    from PIL.Image import Transpose
 
-    try:
-        with opener() as image:
-            if image.width * image.height > max_megapixels * 1e6:  # the header says so: nothing is decoded yet
-                raise UnreadableImage(f"{image.width} × {image.height} pixels, more than max_image_megapixels allows")
-            return ImageOps.exif_transpose(image)
-    except UnreadableImage:
-        raise
-    except Exception as error:  # Pillow's readers raise whatever a damaged file makes them raise
-        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        raise UnreadableImage(reason[:_LONGEST_REASON]) from None
+    with opener() as image:
+        _require_modest(image, max_megapixels)
+        image.load()
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(image.info.get(_ORIENTATION, UPRIGHT))
+    return image if turn is None else image.transpose(turn)
 
 
 def _crop_to_square(image: Image.Image) -> Image.Image:
@@ -99,16 +141,23 @@ def _over_background(image: Image.Image, background: int) -> Image.Image:
     """The image with 8 bits a channel and without transparency."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # Pillow's convert would clip 16-bit levels at 255
-        levels = np.asarray(image)
-        flat = np.rint(levels / 257).astype(np.uint8)
-        flat[levels == image.info.get("transparency", -1)] = background
-        return Image.fromarray(flat)
-    if not image.has_transparency_data:
+    sixteen_bits = image.mode.startswith("I")
+    if not sixteen_bits and not image.has_transparency_data:
         return image
-    canvas = Image.new("RGBA", image.size, (background, background, background, 255))
-    canvas.alpha_composite(image.convert("RGBA"))
-    return canvas.convert("RGB")
+    canvas = Image.new("L" if sixteen_bits else "RGB", image.size)
+    rows = max(1, _STRIP_PIXELS // image.width)  # strip by strip: what is computed takes several times the memory
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if sixteen_bits:  # Pillow's convert would clip 16-bit levels at 255
+            levels = np.asarray(strip)
+            flat = np.rint(levels / 257).astype(np.uint8)
+            flat[levels == image.info.get("transparency", -1)] = background
+            canvas.paste(Image.fromarray(flat), (0, top))
+        else:
+            opaque = Image.new("RGBA", strip.size, (background, background, background, 255))
+            opaque.alpha_composite(strip.convert("RGBA"))
+            canvas.paste(opaque.convert("RGB"), (0, top))
+    return canvas
 
 
 def _fit_into_square(image: Image.Image, resolution: int, background: int) -> Image.Image:

@@ -56,8 +56,9 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
         store = ImageStore(file, (config.resolution, config.resolution, config.channels))
         rejected = _decode_into(store, source, config, on_image)
         _require_few_rejected(rejected, source, config)
-        used, labels = np.unique(store.labels, return_inverse=True)  # the classes of which an image is left
-        classes = [source.classes[label] for label in used] if source.classes else []
+        classes = list(source.classes)
+        _require_whole_classes(store, classes, rejected, config)
+        labels = store.labels.astype(np.int64) if classes else np.zeros(len(store.labels), np.int64)
         positions = _positions(store, labels, config)
         shards = [
             entry
@@ -144,6 +145,19 @@ def _require_few_rejected(rejected: Sequence[RejectedEntry], source: Source, con
         raise InvalidInput(
             f"At most a share of {config.max_rejected_fraction} of the images may be unusable "
             f"(max_rejected_fraction). Received: {len(rejected)} of {source.count} in {config.source}: {named}{more}"
+        )
+
+
+def _require_whole_classes(
+    store: ImageStore, classes: Sequence[str], rejected: Sequence[RejectedEntry], config: PrepareConfig
+) -> None:
+    left = set(store.labels.tolist())
+    lost = [name for label, name in enumerate(classes) if label not in left]
+    if lost:
+        reasons = [f"; {entry.path}: {entry.reason}" for entry in rejected if entry.path.startswith(f"{lost[0]}/")]
+        raise InvalidInput(
+            f"Every class must have a usable image. Received: {config.source} with {len(lost)} that have none: "
+            f"{', '.join(lost[:_REJECTED_NAMED])}{''.join(reasons[:1])}"
         )
 
 

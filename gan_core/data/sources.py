@@ -15,14 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.data import fashion_mnist
-from gan_core.data.decode import UnreadableImage, open_file
+from gan_core.data.decode import open_image
+from gan_core.data.folders import SUFFIXES, is_image_name, read_below, scan
 from gan_core.errors import InvalidInput
+from gan_core.printing import printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
 BUILT_IN = ("embedded", "fashion-mnist", "digits")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+_NAMED = 5
 _logger = logging.getLogger(__name__)
 
 
@@ -105,79 +107,85 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InvalidInput(
-                "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder. "
-                f"Received: source={str(folder)!r}"
+                "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder; an archive has "
+                f"to be unpacked. Received: source={str(folder)!r}"
             )
-        self.classes: Sequence[str] = ()
         self._folder = folder
-        self.count = loose = others = 0
-        classes = set()
-        for entry, class_name in self._entries():
-            if not _is_candidate(entry):
-                others += 1
+        self._place = f"source={str(folder)!r}"
+        folders: dict[str, str] = {}  # by class, the folder's name as the disk has it
+        counts: dict[str, int] = {}
+        loose = others = 0
+        for entry in scan(folder):
+            if not entry.is_dir():
+                loose += is_image_name(entry.name)
+                others += not is_image_name(entry.name)
                 continue
-            self.count += 1
-            if class_name is None:
-                loose += not os.path.isdir(entry.path)
-            else:
-                classes.add(class_name)
+            class_name = _class_name(entry.name)
+            if class_name in folders:
+                raise InvalidInput(
+                    f"Two folders must not be one class. Received: {self._place} with {entry.name!a} and "
+                    f"{folders[class_name]!a}, both {class_name}"
+                )
+            members = [is_image_name(member.name) for member in self._members(entry)]
+            folders[class_name], counts[class_name] = entry.name, sum(members)
+            others += len(members) - sum(members)
         if others:
             _logger.info("Passed over %d files not named %s in %s", others, ", ".join(sorted(SUFFIXES)), folder)
-        if not self.count:
-            raise InvalidInput(
-                f"The folder must hold images ({', '.join(sorted(SUFFIXES))}). Received: source={str(folder)!r} with "
-                f"{others} other files"
+        self.classes: Sequence[str] = sorted(folders)
+        self.count = loose + sum(counts.values())
+        self._refuse_odd_layout(loose, others, [name for name in self.classes if not counts[name]])
+        if len(self.classes) == 1:
+            _logger.warning(
+                "All images are of one class, %s. If that folder is no class, set prepare.source to %s",
+                *(self.classes[0], folder / folders[self.classes[0]]),
             )
-        if loose and classes:
-            raise InvalidInput(
-                "A folder must hold either images or one folder for each class, not both. Received: "
-                f"source={str(folder)!r} with {loose} images beside the folders {', '.join(sorted(classes)[:5])}"
-            )
-        self.classes = sorted(classes)
 
     def __iter__(self) -> Iterator[RawImage]:
         label_of = {name: label for label, name in enumerate(self.classes)}
         root = self._folder.resolve()
-        for entry, class_name in self._entries():
-            if _is_candidate(entry):
-                path = Path(entry.path)
-                relative = _readable(str(path.relative_to(self._folder)))
-                yield RawImage(relative, label_of.get(class_name or "", -1), functools.partial(_open_below, root, path))
+        for entry in scan(self._folder):
+            label = label_of[_class_name(entry.name)] if entry.is_dir() else -1
+            for member in [entry] if label < 0 else self._members(entry):
+                if is_image_name(member.name):
+                    path = Path(member.path)
+                    relative = printable(str(path.relative_to(self._folder)))
+                    yield RawImage(relative, label, functools.partial(_open_below, root, path))
 
-    def _entries(self) -> Iterator[tuple[os.DirEntry[str], str | None]]:
-        """Every file, and the name of its class; a link to a folder counts as a file."""
-        for entry in _scan(self._folder):
-            if not entry.is_dir(follow_symlinks=False):
-                yield entry, None
-                continue
-            class_name = unicodedata.normalize("NFC", _readable(entry.name))
-            for member in _scan(Path(entry.path)):
-                if member.is_dir(follow_symlinks=False):
-                    raise InvalidInput(
-                        "The folder of a class must hold images and no folders. Received: "
-                        f"source={str(self._folder)!r} with {_readable(member.path)}"
-                    )
-                yield member, class_name
+    def _members(self, class_folder: os.DirEntry[str]) -> Iterator[os.DirEntry[str]]:
+        for member in scan(Path(class_folder.path)):
+            if member.is_dir():
+                raise InvalidInput(
+                    "The folder of a class must hold images and no folders; if it is no class, name it as the source. "
+                    f"Received: {self._place} with {printable(member.path)}"
+                )
+            yield member
 
-
-def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from (entry for entry in entries if not entry.name.startswith("."))
-    except OSError as error:
-        raise InvalidInput(f"A folder of images must be readable: {error.strerror}. Received: {folder}") from None
-
-
-def _is_candidate(entry: os.DirEntry[str]) -> bool:
-    return os.path.splitext(entry.name)[1].lower() in SUFFIXES or os.path.isdir(entry.path)
+    def _refuse_odd_layout(self, loose: int, others: int, empty: Sequence[str]) -> None:
+        suffixes = ", ".join(sorted(SUFFIXES))
+        if not self.count:
+            raise InvalidInput(
+                f"The folder must hold images ({suffixes}). Received: {self._place} with {others} other files"
+            )
+        if loose and self.classes:
+            raise InvalidInput(
+                "A folder must hold either images or one folder for each class, not both. Received: "
+                f"{self._place} with {loose} images beside the folders {_first(self.classes)}"
+            )
+        if empty:
+            raise InvalidInput(
+                f"The folder of every class must hold an image ({suffixes}). Received: {self._place} with "
+                f"{len(empty)} that hold none: {_first(empty)}"
+            )
 
 
 def _open_below(root: Path, path: Path) -> Image.Image:
-    if not path.resolve().is_relative_to(root):
-        raise UnreadableImage("a symbolic link that leads out of the source folder")
-    return open_file(path)
+    return open_image(read_below(root, path))
 
 
-def _readable(name: str) -> str:
-    """The name with bytes that are no UTF-8 replaced, so that it can be written to a manifest."""
-    return os.fsencode(name).decode("utf-8", "replace")
+def _class_name(folder: str) -> str:
+    """The class of a folder. A Mac writes é as two characters, other systems as one: it is one name."""
+    return unicodedata.normalize("NFC", printable(folder))
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

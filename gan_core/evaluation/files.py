@@ -2,106 +2,132 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
-import io
+import operator
+import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.data.decode import FORMATS, UnreadableImage, decode_whole
+from gan_core.data.decode import UnreadableImage, decode_whole, open_image, require_image
+from gan_core.data.folders import LARGEST_FILE_BYTES, SUFFIXES, is_image_name, is_passed_over, read_below, scan
 from gan_core.errors import InvalidInput
+from gan_core.printing import printable
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-LARGEST_FILE_BYTES = 2**28
 LARGEST_IMAGE_MEGAPIXELS = 80.0
+BATCH_BYTES = 2**26
+"""Of decoded pixels that are held at once; of a larger image, that one alone."""
 
 
 class FileImages:
     """The images below a folder or in a .zip, in a random order that their paths decide.
 
     In order of their paths they would come class by class where classes are folders, and some scores take the first
-    images, or cut them into parts.
+    images, or cut them into parts. Hidden files are passed over, as `prepare` does.
 
     Attributes:
         count: number of images.
         digest: `sha256-<hex>` of the files' contents in order.
 
     Raises:
-        InvalidInput: there is no such folder or archive, it holds no image, or a file is unreasonably large.
+        InvalidInput: there is no such folder or archive, it holds no image, or a file's header is not one of an image
+            of a reasonable size.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._read: Callable[[str], bytes]
-        if path.is_dir():
-            names = [file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()]
-            self._read = self._read_file
-        else:
-            names = self._open_archive()
-            self._read = self._read_member
-        found = sorted(name for name in names if PurePosixPath(name).suffix.lower() in SUFFIXES)
+        found = sorted(self._in_folder() if path.is_dir() else self._in_archive(), key=operator.itemgetter(0))
         if not found:
             raise InvalidInput(f"There must be at least one image ({', '.join(sorted(SUFFIXES))}). Received: {path}")
-        self._names = [found[position] for position in np.random.default_rng(0).permutation(len(found))]
-        self.count = len(self._names)
+        self._images = [found[position] for position in np.random.default_rng(0).permutation(len(found))]
+        self.count = len(self._images)
         digests = hashlib.sha256()
-        for name in self._names:
-            digests.update(hashlib.sha256(self._read(name)).digest())
+        for name, read in self._images:
+            with self._named(name):
+                content = read()
+                require_image(content, LARGEST_IMAGE_MEGAPIXELS)
+            digests.update(hashlib.sha256(content).digest())
         self.digest = f"sha256-{digests.hexdigest()}"
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """All images in order, uint8 [≤ batch_size, H, W, C]; a batch ends where the size changes."""
+        """All images in order, uint8 [≤ batch_size, H, W, C].
+
+        A batch ends where the size changes, or BATCH_BYTES are full: memory does not grow with the size of photos.
+        """
         batch: list[NDArray[np.uint8]] = []
-        for name in self._names:
-            image = self._decode(name)
-            if batch and (len(batch) == batch_size or batch[0].shape != image.shape):
-                yield np.stack(batch)
+        for name, read in self._images:
+            image = self._decode(name, read)
+            most = min(batch_size, max(1, BATCH_BYTES // image.nbytes))
+            if batch and (len(batch) >= most or batch[0].shape != image.shape):
+                yield _stacked(batch)
                 batch = []
             batch.append(image)
-        yield np.stack(batch)
+        yield _stacked(batch)
 
-    def images(self, positions: NDArray[np.int64]) -> list[NDArray[np.uint8]]:
-        """The images at `positions`, uint8 [H, W, C] each."""
-        return [self._decode(self._names[position]) for position in positions]
+    def images(self, positions: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """The images at `positions`, uint8 [H, W, C] each, read one by one."""
+        for position in positions:
+            yield self._decode(*self._images[position])
 
-    def _open_archive(self) -> list[str]:
+    def _in_folder(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Names below the folder, and what reads them."""
+        root, folders = self._path.resolve(), [self._path]
+        while folders:
+            for entry in scan(folders.pop()):
+                path = Path(entry.path)
+                if entry.is_dir():
+                    folders.append(path)
+                elif is_image_name(entry.name):
+                    yield path.relative_to(self._path).as_posix(), functools.partial(read_below, root, path)
+
+    def _in_archive(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
+        """Names in the archive, and what reads them."""
         try:
-            self._archive = zipfile.ZipFile(self._path)
-        except (OSError, zipfile.BadZipFile) as error:
+            if not self._path.is_file():  # opening a named pipe would wait for ever
+                raise FileNotFoundError("there is no such file or folder")
+            archive = zipfile.ZipFile(self._path)
+        except Exception as error:  # a damaged archive makes zipfile raise whatever it may
             raise InvalidInput(
                 f"Images to evaluate are a prepared data set, a generator, or a folder or .zip of images: {error}. "
                 f"Received: {self._path}"
             ) from None
-        return self._archive.namelist()
+        for member in archive.infolist():
+            folders_and_name = [part for part in re.split(r"[/\\]", member.filename) if part not in (".", "..")]
+            if is_image_name(member.filename) and not any(map(is_passed_over, folders_and_name)):
+                yield member.filename, functools.partial(_read_member, archive, member)
 
-    def _read_file(self, name: str) -> bytes:
-        if not (self._path / name).resolve().is_relative_to(self._path.resolve()):
-            raise InvalidInput(f"A link must stay in the folder of the images. Received: {self._path}, {name}")
-        with (self._path / name).open("rb") as stream:
-            return self._whole(name, stream.read(LARGEST_FILE_BYTES + 1))
-
-    def _read_member(self, name: str) -> bytes:
-        # The size an archive declares may be a lie, so what comes out is counted.
+    @contextlib.contextmanager
+    def _named(self, name: str) -> Iterator[None]:
         try:
-            with self._archive.open(name) as stream:
-                return self._whole(name, stream.read(LARGEST_FILE_BYTES + 1))
-        except (OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-            raise InvalidInput(f"The archive cannot be read: {error}. Received: {self._path}, {name}") from None
-
-    def _whole(self, name: str, content: bytes) -> bytes:
-        if len(content) > LARGEST_FILE_BYTES:
-            raise InvalidInput(f"An image file has at most {LARGEST_FILE_BYTES} bytes. Received: {self._path}, {name}")
-        return content
-
-    def _decode(self, name: str) -> NDArray[np.uint8]:
-        from PIL import Image
-
-        content = io.BytesIO(self._read(name))
-        try:
-            return decode_whole(lambda: Image.open(content, formats=FORMATS), LARGEST_IMAGE_MEGAPIXELS)
+            yield
         except UnreadableImage as error:
-            raise InvalidInput(f"An image must be readable: {error}. Received: {self._path}, {name}") from None
+            raise InvalidInput(
+                f"An image must be readable: {error}. Received: {self._path}, {printable(name)}"
+            ) from None
+
+    def _decode(self, name: str, read: Callable[[], bytes]) -> NDArray[np.uint8]:
+        with self._named(name):
+            content = read()
+            return decode_whole(lambda: open_image(content), LARGEST_IMAGE_MEGAPIXELS)
+
+
+def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    # The size an archive declares may be a lie, so what comes out is counted.
+    try:
+        with archive.open(member) as stream:
+            content = stream.read(LARGEST_FILE_BYTES + 1)
+    except Exception as error:  # encrypted, damaged, or packed in a way that zipfile does not know
+        raise UnreadableImage(f"the archive cannot be read: {error or type(error).__name__}") from None
+    if len(content) > LARGEST_FILE_BYTES:
+        raise UnreadableImage(f"more than {LARGEST_FILE_BYTES} bytes")
+    return content
+
+
+def _stacked(batch: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """As numpy.stack, without a copy of an image that is alone."""
+    return batch[0][None] if len(batch) == 1 else np.stack(batch)

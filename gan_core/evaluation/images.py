@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -25,8 +25,8 @@ class Images(Protocol):
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]; H and W may change from batch to batch."""
 
-    def images(self, positions: NDArray[np.int64]) -> Sequence[NDArray[np.uint8]] | NDArray[np.uint8]:
-        """The images at `positions`, uint8 [H, W, C] each."""
+    def images(self, positions: NDArray[np.int64]) -> Iterable[NDArray[np.uint8]]:
+        """The images at `positions`, uint8 [H, W, C] each; photos come one by one."""
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from components import prepare
+from components import fetch, prepare
 from components.command import run
 from gan_core.data.prepared import PreparedDataset
 from tests.datasets import blobs
@@ -55,13 +57,56 @@ def test_fetched_images_are_the_same_data_as_the_folder_itself(tmp_path: Path, m
     assert cluster == here
 
 
-@pytest.mark.parametrize("fetched", ["empty", "nowhere"])
-def test_where_nothing_was_fetched_the_source_is_read(tmp_path: Path, monkeypatch, fetched: str) -> None:
+def test_where_there_was_nothing_to_fetch_the_source_is_read(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("sys.argv", ["fetch", "--pointer", "", "--remote", "", "--data", str(tmp_path / "fetched")])
+    run(fetch.main)
+    assert command(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 0
+    assert PreparedDataset(tmp_path / "prepared").manifest.source == "digits"
+
+
+def unusable(folder: Path, kind: str) -> Path:
+    """What a person may name in place of a folder of images."""
+    folder.mkdir()
+    place = folder / "data"
+    if kind in ("empty folder", "hidden files", "other files", "mac's folder"):
+        place.mkdir()
+    if kind == "hidden files":
+        (place / ".gitignore").touch()
+    elif kind == "other files":
+        (place / "cats.csv").write_text("a,b\n")
+    elif kind == "mac's folder":
+        images(place / "__MACOSX")
+    elif kind == "csv":
+        place.write_text("a,b\n")
+    elif kind in ("zip", "tar"):
+        shutil.make_archive(str(folder / "data"), kind, images(folder / "images"))
+        place = folder / f"data.{kind}"
+    elif kind == "pipe":
+        os.mkfifo(place)
+    elif kind == "dead link":
+        place.symlink_to(folder / "nowhere")
+    elif kind == "device":
+        place = Path("/dev/zero")
+    return place
+
+
+@pytest.mark.parametrize("source", ["digits", "data/raw/blobs"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("nothing", "empty folder", "hidden files", "mac's folder", "other files"),
+        *("csv", "zip", "tar", "pipe", "dead link", "device"),
+    ],
+)
+def test_a_named_input_that_cannot_be_used_is_never_replaced(
+    tmp_path: Path, monkeypatch, capsys, kind: str, source: str
+) -> None:
     monkeypatch.chdir(tmp_path)
     images(tmp_path / "data" / "raw" / "blobs")
-    (tmp_path / "empty").mkdir()
-    assert command(monkeypatch, tmp_path, "data/raw/blobs", "--data", str(tmp_path / fetched)) == 0
-    assert PreparedDataset(tmp_path / "prepared").manifest.source == "data/raw/blobs"
+    named = unusable(tmp_path / "named", kind)
+    assert command(monkeypatch, tmp_path, source, "--data", str(named)) == 2
+    assert str(named) in capsys.readouterr().err.rpartition("Received: ")[2]
+    assert not (tmp_path / "prepared").exists()
 
 
 def test_fetched_images_and_a_built_in_source_do_not_go_together(tmp_path: Path, monkeypatch, capsys) -> None:

@@ -78,6 +78,6 @@ def _picture(pixels: NDArray[np.uint8], alternative: str, caption: str = "") -> 
     return Picture(source, pixels.shape[1], pixels.shape[0], alternative, caption)
 
 
-def pick(images: Sequence[NDArray[np.uint8]] | NDArray[np.uint8], captions: Sequence[str], what: str) -> list[Picture]:
+def pick(images: Iterable[NDArray[np.uint8]], captions: Sequence[str], what: str) -> list[Picture]:
     """Tiles of `images` with their captions; the alternative text is `what` and the caption."""
     return [tile(image, f"{what}, {caption}", caption) for image, caption in zip(images, captions, strict=True)]

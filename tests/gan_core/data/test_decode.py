@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_core.data.decode import UnreadableImage, decode, open_file
+from gan_core.data.decode import UnreadableImage, decode, open_image
 
 Settings = Callable[..., Any]
 
@@ -24,7 +24,7 @@ def _save(folder: Path, image: Image.Image, suffix: str = "png", **options: Any)
 
 
 def _decode(path: Path, config: Any) -> np.ndarray:
-    return decode(functools.partial(open_file, path), config)
+    return decode(functools.partial(open_image, path.read_bytes()), config)
 
 
 def _grey(pixels: np.ndarray) -> Image.Image:
@@ -175,12 +175,17 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path, prepare_config: Sett
     assert (_decode(path, prepare_config()) == 10).all()
 
 
-def _png_of_size(width: int, height: int) -> bytes:
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+def _png(width: int, height: int, kind: int, before: bytes, data: bytes) -> bytes:
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + before + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
+
+
+def _png_of_size(width: int, height: int) -> bytes:
+    return _png(width, height, 0, b"", zlib.compress(b""))
 
 
 def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
@@ -197,6 +202,22 @@ def test_the_limit_is_the_configured_one_even_above_pillows_own(tmp_path: Path, 
 
     with pytest.raises(UnreadableImage, match="truncated"):
         _decode(path, prepare_config(max_image_megapixels=201))
+
+
+def test_an_endless_side_is_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
+    path = tmp_path / "wide.png"
+    path.write_bytes(_png_of_size(90_000_000, 1))
+
+    with pytest.raises(UnreadableImage, match=r"^90000000 × 1 pixels, of which a side has more than 1048576$"):
+        _decode(path, prepare_config(fit="pad"))
+
+
+def test_what_cannot_be_converted_is_a_reason(tmp_path: Path, prepare_config: Settings) -> None:
+    palette = _chunk(b"PLTE", b"\1\2\3") + _chunk(b"tRNS", bytes(300))
+    (tmp_path / "palette.png").write_bytes(_png(16, 16, 3, palette, zlib.compress((b"\0" + b"\xff" * 16) * 16)))
+
+    with pytest.raises(UnreadableImage):
+        _decode(tmp_path / "palette.png", prepare_config())
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])

@@ -235,14 +235,23 @@ def test_the_held_out_share_is_the_fraction() -> None:
 
 
 def test_rejected_images_are_listed_in_the_order_of_their_paths(tmp_path: Path, prepare_config: Settings) -> None:
-    source = Arrays(_unreadable, [position % 2 for position in range(24)], ("even", "odd"))
+    source = Arrays(_unreadable, [position // 2 % 2 for position in range(24)], "ab")
 
     manifest, _ = _prepare(source, prepare_config(max_rejected_fraction=0.5), tmp_path / "prepared")
 
     expected = sorted((f"{position}.png", f"broken {position}") for position in range(1, 24, 2))
     assert [(entry.path, entry.reason) for entry in manifest.rejected] == expected
-    assert [entry.name for entry in manifest.classes] == ["even"]  # a class without images is none
     assert sum(manifest.counts.values()) == 12
+
+
+def test_a_class_without_a_usable_image_is_refused_by_name(tmp_path: Path, prepare_config: Settings) -> None:
+    for position in range(24):
+        path = tmp_path / "raw" / ("cats", "dogs")[position % 2] / f"{position}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"none") if position % 2 else Image.fromarray(_noise(position)).save(path)
+
+    with pytest.raises(InvalidInput, match=r"with 1 that have none: dogs; dogs/1.png: not a PNG, JPEG or WebP image$"):
+        _prepare(open_source(str(tmp_path / "raw")), prepare_config(max_rejected_fraction=0.5), tmp_path / "prepared")
 
 
 def test_too_many_rejected_images_stop_and_are_named(tmp_path: Path, prepare_config: Settings) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import os
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def test_a_flat_folder_has_no_classes(tmp_path: Path) -> None:
 
 
 def test_the_folders_of_a_folder_are_classes_in_the_order_of_their_names(tmp_path: Path) -> None:
-    for name in ("cat/1.png", "Dog/1.png", "ant/2.png", "empty/notes.txt"):
+    for name in ("cat/1.png", "Dog/1.png", "ant/2.png", "cat/notes.txt"):
         _write(tmp_path / name)
 
     source = open_source(str(tmp_path))
@@ -58,6 +59,41 @@ def test_a_class_has_one_name_in_both_unicode_forms(tmp_path: Path) -> None:
     assert list(open_source(str(tmp_path)).classes) == ["\u00e9t\u00e9"]
 
 
+def _as(name: str, code: str) -> str:
+    return os.fsdecode(name.encode(code))
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        ([_as(name, "cp1251") for name in ("кот", "пёс", "лев")], [r"\xea\xee\xf2", r"\xeb\xe5\xe2", r"\xef\xb8\xf1"]),
+        (["Cats", "cats", "cats ", "\u200fcats"], ["Cats", "cats", "cats ", "\u200fcats"]),
+        (["a\x1b[2J", "a\nb", "\u202egnp"], [r"\u202egnp", r"a\nb", r"a\x1b[2J"]),
+    ],
+    ids=["no UTF-8", "alike", "acting on a terminal"],
+)
+def test_every_folder_is_a_class_of_its_own(folders: list[str], classes: list[str], tmp_path: Path) -> None:
+    for name in folders:
+        _write(tmp_path / name / "1.png")
+
+    source = open_source(str(tmp_path))
+
+    assert list(source.classes) == classes
+    assert {(image.path, image.label) for image in source} == {
+        (f"{name}/1.png", label) for label, name in enumerate(classes)
+    }
+
+
+@pytest.mark.parametrize("pair", [("\u00e9", "e\u0301"), (_as("é", "latin-1"), r"\xe9")])
+def test_two_folders_that_would_be_one_class_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
+    for name in pair:
+        _write(tmp_path / name / "1.png")
+
+    with pytest.raises(InvalidInput, match=r"Two folders must not be one class\. Received: .*") as caught:
+        open_source(str(tmp_path))
+    assert all(ascii(name) in str(caught.value) for name in pair)
+
+
 def test_other_files_are_passed_over_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.png", "README.md", "Thumbs.db", ".DS_Store", "._a.png", ".git/b.png", "__MACOSX/._a.png"):
         _write(tmp_path / name)
@@ -71,30 +107,67 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path, caplog: pytest.
 
 
 def test_a_link_must_not_lead_out_of_the_folder(tmp_path: Path) -> None:
-    _write(tmp_path / "outside" / "secret.png")
+    secret = tmp_path / "outside" / "secret.png"
+    _write(secret)
     _write(tmp_path / "inside" / "a.png", 7)
-    (tmp_path / "inside" / "b.png").symlink_to(tmp_path / "outside" / "secret.png")
+    (tmp_path / "inside" / "b.png").symlink_to(secret)
     (tmp_path / "inside" / "c.png").symlink_to("a.png")
-    (tmp_path / "inside" / "d").symlink_to(tmp_path / "outside")
     (tmp_path / "inside" / "e.png").symlink_to("nothing.png")
+    (tmp_path / "inside" / "f.png").symlink_to("f.png")
 
     source = open_source(str(tmp_path / "inside"))
 
     assert source.count == 5
-    assert _reason(tmp_path / "inside", "b.png") == "a symbolic link that leads out of the source folder"
-    assert _reason(tmp_path / "inside", "d") == "a symbolic link that leads out of the source folder"
+    assert _reason(tmp_path / "inside", "f.png") == "a link to nothing"
+    assert _reason(tmp_path / "inside", "b.png") == f"a symbolic link that leads out of the folder, to {secret}"
     assert _reason(tmp_path / "inside", "e.png") == "not a regular file, or a link to nothing"
     (linked,) = (image for image in source if image.path == "c.png")
     with linked.open() as image:
         assert (np.asarray(image) == 7).all()
 
 
-def test_a_link_to_itself_is_no_image(tmp_path: Path) -> None:
-    _write(tmp_path / "a.png")
-    (tmp_path / "loop").symlink_to("loop")
-    (tmp_path / "loop.png").symlink_to("loop.png")
+def test_a_link_may_lead_to_a_file_in_a_cache_of_dvc(tmp_path: Path) -> None:
+    _write(tmp_path / "a.png", 7)
+    content = (tmp_path / "a.png").read_bytes()
+    digest = hashlib.md5(content).hexdigest()
+    for number, name in enumerate((digest, hashlib.md5(b"").hexdigest())):
+        cached = tmp_path / "cache" / "files" / "md5" / name[:2] / name[2:]
+        cached.parent.mkdir(parents=True)
+        cached.write_bytes(content)
+        (tmp_path / "raw").mkdir(exist_ok=True)
+        (tmp_path / "raw" / f"{number}.png").symlink_to(cached)
 
-    assert sorted(image.path for image in open_source(str(tmp_path))) == ["a.png", "loop.png"]
+    (followed,) = (image for image in open_source(str(tmp_path / "raw")) if image.path == "0.png")
+    with followed.open() as image:
+        assert (np.asarray(image) == 7).all()
+    assert "leads out of the folder" in _reason(tmp_path / "raw", "1.png")
+
+
+@pytest.mark.parametrize("target", ["../elsewhere", ".store/dogs", "../gone", "dogs"])
+@pytest.mark.parametrize("place", ["dogs", "cats/dogs"])
+def test_a_link_that_is_a_folder_or_dead_is_refused_by_name(target: str, place: str, tmp_path: Path) -> None:
+    for name in ("raw/cats/1.png", "elsewhere/1.png", "raw/.store/dogs/1.png"):
+        _write(tmp_path / name)
+    (tmp_path / "raw" / place).symlink_to(target if target == "dogs" else tmp_path / "raw" / target)
+
+    with pytest.raises(InvalidInput, match=rf"must lead to a file.*Received: .*raw/{place}, which leads to .*{target}"):
+        open_source(str(tmp_path / "raw"))
+
+
+def test_the_source_itself_may_be_a_link(tmp_path: Path) -> None:
+    _write(tmp_path / "elsewhere" / "cats" / "1.png")
+    (tmp_path / "raw").symlink_to("elsewhere")
+
+    (image,) = open_source(str(tmp_path / "raw"))
+    with image.open() as opened:
+        assert opened.size == (16, 16)
+
+
+def test_one_folder_around_all_images_gets_advice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _write(tmp_path / "photos" / "1.png")
+
+    assert list(open_source(str(tmp_path)).classes) == ["photos"]
+    assert f"If that folder is no class, set prepare.source to {tmp_path / 'photos'}" in caplog.text
 
 
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
@@ -108,7 +181,7 @@ def test_a_name_that_is_no_utf_8_can_be_reported(tmp_path: Path) -> None:
 
     (image,) = open_source(str(tmp_path))
 
-    assert image.path == "\N{REPLACEMENT CHARACTER}.png"
+    assert image.path == r"\xff.png"
     with image.open() as opened:
         assert opened.size == (16, 16)
 
@@ -130,7 +203,11 @@ def test_digits_are_scaled_to_8_bits() -> None:
         ([], r"must hold images .*\. Received: source='.*' with 0 other files"),
         (["notes.txt"], "with 1 other files"),
         (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images beside .* cat"),
-        (["cat/tabby/a.png"], "must hold images and no folders. Received: .*cat/tabby"),
+        (["cat/tabby/a.png"], "must hold images and no folders; if it is no class, name it.* Received: .*cat/tabby"),
+        (
+            ["cat/a.png", "dog/a.gif", "empty/.gitignore"],
+            "class must hold an image .* with 2 that hold none: dog, empty",
+        ),
     ],
 )
 def test_a_folder_that_is_not_understood_is_refused(files: list[str], message: str, tmp_path: Path) -> None:

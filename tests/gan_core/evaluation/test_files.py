@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +48,7 @@ def test_a_folder_and_its_archive_are_the_same_images(tmp_path: Path) -> None:
     assert one.count == other.count == 3
     assert one.digest == other.digest
     for images in (one, other):
-        every = images.images(np.arange(3))
+        every = list(images.images(np.arange(3)))
         for expected in (GREY[:, :, None], COLOUR, COLOUR[::-1]):
             assert sum(np.array_equal(image, expected) for image in every) == 1
         in_batches = [image for batch in images.batches(8) for image in batch]
@@ -83,7 +86,7 @@ def test_unusual_images(tmp_path: Path) -> None:
     upright.convert("P").save(palette, "PNG")
     contents = [png(GREY.astype(np.uint16) * 257), png(transparent), buffer.getvalue(), palette.getvalue()]
     sixteen, clear, turned, indexed = (
-        FileImages(folder(tmp_path / str(number), {"image.png": content})).images(np.arange(1))[0]
+        next(FileImages(folder(tmp_path / str(number), {"image.png": content})).images(np.arange(1)))
         for number, content in enumerate(contents)
     )
     assert np.array_equal(sixteen[:, :, 0], GREY)
@@ -125,20 +128,121 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     assert FileImages(inside).count == 2
     (tmp_path / "secret.png").write_bytes(png(GREY))
     (inside / "c.png").symlink_to(tmp_path / "secret.png")
-    with pytest.raises(InvalidInput, match=r"must stay in the folder.*c\.png"):
+    with pytest.raises(
+        InvalidInput, match=r"must be readable: a symbolic link that leads out of the folder, to .*secret\.png.*c\.png"
+    ):
         FileImages(inside)
 
 
 def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST_FILE_BYTES", 2**20)
-    with pytest.raises(InvalidInput, match="at most 1048576 bytes"):
+    with pytest.raises(InvalidInput, match=r"must be readable: more than 1048576 bytes.*bomb\.png"):
         FileImages(archive(tmp_path / "x.zip", {"bomb.png": bytes(2**24)}))
 
 
 def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "LARGEST_IMAGE_MEGAPIXELS", 19e-6)
     with pytest.raises(InvalidInput, match=r"5 × 4 pixels.*bomb\.png"):
-        list(FileImages(folder(tmp_path, {"bomb.png": png(GREY)})).batches(1))
+        FileImages(folder(tmp_path, {"bomb.png": png(GREY)}))
+
+
+@pytest.mark.parametrize("make", [folder, archive])
+def test_hidden_and_system_files_are_passed_over_as_prepare_does(tmp_path: Path, make: object) -> None:
+    contents = {"made/1.png": png(GREY), "made/v1.0/2.png": png(GREY)}
+    copies = {
+        "made/.ipynb_checkpoints/1-checkpoint.png": png(GREY),
+        "__MACOSX/made/._1.png": b"\0\5\x16\7",
+        "made/._1.png": b"\0\5\x16\7",
+        "@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg": png(GREY),
+    }
+    only, both = (
+        FileImages(make(tmp_path / name, files)) for name, files in (("a.zip", contents), ("b.zip", contents | copies))
+    )
+    assert (both.count, both.digest) == (2, only.digest)
+
+
+def test_a_linked_folder_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+    folder(tmp_path, {"elsewhere/1.png": png(GREY), "made/1.png": png(GREY)})
+    (tmp_path / "made" / "more").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InvalidInput, match=r"must lead to a file.*made/more, which leads to .*elsewhere"):
+        FileImages(tmp_path / "made")
+
+
+def test_two_members_of_one_name_are_two_images(tmp_path: Path) -> None:
+    place = archive(tmp_path / "x.zip", {"1.png": png(GREY), "2.png": png(COLOUR)})
+    place.write_bytes(place.read_bytes().replace(b"2.png", b"1.png"))
+    shapes = {image.shape for image in FileImages(tmp_path / "x.zip").images(np.arange(2))}
+    assert shapes == {(4, 5, 1), (4, 5, 3)}
+
+
+def _changed(place: Path, position: Callable[[bytes], int], content: bytes) -> None:
+    found = place.read_bytes()
+    at = position(found)
+    place.write_bytes(found[:at] + content + found[at + len(content) :])
+
+
+@pytest.mark.parametrize(
+    ("method", "offset", "content"),
+    [
+        (zipfile.ZIP_STORED, 6, b"\x63"),  # the version that it needs
+        (zipfile.ZIP_STORED, 8, b"\1"),  # encrypted
+        (zipfile.ZIP_STORED, 9, b"\x08\0\0"),  # deflated, which it is not
+        (zipfile.ZIP_STORED, 10, b"\x61"),  # packed in an unknown way
+        (zipfile.ZIP_STORED, 42, b"\xff\xff\0"),  # lies elsewhere
+    ],
+)
+def test_a_member_that_cannot_be_read_is_one_sentence(tmp_path: Path, method: int, offset: int, content: bytes) -> None:
+    place = archive(tmp_path / "x.zip", {"1.png": png(GREY)})
+    _changed(place, lambda found: found.index(b"PK\1\2") + offset, content)
+    with pytest.raises(InvalidInput, match=r"(archive cannot be read|folder or \.zip of images): .*Received: .*x\.zip"):
+        FileImages(place)
+
+
+def test_a_name_that_is_no_utf_8_is_one_sentence(tmp_path: Path) -> None:
+    place = archive(tmp_path / "x.zip", {"ä.png": png(GREY)})
+    _changed(place, lambda found: found.index(b"PK\1\2") + 46, b"\xff")
+    with pytest.raises(InvalidInput, match=r"folder or \.zip of images: .*Received: .*x\.zip"):
+        FileImages(place)
+
+
+def test_a_damaged_lzma_member_is_one_sentence(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as opened:
+        opened.writestr("1.png", png(GREY))
+    _changed(tmp_path / "x.zip", lambda _: 50, bytes(20))
+    with pytest.raises(InvalidInput, match=r"archive cannot be read: .*1\.png"):
+        FileImages(tmp_path / "x.zip")
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    place = folder(tmp_path, {"1.png": png(GREY)})
+    (place / "1.png").chmod(0)
+    program = (
+        f"from pathlib import Path\nfrom gan_core.evaluation.files import FileImages\nFileImages(Path({str(place)!r}))"
+    )
+    without_roots_rights = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
+    command = [*without_roots_rights, sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[3])
+    assert f"must be readable: Permission denied. Received: {place}, 1.png" in done.stderr
+
+
+def test_a_link_to_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "1.png").symlink_to("/proc/kmsg")
+    with pytest.raises(InvalidInput, match="leads out of the folder"):
+        FileImages(tmp_path)
+
+
+def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(InvalidInput, match=r"there is no such file or folder\. Received: .*x\.zip"):
+        FileImages(tmp_path / "x.zip")
+
+
+def test_no_more_than_some_megabytes_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BATCH_BYTES", 50)
+    images = FileImages(folder(tmp_path, {f"{number}.png": png(GREY) for number in range(5)}))
+    assert [len(batch) for batch in images.batches(256)] == [2, 2, 1]
+    monkeypatch.setattr(files, "BATCH_BYTES", 5)
+    assert [len(batch) for batch in images.batches(256)] == [1] * 5
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:

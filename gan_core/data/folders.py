@@ -1,0 +1,86 @@
+"""What counts in a folder or an archive of images, and how its files are read. `prepare` and `evaluate` share this."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_core.data.decode import UnreadableImage
+from gan_core.errors import InvalidInput
+from gan_core.printing import printable
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+LARGEST_FILE_BYTES = 2**28
+# What macOS, Synology, Windows and Linux put beside a person's files.
+_PASSED_OVER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+_MD5 = re.compile("[0-9a-f]{32}")
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether a file or folder of that name is hidden (as .ipynb_checkpoints and ._1.png are) or a system's own."""
+    return name.startswith(".") or name in _PASSED_OVER
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file's name ends as those of PNG, JPEG and WebP images do."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """The files and folders that count, in any order; none of the folders is a link.
+
+    Raises:
+        InvalidInput: the folder cannot be read, or holds a link to a folder or a link to nothing.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_passed_over(entry.name):
+                    continue
+                if entry.is_symlink() and not _may_be_a_file(entry):
+                    raise InvalidInput(
+                        "A link among images must lead to a file: put the folder itself in the link's place. Received: "
+                        f"{printable(entry.path)}, which leads to {printable(os.readlink(entry.path))}"
+                    )
+                yield entry
+    except OSError as error:
+        raise InvalidInput(
+            f"A folder of images must be readable: {error.strerror}. Received: {printable(str(folder))}"
+        ) from None
+
+
+def read_below(root: Path, path: Path) -> bytes:
+    """The content of an image file below the folder `root`, which is resolved.
+
+    A link may also lead to a file in a cache of DVC (`cache.type symlink`), which is named by its content's MD5.
+
+    Raises:
+        UnreadableImage: it is no regular file, cannot be read, is huge, or a link that leads elsewhere.
+    """
+    try:
+        target = path.resolve()
+        inside = target.is_relative_to(root)
+        if not path.is_file():  # opening a named pipe would wait for ever
+            raise UnreadableImage("not a regular file, or a link to nothing")
+        if inside or _MD5.fullmatch(_last_two(target)):
+            if path.stat().st_size > LARGEST_FILE_BYTES:
+                raise UnreadableImage(f"more than {LARGEST_FILE_BYTES} bytes")
+            content = path.read_bytes()
+            if inside or hashlib.md5(content, usedforsecurity=False).hexdigest() == _last_two(target):
+                return content
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+        raise UnreadableImage(getattr(error, "strerror", None) or "a link to nothing") from None
+    raise UnreadableImage(f"a symbolic link that leads out of the folder, to {printable(str(target))}")
+
+
+def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
+    """Whether a link leads to something that is no folder; a dead one with an image's name was an image."""
+    return not entry.is_dir() if os.path.exists(entry.path) else is_image_name(entry.name)
+
+
+def _last_two(path: Path) -> str:
+    """`d41d8cd98f00b204e9800998ecf8427e` of `…/d4/1d8cd98f00b204e9800998ecf8427e`, as DVC's cache names a content."""
+    return path.parent.name + path.name
