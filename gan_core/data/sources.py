@@ -155,8 +155,9 @@ class _Folder:
         for member in scan(Path(class_folder.path)):
             if member.is_dir():
                 raise InvalidInput(
-                    "The folder of a class must hold images and no folders; if it is no class, name it as the source. "
-                    f"Received: {self._place} with {printable(member.path)}"
+                    "The folder of a class must hold images and no folders; if "
+                    f"{printable(class_folder.path)} holds the classes, name it as the source. Received: "
+                    f"{self._place} with {printable(member.path)}"
                 )
             yield member
 

@@ -203,7 +203,7 @@ def test_digits_are_scaled_to_8_bits() -> None:
         ([], r"must hold images .*\. Received: source='.*' with 0 other files"),
         (["notes.txt"], "with 1 other files"),
         (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images beside .* cat"),
-        (["cat/tabby/a.png"], "must hold images and no folders; if it is no class, name it.* Received: .*cat/tabby"),
+        (["cat/tabby/a.png"], "no folders; if .*/cat holds the classes, name it as the source. Received: .*cat/tabby"),
         (
             ["cat/a.png", "dog/a.gif", "empty/.gitignore"],
             "class must hold an image .* with 2 that hold none: dog, empty",
