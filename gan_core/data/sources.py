@@ -116,7 +116,7 @@ class _Folder:
         counts: dict[str, int] = {}
         loose = others = 0
         for entry in scan(folder):
-            if not entry.is_dir():
+            if not entry.is_dir(follow_symlinks=False):
                 loose += is_image_name(entry.name)
                 others += not is_image_name(entry.name)
                 continue
@@ -144,7 +144,7 @@ class _Folder:
         label_of = {name: label for label, name in enumerate(self.classes)}
         root = self._folder.resolve()
         for entry in scan(self._folder):
-            label = label_of[_class_name(entry.name)] if entry.is_dir() else -1
+            label = label_of[_class_name(entry.name)] if entry.is_dir(follow_symlinks=False) else -1
             for member in [entry] if label < 0 else self._members(entry):
                 if is_image_name(member.name):
                     path = Path(member.path)
@@ -153,7 +153,7 @@ class _Folder:
 
     def _members(self, class_folder: os.DirEntry[str]) -> Iterator[os.DirEntry[str]]:
         for member in scan(Path(class_folder.path)):
-            if member.is_dir():
+            if member.is_dir(follow_symlinks=False):
                 raise InvalidInput(
                     "The folder of a class must hold images and no folders; if "
                     f"{printable(class_folder.path)} holds the classes, name it as the source. Received: "

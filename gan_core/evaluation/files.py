@@ -80,7 +80,7 @@ class FileImages:
         while folders:
             for entry in scan(folders.pop()):
                 path = Path(entry.path)
-                if entry.is_dir():
+                if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
                 elif is_image_name(entry.name):
                     yield path.relative_to(self._path).as_posix(), functools.partial(read_below, root, path)

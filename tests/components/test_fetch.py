@@ -122,7 +122,7 @@ def test_a_prefix_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest
 
 def test_no_pointer_is_no_data(tmp_path: Path) -> None:
     assert fetch("", "", tmp_path / "data").returncode == 0
-    assert list((tmp_path / "data").iterdir()) == []
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["NOTHING-FETCHED"]
 
 
 def test_absent_version(pushed: Path, emulator: str, tmp_path: Path) -> None:
