@@ -68,14 +68,14 @@ def require_writable(*outputs: Output) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Makes a folder that a command reads and writes all the time, or checks that it can be written.
+    """Checks that a folder which a command reads and writes all the time can be written, or made.
 
     Raises:
         InvalidInput: it cannot.
     """
     with _explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+        tempfile.TemporaryFile(dir=existing).close()
 
 
 @contextlib.contextmanager

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections import Counter
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gan_core.errors import InvalidInput
 
 Split = Literal["train", "held_out"]
+Side = Annotated[int, Field(ge=1, le=2**16)]
+Count = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE_NAME = "manifest.json"
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ShardEntry(_Entry):
@@ -29,19 +33,19 @@ class ShardEntry(_Entry):
     split: Split
     count: Annotated[int, Field(ge=1)]
     images: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.npy$")]
-    images_sha256: str
+    images_sha256: Sha256
     labels: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.npy$")] | None
-    labels_sha256: str | None
+    labels_sha256: Sha256 | None
     inputs: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+\.npy$")] | None = None
-    inputs_sha256: str | None = None
+    inputs_sha256: Sha256 | None = None
 
 
 class ClassEntry(_Entry):
     """A class of images: its position in the manifest is its label."""
 
     name: str
-    train: int
-    held_out: int
+    train: Count
+    held_out: Count
 
 
 class RejectedEntry(_Entry):
@@ -68,14 +72,49 @@ class Manifest(_Entry):
     format: Literal[1]
     digest: Annotated[str, Field(pattern=r"^sha256-[0-9a-f]{64}$")]
     source: str
-    shape: tuple[int, int, int]
-    counts: dict[Split, int]
+    shape: tuple[Side, Side, Side]
+    counts: dict[Split, Count]
     classes: tuple[ClassEntry, ...]
     mean: tuple[float, ...]
     standard_deviation: tuple[float, ...]
     settings: dict[str, str | int | float]
     shards: tuple[ShardEntry, ...]
     rejected: tuple[RejectedEntry, ...]
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        counts = Counter[str]()
+        for entry in self.shards:
+            counts[entry.split] += entry.count
+        names = [name for entry in self.shards for name in (entry.images, entry.labels, entry.inputs) if name]
+        for rule, kept in (
+            ("counts must be those of the shards", {k: n for k, n in self.counts.items() if n} == dict(counts)),
+            ("no two shards may be one file", len(names) == len(set(names))),
+            (
+                "each shard must have a SHA-256 for each of its files, and labels if there are classes",
+                all(
+                    bool(entry.labels) == bool(self.classes)
+                    and (entry.labels is None) == (entry.labels_sha256 is None)
+                    and (entry.inputs is None) == (entry.inputs_sha256 is None)
+                    for entry in self.shards
+                ),
+            ),
+            ("either all shards have inputs or none", len({entry.inputs is None for entry in self.shards}) < 2),
+            (
+                "the classes' counts must be those of the splits",
+                not self.classes
+                or all(
+                    sum(getattr(one, split) for one in self.classes) == counts[split] for split in ("train", "held_out")
+                ),
+            ),
+            (
+                "mean and standard_deviation must have a value for each channel",
+                len(self.mean) == len(self.standard_deviation) == self.shape[2],
+            ),
+        ):
+            if not kept:
+                raise ValueError(rule)
+        return self
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Manifest:
@@ -89,4 +128,5 @@ class Manifest(_Entry):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"The manifest is not valid: {key}: {first['msg']}. Received: {place}") from None
+            reason = f"{key}: {first['msg']}" if key else first["msg"].removeprefix("Value error, ")
+            raise InvalidInput(f"The manifest is not valid: {reason}. Received: {place}") from None

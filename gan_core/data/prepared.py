@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -57,12 +59,24 @@ class ImageSplit:
         self.paired = all(entry.inputs for entry in entries)
         self._shape = manifest.shape
         self._starts = np.cumsum([0, *(entry.count for entry in entries)])
-        self._images = [_open(folder / entry.images, (entry.count, *manifest.shape), np.uint8) for entry in entries]
-        self._inputs = [
-            _open(folder / entry.inputs, (entry.count, *manifest.shape), np.uint8) for entry in entries if entry.inputs
+        shapes = [(entry.count, *manifest.shape) for entry in entries]
+        self._images = [
+            _open(folder / entry.images, entry.images_sha256, shape, np.uint8)
+            for entry, shape in zip(entries, shapes, strict=True)
         ]
-        labels = [_open(folder / entry.labels, (entry.count,), np.int32) for entry in entries if entry.labels]
+        self._inputs = [
+            _open(folder / entry.inputs, entry.inputs_sha256, shape, np.uint8)
+            for entry, shape in zip(entries, shapes, strict=True)
+            if entry.inputs
+        ]
+        labels = [
+            _open(folder / entry.labels, entry.labels_sha256, (entry.count,), np.int32)
+            for entry in entries
+            if entry.labels
+        ]
         self._labels = np.concatenate(labels) if labels else np.empty(0, np.int32)
+        if labels:
+            _require_counted(self._labels, [getattr(one, name) for one in manifest.classes], folder)
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
         """The images at `positions` [B], uint8 [B, H, W, C]."""
@@ -91,14 +105,47 @@ class ImageSplit:
         return out
 
 
-def _open(path: Path, shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
+def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
+    """Maps a shard into memory and compares its content with the manifest.
+
+    The file is read once a process for that, at the speed of SHA-256, and is in the system's cache afterwards.
+    """
     try:
+        if not path.is_file():
+            raise FileNotFoundError("there is no such file")
         array: NDArray[Number] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"A shard must be a readable .npy file: {error}. Received: {path}") from None
-    if array.shape != shape or array.dtype != dtype:
+        found_shape, found_dtype = array.shape, array.dtype
+    # A file that is no array can make numpy's reader of headers raise nearly anything.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InvalidInput(f"A shard must be a readable .npy file: {reason}. Received: {path}") from None
+    if found_shape != shape or found_dtype != dtype:
         raise InvalidInput(
             f"The shard must hold {np.dtype(dtype).name} of shape {shape}, as its manifest says. "
-            f"Received: {path} with {array.dtype.name} of shape {array.shape}"
+            f"Received: {path} with {found_dtype.name} of shape {found_shape}"
+        )
+    found = path.stat()
+    digest = _sha256(path.resolve(), found.st_size, found.st_mtime_ns, found.st_ino)
+    if digest != sha256:
+        raise InvalidInput(
+            "A shard must have the SHA-256 that its manifest says; prepare the data again, or fetch it again. "
+            f"Received: {path} with SHA-256 {digest}, not {sha256}"
         )
     return array.view(np.ndarray)  # memory-mapped as before, without numpy's own class, whose indexing is slow
+
+
+@functools.lru_cache(maxsize=2**16)
+def _sha256(path: Path, size: int, changed: int, inode: int) -> str:
+    """Of the file's content; size, time of the last change and inode say whether it is still the file that was read."""
+    del size, changed, inode
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _require_counted(labels: NDArray[np.int32], counts: Sequence[int], folder: Path) -> None:
+    """Checks that the labels are those that the manifest counts."""
+    inside = labels.min(initial=0) >= 0 and labels.max(initial=0) < len(counts)
+    if not inside or np.bincount(labels, minlength=len(counts)).tolist() != list(counts):
+        raise InvalidInput(
+            f"The labels of a split must be as many of each class as its manifest says. Received: {folder}"
+        )
