@@ -1,0 +1,105 @@
+"""What an earlier version of this project wrote is still read: data, generator, scores, checkpoint, MLflow versions.
+
+`fixtures/e873eab.tar.xz` is what `dvc exp run` left at commit e873eab: a training of 40 small steps on the digits, as
+version 1 and champion of the model `generator`. Its database names a folder that is not here, as after a move.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from components.warm_start import find_initial
+from gan_core.checkpoints import Checkpoints
+from gan_core.config import TrainConfig
+from gan_core.data.prepared import PreparedDataset
+from gan_core.export import load_generator
+
+FIXTURE = Path(__file__).parent / "fixtures" / "e873eab.tar.xz"
+IMAGES_SEEN = 640
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    with tarfile.open(FIXTURE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / "project"
+    monkeypatch.chdir(folder)
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+def test_its_data_and_generator(project: Path) -> None:
+    dataset = PreparedDataset(project / "prepared")
+    assert dataset.split("train").count + dataset.split("held_out").count == 1797
+    drawn = load_generator(project / "generator").sample(4, seed=0)
+    # Another processor may round otherwise.
+    assert np.abs(drawn.astype(int) - np.load(project / "samples.npy")).max() <= 1
+
+
+def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_champion(project: Path) -> None:
+    from gan_core.batches import Feed
+    from gan_core.gan import Gan
+    from gan_core.training import Training
+    from gan_core.warm_start import start_from
+
+    dataset = PreparedDataset(project / "prepared")
+    values = yaml.safe_load((project / "params.yaml").read_text())["train"]
+    config = TrainConfig.parse(values).decided(labelled=True)
+
+    def gan() -> Gan:
+        return Gan(config, dataset.manifest.shape, len(dataset.manifest.classes), xla=False, mixed_precision=False)
+
+    (folder,) = (project / "checkpoints").iterdir()
+    with Checkpoints(folder, kept=3) as checkpoints:
+        resumed = Training(gan(), Feed(dataset.split("train"), config), checkpoints)
+        assert resumed.resume()
+    assert resumed.gan.images_seen == IMAGES_SEEN
+    assert "losses/generator" in resumed.history[0]
+
+    initial = find_initial("models:/generator@champion")
+    fresh = gan()
+    start_from(fresh, initial.content, initial.name)
+    for ours, theirs in zip(fresh.generator.weights, resumed.gan.generator.weights, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_a_better_score_replaces_its_champion(project: Path) -> None:
+    scores = project / "reports/scores.json"
+    record = json.loads(scores.read_text())
+    record["scores"]["fd_classifier"] *= 0.5
+    record["intervals"] = {}
+    scores.write_text(json.dumps(record))
+    config = {"model_name": "generator", "score": "fd_classifier", "minimum_improvement": 0.01, "spread_multiplier": 2}
+    command = ["-m", "components.register", "--config", json.dumps(config), "--model", "generator"]
+    run(project, *command, "--scores", str(scores), "--registration", "reports/registration.json")
+    decision = json.loads((project / "reports/registration.json").read_text())
+    assert (decision["version"], decision["decision"], decision["champion"]) == ("2", "champion", "1")
+
+
+def test_its_version_is_served(project: Path) -> None:
+    code = """
+from components.mlflow_server import connect
+connect()
+import mlflow, pandas
+model = mlflow.pyfunc.load_model("models:/generator@champion")
+print(model.predict(pandas.DataFrame([{"count": 4, "seed": 0}])).shape)"""
+    assert run(project, "-c", code).endswith("(4, 16, 16, 1)\n")
+
+
+def run(folder: Path, *arguments: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
