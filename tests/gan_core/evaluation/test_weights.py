@@ -237,7 +237,11 @@ def test_the_original_graph_alone_and_in_its_archive() -> None:
 
 
 @pytest.mark.parametrize("name", ["g.pb", "g.tgz"])
-@pytest.mark.parametrize("content", [b"not a graph", tar_archive("other.pb", b""), tar_archive(GRAPH_NAME, b"\x0a")])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a graph", tar_archive("other.pb", b""), tar_archive(GRAPH_NAME, b"\x0a")],
+    ids=["text", "other", "short"],
+)
 def test_what_is_no_graph_is_refused(content: bytes, name: str) -> None:
     with pytest.raises(InvalidInput, match=f"frozen graph.*Received: {name}"):
         read_graph_file(content, name)
