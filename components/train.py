@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from components import executor, kinds, storage
+from components.check import check
 from components.command import cache_folder, configure_tensorflow, read_section, run
 from components.model_name import registered_name
 from components.training_hooks import Hooks, NoHooks
@@ -62,6 +63,8 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     dataset = PreparedDataset(arguments.dataset)
     images = _checked(config, dataset)
+    if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: also what follows the training
+        check(arguments.config, arguments.config, dataset, arguments.cache)
     config = config.decided(labelled=images.labelled)
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
@@ -124,6 +127,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
     """The training images, if the parameters go with them."""
+    from gan_core.evaluation.requirements import require_images_to_score_while_training
     from gan_core.networks.shapes import check_shape
 
     check_shape(dataset.manifest.shape)
@@ -140,6 +144,8 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
             "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
             f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
+    if config.score_every_images:
+        require_images_to_score_while_training(dataset)
     return images
 
 

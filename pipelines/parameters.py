@@ -12,6 +12,7 @@ from typing import Any
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.requirements import check_sections
 
 SECTIONS: dict[str, type[Section]] = {
     "prepare": PrepareConfig,
@@ -67,6 +68,7 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
             SECTIONS[name].parse(values)
         except InvalidInput as error:
             raise InvalidInput(str(error).replace("parameter '", f"parameter '{name}.")) from None
+    check_sections(EvaluateConfig.parse(changed["evaluate"]), RegisterConfig.parse(changed["register"]))
     return changed
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # Google Kubernetes Engine labels its spot nodes with this; a pool that shall hold spot pods alone is tainted with it.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
-Step = Literal["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+Step = Literal["resolve", "fetch", "prepare", "check", "train", "evaluate", "choose", "register", "report-status"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G|T)?$")]

@@ -43,11 +43,21 @@ class Stages:
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
-        """Trains and scores one generator; returns the model and its scores."""
+    def check(self, evaluate: Any, register: Any, dataset: Any) -> Any:
+        """Checks what evaluation and registration need; returns the task, for which a training waits.
+
+        It is a step of its own: with the evaluate section among its inputs, a training would not come from the cache
+        after a change of the evaluation.
+        """
+        return self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
+
+    def train_and_evaluate(
+        self, train: Any, evaluate: Any, register: Any, dataset: Any, checked: Any
+    ) -> tuple[Any, Any]:
+        """Trains and scores one generator after the task `checked`; returns the model and its scores."""
         trained = self._retried(
             steps.train(config=train, champion=register, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
-        )
+        ).after(checked)
         evaluated = self._retried(
             steps.evaluate(
                 config=evaluate,

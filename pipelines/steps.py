@@ -37,6 +37,12 @@ def prepare(
 
 
 @dsl.container_component
+def check(config: dict[str, Any], register: dict[str, Any], dataset: dsl.Input[dsl.Dataset]) -> dsl.ContainerSpec:
+    """Stops before the training what evaluation (`config`) or registration would refuse after it."""
+    return _command("check", "--config", config, "--register", register, "--dataset", dataset.path)
+
+
+@dsl.container_component
 def train(
     config: dict[str, Any],
     champion: dict[str, Any],

@@ -1,4 +1,4 @@
-"""The training pipeline: resolve → fetch → prepare → train → evaluate → register, and a report of how it ended."""
+"""The training pipeline: resolve → fetch → prepare → check → train → evaluate → register, then a report of its end."""
 # kfp reads the annotations at run time: no `from __future__ import annotations` here.
 
 from typing import Any
@@ -34,7 +34,8 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
     ) -> None:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote)
-            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset)
+            checked = stages.check(evaluate, register, dataset)
+            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset, checked)
             stages.register(register, model, scores)
 
     return pipeline

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.errors import InvalidInput
 from gan_core.evaluation.features import Advance, Counting, Extractor
+from gan_core.evaluation.requirements import require_labels
 
 
 @contextlib.contextmanager
@@ -42,14 +42,7 @@ def build_extractor(
         from gan_core.evaluation.random_network import RandomExtractor
 
         return RandomExtractor()
-    if dataset is None or len(dataset.manifest.classes) < 2:
-        known = f"{len(dataset.manifest.classes)} classes in {dataset.folder}" if dataset else "images alone"
-        raise InvalidInput(
-            "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
-            "prepare images in class subfolders, or set evaluate.extractor to 'random', an untrained network whose "
-            "scores are called fd_random, or to 'inception' and provide its weights. "
-            f"Received: evaluate.extractor='classifier', {known}"
-        )
+    dataset = require_labels(dataset)
     from gan_core.evaluation.classifier import IMAGES_SHOWN, train_classifier
 
     with counting(IMAGES_SHOWN, "classifier") as advance:

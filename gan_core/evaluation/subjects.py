@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.files import FileImages
 from gan_core.evaluation.images import Images
+from gan_core.evaluation.requirements import require_images
 from gan_core.export import METADATA_FILE, Conditions, GeneratorMetadata, read_metadata
 
 
@@ -80,14 +82,18 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
             "A generator that makes images of images is scored on a prepared data set with pairs (prepare.pairs). "
             f"Received: {real}"
         )
+    by_statistics = real.suffix == ".npz"
+    metrics = ("fid",) if by_statistics else config.metrics
+    if generator:
+        require_images(config.samples, "generated", "evaluate.samples", metrics)
     return Subjects(
         real_path=real,
         generated_path=generated,
-        real=None if real.suffix == ".npz" else _open(real, config.reference),
-        training=_open(real, "train") if dataset and config.reference != "train" else None,
+        real=None if by_statistics else _open(real, config.reference, metrics),
+        training=_open(real, "train", ("memorisation",)) if dataset and config.reference != "train" else None,
         dataset=dataset,
         generator=generator,
-        generated=None if generator else _open(generated, config.reference),
+        generated=None if generator else _open(generated, config.reference, metrics),
         inputs=inputs,
     )
 
@@ -98,12 +104,13 @@ def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
     return lambda positions: images.inputs(positions % images.count)
 
 
-def _open(path: Path, split: Split) -> Source:
+def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
+    """The images at `path`, if there are enough of them for `metrics`."""
     if not (path / FILE_NAME).exists():
         files = FileImages(path)
-        return Source("files", files.digest, files)
-    dataset = PreparedDataset(path)
-    images = dataset.split(split)
-    if images.count < 2:
-        raise InvalidInput(f"The {split} split must hold at least two images. Received: {images.count} in {path}")
-    return Source(split, dataset.manifest.digest, images)
+        source = Source("files", files.digest, files)
+    else:
+        dataset = PreparedDataset(path)
+        source = Source(split, dataset.manifest.digest, dataset.split(split))
+    require_images(source.images.count, source.name, path, metrics)
+    return source

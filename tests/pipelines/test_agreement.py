@@ -18,7 +18,7 @@ STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 CLUSTER_ONLY = {"prepare": {"--data", "--executor-input"}}
 # A training may start from the champion of the model that generators become versions of; the report compares with it.
 BESIDES = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}
-STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "choose", "register", "report-status"]
+STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "choose", "register", "report-status"]
 
 
 def executors(pipeline: str) -> dict[str, dict[str, Any]]:
@@ -42,7 +42,7 @@ def options(words: list[str]) -> set[str]:
 
 
 def test_the_pipelines_are_the_graph_of_dvc_with_the_clusters_own_steps() -> None:
-    assert set(TRAINING) == {*STAGES, "resolve", "fetch", "report-status"}
+    assert set(TRAINING) == {*STAGES, "resolve", "fetch", "check", "report-status"}
     assert set(SWEEP) == {*TRAINING, "choose"}
     assert set(STEPS) == set(CONTAINERS)
 

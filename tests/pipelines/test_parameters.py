@@ -155,3 +155,11 @@ def test_a_wrong_value_of_a_preset_is_refused_like_any_other(sections, text, mes
     with pytest.raises(InvalidInput, match=r"^[^\n]*$") as caught:
         parameters.override(sections, parameters.preset(tmp_path / "wrong.yaml"))
     assert message in str(caught.value)
+
+
+def test_a_score_that_the_evaluation_does_not_make_is_refused_before_anything_is_sent(
+    sections: dict[str, parameters.Values],
+) -> None:
+    with pytest.raises(InvalidInput, match=r"one of \['fd_random'.*Received: register.score='fd_classifier'"):
+        parameters.override(sections, ["evaluate.extractor=random"])
+    parameters.override(sections, ["evaluate.extractor=random", "register.score=fd_random"])

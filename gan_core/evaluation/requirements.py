@@ -1,0 +1,121 @@
+"""What an evaluation needs of its images and parameters, known before anything is trained or drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from gan_core.config import EvaluateConfig, RegisterConfig
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.scores import FEWEST_TO_EXTRAPOLATE, score_name
+
+FEWEST_IMAGES = 2
+"""Of either kind: a covariance needs two."""
+FEWEST_FOR_NEIGHBOURS = 6
+"""Of either kind for `prdc`: density and coverage need a fifth neighbour."""
+_NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
+
+
+def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
+    """Checks that the evaluation makes the score that decides at registration.
+
+    Raises:
+        InvalidInput: it makes others.
+    """
+    made = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
+    if register.score not in (*made, "target_l1"):
+        raise InvalidInput(
+            "The parameter 'register.score' must name a distance that the evaluation makes, one of "
+            f"{[*made, 'target_l1']}; these follow from evaluate.extractor={evaluate.extractor!r}, "
+            f"evaluate.metrics={list(evaluate.metrics)} and evaluate.samples={evaluate.samples}. "
+            f"Received: register.score={register.score!r}"
+        )
+
+
+def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: PreparedDataset) -> None:
+    """Checks that the prepared data set has what evaluation and registration need.
+
+    Raises:
+        InvalidInput: labels, pairs or images are missing.
+    """
+    split = dataset.split(evaluate.reference)
+    if evaluate.extractor == "classifier":
+        require_labels(dataset)
+    if register.score == "target_l1" and not split.paired:
+        raise InvalidInput(
+            "The score target_l1 needs pairs of images: set prepare.pairs and train.network=unet, or another "
+            f"register.score. Received: register.score='target_l1', single images in {dataset.folder}"
+        )
+    require_images(split.count, evaluate.reference, dataset.folder, evaluate.metrics)
+    require_images(dataset.split("train").count, "train", dataset.folder)
+    require_images(evaluate.samples, "generated", "evaluate.samples", evaluate.metrics)
+
+
+def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
+    """Returns the data set, on whose labels the extractor `classifier` can be trained.
+
+    Raises:
+        InvalidInput: there is no prepared data set, or fewer than two classes in it.
+    """
+    if dataset is None or len(dataset.manifest.classes) < 2:
+        known = f"{len(dataset.manifest.classes)} classes in {dataset.folder}" if dataset else "images alone"
+        raise InvalidInput(
+            "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
+            "prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained network, and "
+            "register.score to fd_random; or evaluate.extractor to 'inception', whose weights must be provided, and "
+            f"register.score to fid. Received: evaluate.extractor='classifier', {known}"
+        )
+    return dataset
+
+
+def require_images(count: int, kind: str, place: Path | str, metrics: Collection[str] = ()) -> None:
+    """Checks that there are enough images of a kind for `metrics`.
+
+    Args:
+        count: number of images.
+        kind: the split of a prepared data set, `generated` by a generator, or `files`.
+        place: where they are.
+        metrics: the groups of scores that are made of them.
+
+    Raises:
+        InvalidInput: there are fewer.
+    """
+    neighbours = "prdc" in metrics
+    fewest = FEWEST_FOR_NEIGHBOURS if neighbours else FEWEST_IMAGES
+    if count >= fewest:
+        return
+    remedies = {"held_out": "raise prepare.held_out_fraction or add images", "generated": "raise evaluate.samples"}
+    without = f", or leave prdc out of evaluate.metrics, which then need {FEWEST_IMAGES}" if neighbours else ""
+    raise InvalidInput(
+        f"{'The metrics with prdc need' if neighbours else 'An evaluation needs'} at least {fewest} "
+        f"{_NAMES.get(kind, kind)}: {remedies.get(kind, 'add images')}{without}. "
+        f"Received: {count} in {place}"
+    )
+
+
+def require_images_to_score_while_training(dataset: PreparedDataset) -> None:
+    """Checks that there are enough held-out images for the scores that a training makes of itself.
+
+    Raises:
+        InvalidInput: there are fewer.
+    """
+    count = dataset.split("held_out").count
+    if count < FEWEST_FOR_NEIGHBOURS:
+        raise InvalidInput(
+            f"Scores while training need at least {FEWEST_FOR_NEIGHBOURS} held-out images: raise "
+            "prepare.held_out_fraction, add images, or set train.score_every_images to 0. "
+            f"Received: {count} in {dataset.folder}"
+        )
+
+
+def _distances(config: EvaluateConfig) -> list[str]:
+    """The metrics that may decide at registration."""
+    made = []
+    if "fid" in config.metrics:
+        made.append("fd")
+        if config.samples >= FEWEST_TO_EXTRAPOLATE:
+            made.append("fd_infinity")
+    if "kid" in config.metrics:
+        made.append("kid")
+    return made
