@@ -100,7 +100,8 @@ def measure(
     training = of_source(subjects.training, "training") if subjects.training else None
     if subjects.generated:
         features = of_source(subjects.generated, "generated")
-        generated = Generated([features], (), None, Collection(subjects.generated.images, features), [{}])
+        labels = subjects.generated.labels if subjects.generated.classes == subjects.classes else None
+        generated = Generated([features], (), None, Collection(subjects.generated.images, features, labels), [{}])
     else:
         generator = load_generator(subjects.generated_path)
         generated = draw(config, generator, extractor, counting, description="generated", subjects=subjects)

@@ -36,7 +36,8 @@ class Collection:
     Attributes:
         images: the images.
         features: their features; row i is of the image at position i.
-        labels: of the classes that a generator was asked for, [count]; None if it was not.
+        labels: of the classes that the images are to show, [count]: those that a generator was asked for, or those of a
+            prepared data set; None if they are not known.
     """
 
     images: Images

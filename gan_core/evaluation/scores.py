@@ -36,6 +36,21 @@ class Meaning:
 
 
 MEANINGS: dict[str, Meaning] = {
+    "target_ssim": Meaning(
+        "Structural similarity",
+        "higher",
+        "Likeness to the target in brightness, contrast and pattern nearby; 1 is equal.",
+    ),
+    "target_psnr": Meaning(
+        "Peak signal-to-noise ratio",
+        "higher",
+        "Likeness to the input's own target by squared differences, in decibels; mean over the images.",
+    ),
+    "target_l1": Meaning(
+        "Distance to the target",
+        "lower",
+        "Mean absolute difference from the input's own target, in grey levels of 255.",
+    ),
     "fd": Meaning(
         "Fréchet distance", "lower", "How far generated and real images are apart as a whole: look and variety in one."
     ),
@@ -52,19 +67,6 @@ MEANINGS: dict[str, Meaning] = {
     "class_agreement": Meaning(
         "Class agreement", "higher", "Share of generated images that are taken for the class that was asked for."
     ),
-    "target_l1": Meaning(
-        "Distance to the target",
-        "lower",
-        "Mean absolute difference from the input's own target, in grey levels of 255.",
-    ),
-    "target_psnr": Meaning(
-        "Peak signal-to-noise ratio", "higher", "The same from squared differences, in decibels; mean over the images."
-    ),
-    "target_ssim": Meaning(
-        "Structural similarity",
-        "higher",
-        "Likeness to the target in brightness, contrast and pattern nearby; 1 is equal.",
-    ),
     "inception_score": Meaning(
         "Inception score", "higher", "How sure and how varied the classes are. Sees no real image."
     ),
@@ -80,7 +82,7 @@ MEANINGS: dict[str, Meaning] = {
         "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
     ),
 }
-"""The figures, in the order in which they are shown."""
+"""The figures, in the order in which they are shown: of pairs, what compares an image with its target leads."""
 
 
 def score_name(metric: str, extractor: str) -> str:

@@ -6,9 +6,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gan_core.config import EvaluateConfig
 from gan_core.data.manifest import FILE_NAME, Split
-from gan_core.data.prepared import PreparedDataset
+from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.files import FileImages
 from gan_core.evaluation.images import Images
@@ -24,11 +27,22 @@ class Source:
         name: the split of a prepared data set, or `files`.
         digest: `sha256-<hex>` of their content.
         images: the images.
+        classes: names in order of label; empty if the images have no labels.
     """
 
     name: str
     digest: str
     images: Images
+    classes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> NDArray[np.integer] | None:
+        """Of the images, [count]; None if they have none."""
+        return (
+            self.images.labels(np.arange(self.images.count))
+            if isinstance(self.images, ImageSplit) and self.classes
+            else None
+        )
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,7 @@ class Subjects:
     @property
     def classes(self) -> tuple[str, ...]:
         """Of the prepared data set, in order of label."""
-        return tuple(entry.name for entry in self.dataset.manifest.classes) if self.dataset else ()
+        return _class_names(self.dataset) if self.dataset else ()
 
 
 def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
@@ -98,6 +112,10 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
     )
 
 
+def _class_names(dataset: PreparedDataset) -> tuple[str, ...]:
+    return tuple(entry.name for entry in dataset.manifest.classes)
+
+
 def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
     if dataset is None or not (images := dataset.split(split)).paired:
         return None
@@ -111,6 +129,6 @@ def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
         source = Source("files", files.digest, files)
     else:
         dataset = PreparedDataset(path)
-        source = Source(split, dataset.manifest.digest, dataset.split(split))
+        source = Source(split, dataset.manifest.digest, dataset.split(split), _class_names(dataset))
     require_images(source.images.count, source.name, path, metrics)
     return source

@@ -25,6 +25,7 @@ class Exhibits:
     Attributes:
         subtitle: what was compared with what.
         samples: grid of generated images; of a paired generator with their inputs and targets.
+        real_samples: grid of real images; None if there are none, or a paired generator's grid has them.
         best: generated images of the highest realism.
         worst: generated images of the lowest.
         classes: generated images by class.
@@ -40,6 +41,7 @@ class Exhibits:
 
     subtitle: str
     samples: Picture
+    real_samples: Picture | None
     best: list[Picture]
     worst: list[Picture]
     classes: list[ClassRow]
@@ -76,11 +78,12 @@ def collect(
     generator = measured.generated.generator
     classes = measured.classes(extractor)
     real = Collection(subjects.real.images, measured.real) if subjects.real else None
+    paired = bool(generator and generator.metadata.paired)
     training = (
         Collection(subjects.training.images, measured.training) if subjects.training and measured.training else None
     )
     nearest_to, known = (training, "training image") if training else (real, "real image")
-    best, worst = gallery.extremes(real, generated) if real else ([], [])
+    best, worst = gallery.extremes(real, generated, classes) if real else ([], [])
     count = f"{measured.real.count:,} " if measured.real.count else ""
     kind = {"files": "real images", "statistics": "images known by their statistics"}.get(
         measured.reference, f"{measured.reference.replace('_', '-')} images"
@@ -88,9 +91,12 @@ def collect(
     return Exhibits(
         subtitle=f"{subjects.generated_path} against {count}{kind} of {subjects.real_path}",
         samples=_samples(measured),
+        real_samples=gallery.real_samples(real.images) if real and not paired else None,
         best=best,
         worst=worst,
-        classes=gallery.classes(evaluation.classes, classes, generated, extractor.name) if classes else [],
+        classes=gallery.classes(evaluation.classes, classes, real.images, generated.images, extractor.name)
+        if classes and real
+        else [],
         told_by=classes.told_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,

@@ -12,15 +12,17 @@ from gan_core.evaluation.classes import Classes
 from gan_core.evaluation.images import Collection, GeneratedImages, Images
 from gan_core.evaluation.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
+from gan_core.evaluation.report.convincing import convincing
 from gan_core.evaluation.report.pictures import Picture, pick, strip
 from gan_core.evaluation.scores import MEANINGS, score_name
 from gan_core.export import Conditions, draw_latents
 
-SAMPLES = 64
-EXTREMES = 12
+SAMPLES = 32
+COLUMNS = 8
+EXTREMES = 8
 REALISM_NEIGHBOUR = 3
 CLASSES = 12
-PER_CLASS = 6
+PER_CLASS = 5
 SUSPECTS = 6
 NEIGHBOURS = 4
 PAIRS = 21
@@ -37,6 +39,7 @@ class ClassRow:
         share, real_share: of the generated and of the real images, 0 to 1.
         scores: its own scores, each by its name in words; empty if it has too few images.
         samples: the first of its generated images; None if there are none.
+        real: the first of its real images; None if there are none.
     """
 
     name: str
@@ -44,6 +47,7 @@ class ClassRow:
     real_share: float
     scores: list[str]
     samples: Picture | None
+    real: Picture | None
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,15 @@ def samples(generated: Collection) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.images.count)
     images = generated.images.images(np.arange(count))
-    caption = "Random samples: the first of the first sampling seed, not chosen by anyone."
-    return strip(images, 8, f"{count} generated images, chosen by nothing but their order", caption)
+    caption = "Generated: the first of the first sampling seed, not chosen by anyone."
+    return strip(images, COLUMNS, f"{count} generated images, chosen by nothing but their order", caption)
+
+
+def real_samples(real: Images) -> Picture:
+    """Real images, spread evenly over the set: stored order may be by class."""
+    positions = np.unique(np.linspace(0, real.count - 1, min(SAMPLES, real.count)).astype(np.int64))
+    caption = "Real: from all over the set, not chosen by anyone."
+    return strip(real.images(positions), COLUMNS, f"{len(positions)} real images", caption)
 
 
 def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
@@ -71,38 +82,53 @@ def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
     return strip((image for triple in three for image in triple), 9, alternative, caption)
 
 
-def extremes(real: Collection, generated: Collection) -> tuple[list[Picture], list[Picture]]:
-    """The generated images of the highest and of the lowest realism; none if there are too few to tell."""
+def extremes(real: Collection, generated: Collection, found: Classes | None) -> tuple[list[Picture], list[Picture]]:
+    """The most and the least realistic generated images; none if there are too few to tell.
+
+    Images that only seem realistic are not among the most realistic: see `convincing`.
+    """
     if min(len(real.features.features), len(generated.features.features)) <= REALISM_NEIGHBOUR:
         return [], []
     figures = realism(real.features.features, generated.features.features, REALISM_NEIGHBOUR)
     order = np.argsort(-figures, kind="stable")
     count = min(EXTREMES, len(order) // 2)
 
-    def chosen(positions: NDArray[np.int64], what: str) -> list[Picture]:
+    def shown(positions: NDArray[np.int64], what: str) -> list[Picture]:
         captions = [f"{figures[position]:.2f}" for position in positions]
-        return pick(generated.images.images(positions), captions, what)
+        return pick(generated.images.images(positions), captions, what) if len(positions) else []
 
     return (
-        chosen(order[:count], "Generated image of high realism"),
-        chosen(order[::-1][:count], "Generated image of low realism"),
+        shown(convincing(real, generated, found, figures, count), "Generated image of high realism"),
+        shown(order[::-1][:count], "Generated image of low realism"),
     )
 
 
-def classes(scores: Sequence[ClassScores], found: Classes, generated: Collection, extractor: str) -> list[ClassRow]:
+def classes(
+    scores: Sequence[ClassScores], found: Classes, real: Images, generated: Images, extractor: str
+) -> list[ClassRow]:
     """A row for each of the first classes; `extractor` named the scores."""
+
+    def first(images: Images, labels: NDArray[np.integer], label: int, what: str) -> Picture | None:
+        positions = np.flatnonzero(labels == label)[:PER_CLASS]
+        return strip(images.images(positions), PER_CLASS, what) if len(positions) else None
+
     rows = []
     for label, entry in enumerate(scores[:CLASSES]):
-        positions = np.flatnonzero(found.generated == label)[:PER_CLASS]
-        drawn = None
-        if len(positions):
-            drawn = strip(generated.images.images(positions), PER_CLASS, f"Generated images of the class {entry.name}")
         shown = [
             f"{meaning.title} {entry.scores[name]:.3g}"
             for metric, meaning in MEANINGS.items()
             if (name := score_name(metric, extractor)) in entry.scores
         ]
-        rows.append(ClassRow(entry.name, entry.generated_share, entry.real_share, shown, drawn))
+        rows.append(
+            ClassRow(
+                entry.name,
+                entry.generated_share,
+                entry.real_share,
+                shown,
+                first(generated, found.generated, label, f"Generated images of the class {entry.name}"),
+                first(real, found.real, label, f"Real images of the class {entry.name}"),
+            )
+        )
     return rows
 
 

@@ -9,7 +9,7 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.exhibits import Exhibits
 from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name
 
-FACTS = ("kid", "precision", "recall", "coverage", "diversity", "train_preference")
+FACTS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
 """Figures beside the headline."""
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 PAGE_BYTES = 3_400_000
 """Of all pictures' pixels together: with base64's third more the page stays below 5 MB even if nothing compresses."""
-PAGE_TILES = 275
+PAGE_TILES = 380
 """Images that a page shows at most."""
 GAP = 2
 
@@ -43,12 +43,15 @@ def tile(image: NDArray[np.uint8], alternative: str, caption: str = "") -> Pictu
 
 
 def strip(images: Iterable[NDArray[np.uint8]], columns: int, alternative: str, caption: str = "") -> Picture:
-    """Images, uint8 [H, W, 1 or 3] each, row by row, with transparent gaps."""
+    """Images, uint8 [H, W, 1 or 3] each, row by row, with transparent gaps.
+
+    Few images leave the rest of the first row empty, so that none is larger for being one of few.
+    """
     tiles = [_fitted(image) for image in images]
     height, width = (max(one.shape[axis] for one in tiles) + GAP for axis in (0, 1))
     channels = max(one.shape[2] for one in tiles)
     rows = math.ceil(len(tiles) / columns)
-    sheet = np.zeros((rows * height - GAP, min(columns, len(tiles)) * width - GAP, channels + 1), np.uint8)
+    sheet = np.zeros((rows * height - GAP, columns * width - GAP, channels + 1), np.uint8)
     for position, one in enumerate(tiles):
         top, left = position // columns * height, position % columns * width
         sheet[top : top + one.shape[0], left : left + one.shape[1], :channels] = one
