@@ -10,7 +10,9 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import os
+import re
 import socket
+import urllib.parse
 import urllib.request
 from typing import Any
 
@@ -18,6 +20,44 @@ from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
 PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names with commas between them
+
+
+def require_server(address: str, name: str) -> str:
+    """Returns the address of a server, set as `name`, if it is http:// or https:// with a host and no query.
+
+    Raises:
+        InvalidInput: it is not such an address, and never will be.
+    """
+    try:
+        parts = urllib.parse.urlsplit(address)
+        is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        # A user's password with a slash ends the host for every reader of addresses.
+        is_server = is_server and "@" not in parts.path
+    except ValueError:
+        is_server = False
+    if not is_server or "?" in address or "#" in address or re.search(r"[\s\\\x00-\x20\x7f]", address):
+        # What could be a part of a password is left out, wherever it stands.
+        host = re.split(r"[?#]", address.rpartition("@")[2])[0]
+        raise InvalidInput(
+            f"{name} must be an http:// or https:// address of a host, without a query; in a user's password the "
+            f"characters / ? # @ and spaces must be written as %2F and so on. Received: {host!r}"
+        )
+    return address
+
+
+def require_token(variable: str) -> str | None:
+    """The token in an environment variable, if it can be sent; None where there is none.
+
+    Raises:
+        InvalidInput: it has a line break, a space or other characters that no token has. It is not shown.
+    """
+    token = os.environ.get(variable)
+    if token and not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise InvalidInput(
+            f"{variable} must be one token without spaces and line breaks; a file that it is read from often ends with "
+            f"one. Received: {len(token)} characters"
+        )
+    return token or None
 
 
 def open_public(request: urllib.request.Request, timeout: float, redirects: bool = True) -> Any:

@@ -65,13 +65,24 @@ def read(path: Path) -> Values:
 
     try:
         documents = list(yaml.safe_load_all(require_modest(path.read_text(encoding="utf-8"), path)))
-        specification: Values = documents[0]
-        specification["pipelineInfo"]["name"], specification["root"], specification["deploymentSpec"]["executors"]
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
-    except (IndexError, KeyError, TypeError):
-        raise InvalidInput(f"--file must be a pipeline compiled by `compile`. Received: {path}") from None
-    return specification
+    return checked(documents[0] if documents else None, f"--file {path}")
+
+
+def checked(specification: Any, place: str) -> Values:
+    """The specification found at `place`, if it is one of a pipeline.
+
+    Raises:
+        InvalidInput: it lacks a part.
+    """
+    try:
+        specification["pipelineInfo"]["name"], specification["deploymentSpec"]["executors"].items()
+        inputs(specification)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise InvalidInput(f"A pipeline must be one compiled by `compile`. Received: {place}") from None
+    values: Values = specification
+    return values
 
 
 def inputs(specification: Values) -> dict[str, Any]:

@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from gan_core.addresses import require_server, require_token
 from gan_core.errors import InvalidInput, TryAgain
+from pipelines import package
 from pipelines.parameters import Values
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105
 PAGE_SIZE = 100
+MOST_PAGES = 1000
 
 
 @contextlib.contextmanager
@@ -26,15 +29,14 @@ def connected(host: str | None, namespace: str) -> Iterator[Any]:
         InvalidInput: there is no host, it is no Kubeflow API, or it refuses the token or a request.
         TryAgain: it does not answer.
     """
-    host = host or os.environ.get(HOST_VARIABLE)
-    if not host or not host.startswith(("http://", "https://")):
-        raise InvalidInput(f"--host or {HOST_VARIABLE} must be an http:// or https:// address. Received: {host}")
+    host = require_server(host or os.environ.get(HOST_VARIABLE) or "", f"--host or {HOST_VARIABLE}")
+    token = require_token(TOKEN_VARIABLE)
     import kfp_server_api
     import urllib3
 
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:
-        yield _client(host, namespace)
+        yield _client(host, namespace, token)
     except kfp_server_api.ApiException as error:
         if error.status in (401, 403):
             raise InvalidInput(
@@ -47,28 +49,26 @@ def connected(host: str | None, namespace: str) -> Iterator[Any]:
         raise TryAgain(f"The host does not answer ({type(error).__name__}). Received: {host}") from None
 
 
-def _client(host: str, namespace: str) -> Any:
+def _client(host: str, namespace: str, token: str | None) -> Any:
     import kfp_server_api
     from kfp import Client
 
-    token = os.environ.get(TOKEN_VARIABLE)
+    from pipelines.limits import LimitedClient
+
     configuration = kfp_server_api.Configuration(host=host.rstrip("/"))
     if token:
         configuration.api_key = {"authorization": token}
         configuration.api_key_prefix = {"authorization": "Bearer"}
     # Asked first here: the client's own check takes 25 seconds to say that a token is wrong.
-    health = kfp_server_api.HealthzServiceApi(kfp_server_api.ApiClient(configuration))
-    answer = health.healthz_service_get_healthz(_request_timeout=10, _preload_content=False)
+    kfp_server_api.HealthzServiceApi(LimitedClient(configuration)).healthz_service_get_healthz()
+    # The client makes its way to the API itself, asks it while it does so, and takes no time limit.
+    unlimited, kfp_server_api.ApiClient = kfp_server_api.ApiClient, LimitedClient
     try:
-        json.loads(answer.data)
-    except ValueError:
-        raise InvalidInput(
-            f"The host must be a Kubeflow Pipelines API; a login page wants a token in {TOKEN_VARIABLE}. "
-            f"Received: {host}"
-        ) from None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return Client(host=host, existing_token=token, namespace=namespace)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return Client(host=host, existing_token=token, namespace=namespace)
+    finally:
+        kfp_server_api.ApiClient = unlimited
 
 
 def _reason(error: Any) -> str:
@@ -79,14 +79,24 @@ def _reason(error: Any) -> str:
 
 
 def pages(call: Callable[..., Any], items: str, **arguments: Any) -> Iterator[Any]:
-    """Every item of a listing: `call` is asked page by page, its answer holds them in the attribute `items`."""
-    token = ""
-    while True:
+    """Every item of a listing: `call` is asked page by page, its answer holds them in the attribute `items`.
+
+    Raises:
+        InvalidInput: the pages have no end.
+    """
+    token, known = "", {""}
+    for _ in range(MOST_PAGES):
         page = call(page_token=token, page_size=PAGE_SIZE, **arguments)
-        yield from getattr(page, items) or []
-        token = page.next_page_token
+        yield from (item for item in getattr(page, items) or [] if item is not None)
+        token = page.next_page_token or ""
         if not token:
             return
+        if token in known:
+            break
+        known.add(token)
+    raise InvalidInput(
+        f"A listing of the host must end after at most {MOST_PAGES} pages, each named once. Received: more of {items}"
+    )
 
 
 def find_version(client: Any, pipeline: str, version: str) -> Any:
@@ -110,10 +120,14 @@ def find_version(client: Any, pipeline: str, version: str) -> Any:
 
 
 def specification_of(version: Any) -> Values:
-    """The specification of a published version, with or without its platform's part beside it."""
-    stored: Values = version.pipeline_spec
-    specification: Values = stored.get("pipeline_spec", stored)
-    return specification
+    """The specification of a published version, with or without its platform's part beside it.
+
+    Raises:
+        InvalidInput: the version is no pipeline.
+    """
+    stored = version.pipeline_spec
+    inner = stored.get("pipeline_spec", stored) if isinstance(stored, dict) else stored
+    return package.checked(inner, f"the version {version.display_name}")
 
 
 def find_experiment(client: Any, name: str) -> str:
@@ -122,10 +136,14 @@ def find_experiment(client: Any, name: str) -> str:
     Raises:
         InvalidInput: there is none; the ones that exist are named.
     """
-    known = {found.display_name: found.experiment_id for found in pages(client.list_experiments, "experiments")}
+    known = {
+        str(found.display_name): str(found.experiment_id)
+        for found in pages(client.list_experiments, "experiments")
+        if found.display_name and found.experiment_id
+    }
     if name not in known:
         raise InvalidInput(
             f"The experiment must be one of {', '.join(sorted(known)) or 'none yet'} "
             f"(`kfp experiment create {name}` makes it). Received: {name}"
         )
-    return str(known[name])
+    return known[name]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, TryAgain
 from gan_core.raw_data import MAX_CHARACTERS, Pointer, require_data, require_source, split_bucket
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
@@ -97,7 +97,11 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
 
 
 def submit(client: Any, request: Request, values: Values) -> str:
-    """Starts a run and returns its identifier. The client prints its address."""
+    """Starts a run and returns its identifier. The client prints its address.
+
+    Raises:
+        TryAgain: the host does not say which run it started.
+    """
     version = request.version
     run = client.run_pipeline(
         server.find_experiment(client, request.experiment),
@@ -108,6 +112,8 @@ def submit(client: Any, request: Request, values: Values) -> str:
         params=values,
         service_account=request.service_account,
     )
+    if not run.run_id:
+        raise TryAgain(f"The host must name the run that it started. Received: no run_id for {request.name!r}")
     return str(run.run_id)
 
 

@@ -1,0 +1,107 @@
+"""Limits on what Kubeflow's client waits for and reads: it has none of its own.
+
+Whoever answers for the host may be a login page, a proxy, or somebody else. So each request has a time in which the
+whole answer must have come, byte by byte or not, and a size; redirects are not followed; an answer is a JSON object.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import kfp_server_api
+import urllib3
+
+from gan_core.errors import InvalidInput
+
+ANSWER_WITHIN_SECONDS = 20.0  # one request with its retries, connection and all
+MOST_BYTES = 64 * 2**20  # of one answer; a page of a hundred pipelines' versions has some ten
+_PART_BYTES = 2**16
+_Result = TypeVar("_Result")
+
+
+class LimitedClient(kfp_server_api.ApiClient):  # type: ignore[misc]
+    """The SDK's way to the API, within limits."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.rest_client.pool_manager = _LimitedPool(self.rest_client.pool_manager)
+
+    def deserialize(self, response: Any, response_type: Any) -> Any:
+        """As the SDK's, for answers that have another form than the API's too."""
+        try:
+            return super().deserialize(response, response_type)
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+            raise _no_api(f"an answer of another form ({error})") from None
+
+
+class _LimitedPool:
+    """What the SDK asks of urllib3's PoolManager."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def request(self, method: str, url: str, **options: Any) -> Any:
+        deadline = time.monotonic() + ANSWER_WITHIN_SECONDS
+        options |= {"preload_content": False, "redirect": False, "timeout": ANSWER_WITHIN_SECONDS}
+        return _within(ANSWER_WITHIN_SECONDS, lambda: _read(self._pool.request(method, url, **options), deadline))
+
+
+def _read(answer: Any, deadline: float) -> Any:
+    """The answer with its content, read in parts."""
+    content = b""
+    try:
+        while part := answer.read1(_PART_BYTES, decode_content=False):
+            content += part
+            if len(content) > MOST_BYTES:
+                raise _no_api(f"an answer of more than {MOST_BYTES} bytes")
+            if time.monotonic() > deadline:
+                raise urllib3.exceptions.TimeoutError
+    finally:
+        answer.close()
+    if 300 <= answer.status < 400:
+        raise _no_api(f"a redirect to {answer.headers.get('Location', 'nowhere')}")
+    if 200 <= answer.status < 300 and not _is_object(content):
+        raise _no_api("an answer that is no JSON object")
+    return urllib3.HTTPResponse(content, headers=answer.headers, status=answer.status, reason=answer.reason)
+
+
+def _is_object(content: bytes) -> bool:
+    try:
+        return isinstance(json.loads(content), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _no_api(received: str) -> InvalidInput:
+    return InvalidInput(
+        "The host must be a Kubeflow Pipelines API; a login page wants a token in KF_PIPELINES_TOKEN. "
+        f"Received: {received}"
+    )
+
+
+def _within(seconds: float, call: Callable[[], _Result]) -> _Result:
+    """The call's result, or its exception; after so many seconds a timeout. Its thread then ends by itself.
+
+    A socket's own time limit begins anew with each byte.
+    """
+    outcome: queue.SimpleQueue[tuple[_Result | None, BaseException | None]] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcome.put((call(), None))
+        except BaseException as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        result, error = outcome.get(timeout=seconds)
+    except queue.Empty:
+        raise urllib3.exceptions.TimeoutError from None
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]
