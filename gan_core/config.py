@@ -25,6 +25,10 @@ Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pairs = Literal["none", "inpainting", "super_resolution"]
 
+FEATURE_SIZES = {"classifier": 64, "random": 128, "inception": 2048}
+"""Numbers in a feature vector of each extractor."""
+MOST_FEATURE_BYTES = 2**32
+
 _NORMALIZATIONS = {
     "dcgan": ("batch", "spectral", "none"),
     "unet": ("batch", "spectral", "none"),
@@ -250,6 +254,18 @@ class EvaluateConfig(Section):
     kid_subsets: PositiveInt
     kid_subset_size: Annotated[int, Field(ge=2)]
     bootstrap_replicates: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _features_fit_in_memory(self) -> Self:
+        dimensions = FEATURE_SIZES[self.extractor]
+        # float32 features, and a float64 covariance for each sampling seed
+        if self.sampling_seeds * (self.samples + 2 * dimensions) * dimensions * 4 > MOST_FEATURE_BYTES:
+            raise ValueError(
+                f"The parameter 'samples' must be smaller, or sampling_seeds: {dimensions} features of 4 bytes for "
+                f"each generated image, with their covariance, must fit into {MOST_FEATURE_BYTES} bytes. Received: "
+                f"samples={self.samples}, sampling_seeds={self.sampling_seeds}, extractor={self.extractor!r}"
+            )
+        return self
 
 
 class RegisterConfig(Section):

@@ -47,17 +47,22 @@ class RandomExtractor:
         self.digest = f"sha256-{content.hexdigest()}"
         *kernels, projection = (tf.constant(weight) for weight in weights)
 
-        def features(images: Any) -> Any:
-            x = tf.image.resize(tf.cast(images, tf.float32) / 127.5 - 1.0, (SIDE, SIDE), antialias=True)
+        def resized(channel: Any) -> Any:
+            return tf.image.resize(tf.cast(channel, tf.float32) / 127.5 - 1.0, (SIDE, SIDE), antialias=True)
+
+        def features(x: Any) -> Any:
             for kernel in kernels:
                 x = tf.nn.relu(tf.nn.conv2d(x, kernel, 2, "SAME"))
             return tf.reshape(x, (-1, projection.shape[0])) @ projection
 
-        self._features = tf.function(features, input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8)])
+        self._resized = tf.function(resized, input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])
+        self._features = tf.function(features, input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32)])
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features float32 [B, 128] of images [B, H, W, C], C = 1 grey or 3 RGB."""
-        found: NDArray[np.float32] = self._features(np.repeat(images, 3 // images.shape[-1], axis=-1)).numpy()
+        # Channel by channel: a photo takes four times its own memory as numbers.
+        channels = [self._resized(images[..., channel : channel + 1]) for channel in range(images.shape[-1])]
+        found: NDArray[np.float32] = self._features(np.concatenate(channels * (3 // len(channels)), axis=-1)).numpy()
         return found
 
 

@@ -43,9 +43,12 @@ def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
         levels = tf.raw_ops.ResizeBilinear(images=images, size=[SIDE, SIDE], half_pixel_centers=False)
         scaled = (levels - 128.0) / 128.0
     elif mode == "legacy_pytorch":
-        # Scaled before it is resized, as there: the roundings differ.
-        unit = images.astype(np.float32) / np.float32(255)
-        scaled = 2.0 * tf.raw_ops.ResizeBilinear(images=unit, size=[SIDE, SIDE], half_pixel_centers=True) - 1.0
+        channels = []
+        for channel in np.split(images, images.shape[-1], axis=-1):  # one by one: a photo takes gigabytes as numbers
+            unit = channel.astype(np.float32)
+            unit /= np.float32(255)  # scaled before it is resized, as there: the roundings differ
+            channels.append(tf.raw_ops.ResizeBilinear(images=unit, size=[SIDE, SIDE], half_pixel_centers=True))
+        scaled = 2.0 * tf.concat(channels, axis=-1) - 1.0
     else:
         scaled = tf.constant((_bicubic(images) - 128) / 128)
     return tf.repeat(scaled, 3 // images.shape[-1], axis=-1)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from recipes import small_parameters, small_training
 
-from gan_core.config import PrepareConfig, RegisterConfig, TrainConfig
+from gan_core.config import FEATURE_SIZES, EvaluateConfig, PrepareConfig, RegisterConfig, TrainConfig
 from gan_core.errors import InvalidInput
 
 BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the logit"
@@ -221,3 +221,36 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
 def test_classes_are_told_where_there_are_any(changes, labelled, decided):
     config = small_training(**changes)
     assert config.decided(labelled=labelled) == config.model_copy(update={"conditional": decided})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"samples": 10**12},
+        {"samples": 10**30},
+        {"sampling_seeds": 10**9},
+        {"extractor": "inception", "samples": 2, "sampling_seeds": 200},  # their covariances
+        {"extractor": "inception", "samples": 600_000},
+    ],
+)
+def test_features_that_no_memory_holds_are_refused(changes: dict[str, object]) -> None:
+    values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"] | changes
+    with pytest.raises(
+        InvalidInput, match=r"'samples' must be smaller, or sampling_seeds: .* 4294967296 bytes\. Received: "
+    ):
+        EvaluateConfig.parse(values)
+
+
+def test_usual_numbers_of_features_are_accepted() -> None:
+    values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"]
+    EvaluateConfig.parse(values | {"extractor": "inception", "samples": 50_000, "sampling_seeds": 8})
+
+
+def test_the_sizes_of_features_are_the_extractors_own() -> None:
+    from gan_core.evaluation import classifier, inception, random_network
+
+    assert {
+        "classifier": classifier.RECIPE["features"],
+        "random": random_network.FEATURES,
+        "inception": inception.FEATURES,
+    } == FEATURE_SIZES

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 from gan_core.errors import InvalidInput
 from gan_core.evaluation import files
 from gan_core.evaluation.files import FileImages
+from gan_core.evaluation.report.pictures import strip
 
 GREY = np.arange(20, dtype=np.uint8).reshape(4, 5)
 COLOUR = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
@@ -243,6 +245,19 @@ def test_no_more_than_some_megabytes_are_decoded_at_once(tmp_path: Path, monkeyp
     assert [len(batch) for batch in images.batches(256)] == [2, 2, 1]
     monkeypatch.setattr(files, "BATCH_BYTES", 5)
     assert [len(batch) for batch in images.batches(256)] == [1] * 5
+
+
+def test_memory_does_not_grow_with_the_number_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "BATCH_BYTES", 2**21)
+    photo = png(np.zeros((500, 400, 3), np.uint8))  # 600 kB each
+    images = FileImages(folder(tmp_path, {f"{number}.png": photo for number in range(24)}))
+    tracemalloc.start()
+    for batch in images.batches(256):
+        assert batch.nbytes <= 2**21
+    strip(images.images(np.arange(24)), 8, "photos")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4 * 2**21 < 24 * 600_000
 
 
 def test_a_damaged_archive(tmp_path: Path) -> None:
