@@ -9,7 +9,8 @@ from pathlib import Path
 
 from components.command import read_section
 from components.mlflow_address import registry_uri, tracking_uri
-from components.mlflow_server import connect, explain
+from components.mlflow_failures import explain
+from components.mlflow_server import connect
 from components.model_name import AUTO, model_of
 from components.model_package import generator_digest
 from gan_core.config import RegisterConfig

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import urllib.parse
 from pathlib import Path
 
 from gan_core.errors import InvalidInput
@@ -17,7 +18,8 @@ def tracking_uri() -> str:
     """Address of the tracking server or database, without relative paths.
 
     Raises:
-        InvalidInput: a sqlite address that names no file, or whose folder's name has a question mark.
+        InvalidInput: a server's address without a host, a sqlite address that names no file, or a question mark in the
+            name of its folder.
     """
     return _resolved("MLFLOW_TRACKING_URI") or _sqlite(DATABASE)
 
@@ -26,7 +28,8 @@ def registry_uri() -> str:
     """Address of the model registry, which is the tracking server's if MLFLOW_REGISTRY_URI names no other.
 
     Raises:
-        InvalidInput: a sqlite address that names no file, or whose folder's name has a question mark.
+        InvalidInput: a server's address without a host, a sqlite address that names no file, or a question mark in the
+            name of its folder.
     """
     return _resolved("MLFLOW_REGISTRY_URI") or tracking_uri()
 
@@ -50,6 +53,8 @@ def project_root() -> Path:
 def _resolved(variable: str) -> str:
     """The address in an environment variable, empty if there is none. A relative sqlite path starts at the project."""
     address = os.environ.get(variable, "").strip()
+    if re.match(r"https?:", address):
+        _require_host(variable, address)
     if not address.lower().startswith("sqlite"):
         return address
     match = _SQLITE.fullmatch(address)
@@ -60,6 +65,18 @@ def _resolved(variable: str) -> str:
             f"Received: {variable}={masked(address)}"
         )
     return _sqlite(match["path"], match["scheme"], match["query"] or "")
+
+
+def _require_host(variable: str, address: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        whole = parts.hostname and (parts.port or True) and not re.search(r"\s", address)
+    except ValueError:  # a port that is no number, a bracket that is not closed
+        whole = False
+    if not whole:
+        raise InvalidInput(
+            f"A server's address must have a host, as http://host:5000. Received: {variable}={masked(address)}"
+        )
 
 
 def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from components.command import require_writable
 from components.mlflow_address import database_of, registry_uri, tracking_uri
 from components.mlflow_database import artifacts_of, make_ready
-from gan_core.masking import masked
+from components.mlflow_failures import answered
+from gan_core.errors import InvalidInput, TryAgain
 
 EXPERIMENT = "gan-pipeline"
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # a name or a number that cannot be one is the latter
+_DATABASE_SERVER = re.compile(r"(postgresql|mysql|mssql)(\+\w+)?://")
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -34,6 +40,9 @@ def configure_mlflow() -> None:
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
 
+    # It prints each database error with its traceback, and raises it too.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+
 
 def connect() -> Any:
     """A client of the server that MLFLOW_TRACKING_URI names, or of mlflow.db in the project.
@@ -46,31 +55,130 @@ def connect() -> Any:
     for address in {tracking_uri(), registry_uri()}:
         if database := database_of(address):
             make_ready(database)
+        elif _DATABASE_SERVER.match(address):
+            _try(address)
     return MlflowClient(tracking_uri(), registry_uri())
 
 
-def explain(error: BaseException) -> str:
-    """The first line of an error's message, without the password that an address may hold."""
-    return masked(str(error).strip().partition("\n")[0]) or type(error).__name__
+def _try(address: str) -> None:
+    """Opens a connection to a database server once, where MLflow itself would try for minutes."""
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(address)
+    limit = {} if address.startswith("mssql") or "connect_timeout" in url.query else {"connect_timeout": 10}
+    engine = sqlalchemy.create_engine(url, connect_args=limit)
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
+def check_destination() -> None:
+    """Checks before a training whether its run, experiment and server can be used at all.
+
+    A server that is merely away is no mistake: the tracker keeps the records until it is back.
+
+    Raises:
+        InvalidInput: they cannot, however often it is tried.
+    """
+    attached = os.environ.get("MLFLOW_RUN_ID")
+    database = database_of(tracking_uri())
+    # The tracker makes a database in the background. What can be wrong before is its place.
+    absent = database and not database.exists() and not attached and not os.environ.get("MLFLOW_EXPERIMENT_ID")
+    retries = os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    try:
+        with answered("accept a run"):
+            if database and absent:
+                require_writable(database)
+                return
+            client = connect()
+            if attached:
+                attached_run(client)
+            elif (experiment := _find_experiment(client)) and (place := _folder(experiment.artifact_location)):
+                require_writable(place / "run")
+    except TryAgain:
+        return
+    finally:
+        if retries is None:
+            del os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
+
+
+def _folder(location: str) -> Path | None:
+    """The folder of this machine that an artifact location names; None if it is elsewhere."""
+    from mlflow.utils.file_utils import local_file_uri_to_path
+    from mlflow.utils.uri import is_local_uri
+
+    return Path(local_file_uri_to_path(location)) if is_local_uri(location) else None
+
+
+def attached_run(client: Any) -> str | None:
+    """The run that MLFLOW_RUN_ID names, if it names one.
+
+    Raises:
+        InvalidInput: there is no such run, or it was deleted.
+    """
+    run_id = os.environ.get("MLFLOW_RUN_ID")
+    if run_id and not has_run(client, run_id):
+        raise InvalidInput(
+            f"MLFLOW_RUN_ID must name a run that exists; without it the training makes one. Received: {run_id}"
+        )
+    return run_id or None
 
 
 def experiment_id(client: Any) -> str:
-    """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else this pipeline's; made if it is missing."""
+    """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else this pipeline's; made if it is missing.
+
+    Raises:
+        InvalidInput: it was deleted, there is none with that number, or its artifacts need a server.
+    """
     from mlflow.exceptions import MlflowException
 
-    if named := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return named
-    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-    # MLflow would put a local database's artifacts below the working directory: DVC's temporary copy, perhaps.
-    database = database_of(tracking_uri())
-    artifacts = artifacts_of(database).as_uri() if database else None
-    if (experiment := client.get_experiment_by_name(name)) is None:
+    if (experiment := _find_experiment(client)) is None:
+        # MLflow would put a local database's artifacts below the working directory: DVC's temporary copy, perhaps.
+        database = database_of(tracking_uri())
+        artifacts = artifacts_of(database).as_uri() if database else None
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return str(client.create_experiment(_experiment_name(), artifact_location=artifacts))
         except MlflowException:  # another process was quicker
-            if (experiment := client.get_experiment_by_name(name)) is None:
+            if (experiment := _find_experiment(client)) is None:
                 raise
     return str(experiment.experiment_id)
+
+
+def _experiment_name() -> str:
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
+
+
+def _find_experiment(client: Any) -> Any | None:
+    """The experiment that is asked for; None if its name is free."""
+    from mlflow.exceptions import MlflowException
+
+    if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+        try:
+            experiment = client.get_experiment(number)
+        except MlflowException as error:
+            if error.error_code not in _ABSENT:
+                raise
+            experiment = None
+        if experiment is None:
+            raise InvalidInput(f"MLFLOW_EXPERIMENT_ID must be an experiment's number. Received: {number}")
+    else:
+        experiment = client.get_experiment_by_name(_experiment_name())
+    if experiment is None:
+        return None
+    if experiment.lifecycle_stage == "deleted":
+        raise InvalidInput(
+            "The experiment was deleted: restore it with `python -m components.run_mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}`, or name another one in MLFLOW_EXPERIMENT_NAME. "
+            f"Received: {experiment.name}"
+        )
+    if str(experiment.artifact_location).startswith("mlflow-artifacts:") and not tracking_uri().startswith("http"):
+        raise InvalidInput(
+            "The experiment's artifacts go through an MLflow server, so MLFLOW_TRACKING_URI must be that server's "
+            f"address, or MLFLOW_EXPERIMENT_NAME another experiment. Received: {experiment.name}"
+        )
+    return experiment
 
 
 def has_run(client: Any, run_id: str) -> bool:
@@ -80,7 +188,7 @@ def has_run(client: Any, run_id: str) -> bool:
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage == "active")
     except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+        if error.error_code in _ABSENT:
             return False
         raise
 

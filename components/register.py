@@ -17,13 +17,14 @@ from components.bucket import explained
 from components.command import read_section, run
 from components.gate import Decision, decide
 from components.lineage import lineage
-from components.mlflow_server import configure_mlflow, connect, explain
+from components.mlflow_failures import answered
+from components.mlflow_server import connect
 from components.model_name import model_of
 from components.model_package import generator_digest, served_versions
 from components.model_registry import ModelRegistry
 from components.outputs import whole_output
 from gan_core.config import RegisterConfig
-from gan_core.errors import InvalidInput, TryAgain
+from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import GeneratorMetadata, read_metadata
 from gan_core.warm_start import STATE_FILE
@@ -68,7 +69,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     Decided anew are another rule, and a refused generator that was scored beside a champion since.
 
     Raises:
-        InvalidInput: the artifacts' bucket refuses.
+        InvalidInput: MLflow's address or database, or the artifacts' bucket, cannot be used.
         TryAgain: the server or the artifacts' bucket does not answer, or not as it should.
     """
     generator = read_metadata(model)
@@ -86,19 +87,12 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())
     identity = _digest((tags["generator_digest"] + tags["evaluation"]).encode())
-    configure_mlflow()
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
-    with explained("the bucket of MLflow's artifacts"):  # if that is where they lie
-        try:
-            registry = ModelRegistry(connect(), config.model_name)
-            version = registry.register(identity, model, evaluation, tags)
-            with registry.turn(identity):
-                return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
-        except (MlflowException, RequestException) as error:
-            message = f"MLflow did not register the generator: {explain(error)} Run the same command again."
-            raise TryAgain(message) from None
+    # The artifacts may lie in a bucket.
+    with answered("register the generator"), explained("the bucket of MLflow's artifacts"):
+        registry = ModelRegistry(connect(), config.model_name)
+        version = registry.register(identity, model, evaluation, tags)
+        with registry.turn(identity):
+            return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
 
 
 def _read_evaluation(path: Path) -> Evaluation:

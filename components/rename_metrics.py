@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.command import run
-from components.mlflow_server import connect, experiment_id, explain
-from gan_core.errors import TryAgain
+from components.mlflow_failures import answered
+from components.mlflow_server import connect, experiment_id
 from gan_core.metric_names import current
 
 _METRICS_IN_A_BATCH = 1000  # MLflow's limit
@@ -21,10 +21,8 @@ _METRICS_IN_A_BATCH = 1000  # MLflow's limit
 def main() -> None:
     """Reads the command line and copies."""
     argparse.ArgumentParser(prog="python -m components.rename_metrics", description=__doc__).parse_args()
-    try:
+    with answered("take the metrics"):  # what was copied stays, and the same command goes on from there
         runs, points = rename_metrics(connect())
-    except Exception as error:  # what was copied stays, and the command goes on from there
-        raise TryAgain(f"MLflow did not take the metrics: {explain(error)} Run the same command again.") from None
     print(f"{points} points of {runs} runs were copied to the new names." if points else "All runs have the new names.")
 
 

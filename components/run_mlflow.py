@@ -11,16 +11,17 @@ import sys
 
 from components.command import run
 from components.mlflow_address import database_of, tracking_uri
-from components.mlflow_database import artifacts_of
-from components.mlflow_server import connect
+from components.mlflow_database import artifacts_of, make_ready
+from components.mlflow_failures import answered
 
 
 def main() -> None:
     """Becomes the command `mlflow` with the arguments of this one."""
-    connect()
     address = tracking_uri()
     os.environ |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_BACKEND_STORE_URI": address}
     if database := database_of(address):
+        with answered("open the database"):
+            make_ready(database)
         os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = artifacts_of(database).as_uri()
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", *sys.argv[1:]])  # noqa: S606
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.mlflow_server import connect, explain
+from components.mlflow_failures import explain
+from components.mlflow_server import connect
 from components.spool import now_milliseconds
 from gan_core.evaluation.protocol import Evaluation
 

@@ -25,11 +25,10 @@ from components.command import run
 from components.lineage import lineage
 from components.machine_metrics import Machine
 from components.mlflow_address import is_remote
-from components.mlflow_server import explain
+from components.mlflow_failures import answered, explain
 from components.spool import Spool, now_milliseconds
 from components.tracking_sender import Sender
 from gan_core.data.manifest import Manifest
-from gan_core.errors import TryAgain
 from gan_core.masking import masked
 
 SEND_EVERY_SECONDS = 10.0
@@ -159,10 +158,8 @@ def _send_command() -> None:
         spool = Spool(local.folder)
         if spool.training["status"] == "RUNNING":
             spool.set_status("KILLED")
-        try:
+        with answered(f"take {spool.unsent()}"):
             Sender(spool).send()
-        except Exception as error:
-            raise TryAgain(f"MLflow did not take {spool.unsent()}: {explain(error)}") from None
         print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
 
 

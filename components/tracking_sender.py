@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
 
-from components.mlflow_server import connect, create_run, has_run
+from components.mlflow_server import attached_run, connect, create_run, has_run
 from components.spool import Spool
 
 METRICS_IN_A_BATCH = 1000  # MLflow's limit
@@ -54,7 +53,7 @@ class Sender:
         if sent["run_id"] and not has_run(self._client, sent["run_id"]):
             self._spool.forget()
         if not sent["run_id"]:
-            run_id = os.environ.get("MLFLOW_RUN_ID") or create_run(
+            run_id = attached_run(self._client) or create_run(
                 self._client, ("training_id", training["id"]), training["tags"], training["start_time"]
             )
             self._describe(run_id)

@@ -58,6 +58,7 @@ def main() -> None:
 
 
 def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
+    from components.mlflow_server import check_destination
     from components.warm_start import find_initial
     from gan_core.data.prepared import PreparedDataset
 
@@ -66,6 +67,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: also what follows the training
         check(arguments.config, arguments.config, dataset, arguments.cache)
     config = config.decided(labelled=images.labelled)
+    check_destination()
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 

@@ -7,10 +7,12 @@ import logging
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from components.bucket import explained
-from components.mlflow_server import connect, explain
-from gan_core.errors import InvalidInput, TryAgain
+from components.mlflow_failures import answered
+from components.mlflow_server import connect
+from gan_core.errors import InvalidInput
 from gan_core.warm_start import STATE_FILE
 
 _logger = logging.getLogger(__name__)
@@ -41,45 +43,52 @@ def find_initial(warm_start: str) -> Initial:
     """What `train.warm_start` asks for; random weights for an alias that no version has yet.
 
     Raises:
-        InvalidInput: there is no such version, or it has no state, or another one than was registered.
+        InvalidInput: there is no such version, or it has no state, or another one than was registered; or MLflow's
+            address or database cannot be used.
         TryAgain: the server, or the bucket of its artifacts, does not answer.
     """
     if warm_start == "none":
         return RANDOM
-    client = connect()
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
-    model, _, alias = warm_start.removeprefix("models:/").partition("@")
-    try:
-        if alias:
-            version = client.get_model_version_by_alias(model, alias)
-        else:
-            model, _, number = model.rpartition("/")
-            version = client.get_model_version(model, number)
-        name = f"version {version.version} of {model}"
-        # The artifacts may lie in a bucket.
-        with explained("the bucket of MLflow's artifacts"), tempfile.TemporaryDirectory() as folder:
-            if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
-                raise InvalidInput(
-                    f"A warm start needs a version that was registered with the state of its training. Received: {name}"
-                )
-            content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
-    except MlflowException as error:
-        # An alias that a model does not have is an invalid parameter to MLflow.
-        absent = error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
-        if absent and alias:
+    # The artifacts may lie in a bucket.
+    with (
+        answered("give the state to start from"),
+        explained("the bucket of MLflow's artifacts"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        client = connect()
+        model, version = _find_version(client, warm_start)
+        if version is None:
             _logger.info("No version is %s yet, so the training starts from random weights.", warm_start)
             return RANDOM
-        if absent:
+        name = f"version {version.version} of {model}"
+        if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
             raise InvalidInput(
-                f"The version to start from must exist. Received: train.warm_start={warm_start}"
-            ) from None
-        raise TryAgain(f"MLflow did not give the state to start from: {explain(error)}") from None
-    except RequestException as error:
-        raise TryAgain(f"MLflow did not give the state to start from: {explain(error)}") from None
+                f"A warm start needs a version that was registered with the state of its training. Received: {name}"
+            )
+        content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
     initial = Initial(name, content)
     if version.tags.get("state_digest") != initial.digest:
         raise InvalidInput(f"The state must be the one that was registered. Received: {name}, {initial.digest}")
     _logger.info("The training starts from the networks of %s.", name)
     return initial
+
+
+def _find_version(client: Any, warm_start: str) -> tuple[str, Any | None]:
+    """The model's name and the version; None for an alias that no version has yet."""
+    from mlflow.exceptions import MlflowException
+
+    model, _, alias = warm_start.removeprefix("models:/").partition("@")
+    number = ""
+    if not alias:
+        model, _, number = model.rpartition("/")
+    try:
+        if alias:
+            return model, client.get_model_version_by_alias(model, alias)
+        return model, client.get_model_version(model, number)
+    except MlflowException as error:
+        # An alias that a model does not have is an invalid parameter to MLflow.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        if alias:
+            return model, None
+        raise InvalidInput(f"The version to start from must exist. Received: train.warm_start={warm_start}") from None

@@ -22,7 +22,8 @@ from tracking_server import Proxy, TrackingServer
 
 from components import tracking
 from components.mlflow_address import tracking_uri
-from components.mlflow_server import connect, experiment_id, explain
+from components.mlflow_failures import explain
+from components.mlflow_server import connect, experiment_id
 from components.spool import Spool
 from components.tracked_scores import log_evaluation
 from components.tracking import TrainingTracker
@@ -436,7 +437,7 @@ def test_an_evaluation_that_mlflow_cannot_take_says_so(
 
 def test_passwords_stay_out_of_the_sentences() -> None:
     error = RuntimeError("request to https://someone:secret@mlflow.example/api failed\nsecond line")
-    assert explain(error) == "request to https://mlflow.example/api failed"
+    assert explain(error) == "request to https://mlflow.example/api failed."
 
 
 def use(address: str, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
