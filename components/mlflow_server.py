@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.command import require_writable
 from components.mlflow_address import database_of, registry_uri, tracking_uri
 from components.mlflow_database import artifacts_of, make_ready
 from components.mlflow_failures import answered
+from components.outputs import require_folder
 from gan_core.errors import InvalidInput, TryAgain
 
 EXPERIMENT = "gan-pipeline"
@@ -90,13 +90,13 @@ def check_destination() -> None:
     try:
         with answered("accept a run"):
             if database and absent:
-                require_writable(database)
+                require_folder(database.parent)
                 return
             client = connect()
             if attached:
                 attached_run(client)
             elif (experiment := _find_experiment(client)) and (place := _folder(experiment.artifact_location)):
-                require_writable(place / "run")
+                require_folder(place)
     except TryAgain:
         return
     finally:
