@@ -22,7 +22,7 @@ from components.check import check
 from components.command import cache_folder, configure_tensorflow, read_section, run
 from components.model_name import registered_name
 from components.training_hooks import Hooks, NoHooks
-from components.training_outputs import describe, versions, write_outputs
+from components.training_outputs import describe, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
@@ -33,16 +33,6 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
     from gan_core.training import Scorer, Training
 
-# A training that only goes on for longer, saves at other times, or computes elsewhere goes the same way. What a warm
-# start names is in the key as its content's digest.
-_NOT_IN_THE_KEY = {
-    "steps",
-    "steps_per_execution",
-    "checkpoint_every_seconds",
-    "checkpoints_kept",
-    "distribution",
-    "warm_start",
-}
 _logger = logging.getLogger(__name__)
 
 
@@ -74,6 +64,8 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from components.mirror import mirrored
     from components.progress import progress
     from components.tracking import TrainingTracker
+    from components.training_code import code_digests
+    from components.training_identity import identify
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
     from gan_core.guards import Diverged
@@ -85,11 +77,12 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     if not gan.distribution.chief:
         _take_part(Training(gan, feed, None, scorer))
         return
-    key = _key(config, dataset.manifest.digest, initial.digest, xla, mixed_precision)
+    data, code = dataset.manifest.digest, code_digests()
+    identity = identify(config, data, initial.digest, code, xla=xla, mixed_precision=mixed_precision)
     stop = _Stop()
     try:
         with (
-            mirrored(arguments.checkpoints, key, config.checkpoints_kept) as (folder, mirror),
+            mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as (folder, mirror),
             Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
         ):
             # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
@@ -98,11 +91,12 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             if mirror:
                 mirror.restore(training.target, tracking)
             training.resume()
-            _logger.info("Training from %d to %d images, checkpoint key %s", gan.images_seen, training.target, key)
+            _logger.info(identity.start(arguments.checkpoints, gan.images_seen, training.target))
+            identity.keep(arguments.checkpoints)
             tracker = TrainingTracker(
                 tracking,
                 parameters=config.model_dump(),
-                tags={"checkpoint_key": key, "started_from": initial.name},
+                tags={"checkpoint_key": identity.key, "started_from": initial.name},
                 dataset=dataset.manifest,
                 kept_at=mirror.place_of(tracking) if mirror else None,
             )
@@ -266,17 +260,6 @@ def _switch(name: str, value: Switch) -> bool:
     if value == "on" and not gpu:
         _logger.warning("%s=on makes the training several times slower on a CPU.", name)
     return value == "on" or (value == "auto" and gpu)
-
-
-def _key(config: TrainConfig, dataset_digest: str, initial_digest: str, xla: bool, mixed_precision: bool) -> str:
-    """Names the checkpoints of all trainings that go the same way: what decides the weights, and nothing else."""
-    import gan_core
-
-    code = hashlib.sha256()
-    for path in sorted(Path(gan_core.__file__).parent.rglob("*.py")):
-        code.update(path.read_bytes())
-    parameters = config.model_dump(exclude=_NOT_IN_THE_KEY) | {"xla": xla, "mixed_precision": mixed_precision}
-    return _digest([parameters, dataset_digest, initial_digest, versions(), code.hexdigest()])
 
 
 def _digest(value: object) -> str:

@@ -105,13 +105,7 @@ class Checkpoints:
         np.savez(buffer, **state)  # type: ignore[arg-type]
         content = buffer.getbuffer()
         target = self._folder / f"{images_seen:015d}-{hashlib.sha256(content).hexdigest()[:16]}.npz"
-        unfinished = target.with_suffix(".partial")
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, target)
-        _flush_folder(self._folder)
+        write_durably(target, content)
         if self._copy is not None:
             self._copy(target)
         # Files beyond this one come from a training with more steps; they stay, for it goes the same way.
@@ -121,13 +115,26 @@ class Checkpoints:
 
     def _files(self) -> list[tuple[int, Path]]:
         """Images seen and path of every checkpoint, in that order."""
-        found = [(match, path) for path in self._folder.iterdir() if (match := _NAME.fullmatch(path.name))]
-        return sorted((int(match[1]), path) for match, path in found)
+        found = [(images_seen_in(path.name), path) for path in self._folder.iterdir()]
+        return sorted((images_seen, path) for images_seen, path in found if images_seen is not None)
 
 
-def _flush_folder(folder: Path) -> None:
-    """Makes a rename in `folder` survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def images_seen_in(name: str) -> int | None:
+    """The images seen of the checkpoint with this file name; None if it is no checkpoint's."""
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def write_durably(target: Path, content: bytes | memoryview) -> None:
+    """Writes a file whole or not at all, also through a kill or a power cut."""
+    unfinished = target.with_suffix(".partial")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, target)
+    # The rename too.
+    descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -5,6 +5,7 @@ import csv
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -19,8 +20,7 @@ import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
-import gan_core
-from components import kinds, train
+from components import kinds
 from components.outputs import Output
 from components.training_outputs import describe, write_outputs
 from gan_core.data.prepared import PreparedDataset
@@ -99,7 +99,7 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(dataset, tmp
             assert "Traceback" not in errors
     code, errors = finish(start(disturbed, dataset, often))
     assert code == 0, errors
-    assert "Training from 0 " not in errors
+    assert re.search(r"The training goes on from [1-9]\d* of 8000 images \(", errors)
 
     rows, weights, samples, metadata = outcome(disturbed)
     assert rows == expected_rows
@@ -191,7 +191,7 @@ def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, t
         for process in processes:
             code, errors = finish(process)
             assert code == 0, errors
-        assert "Training from" not in errors  # of the worker, which has nothing to say
+        assert "The training" not in errors  # of the worker, which has nothing to say
         assert not [path for path in places[1].iterdir() if path.name not in ("mlflow.db", "mlruns")]
     code, errors = finish(start(places[2], dataset, config))
     assert code == 0, errors
@@ -345,32 +345,3 @@ def test_a_place_that_cannot_be_written_is_noticed_before_the_training(dataset, 
     assert f"Received: {tmp_path}/file/output" in errors
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_what_a_training_starts_from_decides_its_checkpoints_and_how_that_is_named_does_not():
-    random, champion, number = (
-        small_training(warm_start=address) for address in ("none", "models:/generator@champion", "models:/generator/1")
-    )
-    key = train._key(random, "sha256-data", "sha256-initial", False, False)
-    assert key != train._key(random, "sha256-data", "sha256-other", False, False)
-    assert key == train._key(champion, "sha256-data", "sha256-initial", False, False)
-    assert key == train._key(number, "sha256-data", "sha256-initial", False, False)
-
-
-def test_every_source_file_of_the_library_decides_the_checkpoints(monkeypatch, tmp_path):
-    package = tmp_path / "evaluation" / "gan_core"  # a folder of any name
-    (package / "evaluation").mkdir(parents=True)
-    for name in ("__init__.py", "gan.py", "evaluation/frechet.py"):
-        (package / name).touch()
-    monkeypatch.setattr(gan_core, "__file__", str(package / "__init__.py"))
-
-    def key(**changes):
-        return train._key(small_training(**changes), "sha256-data", "sha256-initial", False, False)
-
-    found = {key()}
-    for name in ("gan.py", "evaluation/frechet.py"):
-        (package / name).write_text(f"# {name}")
-        found.add(key())
-    assert len(found) == 3
-    assert key(steps=10**6, steps_per_execution=1, checkpoints_kept=9, distribution="mirrored") in found
-    assert key(learning_rate=0.1) not in found
