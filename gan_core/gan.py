@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.distribution import Distribution, check_replicas
-from gan_core.metric_names import DISCRIMINATOR_WEIGHT_NORM, GENERATOR_WEIGHT_NORM, REAL_SIGN
+from gan_core.metric_names import (
+    DISCRIMINATOR_LEARNING_RATE,
+    DISCRIMINATOR_WEIGHT_NORM,
+    GENERATOR_LEARNING_RATE,
+    GENERATOR_WEIGHT_NORM,
+    REAL_SIGN,
+)
 from gan_core.networks import dcgan, r3gan, resnet, unet
 from gan_core.optimizer import Adam
+from gan_core.schedules import scheduled
 from gan_core.step import FIGURES, Batch, Step
 
 _NETWORKS: dict[str, tuple[Any, Any]] = {
@@ -198,6 +205,13 @@ class Gan:
         totals = dict(zip(FIGURES, self._totals.numpy().tolist(), strict=True))
         self._totals.assign(tf.zeros(len(FIGURES)))
         return totals
+
+    def learning_rates(self) -> dict[str, float]:
+        """Each network's learning rate of the next step, with the schedule and the scale."""
+        scheduled_rate = scheduled(self.config, tf.constant(self.images_seen)).learning_rate.numpy()
+        rate = float(scheduled_rate) * self.learning_rate_scale
+        factor = self.config.discriminator_learning_rate_factor
+        return {GENERATOR_LEARNING_RATE: rate, DISCRIMINATOR_LEARNING_RATE: rate * factor}
 
     def weight_norms(self) -> dict[str, float]:
         """The Euclidean norm of each network's learned weights."""

@@ -32,6 +32,8 @@ COLLAPSED = "guards/collapsed"
 DISCRIMINATOR_WINNING = "guards/discriminator_winning"
 AUGMENT_PROBABILITY = "guards/augment_probability"
 LEARNING_RATE_SCALE = "guards/learning_rate_scale"
+GENERATOR_LEARNING_RATE = "guards/generator_learning_rate"
+DISCRIMINATOR_LEARNING_RATE = "guards/discriminator_learning_rate"
 EXAMPLES_PER_SECOND = "system/examples_per_second"
 QUICK_SCORES = "scores/quick_"
 

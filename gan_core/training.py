@@ -233,6 +233,7 @@ class Training:
             **norms,
             **guarded,
             metric_names.LEARNING_RATE_SCALE: gan.learning_rate_scale,
+            **gan.learning_rates(),
             metric_names.EXAMPLES_PER_SECOND: rate,
             **scores,
         }

@@ -143,12 +143,16 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
                 self.times -= 1
                 poison(self.gan)
 
-    changes = {"log_every_images": 16, "recovery_learning_rate_factor": 0.25, "steps": 12}
+    changes = {"log_every_images": 16, "recovery_learning_rate_factor": 0.25, "steps": 12, "learning_rate": 0.002}
+    changes |= {"schedule": "linear", "schedule_images": 160, "discriminator_learning_rate_factor": 0.5}
     with caplog.at_level(logging.WARNING), training(images, tmp_path, **changes) as once:
         once.resume()
         assert once.run(Poisoner(once.gan, times=1))
     assert [row["images_seen"] for row in once.history] == [40, 48, 64, 80, 96]
     assert [row["guards/learning_rate_scale"] for row in once.history] == [1, 0.25, 0.25, 0.25, 0.25]
+    rates = [0.25 * 0.002 * (1 - seen / 160) for seen in (48, 64, 80, 96)]
+    assert [row["guards/generator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
+    assert [2 * row["guards/discriminator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
     assert "goes on from there, at 40 images, with 0.25 times the learning rates." in caplog.text
     with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # what was learned stays known
         resumed.resume()
