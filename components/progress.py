@@ -11,6 +11,7 @@ from typing import Protocol
 _FORMAT = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 _BAR_FORMAT = _FORMAT.replace("{desc}:", "{desc}: {percentage:3.0f}% {bar}")
 _SECONDS_BETWEEN_LINES = 10
+_Moment = tuple[float, int]  # seconds of a clock, and how many were done
 
 
 class Progress(Protocol):
@@ -23,6 +24,8 @@ class Progress(Protocol):
 @contextlib.contextmanager
 def progress(total: int, unit: str, description: str, initial: int = 0) -> Iterator[Progress]:
     """Shows on stderr how many of `total` are done, the rate, the time left and the loop's own figures.
+
+    The rate counts from after the first step, which includes what is done once, such as compiling.
 
     Args:
         total: how many there are.
@@ -59,10 +62,17 @@ class _Bar:
         self._bar = tqdm(
             total=total, unit=unit, desc=description, initial=initial, bar_format=_BAR_FORMAT, dynamic_ncols=True
         )
+        self._is_counting = False
 
     def advance(self, count: int, **figures: float) -> None:
         if figures:
             self._bar.set_postfix(figures, refresh=False)
+        if not self._is_counting:
+            self._is_counting = True
+            self._bar.n += count
+            self._bar.initial = self._bar.last_print_n = self._bar.n
+            self._bar.unpause()
+            count = 0
         self._bar.update(count)
 
     def close(self) -> None:
@@ -74,27 +84,32 @@ class _Lines:
         self._total, self._unit, self._description, self._initial = total, unit, description, initial
         self._done = initial
         self._figures: dict[str, float] = {}
-        self._started = self._shown = time.monotonic()
-        self._done_when_shown = initial
+        self._started = time.monotonic()
+        self._counted_from: _Moment | None = None
+        self._shown: _Moment = (self._started, initial)
 
     def advance(self, count: int, **figures: float) -> None:
         self._done += count
         self._figures = figures or self._figures
-        if (seconds := time.monotonic() - self._shown) >= _SECONDS_BETWEEN_LINES:
-            self._show(rate=(self._done - self._done_when_shown) / seconds)
+        now = time.monotonic()
+        if self._counted_from is None:
+            self._counted_from = self._shown = (now, self._done)
+        elif now - self._shown[0] >= _SECONDS_BETWEEN_LINES:
+            self._show(now, since=self._shown)
 
     def close(self) -> None:
-        self._show(rate=None)
+        self._show(time.monotonic(), since=self._counted_from)
 
-    def _show(self, rate: float | None) -> None:
-        """Prints a line with the rate since the last one, or with the rate of the whole."""
+    def _show(self, now: float, since: _Moment | None) -> None:
+        """Prints a line with the rate since that moment, or with the rate of the whole if nothing was done since."""
         from tqdm import tqdm
 
-        self._shown, self._done_when_shown = time.monotonic(), self._done
+        rate = (self._done - since[1]) / (now - since[0]) if since and self._done > since[1] else None
+        self._shown = (now, self._done)
         line = tqdm.format_meter(
             self._done,
             self._total,
-            self._shown - self._started,
+            now - self._started,
             prefix=self._description,
             unit=self._unit,
             initial=self._initial,

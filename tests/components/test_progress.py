@@ -29,11 +29,35 @@ def test_a_log_gets_lines_on_the_way_with_the_latest_figures(
         running.advance(100, loss=0.69314)
         running.advance(100)
         running.advance(100)
+        running.advance(100)
 
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0] == "train: 700/1000 steps [00:16<00:12, 25.00 steps/s, loss=0.693]"
-    assert lines[1] == "train: 700/1000 steps [00:20<00:20, 15.00 steps/s, loss=0.693]"
+    assert lines[0] == "train: 800/1000 steps [00:16<00:08, 25.00 steps/s, loss=0.693]"
+    assert lines[1] == "train: 800/1000 steps [00:20<00:10, 18.75 steps/s, loss=0.693]"
     assert len(lines) == 2
+
+
+def test_the_first_estimate_does_not_count_compiling(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0, 60, 71, 71])  # the first step takes a minute
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    with progress(1000, "steps", "train") as running:
+        running.advance(10)
+        running.advance(110)
+    for line in capfd.readouterr().err.splitlines():
+        assert line == "train: 120/1000 steps [01:11<01:28, 10.00 steps/s]"
+
+
+def test_a_bar_does_not_count_compiling_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    bar = module._Bar(1000, " steps", "train", 0)
+    now = [bar._bar.start_t]
+    monkeypatch.setattr(bar._bar, "_time", lambda: now[0])
+    for seconds, count in ((60, 10), (11, 110)):
+        now[0] += seconds
+        bar.advance(count)
+    assert "120/1000 steps [00:11<01:28, 10.00 steps/s]" in str(bar._bar)
+    bar.close()
 
 
 def test_the_count_so_far_is_shown_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
