@@ -15,7 +15,6 @@ help: ## Show this list
 run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
 	$(if $(PRESET),options="$$(python -m pipelines overrides presets/$(PRESET).yaml)"; eval "options=($$options)"; \
 	  dvc exp run "$${options[@]}" $(addprefix -S ,$(SET)),$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro))
-	@python -m components.summary
 
 test: .venv/dev ## Run the tests
 	pytest

@@ -16,6 +16,7 @@ from typing import Any
 
 from gan_core.data.manifest import FILE_NAME
 from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.warm_start import STATE_FILE
 
 MOST_BYTES = 2**28
@@ -113,10 +114,12 @@ PREPARED = Kind("a prepared data set", _json_with("digest", "shards", "settings"
 GENERATOR = Kind(
     "a generator", _json_with("latent_size", "images_seen"), METADATA_FILE, lambda _: {MODEL_FILE, STATE_FILE}
 )
+FINGERPRINT = Kind("a digest of raw data", _json_with("format", "raw_data"))
 VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"md5"', b"gs://")))
 HISTORY = Kind("a training's history", _first_line_names("images_seen"))
 SAMPLES = Kind("a grid of samples", _is_grid)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
+FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))
 REPORT = Kind("a report", lambda content: b"Generator report</title>" in content)
 STATISTICS = Kind("statistics of this project", _is_statistics)
 REGISTRATION = Kind("a registration's record", _json_with("decision", "version"))

@@ -1,4 +1,8 @@
-"""Prints what a run of the pipeline made: files, scores, the registry's decision, and what to try next."""
+"""Prints what a run of the pipeline made: files, scores, the registry's decision, and what to try next.
+
+Also writes what DVC shows of it: the few figures that experiments are compared by, and the scores made while training
+under names that do not depend on the extractor.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from components import kinds
 from components.command import run
+from components.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.scores import score_name
 from gan_core.export import read_metadata
-from gan_core.metric_names import EXAMPLES_PER_SECOND
+from gan_core.metric_names import COLLAPSED, DIVERSITY, EXAMPLES_PER_SECOND, quick_score, score
 
 MODEL = Path("models/generator")
 HISTORY = Path("reports/training.csv")
@@ -21,6 +28,13 @@ SAMPLES = Path("reports/samples.png")
 SCORES = Path("reports/scores.json")
 REPORT = Path("reports/report.html")
 REGISTRATION = Path("reports/registration.json")
+METRICS = Path("reports/metrics.json")
+QUALITY = Path("reports/quality.csv")
+
+# Of the many scores, those that a person compares experiments by.
+_COMPARED = ("fd", "kid", "precision", "recall", "coverage", "class_shift", "authenticity")
+_COMPARED_OF_PAIRS = ("target_l1", "target_psnr", "target_ssim")
+_QUALITY = {"frechet_distance": ("fd_", "fid"), "precision": ("precision_",), "recall": ("recall_",)}
 
 NEXT = """\
   make ui                              the run and the model in MLflow, http://127.0.0.1:5000
@@ -30,7 +44,7 @@ NEXT = """\
 
 
 def main() -> None:
-    """Reads the outputs below the working directory and prints the summary."""
+    """Reads the outputs below the working directory, prints the summary and writes the figures."""
     argparse.ArgumentParser(prog="python -m components.summary", description=__doc__).parse_args()
     for path in (MODEL, HISTORY, SAMPLES, SCORES, REPORT, REGISTRATION):
         if not path.exists():
@@ -40,6 +54,12 @@ def main() -> None:
     registration = json.loads(REGISTRATION.read_text(encoding="utf-8"))
     with HISTORY.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    with (
+        whole_output(Output(METRICS, kinds.FIGURES)) as metrics,
+        whole_output(Output(QUALITY, kinds.HISTORY)) as quality,
+    ):
+        metrics.write_text(json.dumps(_compared(evaluation, rows), indent=2) + "\n", encoding="utf-8")
+        _write_quality(quality, rows)
     sections = {
         "Generator": _files({MODEL: _training(generator.images_seen, rows), SAMPLES: "samples", REPORT: "the report"}),
         "Scores": _scores(evaluation),
@@ -57,11 +77,16 @@ def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
     """Of the whole training; the generator that came out of it had seen `images_seen`."""
     seen = int(float(rows[-1]["images_seen"]))
     best = f", the best after {images_seen:,}" if images_seen < seen else ""
-    speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
-    if not speeds:
+    speed = _speed(rows)
+    if not speed:
         return f"{seen:,} images seen{best}"
-    speed = statistics.median(speeds)
     return f"{seen:,} images seen at {speed:,.0f} a second: {_duration(seen / speed)}{best}"
+
+
+def _speed(rows: list[dict[str, str]]) -> float:
+    """Images a second, the median of the rows that have a rate; 0 if none has."""
+    speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
+    return statistics.median(speeds) if speeds else 0.0
 
 
 def _duration(seconds: float) -> str:
@@ -85,6 +110,36 @@ def _scores(evaluation: Evaluation) -> str:
 def _interval(evaluation: Evaluation, name: str) -> str:
     interval = evaluation.intervals.get(name)
     return f", 95 % within {interval.low:.4g} to {interval.high:.4g}" if interval else ""
+
+
+def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, float]:
+    """The figures for `dvc metrics` and `dvc exp show`."""
+    names = [score_name(metric, evaluation.protocol.extractor) for metric in _COMPARED]
+    figures = {
+        score(name): evaluation.scores[name] for name in (*names, *_COMPARED_OF_PAIRS) if name in evaluation.scores
+    }
+    if (distance := names[0]) in evaluation.standard_errors:
+        place = f"standard_errors.{distance}"
+        figures[score(place)] = evaluation.standard_errors[distance]
+    # The generator's own row: the best one may not be the last.
+    own = next((row for row in reversed(rows) if float(row["images_seen"]) <= evaluation.images_seen), rows[-1])
+    figures |= {name: float(own[name]) for name in (DIVERSITY, COLLAPSED) if name in own}
+    return figures | {"images_seen": evaluation.images_seen, EXAMPLES_PER_SECOND: _speed(rows)}
+
+
+def _write_quality(path: Path, rows: list[dict[str, str]]) -> None:
+    """Writes the scores made while training, one row for each time; none if none were made."""
+    columns = {
+        name: next((column for column in rows[0] if column.startswith(tuple(map(quick_score, starts)))), "")
+        for name, starts in _QUALITY.items()
+    }
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["images_seen", *columns])
+        for row in rows:
+            values = [row.get(column, "nan") for column in columns.values()]
+            if set(values) != {"nan"}:
+                writer.writerow([row["images_seen"], *values])
 
 
 def _registration(record: dict[str, Any]) -> str:

@@ -77,8 +77,9 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     if not gan.distribution.chief:
         _take_part(Training(gan, feed, None, scorer))
         return
-    data, code = dataset.manifest.digest, code_digests()
-    identity = identify(config, data, initial.digest, code, xla=xla, mixed_precision=mixed_precision)
+    identity = identify(
+        config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
+    )
     stop = _Stop()
     try:
         with (

@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from evaluations import evaluation, generator
 
+from components import summary as module
 from gan_core.evaluation.protocol import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +60,64 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
     assert "generator version 3: challenger. Not better." in lines
     for command in ("make ui", "dvc exp run -S", "dvc exp show", "dvc plots show"):
         assert any(line.startswith(command) for line in lines)
+
+
+def summarize(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `summary`, without a process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["summary"])
+    module.main()
+
+
+def test_dvc_gets_the_figures_that_experiments_are_compared_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path)
+    reports = tmp_path / "reports"
+    whole = evaluation(12.345, 0.5)
+    more = dict.fromkeys(("precision_classifier", "recall_classifier", "inception_score_classifier"), 0.5)
+    whole = whole.model_copy(
+        update={
+            "scores": whole.scores | more,
+            "spread": whole.spread | more,
+            "standard_errors": {"fd_classifier": 0.25, "kid_classifier": 0.1},
+        }
+    )
+    (reports / "scores.json").write_text(whole.model_dump_json())
+    (reports / "training.csv").write_text(
+        "images_seen,system/examples_per_second,guards/diversity,guards/collapsed\n"
+        "40,0.0,0.5,0.0\n64,100.0,0.75,0.0\n80,100.0,0.25,1.0\n"
+    )
+    summarize(tmp_path, monkeypatch)
+    assert json.loads((reports / "metrics.json").read_text()) == {
+        "scores/fd_classifier": 12.345,
+        "scores/kid_classifier": pytest.approx(0.12345),
+        "scores/precision_classifier": 0.5,
+        "scores/recall_classifier": 0.5,
+        "scores/standard_errors/fd_classifier": 0.25,
+        "guards/diversity": 0.75,
+        "guards/collapsed": 0.0,
+        "images_seen": 64,
+        "system/examples_per_second": 100.0,
+    }
+
+
+@pytest.mark.parametrize("extractor", ["classifier", "random"])
+def test_scores_made_while_training_have_names_without_the_extractor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extractor: str
+) -> None:
+    write_run(tmp_path)
+    names = ",".join(f"scores/quick_{metric}_{extractor}" for metric in ("fd", "precision", "recall"))
+    (tmp_path / "reports" / "training.csv").write_text(
+        f"images_seen,system/examples_per_second,{names}\n40,1.0,nan,nan,nan\n80,1.0,3.5,0.5,0.25\n"
+    )
+    summarize(tmp_path, monkeypatch)
+    quality = (tmp_path / "reports" / "quality.csv").read_text()
+    assert quality == "images_seen,frechet_distance,precision,recall\n80,3.5,0.5,0.25\n"
+
+
+def test_a_training_without_scores_has_an_empty_table_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path)
+    summarize(tmp_path, monkeypatch)
+    assert (tmp_path / "reports" / "quality.csv").read_text() == "images_seen,frechet_distance,precision,recall\n"
 
 
 def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:

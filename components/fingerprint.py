@@ -1,0 +1,130 @@
+"""Writes a digest of the raw data as it is now, so that DVC sees every change to it, wherever it stands.
+
+DVC itself watches places that dvc.yaml names. `prepare.source` may be any folder, and DVC does not look behind links to
+folders. The digest is over names and contents, so it is the same on every machine. A file is read again only when its
+size, its times or its inode have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from typing import Any
+
+from components.command import read_section, run
+from components.kinds import FINGERPRINT
+from components.outputs import Output, whole_output
+from components.progress import counting
+from gan_core.checkpoints import write_durably
+
+_THREADS = 8
+# A file that was written this short a time ago may be written again without a visible change of its times.
+_SECONDS_UNTIL_TIMES_TELL = 2.0
+
+
+def main() -> None:
+    """Reads the command line and writes the digest."""
+    arguments = parser().parse_args()
+    from gan_core.config import PrepareConfig
+    from gan_core.data.sources import BUILT_IN
+
+    source = read_section(arguments.config, "prepare", PrepareConfig).source
+    known_at = arguments.output.with_name(f".{arguments.output.name}")
+    folder = None if source in BUILT_IN else Path(source)
+    record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, known_at)}
+    with whole_output(Output(arguments.output, FINGERPRINT)) as written:
+        written.write_text(json.dumps(record) + "\n", encoding="utf-8")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.fingerprint", description=__doc__)
+    options.add_argument("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
+    options.add_argument("--output", required=True, type=Path, help="output: the digest, .json")
+    return options
+
+
+def fingerprint(folder: Path, known_at: Path) -> str:
+    """`sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
+
+    Links are followed. Hidden files and folders are passed over, as `prepare` does.
+
+    Args:
+        folder: the raw data. What is not there, or cannot be read, has a digest too: `prepare` tells what is wrong.
+        known_at: a file that keeps the digests of unchanged files; it is written again if it is gone or damaged.
+    """
+    known = _read(known_at)
+    entries = dict(_entries(folder))
+    files = {name: signature for name, signature in entries.items() if isinstance(signature, list)}
+    digests = {name: known[name][1] for name, signature in files.items() if known.get(name, [None])[0] == signature}
+    unread = sorted(files.keys() - digests.keys())
+    with counting(len(unread), "fingerprint") as advance, ThreadPool(_THREADS) as pool:
+        places = [folder / name for name in unread]
+        for name, digest in zip(unread, pool.imap(_digest, places, chunksize=16), strict=True):
+            digests[name] = digest
+            advance(1)
+    lasting = time.time_ns() - int(_SECONDS_UNTIL_TIMES_TELL * 1e9)
+    kept = {name: [files[name], digest] for name, digest in digests.items() if max(files[name][2:]) < lasting}
+    if kept != known:
+        known_at.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(known_at, json.dumps(kept).encode())
+    lines = sorted([name, digests.get(name, entry)] for name, entry in entries.items())
+    return f"sha256-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()}"
+
+
+def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
+    """Everything below `folder` by its name: what changes when a file is written, or what else it is, in a word."""
+    if not folder.is_dir():
+        yield ".", _signature(folder)
+        return
+    passed: dict[str, str] = {}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.relpath(place, folder)
+        real = os.path.realpath(place)
+        if real in passed:  # a link to a folder that is here already, or above
+            folders.clear()
+            yield here, f"the folder {passed[real]}"
+            continue
+        passed[real] = here
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield here, "a folder"
+        for name in files:
+            if not name.startswith("."):
+                yield os.path.join(here, name), _signature(Path(place, name))
+
+
+def _signature(path: Path) -> str | list[int]:
+    try:
+        found = path.stat()
+    except OSError as error:
+        return error.strerror or "unreadable"
+    if not stat.S_ISREG(found.st_mode):
+        return "no file"
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return error.strerror or "unreadable"
+
+
+def _read(known_at: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(known_at.read_bytes())
+        return {name: [signature, str(digest)] for name, (signature, digest) in known.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,131 @@
+"""The digest of the raw data: it changes with every change of an image, and with nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components import fingerprint as module
+from components.fingerprint import fingerprint
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two classes, the second of which is a link to another folder."""
+    for place in ("photos/cats", "elsewhere/dogs"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "1.png").write_bytes(b"one")
+    (tmp_path / "photos/dogs").symlink_to(tmp_path / "elsewhere/dogs")
+    return tmp_path / "photos"
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def keep_times(path: Path) -> None:
+    before = path.stat()
+    path.write_bytes(b"two")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda photos: write(photos / "cats/2.png", b"two"),
+        lambda photos: write(photos / "dogs/2.png", b"two"),
+        lambda photos: write(photos.parent / "elsewhere/dogs/2.png", b"two"),
+        lambda photos: write(photos / "birds/1.png", b"one"),
+        lambda photos: (photos / "birds").mkdir(),
+        lambda photos: (photos / "cats/1.png").unlink(),
+        lambda photos: (photos / "dogs").unlink(),
+        lambda photos: (photos / "cats/1.png").rename(photos / "cats/2.png"),
+        lambda photos: write(photos / "cats/1.png", b"longer"),
+        lambda photos: keep_times(photos / "cats/1.png"),
+        lambda photos: (photos / "cats/2.png").symlink_to(photos / "gone.png"),
+    ],
+)
+@pytest.mark.parametrize("young", [True, False])
+def test_a_change_is_seen(
+    photos: Path, change: Callable[[Path], object], young: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_SECONDS_UNTIL_TIMES_TELL", 2.0 if young else -1.0)
+    known = photos.parent / "known.json"
+    before = fingerprint(photos, known)
+    assert fingerprint(photos, known) == before
+    change(photos)
+    assert fingerprint(photos, known) != before
+
+
+def test_times_hidden_files_and_the_place_change_nothing(photos: Path) -> None:
+    known = photos.parent / "known.json"
+    before = fingerprint(photos, known)
+    os.utime(photos / "cats/1.png", (0, 0))
+    write(photos / ".DS_Store", b"hidden")
+    assert fingerprint(photos, known) == before
+    copy = photos.rename(photos.parent / "copy")
+    assert fingerprint(copy, photos.parent / "another.json") == before
+
+
+def test_unchanged_files_are_not_read_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_SECONDS_UNTIL_TIMES_TELL", -1.0)
+    known = photos.parent / "known.json"
+    before = fingerprint(photos, known)
+    read: list[Path] = []
+    digest = module._digest
+    monkeypatch.setattr(module, "_digest", lambda path: (read.append(path), digest(path))[1])
+    assert fingerprint(photos, known) == before
+    assert read == []
+    write(photos / "cats/2.png", b"two")
+    fingerprint(photos, known)
+    assert read == [photos / "cats/2.png"]
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"a": 1}', '{"cats/1.png": [[1], "x"]}'])
+def test_what_is_known_is_only_a_cache(photos: Path, damage: str) -> None:
+    known = photos.parent / "known.json"
+    before = fingerprint(photos, known)
+    known.write_text(damage)
+    assert fingerprint(photos, known) == before
+
+
+def test_links_in_a_circle_special_files_and_strange_names_end(photos: Path) -> None:
+    (photos / "cats/above").symlink_to(photos)
+    (photos / "cats/again").symlink_to(photos / "dogs")
+    (photos / "itself").symlink_to(photos / "itself")
+    os.mkfifo(photos / "pipe.png")
+    Path(os.fsdecode(os.fsencode(photos) + b"/\xff.png")).write_bytes(b"one")
+    before = fingerprint(photos, photos.parent / "known.json")
+    write(photos / "dogs/2.png", b"two")
+    assert fingerprint(photos, photos.parent / "known.json") != before
+
+
+def test_a_file_and_nothing_have_a_digest_too(tmp_path: Path) -> None:
+    nothing = fingerprint(tmp_path / "photos", tmp_path / "known.json")
+    (tmp_path / "photos").write_bytes(b"a zip, which prepare refuses")
+    assert fingerprint(tmp_path / "photos", tmp_path / "known.json") != nothing
+    (tmp_path / "empty").mkdir()
+    assert fingerprint(tmp_path / "empty", tmp_path / "known.json") != nothing
+
+
+def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(tmp_path: Path, photos: Path) -> None:
+    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
+
+    def record(source: str) -> object:
+        config = json.dumps(parameters | {"source": source})
+        command = [sys.executable, "-m", "components.fingerprint", "--config", config, "--output", "data/raw.json"]
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+        return json.loads((tmp_path / "data/raw.json").read_text())
+
+    assert record("embedded") == {"format": 1, "raw_data": None}
+    assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}

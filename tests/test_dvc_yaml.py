@@ -1,0 +1,130 @@
+"""A stage of dvc.yaml depends on the code that can change its outputs, no less and no more."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+# The others run every time.
+WATCHED = [name for name, stage in STAGES.items() if not stage.get("always_changed")]
+PACKAGES = ("components", "gan_core")
+# Modules that a stage imports and that change no byte of its outputs, each with the reason.
+WITHOUT_EFFECT = {
+    "components.bucket": "speaks with Google Cloud Storage",
+    "components.executor": "tells Kubeflow what a step made",
+    "components.kinds": "recognises earlier outputs, which alone are replaced",
+    "components.lineage": "tags for MLflow: where the code comes from",
+    "components.mirror": "copies checkpoints to a bucket and back",
+    "components.mlflow_address": "says where MLflow is",
+    "components.mlflow_server": "speaks with MLflow",
+    "components.objects": "copies single objects of a bucket",
+    "components.outputs": "moves a finished output to its place",
+    "components.progress": "prints how far a loop is",
+    "components.replacing": "moves a finished output to its place",
+    "components.spool": "keeps what MLflow did not take yet",
+    "components.storage": "copies inputs and outputs that stand in a bucket",
+    "components.tracked_scores": "tells MLflow about scores",
+    "components.tracking": "tells MLflow about a run",
+    "components.training_hooks": "prints and tracks what happens around a training's steps",
+    "components.transfer": "copies files to a bucket and back",
+    "gan_core.addresses": "hides secrets in what is printed and tracked",
+    "gan_core.masking": "hides secrets in what is printed and tracked",
+    "gan_core.printing": "escapes what is printed",
+    "gan_core.workplaces": "makes the folders that outputs are written in first",
+}
+
+
+def path_of(module: str) -> Path | None:
+    """The module's file; None if it is no module of this project, or one without code."""
+    stem = ROOT / module.replace(".", "/")
+    path = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
+    has_code = path and any(not isinstance(statement, ast.Expr) for statement in tree(path).body)
+    return path if has_code else None
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those that only a type checker sees."""
+    yield node
+    if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
+        for child in ast.iter_child_nodes(node):
+            yield from nodes(child)
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that a file imports, at its top or in a function, and the packages they are in."""
+    for node in nodes(tree(path)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] in PACKAGES:
+                yield from (".".join(parts[: end + 1]) for end in range(len(parts)))
+
+
+def named_files(path: Path) -> Iterator[Path]:
+    """Files and folders without code beside a module which it names: templates, data, sources that are not imported."""
+    for node in nodes(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            beside = path.parent / node.value
+            if re.fullmatch(r"\w[\w.-]*", node.value) and beside.exists() and not (beside / "__init__.py").exists():
+                yield beside
+
+
+def code_of(stage: str) -> set[str]:
+    """What a stage must depend on of this project's code."""
+    words = shlex.split(STAGES[stage]["cmd"])
+    assert words[:2] == ["python", "-m"]
+    waiting, passed, found = [words[2]], set(), set()
+    while waiting:
+        module = waiting.pop()
+        path = None if module in passed or module in WITHOUT_EFFECT else path_of(module)
+        passed.add(module)
+        if path is not None:
+            found |= {path, *named_files(path)}
+            waiting += imported(path)
+    return {str(path.relative_to(ROOT)) for path in found}
+
+
+def listed(stage: str) -> set[str]:
+    """The code that a stage depends on; a folder with modules stands for them."""
+    entries = [ROOT / entry for entry in STAGES[stage]["deps"] if entry.startswith(PACKAGES)]
+    return {
+        str(path.relative_to(ROOT))
+        for entry in entries
+        for path in ([entry] if entry.is_file() or not list(entry.glob("*.py")) else entry.rglob("*.py"))
+        if path.name != "__init__.py" or entry == path
+    }
+
+
+@pytest.mark.parametrize("stage", WATCHED)
+def test_a_stage_depends_on_the_code_that_can_change_its_outputs(stage: str) -> None:
+    code, deps = code_of(stage), listed(stage)
+    assert deps == code, (
+        f"dvc.yaml, deps of {stage}: add {sorted(code - deps)}, remove {sorted(deps - code)}; or name a module that "
+        "changes no output in WITHOUT_EFFECT, with the reason"
+    )
+
+
+def test_every_exception_is_a_module_that_a_stage_imports() -> None:
+    imports = {name for path in ROOT.glob("components/**/*.py") for name in imported(path)}
+    imports |= {name for path in ROOT.glob("gan_core/**/*.py") for name in imported(path)}
+    assert set(WITHOUT_EFFECT) <= imports
+    assert all(reason for reason in WITHOUT_EFFECT.values())
