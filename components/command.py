@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gan_core.documents import require_modest
+from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.printing import fail, guard_output
 
@@ -49,9 +49,9 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
     if argument.lstrip().startswith("{"):
         try:
             values = json.loads(argument)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(
-                f"--config must be a YAML file or a JSON object: {error}. Received: {argument}"
+                f"--config must be a YAML file or a JSON object: {error}. Received: {argument[:500]}"
             ) from None
     else:
         from components.storage import input_path, local_paths
@@ -70,7 +70,7 @@ def _section_of_file(path: Path, name: str) -> object:
     import yaml
 
     try:
-        document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+        document = yaml.safe_load(read_modest(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):

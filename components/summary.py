@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from gan_core.metric_names import COLLAPSED, DIVERSITY, EXAMPLES_PER_SECOND, qui
 
 MODEL = Path("models/generator")
 HISTORY = Path("reports/training.csv")
+_READ = ("images_seen", EXAMPLES_PER_SECOND)
 SAMPLES = Path("reports/samples.png")
 SCORES = Path("reports/scores.json")
 REPORT = Path("reports/report.html")
@@ -51,9 +53,7 @@ def main() -> None:
             raise InvalidInput(f"The summary is of a complete run: make run. Received: no {path}")
     generator = read_metadata(MODEL)
     evaluation = Evaluation.parse(SCORES.read_bytes(), str(SCORES))
-    registration = json.loads(REGISTRATION.read_text(encoding="utf-8"))
-    with HISTORY.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    registration, rows = _read_registration(), _read_history()
     with (
         whole_output(Output(METRICS, kinds.FIGURES)) as metrics,
         whole_output(Output(QUALITY, kinds.HISTORY)) as quality,
@@ -67,6 +67,27 @@ def main() -> None:
         "Next": NEXT,
     }
     print("\n" + "\n\n".join(f"{title}\n{text}" for title, text in sections.items()) + "\n")
+
+
+def _read_registration() -> dict[str, Any]:
+    try:
+        record = json.loads(REGISTRATION.read_bytes())
+        return {name: record[name] for name in ("name", "version", "decision", "reason")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InvalidInput(
+            f"The registration's record must be one that components.register wrote. Received: {REGISTRATION}"
+        ) from None
+
+
+def _read_history() -> list[dict[str, str]]:
+    try:
+        with HISTORY.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        if not rows or not all(math.isfinite(float(row[name])) for row in rows for name in _READ):
+            raise ValueError
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        raise InvalidInput(f"The history must be one that components.train wrote. Received: {HISTORY}") from None
+    return rows
 
 
 def _files(descriptions: dict[Path, str]) -> str:

@@ -7,11 +7,30 @@ values once something walks through them ("billion laughs"). The parsers of this
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from gan_core.errors import InvalidInput
 
 MOST_CHARACTERS = 2**20
+_MOST_BYTES = 4 * MOST_CHARACTERS
 MOST_ALIASES = 8  # three levels of aliases at most, some twenty times the text
+
+
+def read_modest(path: Path) -> str:
+    """Returns the text of a file, in UTF-8, as `require_modest` does; reads no more of it than may be in it.
+
+    Raises:
+        InvalidInput: as `require_modest`.
+        OSError: it cannot be read, or is no file.
+        ValueError: it is not UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError("it is not a file")
+    with path.open("rb") as stream:
+        content = stream.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise InvalidInput(f"A YAML text must have at most {MOST_CHARACTERS} characters. Received: {path}")
+    return require_modest(content.decode("utf-8-sig"), path)
 
 
 def require_modest(text: str, place: object) -> str:

@@ -237,7 +237,13 @@ def load_generator(folder: Path) -> Generator:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise zipfile.BadZipFile("its members are compressed, which Keras never does")
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+        received = (tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:]))
     # A hostile file can make the readers raise nearly anything; whatever it is, the file is refused.
     except Exception as error:
         raise InvalidInput(f"{MODEL_FILE} must be a Keras model file: {error}. Received: {folder}") from None
+    if received != ((metadata.latent_size,), metadata.shape):
+        raise InvalidInput(
+            f"{MODEL_FILE} must take latents and give images as {METADATA_FILE} says: {(metadata.latent_size,)} and "
+            f"{metadata.shape}. Received: {received[0]} and {received[1]} in {folder}"
+        )
     return Generator(model, metadata)

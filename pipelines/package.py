@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_core.documents import require_modest
+from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.workplaces import remove_abandoned, workplace
 from pipelines.parameters import SECTIONS, Values
@@ -64,7 +64,7 @@ def read(path: Path) -> Values:
     import yaml
 
     try:
-        documents = list(yaml.safe_load_all(require_modest(path.read_text(encoding="utf-8"), path)))
+        documents = list(yaml.safe_load_all(read_modest(path)))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
     return checked(documents[0] if documents else None, f"--file {path}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
-from gan_core.documents import require_modest
+from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
 
@@ -112,7 +112,7 @@ def _load(path: Path, what: str) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+        return yaml.safe_load(read_modest(path))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from gan_core.documents import require_modest
+from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
@@ -139,7 +139,7 @@ class Profile(_Entry):
         import yaml
 
         try:
-            values = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+            values = yaml.safe_load(read_modest(path))
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"--profile must be a readable YAML file: {error}. Received: {path}") from None
         if not isinstance(values, dict):

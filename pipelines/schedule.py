@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gan_core.documents import require_modest
+from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import require_data
 from pipelines import server
@@ -78,7 +78,7 @@ class Schedules(_Entry):
         import yaml
 
         try:
-            document = yaml.safe_load(require_modest(path.read_text(encoding="utf-8"), path))
+            document = yaml.safe_load(read_modest(path))
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
         try:

@@ -13,7 +13,6 @@ import math
 import os
 import shutil
 import struct
-import tempfile
 import urllib.request
 import zlib
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.workplaces import remove_abandoned, workplace
 
 CLASSES = (
     "T-shirt/top",
@@ -45,6 +45,7 @@ _SHA256 = {
     "t10k": "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
 }
 _LARGEST_FILE_BYTES = 2**26
+_PREFIX = ".downloading-"
 _TIMEOUT_SECONDS = 60
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
@@ -71,7 +72,12 @@ def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Pa
         return _read(debian_folder)
     cache = cache or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
     kept = cache / "fashion-mnist"
-    return _read(kept) if kept.is_dir() else _download(address, kept)
+    if kept.is_dir():
+        try:
+            return _read(kept)
+        except InvalidInput:  # damaged: what is only a copy is downloaded again
+            shutil.rmtree(kept, ignore_errors=True)
+    return _download(address, kept)
 
 
 def _read(folder: Path) -> Labelled:
@@ -109,20 +115,21 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
 def _download(address: str, kept: Path) -> Labelled:
     """Downloads the files into the folder `kept`, which appears only once they have been verified."""
     kept.parent.mkdir(parents=True, exist_ok=True)
-    workplace = Path(tempfile.mkdtemp(prefix=".fashion-mnist.", dir=kept.parent))
+    remove_abandoned(kept.parent, _PREFIX)
     try:
-        for name in [f"{part}-{kind}-ubyte.gz" for part in _COUNTS for kind in ("images-idx3", "labels-idx1")]:
-            with urllib.request.urlopen(f"{address}/{name}", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                content = response.read(_LARGEST_FILE_BYTES)
-            (workplace / name).write_bytes(content)
-        images_and_labels = _read(workplace)
-        if not kept.exists():  # another process may have been faster
-            os.rename(workplace, kept)
+        with workplace(kept.parent, _PREFIX) as place:
+            files = place / kept.name
+            files.mkdir()
+            for name in [f"{part}-{kind}-ubyte.gz" for part in _COUNTS for kind in ("images-idx3", "labels-idx1")]:
+                with urllib.request.urlopen(f"{address}/{name}", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+                    content = response.read(_LARGEST_FILE_BYTES)
+                (files / name).write_bytes(content)
+            images_and_labels = _read(files)
+            if not kept.exists():  # another process may have been faster
+                os.rename(files, kept)
+            return images_and_labels
     except (InvalidInput, http.client.HTTPException, OSError) as error:
         raise TryAgain(
             f"Fashion-MNIST could not be downloaded: {error}. Install Debian's package dataset-fashion-mnist, or give "
             f"this machine access to the address, and run the same command again. Received: {address}"
         ) from None
-    finally:
-        shutil.rmtree(workplace, ignore_errors=True)
-    return images_and_labels

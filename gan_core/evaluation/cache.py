@@ -6,8 +6,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.workplaces import remove_abandoned, workplace
+
 Arrays = dict[str, NDArray[Any]]
+_CHECKSUM = "checksum_of_all"
+_PREFIX = ".writing-"
 
 
 def digest_of(parts: Mapping[str, object]) -> str:
@@ -33,27 +35,46 @@ def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arra
     """Returns the arrays kept in `folder` for `parts`, or computes and keeps them.
 
     The file is named by the digest of everything that determines its content and appears whole, so runs may race for
-    it. A damaged file is computed anew. A folder that cannot be written costs time only.
+    it. A file that is damaged, or not the one that was written, is computed again and replaced. A folder that cannot be
+    written costs time only.
     """
     path = folder / f"{digest_of(parts)}.npz"
     try:
-        # np.load leaves a damaged file open that it opened itself.
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
-            return dict(kept)
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        return _read(path)
+    # A damaged file can make the readers of zip archives and arrays raise nearly anything.
+    except Exception:
         arrays = compute()
     with contextlib.suppress(OSError):
         _write_whole(path, arrays)
     return arrays
 
 
+def _read(path: Path) -> Arrays:
+    """The arrays that `_write_whole` wrote; any exception if the file holds anything else."""
+    if not path.is_file():
+        raise FileNotFoundError(path)
+    # np.load leaves a damaged file open that it opened itself.
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+        arrays = dict(kept)
+    if str(arrays.pop(_CHECKSUM)) != _checksum(arrays):
+        raise ValueError("other content than was written")
+    return arrays
+
+
 def _write_whole(path: Path, arrays: Arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".npz", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    remove_abandoned(path.parent, _PREFIX)
+    with workplace(path.parent, _PREFIX) as folder:
+        with (folder / path.name).open("wb") as stream:
+            np.savez(stream, allow_pickle=False, **arrays, **{_CHECKSUM: np.asarray(_checksum(arrays))})
+        os.replace(folder / path.name, path)
+
+
+def _checksum(arrays: Arrays) -> str:
+    """SHA-256 of names, types, shapes and content."""
+    sha256 = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        sha256.update(f"{name} {array.dtype.str} {np.shape(arrays[name])}\n".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()

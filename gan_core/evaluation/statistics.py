@@ -50,10 +50,13 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
             arrays = {name: file[name] for name in file.files}
         mean, covariance = np.asarray(arrays["mu"], np.float64), np.asarray(arrays["sigma"], np.float64)
         count = int(arrays.get("count", COUNT_UNKNOWN))
-    except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+    except InvalidInput:
+        raise
+    # A damaged or hostile file can make the readers of zip archives and arrays raise nearly anything.
+    except Exception as error:
         raise InvalidInput(
-            f"A statistics file is a .npz of the arrays mu and sigma, as pytorch-fid writes it: {error}. "
-            f"Received: {path}"
+            "A statistics file is a .npz of the arrays mu and sigma, as pytorch-fid writes it: "
+            f"{' '.join(str(error).split())[:200]}. Received: {path}"
         ) from None
     if mean.shape != (extractor.size,) or covariance.shape != (extractor.size, extractor.size):
         raise InvalidInput(

@@ -96,7 +96,7 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
             "A generator that makes images of images is scored on a prepared data set with pairs (prepare.pairs). "
             f"Received: {real}"
         )
-    by_statistics = real.suffix == ".npz"
+    by_statistics = _is_statistics(real)
     metrics = ("fid",) if by_statistics else config.metrics
     if generator:
         require_images(config.samples, "generated", "evaluate.samples", metrics)
@@ -114,6 +114,14 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
 
 def _class_names(dataset: PreparedDataset) -> tuple[str, ...]:
     return tuple(entry.name for entry in dataset.manifest.classes)
+
+
+def _is_statistics(real: Path) -> bool:
+    if real.suffix != ".npz" or real.is_dir():
+        return False
+    if not real.is_file():
+        raise InvalidInput(f"The statistics must be a file that is there. Received: {real}")
+    return True
 
 
 def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:

@@ -6,7 +6,6 @@ import hashlib
 import http.client
 import os
 import re
-import tempfile
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from gan_core.addresses import open_public
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.graph_file import read_graph_file
 from gan_core.evaluation.torch_file import read_torch_file
+from gan_core.workplaces import remove_abandoned, workplace
 
 PUBLISHED_ADDRESS = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -98,13 +98,15 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
     if not address.startswith("https://"):
         raise InvalidInput(f"The address of the weights must begin with https://. Received: {address}")
     target = cache / f"{sha256}-{address.rsplit('/', 1)[1]}"
-    if target.exists():
+    if target.is_file() and _has_digest(target, sha256):
         return target
     try:
         request = urllib.request.Request(address, headers={"User-Agent": "gan-pipeline"})  # noqa: S310, https only
         with open_public(request, TIMEOUT_SECONDS) as response:
             content = response.read(LARGEST_FILE_BYTES + 1)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        if target.is_file():  # damaged, as whoever reads it says
+            return target
         raise TryAgain(
             f"The Inception weights could not be downloaded: {error}. {_HOW_TO_PROVIDE} Received: {address}"
         ) from None
@@ -115,12 +117,18 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
             f"Received: {address}"
         )
     cache.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=cache)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    prefix = ".downloading-"
+    remove_abandoned(cache, prefix)
+    with workplace(cache, prefix) as folder:
+        (folder / target.name).write_bytes(content)
+        os.replace(folder / target.name, target)
     return target
+
+
+def _has_digest(path: Path, sha256: str) -> bool:
+    """Whether a kept file is what it was; a damaged one is downloaded again."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+    except OSError:
+        return False

@@ -51,9 +51,12 @@ def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().err == "error: Received: https://host/w.pth?…\n"
 
 
-def test_json_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="must be a YAML file or a JSON object"):
-        read_section('{"score": ', "register", RegisterConfig)
+@pytest.mark.parametrize(
+    "text", ['{"score": ', '{"score": ' + "[" * 10**5, '{"score": ' + "1" * 5000 + "}", '{"a": "\\ud800"}']
+)
+def test_json_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        read_section(text, "register", RegisterConfig)
 
 
 def test_every_wrong_key_is_named_with_its_section_and_value() -> None:

@@ -12,6 +12,7 @@ import pytest
 from evaluations import evaluation, generator
 
 from components import summary as module
+from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,8 +59,8 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
     assert "5,000 samples for each of 3 seeds, against 2,500 held-out images; reports/scores.json" in lines
     assert "Note: Few samples." in lines
     assert "generator version 3: challenger. Not better." in lines
-    for command in ("make ui", "dvc exp run -S", "dvc exp show", "dvc plots show"):
-        assert any(line.startswith(command) for line in lines)
+    for shown in ("make ui", "dvc exp run -S", "dvc exp show", "dvc plots show"):
+        assert any(line.startswith(shown) for line in lines)
 
 
 def summarize(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,3 +127,21 @@ def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:
     done = summary(tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: The summary is of a complete run: make run. Received: no reports/registration.json\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        *(("registration.json", content) for content in (b"", b"\xff", b"[]", b"{}", b"[" * 10**5, b'{"name": 1}')),
+        *(("training.csv", content) for content in (b"", b"\xff\n", b"images_seen\n1\n", b"images_seen,x\nnan,1\n")),
+    ],
+)
+def test_a_damaged_record_is_one_sentence(
+    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path)
+    read = module._read_registration if name.endswith(".json") else module._read_history
+    with pytest.raises(InvalidInput, match=rf"^[^\n]*Received: reports/{name}$"):
+        read()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from yaml_bombs import LAUGHS, MERGES
 
-from gan_core.documents import MOST_ALIASES, MOST_CHARACTERS, require_modest
+from gan_core.documents import MOST_ALIASES, MOST_CHARACTERS, read_modest, require_modest
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,3 +57,28 @@ def tokens(text: str) -> list[yaml.Token]:
 )
 def test_the_projects_own_files_are_modest(path: Path) -> None:
     require_modest(path.read_text(), path)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", "ü".encode("latin-1")])
+def test_a_file_that_is_no_utf_8_is_a_value_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match="utf-8"):
+        read_modest(tmp_path / "file")
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbfa: 1")
+    assert read_modest(tmp_path / "file") == "a: 1"
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "/proc", "nowhere"])
+def test_what_is_no_file_is_not_read(place: str) -> None:
+    with pytest.raises(OSError, match=r"not a file|No such file"):
+        read_modest(Path(place))
+
+
+def test_of_a_long_file_no_more_is_read_than_may_be_in_it(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InvalidInput, match="at most"):
+        read_modest(tmp_path / "file")

@@ -120,6 +120,15 @@ def test_metadata_that_is_no_text_is_refused(honest: Path, tmp_path: Path) -> No
         load_generator(tmp_path / "generator")
 
 
+@pytest.mark.parametrize(("name", "value"), [("latent_size", 5), ("shape", [8, 8, 1])])
+def test_metadata_of_another_model_is_refused(honest: Path, tmp_path: Path, name: str, value: object) -> None:
+    folder = changed(honest, tmp_path / "changed", lambda members, folder: None)
+    described = json.loads((folder / METADATA_FILE).read_text())
+    (folder / METADATA_FILE).write_text(json.dumps({**described, name: value}))
+    with pytest.raises(InvalidInput, match=rf"must take latents and give images as {METADATA_FILE} says"):
+        load_generator(folder)
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -> None:
     def change(members: dict[str, bytes], folder: Path) -> None:
         members["model.weights.h5"] = bytes(2**26)

@@ -26,6 +26,9 @@ CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
 """Title and columns of each chart; a name that ends in _ stands for that score by any extractor."""
 
 
+_TOO_LARGE = 1e100
+
+
 def training_charts(history: Path) -> list[Chart]:
     """Curves over images seen. A cell may be empty: scores are made less often than rows are written.
 
@@ -49,7 +52,9 @@ def training_charts(history: Path) -> list[Chart]:
 
 
 def _number(cell: str) -> float:
-    return float(cell) if cell != "" else math.nan
+    """NaN, a gap in the curve, also for numbers that no axis can show."""
+    number = float(cell) if cell != "" else math.nan
+    return number if abs(number) < _TOO_LARGE else math.nan
 
 
 def _chart(

@@ -39,6 +39,32 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     assert cached(tmp_path, {"a": 1}, lambda: {"x": np.ones(1)})["x"] == 1
 
 
+def other_arrays(file: Path) -> None:
+    np.savez(file, y=np.ones(1))
+
+
+def compressed_and_damaged(file: Path) -> None:
+    np.savez_compressed(file, x=np.random.default_rng(0).random(128))
+    content = file.read_bytes()
+    place = content.find(b"x.npy") + 26
+    file.write_bytes(content[:place] + b"\7" + content[place + 1 :])
+
+
+def folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+    (file / "mine").touch()
+
+
+@pytest.mark.parametrize("damage", [other_arrays, compressed_and_damaged, folder])
+def test_what_is_only_a_cache_is_made_again(tmp_path: Path, damage) -> None:
+    cached(tmp_path, {"a": 1}, lambda: {"x": np.zeros(1000)})
+    (file,) = tmp_path.iterdir()
+    damage(file)
+    assert cached(tmp_path, {"a": 1}, lambda: {"x": np.ones(1)})["x"] == 1
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert cached(tmp_path / "file" / "cache", {}, lambda: {"x": np.ones(1)})["x"] == 1

@@ -100,3 +100,19 @@ def test_a_header_that_claims_the_moon(tmp_path: Path) -> None:
         archive.writestr("sigma.npy", header.getvalue())
     with pytest.raises(InvalidInput, match="arrays mu and sigma"):
         read_statistics(tmp_path / "s.npz", Extractor())
+
+
+def test_a_damaged_byte_in_a_compressed_file(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "s.npz", mu=np.random.default_rng(0).random(128), sigma=np.eye(3))
+    content = (tmp_path / "s.npz").read_bytes()
+    place = content.find(b"mu.npy") + 26
+    (tmp_path / "s.npz").write_bytes(content[:place] + b"\7" + content[place + 1 :])
+    with pytest.raises(InvalidInput, match="arrays mu and sigma"):
+        read_statistics(tmp_path / "s.npz", Extractor())
+
+
+@pytest.mark.parametrize("count", [np.inf, np.nan, np.array([1, 2]), "many"])
+def test_a_count_that_is_none(tmp_path: Path, count: object) -> None:
+    np.savez(tmp_path / "s.npz", mu=np.zeros(3), sigma=np.eye(3), count=count)
+    with pytest.raises(InvalidInput, match="arrays mu and sigma"):
+        read_statistics(tmp_path / "s.npz", Extractor())

@@ -309,3 +309,6 @@ def test_a_download_is_verified_and_kept_whole(
     next(cache.iterdir()).write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match="SHA-256 must be"):
         load_weights(place, cache)
+    with answering(monkeypatch, path.read_bytes()) as asked:
+        assert load_weights(place, cache).digest == first.digest
+    assert asked == ["https://example.invalid/w.pth"]
