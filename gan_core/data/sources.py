@@ -130,14 +130,15 @@ class _Folder:
             folders[class_name], counts[class_name] = entry.name, sum(members)
             others += len(members) - sum(members)
         if others:
-            _logger.info("Passed over %d files not named %s in %s", others, ", ".join(sorted(SUFFIXES)), folder)
+            suffixes, place = ", ".join(sorted(SUFFIXES)), printable(str(folder))
+            _logger.info("Passed over %d files not named %s in %s", others, suffixes, place)
         self.classes: Sequence[str] = sorted(folders)
         self.count = loose + sum(counts.values())
         self._refuse_odd_layout(loose, others, [name for name in self.classes if not counts[name]])
         if len(self.classes) == 1:
             _logger.warning(
                 "All images are of one class, %s. If that folder is no class, set prepare.source to %s",
-                *(self.classes[0], folder / folders[self.classes[0]]),
+                *(self.classes[0], printable(str(folder / folders[self.classes[0]]))),
             )
 
     def __iter__(self) -> Iterator[RawImage]:
