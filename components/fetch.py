@@ -48,7 +48,7 @@ def main() -> None:
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
     pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
-    read = [storage.input_path(split_version(source)[0])] if source else []
+    read = [storage.input_path(source if pointer else split_version(source)[0])] if source else []
     with storage.local_paths(arguments, *read) as local, whole_output(local.data) as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
