@@ -12,12 +12,11 @@ from components.mlflow_address import registry_uri, tracking_uri
 from components.mlflow_failures import explain
 from components.mlflow_server import connect
 from components.model_name import AUTO, model_of
-from components.model_package import generator_digest
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
-from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import METADATA_FILE, read_metadata
+from gan_core.evaluation.soundness import recorded
+from gan_core.export import METADATA_FILE, generator_digest, read_metadata
 
 
 def registry_name(argument: str, generated: Path) -> str | None:
@@ -87,8 +86,5 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
         version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
     )
     described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
-    try:
-        recorded = Evaluation.parse(version.tags.get("evaluation", ""), f"version {version.version}")
-    except InvalidInput:
-        recorded = None
-    return Champion(f"version {version.version} of {name}", Path(source) / described, recorded)
+    place = Path(source) / described
+    return Champion(f"version {version.version} of {name}", place, recorded(version.tags.get("evaluation", "")))

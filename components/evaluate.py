@@ -137,10 +137,10 @@ def _compared(
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
     """The champion's side, or why there is none, and its scores for the record."""
     from components.champion import find_champion
-    from components.model_package import generator_digest
     from components.progress import counting
     from gan_core.evaluation.champion import Comparison, compare
     from gan_core.evaluation.protocol import ChampionScores
+    from gan_core.export import generator_digest
 
     with find_champion(str(arguments.champion), arguments.generated) as champion:
         if isinstance(champion, str):

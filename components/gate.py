@@ -1,12 +1,16 @@
-"""Whether a generator becomes the champion: a pure decision about two evaluations."""
+"""Whether a generator becomes the champion: which record counts, and a pure decision about two of them."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.soundness import faults, has_standard_error
+from gan_core.export import generator_digest, read_metadata
 
 Outcome = Literal["champion", "challenger", "refused"]
 
@@ -16,6 +20,44 @@ class Decision(NamedTuple):
 
     outcome: Outcome
     reason: str
+
+
+def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) -> None:
+    """Checks that a record is of exactly the generator in the folder `model`, and that all its figures can be true.
+
+    Raises:
+        InvalidInput: otherwise.
+    """
+    if evaluation.generator_digest is None:
+        raise InvalidInput(
+            "The scores must say which generator they are of (generator_digest), as components.evaluate writes it: "
+            f"evaluate {model} again. Received: scores without generator_digest"
+        )
+    generator, digest = read_metadata(model), generator_digest(model)
+    for what, scored, registered in (
+        ("content", evaluation.generator_digest, digest),
+        ("run", evaluation.tracking_run_id, generator.tracking_run_id),
+        ("number of images seen", evaluation.images_seen, generator.images_seen),
+        ("data", evaluation.dataset_digest, generator.dataset_digest),
+    ):
+        if scored != registered:
+            raise InvalidInput(
+                f"The scores must be of the generator that is registered, as it is now: evaluate {model} again. "
+                f"Received: scores of the {what} {scored}, a generator of {registered}"
+            )
+    if found := faults(evaluation):
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        raise InvalidInput(f"The figures of an evaluation must be possible ones. Received: {found[0]}{more}")
+    if config.score not in evaluation.scores:
+        raise InvalidInput(
+            "The parameter 'register.score' must name a score that was made. "
+            f"Received: register.score={config.score!r}, scores={evaluation.scores}"
+        )
+    if has_standard_error(config.score) and config.score not in evaluation.standard_errors:
+        raise InvalidInput(
+            "The score that decides must have its standard error over the images. "
+            f"Received: register.score={config.score!r}, standard_errors={evaluation.standard_errors}"
+        )
 
 
 def decide(

@@ -6,7 +6,10 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from components.command import read_section
 
 if TYPE_CHECKING:
     from gan_core.export import GeneratorMetadata
@@ -36,6 +39,19 @@ def registered_name(configured: str, source: str, shape: Sequence[int], *, paire
 def model_of(configured: str, generator: GeneratorMetadata) -> str:
     """The name under which a generator is registered."""
     return registered_name(configured, generator.dataset_source, generator.shape, paired=generator.paired)
+
+
+def name_in_configuration(config: str, model: Path) -> str:
+    """The model's name by the value of `--config`, for `auto` that of the generator in the folder `model`.
+
+    Raises:
+        InvalidInput: the configuration cannot be read, or there is no generator.
+    """
+    from gan_core.config import RegisterConfig
+    from gan_core.export import read_metadata
+
+    configured = read_section(config, "register", RegisterConfig).model_name
+    return configured if configured != AUTO else model_of(configured, read_metadata(model))
 
 
 def source_name(source: str) -> str:

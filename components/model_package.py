@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from importlib import metadata as packages
@@ -26,22 +25,13 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     import numpy as np
     import pandas as pd
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import Array, ColSpec, DataType, Schema, TensorSpec
+    from mlflow.types.schema import Schema, TensorSpec
 
-    columns: dict[str, Any] = {
-        "count": DataType.long,
-        "seed": DataType.long,
-        "truncation": DataType.double,
-        "latents": Array(DataType.double),
-    }
     example: dict[str, Any] = {"count": 4, "seed": 0, "truncation": 1.0}
     if generator.classes:
-        columns["label"] = DataType.string
         example["label"] = generator.classes[0]
     if generator.paired:
-        columns = {"input": Array(Array(Array(DataType.long))), "seed": DataType.long}
         example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
-    inputs = [ColSpec(kind, name, required=generator.paired) for name, kind in columns.items()]
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
         # The two files and no more: MLflow would follow a link in the folder and upload what it leads to.
@@ -55,16 +45,10 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
             python_model=str(Path(__file__).with_name("served_generator.py")),
             artifacts={"generator": str(alone)},
             code_paths=[gan_core.__path__[0]],
-            signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
+            signature=ModelSignature(outputs=Schema(outputs)),  # served_generator.py says why there are no inputs
             input_example=pd.DataFrame([example]),
             pip_requirements=_requirements(),
         )
-
-
-def generator_digest(model: Path) -> str:
-    """`sha256-<hex>` of the generator in the folder `model`, weights and metadata."""
-    content = (model / METADATA_FILE).read_bytes() + (model / MODEL_FILE).read_bytes()
-    return f"sha256-{hashlib.sha256(content).hexdigest()}"
 
 
 def served_versions() -> dict[str, str]:

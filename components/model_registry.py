@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,6 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
 from gan_core.warm_start import STATE_FILE
 
-TURN_SECONDS = 300.0  # after which a registration whose turn has not ended is taken for dead
-ASK_EVERY_SECONDS = 0.5  # whether it is this registration's turn
-_NO_PLACE = "gs://turns/none"  # MLflow wants a version to be somewhere; nothing is there
-
 
 class ModelRegistry:
     """The versions of the model `name`; makes the model if it is not there.
@@ -32,39 +26,21 @@ class ModelRegistry:
     """
 
     def __init__(self, client: Any, name: str) -> None:
-        self._client = client
+        self.client = client
         self._name = name
-        self._create(name)
+        from mlflow.exceptions import MlflowException
 
-    @contextlib.contextmanager
-    def turn(self, identity: str) -> Iterator[None]:
-        """Lets one registration at a time compare with the champion and move the aliases.
-
-        MLflow has no compare-and-set, but it never gives a version number twice: a version of the model `<name>.turns`
-        is a ticket, and it is the turn of the lowest number's owner. Leaving gives the ticket back. One that a kill
-        left behind goes when the same registration is repeated, or when another has waited TURN_SECONDS for it.
-        """
-        queue = f"{self._name}.turns"
-        self._create(queue, "Whose turn it is to move the aliases: the lowest version's. Empty while nobody registers.")
-        self._leave(queue, identity)
-        mine = self._client.create_model_version(queue, _NO_PLACE, tags={"registration": identity})
-        awaited, since = None, 0.0
         try:
-            while first := self._first(queue, identity, int(mine.version)):
-                if first != awaited:
-                    awaited, since = first, time.monotonic()
-                elif time.monotonic() - since > TURN_SECONDS:
-                    self._give_back(queue, first)
-                time.sleep(ASK_EVERY_SECONDS)
-            yield
-        finally:
-            self._leave(queue, identity)
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
     def register(self, identity: str, model: Path, evaluation: Evaluation, tags: Mapping[str, str]) -> Any:
         """Returns the version with this identity; logs the generator in the folder `model` if there is none."""
         if (version := self._find(identity)) is None:
             logged = self._log(identity, model, evaluation)
-            self._client.create_model_version(
+            self.client.create_model_version(
                 self._name,
                 logged.artifact_location,
                 run_id=logged.source_run_id,
@@ -76,61 +52,32 @@ class ModelRegistry:
 
     def version(self, number: str) -> Any:
         """The version with this number."""
-        return self._client.get_model_version(self._name, number)
+        return self.client.get_model_version(self._name, number)
 
     def aliases(self) -> dict[str, str]:
         """The number of the version that each alias names."""
-        aliases = self._client.get_registered_model(self._name).aliases
+        aliases = self.client.get_registered_model(self._name).aliases
         return {alias: str(number) for alias, number in aliases.items()}
 
     def set_alias(self, alias: str, number: str) -> None:
         """Makes the alias name this version, and no other."""
-        self._client.set_registered_model_alias(self._name, alias, number)
+        self.client.set_registered_model_alias(self._name, alias, number)
 
     def remove_alias(self, alias: str, number: str) -> None:
         """Takes the alias from this version, if it has it."""
         if self.aliases().get(alias) == number:
-            self._client.delete_registered_model_alias(self._name, alias)
+            self.client.delete_registered_model_alias(self._name, alias)
 
     def tag(self, number: str, key: str, value: str) -> None:
         """Sets a tag of a version."""
-        self._client.set_model_version_tag(self._name, number, key, value)
-
-    def _create(self, name: str, description: str | None = None) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.create_registered_model(name, description=description)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-
-    def _first(self, queue: str, identity: str, number: int) -> str | None:
-        """The lowest ticket of another registration below `number`."""
-        tickets = self._client.search_model_versions(f"name = '{queue}'")
-        others = [int(ticket.version) for ticket in tickets if ticket.tags.get("registration") != identity]
-        return str(min(others)) if others and min(others) < number else None
-
-    def _leave(self, queue: str, identity: str) -> None:
-        """Gives back every ticket of a registration: there are several if an answer was lost and the call repeated."""
-        for ticket in self._client.search_model_versions(f"name = '{queue}' and tags.registration = '{identity}'"):
-            self._give_back(queue, str(ticket.version))
-
-    def _give_back(self, queue: str, number: str) -> None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self._client.delete_model_version(queue, number)
-        except MlflowException as error:  # somebody was quicker
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        self.client.set_model_version_tag(self._name, number, key, value)
 
     def _find(self, identity: str) -> Any | None:
         """The version with this identity. If an answer was lost and the call repeated, the older one stays."""
-        found = self._client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
+        found = self.client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
         numbers = sorted(int(version.version) for version in found)
         for repeated in numbers[1:]:
-            self._client.delete_model_version(self._name, str(repeated))
+            self.client.delete_model_version(self._name, str(repeated))
         return self.version(str(numbers[0])) if numbers else None
 
     def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
@@ -139,7 +86,7 @@ class ModelRegistry:
         from mlflow.models import Model
 
         generator = read_metadata(model)
-        client, run_id = self._client, generator.tracking_run_id
+        client, run_id = self.client, generator.tracking_run_id
         if run_id is None or not has_run(client, run_id):
             note = "The training of this generator has no run on this server, so the registration made this one."
             tags = {**lineage(), "mlflow.note.content": note}
@@ -168,9 +115,9 @@ class ModelRegistry:
         A kill leaves an unfinished one, and so does a lost answer, after which MLflow's client repeats the call.
         """
         ready = None
-        for logged in self._client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
+        for logged in self.client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
             if logged.status == "READY":
                 ready = logged
             else:
-                self._client.delete_logged_model(logged.model_id)
+                self.client.delete_logged_model(logged.model_id)
         return ready

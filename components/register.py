@@ -8,29 +8,33 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import executor, kinds, storage
+from components import by_hand, executor, kinds, storage
 from components.bucket import explained
 from components.command import read_section, run
-from components.gate import Decision, decide
+from components.gate import Decision, decide, require_scored
 from components.lineage import lineage
 from components.mlflow_failures import answered
 from components.mlflow_server import connect
 from components.model_name import model_of
-from components.model_package import generator_digest, served_versions
+from components.model_package import served_versions
 from components.model_registry import ModelRegistry
 from components.outputs import whole_output
+from components.turn import turn
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import GeneratorMetadata, read_metadata
+from gan_core.evaluation.soundness import recorded
+from gan_core.export import generator_digest, read_metadata
 from gan_core.warm_start import STATE_FILE
 
 if TYPE_CHECKING:
     from components.gate import Outcome
+
+# Scored beside another champion it is the same version still. The generator's digest has a tag of its own.
+_NOT_IN_THE_IDENTITY = {"champion", "generator_digest"}
 
 
 def main() -> None:
@@ -39,7 +43,6 @@ def main() -> None:
     config = read_section(arguments.config, "register", RegisterConfig)
     with storage.local_paths(arguments) as local:
         evaluation = _read_evaluation(local.scores)
-        _check(config, read_metadata(local.model), evaluation)
         with whole_output(local.registration) as written:
             record = register(config, local.model, evaluation)
             written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
@@ -64,14 +67,17 @@ def parser() -> argparse.ArgumentParser:
 def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dict[str, Any]:
     """Registers the generator in the folder `model`, with its evaluation, and returns the record of the decision.
 
+    Nothing is registered unless the evaluation is of exactly this generator and its figures can be true.
+
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
     command changes nothing, even when another version has become the champion since, and the record says `repeated`.
     Decided anew are another rule, and a refused generator that was scored beside a champion since.
 
     Raises:
-        InvalidInput: MLflow's address or database, or the artifacts' bucket, cannot be used.
+        InvalidInput: the evaluation is no good; MLflow's address or database or the artifacts' bucket cannot be used.
         TryAgain: the server or the artifacts' bucket does not answer, or not as it should.
     """
+    require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
     tags = {
@@ -81,17 +87,18 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,
         "versions": json.dumps(generator.versions | served_versions()),
-        # Scored beside another champion it is the same version still.
-        "evaluation": evaluation.model_dump_json(exclude={"champion"}),
+        # A tag holds 100,000 characters, which the figures of 500 classes exceed.
+        "evaluation": evaluation.model_copy(update={"classes": ()}).model_dump_json(exclude={"champion"}),
     }
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())
-    identity = _digest((tags["generator_digest"] + tags["evaluation"]).encode())
+    scores = evaluation.model_dump_json(exclude=_NOT_IN_THE_IDENTITY)
+    identity = _digest((tags["generator_digest"] + scores).encode())
     # The artifacts may lie in a bucket.
     with answered("register the generator"), explained("the bucket of MLflow's artifacts"):
         registry = ModelRegistry(connect(), config.model_name)
         version = registry.register(identity, model, evaluation, tags)
-        with registry.turn(identity):
+        with turn(registry.client, config.model_name, identity):
             return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
 
 
@@ -104,29 +111,13 @@ def _read_evaluation(path: Path) -> Evaluation:
         ) from None
 
 
-def _check(config: RegisterConfig, generator: GeneratorMetadata, evaluation: Evaluation) -> None:
-    scored, registered = (
-        f"the run {record.tracking_run_id} after {record.images_seen} images" for record in (evaluation, generator)
-    )
-    if scored != registered:
-        raise InvalidInput(
-            f"The scores must be of the generator that is registered. Received: scores of {scored}, "
-            f"a generator of {registered}"
-        )
-    if not math.isfinite(evaluation.scores.get(config.score, math.nan)):
-        raise InvalidInput(
-            "The parameter 'register.score' must name a score that was made and is finite. "
-            f"Received: register.score={config.score!r}, scores={evaluation.scores}"
-        )
-
-
 def _promote(
     registry: ModelRegistry, config: RegisterConfig, evaluation: Evaluation, collapsed: bool, version: Any
 ) -> dict[str, Any]:
     """Decides, writes the decision down, moves the aliases, and notes that they were moved.
 
-    A decision that was written down and not carried out holds, unless the terms have changed since, or the champion it
-    was made against.
+    A decision that was written down and not carried out holds, unless the terms have changed since, the champion it was
+    made against, or what a hand decided about this generator.
     """
     number = str(version.version)
     champion = registry.aliases().get("champion")
@@ -134,12 +125,17 @@ def _promote(
     record: dict[str, Any] = json.loads(written)
     beside = evaluation.champion.generator_digest if evaluation.champion else None
     refused_before = record.get("decision") == "refused" and beside not in (None, record.get("beside"))
-    same_terms = record.get("rule") == config.model_dump() and not refused_before
+    demoted = by_hand.demotion(registry.client, config.model_name, version.tags["generator_digest"])
+    same_terms = (
+        record.get("rule") == config.model_dump() and not refused_before and record.get("demoted_by_hand") == demoted
+    )
     if same_terms and version.tags.get("carried_out") == _digest(written.encode()):
         return {**record, "repeated": True}
     if not (same_terms and champion in (record["champion"], number)):
         if champion == number:
             decision = Decision("champion", "It is the champion already.")
+        elif demoted:
+            decision = Decision("refused", f"{demoted} Only a hand makes it the champion: components.promote.")
         else:
             theirs = _evaluation_of(registry, champion, evaluation) if champion else None
             decision = decide(config, evaluation, collapsed, theirs, champion)
@@ -154,6 +150,7 @@ def _promote(
             "champion": champion,
             "beside": beside,
             "rule": config.model_dump(),
+            "demoted_by_hand": demoted,
         }
         written = json.dumps(record)
         registry.tag(number, "decision", written)
@@ -168,16 +165,13 @@ def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) 
     New data is another protocol: the reference images are others, and so is a classifier that learned from them.
 
     Returns:
-        Else the evaluation it was registered with; None if that is not there, or in another form.
+        Else the evaluation it was registered with; None if that is not there, in another form, or cannot be true.
     """
     tags = registry.version(number).tags
     beside = candidate.champion
     if beside and beside.generator_digest == tags.get("generator_digest"):
         return candidate.model_copy(update=beside.model_dump(exclude={"generator_digest"}))
-    try:
-        return Evaluation.parse(tags.get("evaluation", ""), f"version {number}")
-    except InvalidInput:
-        return None
+    return recorded(tags.get("evaluation", ""))
 
 
 def _move_aliases(registry: ModelRegistry, outcome: Outcome, number: str) -> None:

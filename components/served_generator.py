@@ -3,16 +3,21 @@
 A request is one row of `count`, `seed` and, if not 1, `truncation`; or rows of `latents`, one image each. For a
 conditional generator `label` names the class in either form; without it, the classes of `count` images are drawn as
 often as in its training. A paired generator takes rows of an `input` image and a `seed`, one image each.
+
+The model has no input schema: with one, MLflow turns 1.5 and true into 1 and drops unknown columns before the model
+sees them. So every column and value is checked here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
+import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 from numpy.typing import NDArray
@@ -22,6 +27,7 @@ from gan_core.export import Generator, draw_latents, load_generator
 MOST_IMAGES = 1024  # in one request
 _MOST_SEED = 2**31 - 1
 _NAMES_SHOWN = 20
+_CHARACTERS_SHOWN = 60
 _FORMS = {
     "plain": "A request is one row of 'count', 'seed' and optionally 'truncation', or rows of 'latents' and nothing "
     "else.",
@@ -34,44 +40,49 @@ _FORMS = {
 class ServedGenerator(PythonModel):  # type: ignore[misc]
     """Draws images of the generator in the artifact `generator`."""
 
-    _skip_type_hint_validation = True  # MLflow would warn that `predict` has no type hints; the signature checks more
+    _skip_type_hint_validation = True  # MLflow would warn that `predict` has no type hints
 
     def load_context(self, context: Any) -> None:
         """Loads the generator."""
         self._generator: Generator = load_generator(Path(context.artifacts["generator"]))
 
-    # Type hints here would replace the model's signature.
+    # Type hints here would become an input schema.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
         """Draws images, uint8 [B, H, W, C].
 
         Args:
             context: unused.
-            model_input: data frame with the columns of one of the forms above.
+            model_input: a table with the columns of one of the forms above: a data frame, or lists by name.
             params: unused.
 
         Raises:
             MlflowException: the request is wrong; the server answers 400 with the message.
         """
         metadata = self._generator.metadata
-        columns = {name for name in model_input.columns if not model_input[name].isna().all()}
-        if not 1 <= len(model_input) <= MOST_IMAGES:
-            raise _refusal(f"A request has from 1 to {MOST_IMAGES} rows. Received: {len(model_input)}")
+        columns = _columns(model_input)
         label = {"label"} if metadata.classes else set()
-        if metadata.paired:
-            if columns == {"input", "seed"}:
-                return self._generator.draw(self._seeded(model_input["seed"]), self._inputs(model_input["input"]))
-        elif columns == {"latents"} | label:
-            labels = self._labels(model_input["label"]) if metadata.classes else None
-            return self._generator.draw(self._latents(model_input["latents"]), labels)
-        elif {"count", "seed"} <= columns <= {"count", "seed", "truncation"} | label and len(model_input) == 1:
-            return self._drawn(model_input[sorted(columns)].iloc[0])
+        known = {"input", "seed"} if metadata.paired else {"count", "seed", "truncation", "latents"} | label
         form = _FORMS["paired" if metadata.paired else "conditional" if metadata.classes else "plain"]
-        raise _refusal(f"{form} Received: {len(model_input)} rows of {sorted(columns)}")
+        if unknown := [name for name in columns if name not in known]:
+            raise _refusal(f"There is no {_text(unknown[0])!r} in a request. {form} Received: {_few(columns)}")
+        rows = len(next(iter(columns.values()), ()))
+        columns = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+        if not 1 <= rows <= MOST_IMAGES:
+            raise _refusal(f"A request has from 1 to {MOST_IMAGES} rows. Received: {rows}")
+        given = columns.keys()
+        if metadata.paired:
+            if given == known:
+                return self._generator.draw(self._seeded(columns["seed"]), self._inputs(columns["input"]))
+        elif given == {"latents"} | label:
+            labels = self._labels(columns["label"]) if metadata.classes else None
+            return self._generator.draw(self._latents(columns["latents"]), labels)
+        elif {"count", "seed"} <= given <= known - {"latents"} and rows == 1:
+            return self._drawn({name: values[0] for name, values in columns.items()})
+        raise _refusal(f"{form} Received: {rows} rows of {sorted(columns)}")
 
-    def _drawn(self, row: Any) -> NDArray[np.uint8]:
-        count, seed, truncation = int(row["count"]), _seed(row["seed"]), float(row.get("truncation", 1.0))
-        if not 1 <= count <= MOST_IMAGES:
-            raise _refusal(f"'count' must be from 1 to {MOST_IMAGES}. Received: {count}")
+    def _drawn(self, row: Mapping[str, Any]) -> NDArray[np.uint8]:
+        count, seed = _whole("count", row["count"], 1, MOST_IMAGES), _seed(row["seed"])
+        truncation = _number("truncation", row.get("truncation", 1.0))
         if not 0 <= truncation <= 1:
             raise _refusal(f"'truncation' must be from 0 to 1. Received: {truncation}")
         labels = self._labels([row["label"]]).repeat(count) if "label" in row else None
@@ -79,7 +90,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
 
     def _latents(self, rows: Iterable[Any]) -> NDArray[np.float32]:
         latents = _stacked("latents", rows, (self._generator.metadata.latent_size,))
-        if not np.isfinite(latents.astype(np.float32)).all():
+        if not (np.abs(latents) <= np.finfo(np.float32).max).all():
             raise _refusal("'latents' must be finite.")
         return latents.astype(np.float32)
 
@@ -91,21 +102,62 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
         images = _stacked("input", rows, self._generator.metadata.shape)
         wrong = images[~((images >= 0) & (images <= 255) & (images == np.floor(images)))]
         if wrong.size:
-            raise _refusal(f"'input' must hold whole grey levels from 0 to 255. Received: {wrong[0]}")
+            raise _refusal(f"'input' must hold whole grey levels from 0 to 255. Received: {wrong[0]:g}")
         return images.astype(np.uint8)
 
     def _labels(self, rows: Iterable[Any]) -> NDArray[np.int32]:
         classes = self._generator.metadata.classes
         names = list(rows)
-        if unknown := [name for name in names if name not in classes]:
-            raise _refusal(f"'label' must be one of {_few(classes)}. Received: {unknown[0]}")
+        if unknown := [name for name in names if not isinstance(name, str) or name not in classes]:
+            raise _refusal(f"'label' must be one of {_few(classes)}. Received: {_text(unknown[0])}")
         return np.array([classes.index(name) for name in names], np.int32)
 
 
+def _columns(request: Any) -> dict[str, list[Any]]:
+    """A request's columns by name, in whichever of MLflow's formats it came."""
+    if isinstance(request, pd.DataFrame):
+        if not request.columns.is_unique:
+            raise _refusal(f"A request names each column once. Received: {_few(request.columns)}")
+        columns = {name: request[name].tolist() for name in request.columns}
+    elif isinstance(request, Mapping):
+        columns = {name: list(values) if _is_list(values) else [values] for name, values in request.items()}
+        if len({len(values) for values in columns.values()}) > 1:
+            raise _refusal("The columns of a request must have as many rows as each other. Received: others")
+    elif _is_list(request) and len(request) and all(isinstance(row, Mapping) for row in request):
+        return _columns(pd.DataFrame(list(request)))
+    else:
+        raise _refusal("A request is a table: columns with names, or rows of named values. Received: something else")
+    return {name: [_plain(value) for value in values] for name, values in columns.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A number or text of numpy's as Python's own; others as they are."""
+    scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    return value.item() if scalar else value
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
+def _number(name: str, value: Any) -> int | float:
+    """The value, if it is a finite number: neither true nor false, nor the text of a number."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
+        raise _refusal(f"{name!r} must be a number. Received: {_text(repr(value))}")
+    return value
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> int:
+    number = _number(name, value)
+    if not least <= number <= most:
+        raise _refusal(f"{name!r} must be from {least} to {most}. Received: {_text(number)}")
+    if number != int(number):
+        raise _refusal(f"{name!r} must be a whole number. Received: {number}")
+    return int(number)
+
+
 def _seed(value: Any) -> int:
-    if not 0 <= value <= _MOST_SEED:
-        raise _refusal(f"'seed' must be from 0 to {_MOST_SEED}. Received: {value}")
-    return int(value)
+    return _whole("seed", value, 0, _MOST_SEED)
 
 
 def _stacked(name: str, rows: Iterable[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -113,16 +165,26 @@ def _stacked(name: str, rows: Iterable[Any], shape: tuple[int, ...]) -> NDArray[
     arrays = []
     for row in rows:
         try:
-            array = np.asarray(row, np.float64)
-        except (TypeError, ValueError):  # the rows of a list are not of one length
+            raw = np.asarray(row, object)
+            kinds = set(map(type, raw.ravel()))
+            array = raw.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):  # the rows of a list are not of one length, or no numbers
             raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: other ones") from None
         if array.shape != shape:
             raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {array.shape}")
+        if odd := [kind.__name__ for kind in kinds if kind is bool or not issubclass(kind, int | float | np.number)]:
+            raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {odd[0]}")
         arrays.append(array)
     return np.stack(arrays)
 
 
-def _few(names: Sequence[str]) -> str:
+def _text(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _CHARACTERS_SHOWN else f"{text[:_CHARACTERS_SHOWN]}…"
+
+
+def _few(names: Iterable[Any]) -> str:
+    names = [_text(name) for name in names]
     shown = ", ".join(names[:_NAMES_SHOWN])
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} and {len(names) - _NAMES_SHOWN} more"
 

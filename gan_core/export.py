@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import zipfile
@@ -75,13 +76,15 @@ class Generator:
         model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]; beside the
             latents a conditional one takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
         metadata: what it is.
+        digest: of its files, as `generator_digest` gives it; None if it has none.
     """
 
-    def __init__(self, model: Any, metadata: GeneratorMetadata) -> None:
+    def __init__(self, model: Any, metadata: GeneratorMetadata, digest: str | None = None) -> None:
         import tensorflow as tf
 
         self.model = model
         self.metadata = metadata
+        self.digest = digest
         self._network = tf.function(model, autograph=False, reduce_retracing=True)
 
     def sample(
@@ -208,14 +211,33 @@ def read_metadata(folder: Path) -> GeneratorMetadata:
     try:
         return GeneratorMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
     except OSError as error:
-        raise InvalidInput(
-            f"A generator is a folder with {METADATA_FILE} and {MODEL_FILE}, written by components.train: "
-            f"{error.strerror}. Received: {folder}"
-        ) from None
+        raise _not_a_generator(folder, error) from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise InvalidInput(f"{METADATA_FILE} is not valid: {key}: {first['msg']}. Received: {folder}") from None
+
+
+def _not_a_generator(folder: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(
+        f"A generator is a folder with {METADATA_FILE} and {MODEL_FILE}, written by components.train: "
+        f"{error.strerror}. Received: {folder}"
+    )
+
+
+def generator_digest(folder: Path) -> str:
+    """`sha256-<hex>` of the files of the generator in `folder`, weights and metadata.
+
+    Raises:
+        InvalidInput: a file is missing or cannot be read.
+    """
+    sha256 = hashlib.sha256()
+    for name in (METADATA_FILE, MODEL_FILE):
+        try:
+            sha256.update((folder / name).read_bytes())
+        except OSError as error:
+            raise _not_a_generator(folder, error) from None
+    return f"sha256-{sha256.hexdigest()}"
 
 
 def load_generator(folder: Path) -> Generator:
@@ -224,7 +246,7 @@ def load_generator(folder: Path) -> Generator:
     Raises:
         InvalidInput: `folder` holds no generator, or its file is damaged.
     """
-    metadata = read_metadata(folder)
+    metadata, digest = read_metadata(folder), generator_digest(folder)
     import keras
 
     # The file may name their layers, which Keras must know.
@@ -246,4 +268,4 @@ def load_generator(folder: Path) -> Generator:
             f"{MODEL_FILE} must take latents and give images as {METADATA_FILE} says: {(metadata.latent_size,)} and "
             f"{metadata.shape}. Received: {received[0]} and {received[1]} in {folder}"
         )
-    return Generator(model, metadata)
+    return Generator(model, metadata, digest)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from generators import generator_metadata
 
 from gan_core.evaluation.protocol import Evaluation, Protocol
-from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.export import METADATA_FILE, MODEL_FILE, generator_digest
 
 PROTOCOL = Protocol(
     extractor="classifier",
@@ -23,17 +24,29 @@ PROTOCOL = Protocol(
 )
 
 
-def evaluation(score: float, spread: float, run_id: str | None = None, **protocol: object) -> Evaluation:
-    """An evaluation after 64 images with the score `fd_classifier`; `protocol` changes what it was made under."""
+def evaluation(
+    score: float, spread: float, run_id: str | None = None, of: Path | None = None, **protocol: object
+) -> Evaluation:
+    """An evaluation after 64 images with the score `fd_classifier`; `protocol` changes what it was made under.
+
+    It is of the generator in the folder `of`, or else of what `generator(…, run_id)` makes.
+    """
+    if of is None:
+        with tempfile.TemporaryDirectory() as folder:
+            digest = generator_digest(generator(Path(folder) / "model", run_id))
+    else:
+        digest = generator_digest(of)
     return Evaluation(
         format=1,
         scores={"fd_classifier": score, "kid_classifier": score / 100},
         spread={"fd_classifier": spread, "kid_classifier": spread / 100},
+        standard_errors={"fd_classifier": 0.0, "kid_classifier": 0.0},
         warnings=(),
         protocol=PROTOCOL.model_copy(update=protocol),
         images_seen=64,
         dataset_digest=f"sha256-{'0' * 64}",
         tracking_run_id=run_id,
+        generator_digest=digest,
     )
 
 

@@ -210,6 +210,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         images_seen=generator.images_seen if generator else 0,
         dataset_digest=generator.dataset_digest if generator else "",
         tracking_run_id=generator.tracking_run_id if generator else None,
+        generator_digest=measured.generated.generator.digest if measured.generated.generator else None,
     )
 
 

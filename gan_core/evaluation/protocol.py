@@ -81,7 +81,7 @@ class ChampionScores(_Entry):
     """The scores of the champion at the time, under the protocol of the record they are part of.
 
     Attributes:
-        generator_digest: which generator that was, as the registry has it.
+        generator_digest: which generator that was.
         scores, spread, standard_errors: as of the record.
     """
 
@@ -106,6 +106,8 @@ class Evaluation(_Entry):
         warnings: sentences a reader of the scores must know.
         images_seen, dataset_digest: of the generator's training; 0 and empty where no generator is at hand.
         tracking_run_id: the MLflow run of the generator's training.
+        generator_digest: of the generator's files, as `export.generator_digest` gives it; None where no generator is at
+            hand, and in records of earlier versions.
         champion: None if there was none, or it could not be scored.
     """
 
@@ -121,6 +123,7 @@ class Evaluation(_Entry):
     images_seen: int
     dataset_digest: str
     tracking_run_id: str | None
+    generator_digest: str | None = None
     champion: ChampionScores | None = None
 
     def figures(self) -> dict[str, float]:

@@ -51,7 +51,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     layers = [keras.Input((8,)), keras.layers.Dense(int(np.prod(SHAPE)), "tanh"), keras.layers.Reshape(SHAPE)]
     metadata = generator_metadata(latent_size=8, shape=SHAPE)
     save_generator(folder / "generator", keras.Sequential(layers), metadata)
-    (folder / "scores.json").write_text(evaluation(1.0, 0.0).model_dump_json())
+    (folder / "scores.json").write_text(evaluation(1.0, 0.0, of=folder / "generator").model_dump_json())
     return folder
 
 

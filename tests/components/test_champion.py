@@ -32,11 +32,12 @@ pytestmark = [
 
 def test_the_registered_champion_with_its_generator_and_its_record() -> None:
     for name, score in (("first", 100.0), ("better", 10.0), ("worse", 50.0)):
-        register(CONFIG, generator(Path(name), seed=len(name)), evaluation(score, 0.1))
+        folder = generator(Path(name), seed=len(name))
+        register(CONFIG, folder, evaluation(score, 0.1, of=folder))
     with find_champion(SECTION, Path("worse")) as champion:
         assert isinstance(champion, Champion)
         assert champion.name == "version 2 of generator"
-        assert champion.recorded == evaluation(10.0, 0.1)
+        assert champion.recorded == evaluation(10.0, 0.1, of=Path("better"))
         for file in (METADATA_FILE, MODEL_FILE):
             assert (champion.folder / file).read_bytes() == (Path("better") / file).read_bytes()
     assert not champion.folder.exists()
@@ -87,7 +88,8 @@ def test_what_the_option_may_name() -> None:
 
 def test_by_default_it_is_the_champion_of_the_generators_own_data() -> None:
     auto = CONFIG.model_copy(update={"model_name": "auto"})
-    register(auto, generator(Path("first"), dataset_source="data/raw/cats"), evaluation(9.0, 0.1))
+    first = generator(Path("first"), dataset_source="data/raw/cats")
+    register(auto, first, evaluation(9.0, 0.1, of=first))
     other = generator(Path("other"), seed=1, dataset_source="gs://bucket/cats")
     with find_champion(auto.model_dump_json(), other) as champion:
         assert isinstance(champion, Champion)

@@ -19,10 +19,9 @@ from PIL import Image
 
 from components import champion, evaluate
 from components.command import run
-from components.model_package import generator_digest
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import load_generator, save_generator
+from gan_core.export import generator_digest, load_generator, save_generator
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SIDE = 16

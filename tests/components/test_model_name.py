@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evaluations import evaluation, generator
@@ -68,11 +69,14 @@ def test_a_name_that_mlflow_would_refuse_is_refused(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 @pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
 def test_cats_are_not_judged_by_the_champion_of_clothes_and_more_cats_are_by_that_of_cats() -> None:
-    first = register(AUTO, generator(Path("clothes"), dataset_source="embedded"), evaluation(9.0, 0.1))
-    cats = register(AUTO, generator(Path("cats"), dataset_source="data/raw/cats"), evaluation(5.0, 0.1))
-    more = {"dataset_source": "/elsewhere/cats", "dataset_digest": "sha256-more"}
-    scores = evaluation(2.0, 0.1).model_copy(update={"dataset_digest": "sha256-more"})
-    again = register(AUTO, generator(Path("more"), **more), scores)
+    def registered(name: str, score: float, source: str, digest: str) -> dict[str, Any]:
+        folder = generator(Path(name), dataset_source=source, dataset_digest=digest)
+        scores = evaluation(score, 0.1, of=folder).model_copy(update={"dataset_digest": digest})
+        return register(AUTO, folder, scores)
+
+    first = registered("clothes", 9.0, "embedded", "sha256-clothes")
+    cats = registered("cats", 5.0, "data/raw/cats", "sha256-cats")
+    again = registered("more", 2.0, "/elsewhere/cats", "sha256-more")
     assert [record["name"] for record in (first, cats, again)] == ["embedded-16x16x1", "cats-16x16x1", "cats-16x16x1"]
     assert [record["decision"] for record in (first, cats, again)] == ["champion"] * 3
     assert (cats["champion"], again["champion"]) == (None, "1")

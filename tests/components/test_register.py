@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import subprocess
@@ -19,13 +20,14 @@ from tracking_server import Proxy, TrackingServer
 
 from components import model_registry
 from components import register as register_module
+from components import turn as turn_module
 from components.mlflow_server import connect, experiment_id
-from components.model_package import generator_digest
 from components.register import register
 from components.tracked_scores import log_evaluation
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.evaluation.protocol import ChampionScores, Evaluation
+from gan_core.evaluation.protocol import ChampionScores, ClassScores, Evaluation
+from gan_core.export import MODEL_FILE, generator_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
@@ -91,6 +93,50 @@ def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeyp
         assert tags[name].startswith("sha256-")
     [logged] = client.search_logged_models([experiment_id(client)])
     assert {metric.key: metric.value for metric in logged.metrics}["scores/fd_classifier"] == 100.0
+
+
+def test_scores_that_are_no_good_are_refused_before_anything_is_registered() -> None:
+    folder = generator(Path("first"))
+    scores = evaluation(100.0, 3.0)
+    (folder / MODEL_FILE).write_bytes(b"other weights")
+    with pytest.raises(InvalidInput, match="as it is now"):
+        register(CONFIG, folder, scores)
+    assert not connect().search_registered_models()
+    assert not connect().search_runs([experiment_id(connect())])
+
+
+def test_a_champion_whose_recorded_figures_cannot_be_true_does_not_count() -> None:
+    first = register_scores("first", 100.0, 3.0)
+    broken = json.dumps(json.loads(evaluation(100.0, 3.0).model_dump_json()) | {"spread": {}})
+    connect().set_model_version_tag("generator", first["version"], "evaluation", broken)
+    record = register_scores("second", 1.0, 0.0)
+    assert record["decision"] == "refused"
+    assert "has no record of its evaluation" in record["reason"]
+
+
+def test_a_thousand_classes_are_registered() -> None:
+    scores = {"fd_classifier": 15.06123456789012, "precision_classifier": 0.44512345678}
+    classes = [
+        ClassScores(name=f"n{label:08d}", real_share=1e-3, generated_share=1 / 1024, scores=scores)
+        for label in range(1000)
+    ]
+    whole = evaluation(100.0, 3.0).model_copy(update={"classes": tuple(classes)})
+    assert len(whole.model_dump_json()) > 100_000
+    folder = generator(Path("many"), classes=tuple(entry.name for entry in classes), class_shares=(1e-3,) * 1000)
+    whole = whole.model_copy(update={"generator_digest": generator_digest(folder)})
+    assert register(CONFIG, folder, whole)["decision"] == "champion"
+    assert register(CONFIG, folder, whole)["repeated"]
+    tags = connect().get_model_version_by_alias("generator", "champion").tags
+    assert Evaluation.parse(tags["evaluation"], "tag") == whole.model_copy(update={"classes": ()})
+
+
+def test_what_an_earlier_version_of_the_project_registered_is_the_same_version() -> None:
+    """Its identity was the digest of the generator's digest and the whole record, which had no generator_digest."""
+    scores = evaluation(100.0, 3.0)
+    record = register(CONFIG, generator(Path("first")), scores)
+    text = f"{scores.generator_digest}{scores.model_dump_json(exclude={'champion', 'generator_digest'})}"
+    tags = connect().get_model_version("generator", record["version"]).tags
+    assert tags["registration"] == f"sha256-{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def test_registering_twice_changes_nothing_even_after_another_has_become_the_champion() -> None:
@@ -179,7 +225,10 @@ def test_what_was_refused_for_want_of_the_champions_scores_is_decided_anew_with_
 def test_scores_of_another_champion_do_not_count() -> None:
     register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
     other = ChampionScores(
-        generator_digest="sha256-other", scores={"fd_classifier": 50.0}, spread={}, standard_errors={}
+        generator_digest="sha256-other",
+        scores={"fd_classifier": 50.0},
+        spread={"fd_classifier": 0.1},
+        standard_errors={},
     )
     scored = evaluation(10.0, 0.1, reference_digest="sha256-new").model_copy(update={"champion": other})
     assert register(CONFIG, generator(Path("second")), scored)["decision"] == "refused"
@@ -295,7 +344,7 @@ def test_a_registration_waits_for_one_that_is_moving_the_alias(
         while not proxy.held.wait(0.1):
             assert worse.poll() is None
         better = start("better", 50.0, mlflow_server.address)
-        while len(connect().search_model_versions("name = 'race.turns'")) < 2 and better.poll() is None:
+        while len(tickets("race")) < 2 and better.poll() is None:
             time.sleep(0.1)
         assert decided() == 1
         proxy.released.set()
@@ -303,18 +352,20 @@ def test_a_registration_waits_for_one_that_is_moving_the_alias(
     record = json.loads(Path("better/registration.json").read_text())
     assert (record["decision"], record["champion"]) == ("champion", "1")
     assert connect().get_registered_model("race").aliases == {"champion": record["version"]}
-    assert not connect().search_model_versions("name = 'race.turns'")
+    assert not tickets("race")
+
+
+def tickets(model: str) -> dict[str, str]:
+    return {k: v for k, v in connect().get_registered_model(model).tags.items() if k.startswith("registering.")}
 
 
 def test_a_registration_that_died_in_its_turn_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_registry, "TURN_SECONDS", 0.2)
-    monkeypatch.setattr(model_registry, "ASK_EVERY_SECONDS", 0.1)
+    monkeypatch.setattr(turn_module, "WAIT_SECONDS", 0.2)
+    monkeypatch.setattr(turn_module, "ASK_EVERY_SECONDS", 0.1)
     client = connect()
-    client.create_registered_model("generator.turns")
-    dead = client.create_model_version("generator.turns", "gs://turns/none", tags={"registration": "sha256-of-another"})
+    client.create_registered_model("generator", {"registering.sha256-a.1": "7", "registering.sha256-b.1": "choosing"})
     assert register_scores("first", 100.0, 3.0)["decision"] == "champion"
-    assert not client.search_model_versions("name = 'generator.turns'")
-    assert dead.version == 1
+    assert not tickets("generator")
 
 
 def run_command(**changes: object) -> subprocess.CompletedProcess[str]:
@@ -343,7 +394,7 @@ def test_the_command_writes_the_decision() -> None:
     [
         ({"score": "precision_classifier"}, evaluation(1.0, 0.0), "'register.score' must name a distance"),
         ({"score": "fid"}, evaluation(1.0, 0.0), "must name a score that was made"),
-        ({}, evaluation(float("inf"), 0.0), "must name a score that was made and is finite"),
+        ({}, evaluation(float("inf"), 0.0), "must be possible ones. Received: scores.fd_classifier must be finite"),
         ({}, evaluation(1.0, 0.0, "0" * 32), "The scores must be of the generator"),
         ({"model_name": "a/b"}, evaluation(1.0, 0.0), "'register.model_name' must be auto, or a name of"),
     ],

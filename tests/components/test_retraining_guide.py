@@ -22,4 +22,6 @@ def test_a_line_is_understood(line: str) -> None:
 
 
 def test_the_page_shows_each_command_of_the_loop() -> None:
-    assert {line.split()[2] for line in OURS} == {f"components.{name}" for name in ("resolve", "fetch", "drift")}
+    assert {line.split()[2] for line in OURS} == {
+        f"components.{name}" for name in ("resolve", "fetch", "drift", "promote")
+    }

@@ -83,6 +83,17 @@ def answer(folder: Path, *records: dict[str, Any]) -> Any:
     return mlflow.pyfunc.load_model(str(folder / "model")).predict(pd.DataFrame(list(records)))
 
 
+def invoke(model: Any, request: dict[str, Any]) -> int:
+    """The status with which MLflow's server answers a request in JSON."""
+    from mlflow.exceptions import MlflowException
+    from mlflow.pyfunc.scoring_server import invocations
+
+    try:
+        return invocations(json.dumps(request), "application/json", model, model.metadata.get_input_schema()).status
+    except MlflowException as error:
+        return error.get_http_status_code()
+
+
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[str]:
     """The address of `mlflow models serve` with the model."""
@@ -154,12 +165,64 @@ def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str
         ([{"latents": [0.0] * 3}], "Each row of 'latents' must hold numbers of shape (4,). Received: (3,)"),
         ([{"latents": [1e300] * 4}], "'latents' must be finite."),
         ([{"latents": [0.0] * 4}] * 1025, "A request has from 1 to 1024 rows. Received: 1025"),
+        ([{"count": 1.5, "seed": 1}], "'count' must be a whole number. Received: 1.5"),
+        ([{"count": True, "seed": 1}], "'count' must be a number. Received: True"),
+        ([{"count": "2", "seed": 1}], "'count' must be a number. Received: '2'"),
+        ([{"count": [2], "seed": 1}], "'count' must be a number. Received: [2]"),
+        ([{"count": 10**400, "seed": 1}], "'count' must be from 1 to 1024. Received: 1000"),
+        ([{"count": 1, "seed": 1.5}], "'seed' must be a whole number. Received: 1.5"),
+        ([{"count": 1, "seed": False}], "'seed' must be a number. Received: False"),
+        ([{"count": 1, "seed": float("nan")}], "'seed' must be a number. Received: nan"),
+        ([{"count": 1, "seed": 1, "truncation": "0.5"}], "'truncation' must be a number. Received: '0.5'"),
+        ([{"count": 1, "seed": 1, "truncation": float("nan")}], "'truncation' must be a number. Received: nan"),
+        ([{"count": 1, "seed": 1, "truncation": float("inf")}], "'truncation' must be a number. Received: inf"),
+        ([{"count": 1, "seed": 1, "truncaton": 0.5}], "There is no 'truncaton' in a request."),
+        ([{"count": 1, "seed": 1, "truncaton": None}], "There is no 'truncaton' in a request."),
+        ([{"count": 1, "seed": 1, "label": "cat"}], "There is no 'label' in a request."),
+        ([{"latents": ["0", 0, 0, 0]}], "must hold numbers of shape (4,). Received: str"),
+        ([{"latents": [True, 0, 0, 0]}], "must hold numbers of shape (4,). Received: bool"),
+        ([{"latents": [None, 0, 0, 0]}], "must hold numbers of shape (4,). Received: NoneType"),
+        ([{"latents": [float("nan")] * 4}], "'latents' must be finite."),
+        ([{"latents": 1}], "must hold numbers of shape (4,). Received: ()"),
     ],
 )
 def test_a_bad_request_is_refused_with_the_rule(server: str, records: list[dict[str, Any]], rule: str) -> None:
     status, answer = ask(server, *records)
     assert status == 400
     assert rule in answer["message"]
+
+
+def test_every_way_to_write_a_request_is_understood_and_checked(folder: Path, conditional: Path) -> None:
+    import mlflow.pyfunc
+
+    plain, classes = (mlflow.pyfunc.load_model(str(place / "model")) for place in (folder, conditional))
+    for request in (
+        {"dataframe_split": {"columns": ["count", "seed"], "data": [[2, 7]]}},
+        {"dataframe_records": [{"count": 2, "seed": 7, "truncation": None}]},
+        {"dataframe_records": [{"count": 2.0, "seed": 7}]},
+        {"inputs": {"count": [2], "seed": [7]}},
+        {"inputs": {"count": 2, "seed": 7}},
+        {"inputs": [{"count": 2, "seed": 7}]},
+        {"instances": [{"count": 2, "seed": 7}]},
+        {"inputs": {"latents": [[0.0] * 4, [1.0] * 4]}},
+    ):
+        assert invoke(plain, request) == 200, request
+    assert invoke(classes, {"inputs": {"count": [2], "seed": [7], "label": ["cat"]}}) == 200
+    assert invoke(classes, {"inputs": {"count": 2, "seed": 7, "label": "cat"}}) == 200
+    for request in (
+        {"dataframe_split": {"columns": ["count", "seed", "truncaton"], "data": [[2, 7, 0.1]]}},
+        {"dataframe_split": {"columns": ["count", "seed", "seed"], "data": [[2, 7, 8]]}},
+        {"dataframe_split": {"data": [[2, 7]]}},
+        {"inputs": {"count": [1.5], "seed": [7]}},
+        {"inputs": {"count": True, "seed": 7}},
+        {"inputs": {"count": [2], "seed": [7, 8]}},
+        {"inputs": {"count": [2], "seed": [7], "lable": ["3"]}},
+        {"inputs": [[2, 7]]},
+        {"inputs": 3},
+        {"instances": [{"count": 2, "seed": 1.5}]},
+        {"dataframe_records": []},
+    ):
+        assert invoke(plain, request) == 400, request
 
 
 def test_a_link_in_the_generators_folder_is_not_followed(folder: Path, tmp_path: Path) -> None:
@@ -197,6 +260,10 @@ def test_a_paired_generator_makes_images_of_images(paired: Path) -> None:
     ("model", "records", "rule"),
     [
         ("conditional", [{"count": 1, "seed": 1, "label": "cow"}], "'label' must be one of cat, dog. Received: cow"),
+        ("conditional", [{"count": 1, "seed": 1, "label": 3}], "'label' must be one of cat, dog. Received: 3"),
+        ("conditional", [{"count": 1, "seed": 1, "lable": "cat"}], "There is no 'lable' in a request."),
+        ("paired", [{"input": [[[True]] * 16] * 16, "seed": 1}], "numbers of shape (16, 16, 1). Received: bool"),
+        ("paired", [{"input": [[[0]] * 16] * 16, "seed": 1, "count": 1}], "There is no 'count' in a request."),
         ("conditional", [{"latents": [0.0] * 4}], "or rows of 'latents' and 'label'. Received: 1 rows of ['latents']"),
         (
             "conditional",

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from datasets import blobs, write_dataset
 from evaluations import evaluation, generator
 from recipes import small_training
 
+from components import train
 from components.register import register
 from components.warm_start import RANDOM, find_initial
 from gan_core.config import RegisterConfig
+from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.warm_start import STATE_FILE
 
@@ -27,7 +30,7 @@ def register_state(name: str, score: float, state: bytes | None) -> Path:
     folder = generator(Path(name))
     if state is not None:
         (folder / STATE_FILE).write_bytes(state)
-    register(CONFIG, folder, evaluation(score, 0.0))
+    register(CONFIG, folder, evaluation(score, 0.0, of=folder))
     return folder
 
 
@@ -45,6 +48,21 @@ def test_the_champions_state_comes_back_and_is_not_served() -> None:
     assert len(served) == 3
     assert not any((path.parent / STATE_FILE).exists() for path in served)
     assert len(list(Path("mlruns").rglob(STATE_FILE))) == 3
+
+
+@pytest.mark.parametrize(
+    ("configured", "named"),
+    [("auto", "models:/synthetic-16x16x1@champion"), ("my cats", "models:/my cats@champion")],
+)
+def test_the_champion_is_that_of_the_model_that_the_generator_will_be_a_version_of(
+    configured: str, named: str, tmp_path: Path
+) -> None:
+    dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(4), blobs(4)))
+    section = CONFIG.model_copy(update={"model_name": configured}).model_dump_json()
+    assert train._version_to_start_from("champion", section, dataset) == named
+    assert train._version_to_start_from("models:/a/1", None, dataset) == "models:/a/1"
+    with pytest.raises(InvalidInput, match="needs --champion, which names its model"):
+        train._version_to_start_from("champion", None, dataset)
 
 
 def test_a_version_without_its_state_or_with_another_is_refused() -> None:

@@ -53,7 +53,7 @@ def test_a_training_is_tracked_and_registered_and_nothing_stays(record: Path, tm
 
     train_and_register(tmp_path, exports)
     server = exports["MLFLOW_TRACKING_URI"]
-    alias = ask(f"{server}/api/2.0/mlflow/registered-models/alias?name=generator&alias=champion")
+    alias = ask(f"{server}/api/2.0/mlflow/registered-models/alias?name=synthetic-16x16x1&alias=champion")
     assert alias["model_version"]["version"] == "1"
     run = ask(f"{server}/api/2.0/mlflow/runs/get?run_id={alias['model_version']['run_id']}")["run"]
     assert run["info"]["status"] == "FINISHED"
@@ -83,8 +83,10 @@ def train_and_register(folder: Path, exports: dict[str, str]) -> None:
     outputs = ["--checkpoints", "checkpoints", "--history", "history.csv", "--samples", "samples.png"]
     run("train", "--dataset", str(dataset), *outputs)
     generator = json.loads((folder / "model" / "generator.json").read_text())
-    scored = evaluation(1.0, 0.0, generator["tracking_run_id"])
-    scored = scored.model_copy(update={"images_seen": STEPS * BATCH_SIZE})
+    scored = evaluation(1.0, 0.0, generator["tracking_run_id"], of=folder / "model")
+    scored = scored.model_copy(
+        update={"images_seen": STEPS * BATCH_SIZE, "dataset_digest": generator["dataset_digest"]}
+    )
     (folder / "scores.json").write_text(scored.model_dump_json())
     run("register", "--scores", "scores.json", "--registration", "registration.json")
 

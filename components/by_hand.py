@@ -1,0 +1,114 @@
+"""What people decided about the champion, on record in the versions' tag `by_hand`: who, why, when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+_TAG = "by_hand"
+
+
+class Hand(NamedTuple):
+    """Who moves the champion, and why."""
+
+    by: str
+    why: str
+
+
+def promote(client: Any, model: str, target: str, hand: Hand) -> str | None:
+    """Makes version `target` of the model the champion; to be called in the model's turn.
+
+    Returns:
+        The champion before; `target` itself if that was the champion already, None if there was none.
+    """
+    champion = _champion(client, model)
+    if champion != target:
+        _record(client, model, target, hand, move="promoted", before=champion)
+        if champion is not None:
+            _record(client, model, champion, hand, move="replaced", after=target)
+        _make_champion(client, model, target)
+    return champion
+
+
+def back(client: Any, model: str, hand: Hand) -> tuple[str, str] | None:
+    """Makes the champion before this one the champion again; to be called in the model's turn.
+
+    Returns:
+        Both versions, the champion until now and the one that is again; None if there is no such pair on record.
+    """
+    champion = _champion(client, model)
+    before = _before(client, model, champion) if champion else None
+    if champion is None or before is None or not _exists(client, model, before):
+        return None
+    _record(client, model, champion, hand, move="taken back", after=before)
+    _record(client, model, before, hand, move="returned", before=champion)
+    _make_champion(client, model, before)
+    return champion, before
+
+
+def demotion(client: Any, model: str, generator_digest: str) -> str | None:
+    """A sentence that says who took this generator's championship, if that was the last word of a hand about it."""
+    versions = client.search_model_versions(f"name = '{model}' and tags.generator_digest = '{generator_digest}'")
+    moves = [(move["when"], str(version.version), move) for version in versions for move in _moves(version.tags)]
+    _, number, last = max(moves, key=lambda entry: entry[:2], default=("", "", {"move": ""}))
+    if last["move"] not in ("replaced", "taken back"):
+        return None
+    return (
+        f"Version {number}, the same generator, was {last['move']} by hand, by {last['by']} on {last['when'][:10]}: "
+        f"{last['why']}"
+    )
+
+
+def _champion(client: Any, model: str) -> str | None:
+    found = client.get_registered_model(model).aliases.get("champion")
+    return None if found is None else str(found)
+
+
+def _exists(client: Any, model: str, number: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(model, number)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+    return True
+
+
+def _make_champion(client: Any, model: str, number: str) -> None:
+    client.set_registered_model_alias(model, "champion", number)
+    challenger = client.get_registered_model(model).aliases.get("challenger")
+    if challenger is not None and str(challenger) == number:
+        client.delete_registered_model_alias(model, "challenger")
+
+
+def _before(client: Any, model: str, number: str) -> str | None:
+    """The champion that version `number` replaced, by the gate or by hand, when it last became the champion."""
+    tags = client.get_model_version(model, number).tags
+    moves = _moves(tags)
+    if moves and moves[-1]["move"] == "taken back":  # a command that was killed before it moved the alias
+        return str(moves[-1]["after"])
+    decision = json.loads(tags.get("decision", "{}"))
+    replaced = [decision["champion"]] if decision.get("decision") == "champion" else []
+    for move in moves:
+        if move["move"] == "promoted":
+            replaced.append(move["before"])
+        elif move["move"] == "taken back":
+            del replaced[-1:]
+    return replaced[-1] if replaced and replaced[-1] != number else None
+
+
+def _moves(tags: Mapping[str, str]) -> list[dict[str, Any]]:
+    return list(json.loads(tags.get(_TAG, "[]")))
+
+
+def _record(client: Any, model: str, number: str, hand: Hand, **move: Any) -> None:
+    """Adds to a version's record, unless it is the last entry already: a command may be repeated after a kill."""
+    moves = _moves(client.get_model_version(model, number).tags)
+    entry = move | hand._asdict()
+    if not moves or {name: moves[-1].get(name) for name in entry} != entry:
+        moves.append(entry | {"when": datetime.now(UTC).isoformat()})
+        client.set_model_version_tag(model, number, _TAG, json.dumps(moves))

@@ -1,0 +1,120 @@
+"""Makes a version of a registered model the champion by hand, or the champion before this one again.
+
+The record of it, who, why and when, is in the version's tag `by_hand`. Registration respects it: the champion made by
+hand is the one to beat, and a generator that a hand took back is not promoted again by the gate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+from components import by_hand, storage
+from components.by_hand import Hand
+from components.command import run
+from components.mlflow_failures import answered
+from components.mlflow_server import connect
+from components.model_name import name_in_configuration
+from components.turn import turn
+from gan_core.errors import InvalidInput
+
+_MOST_CHARACTERS = 500
+
+
+def main() -> None:
+    """Reads the command line and moves the champion."""
+    arguments = parser().parse_args()
+    hand = Hand(_sentence("--by", arguments.by), _sentence("--reason", arguments.reason))
+    with storage.local_paths(arguments) as local:
+        name = arguments.name or name_in_configuration(local.config, local.model)
+    print(move(name, _number(arguments.version), hand))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.promote", description=__doc__)
+    target = options.add_mutually_exclusive_group(required=True)
+    target.add_argument("--version", metavar="N", help="the version that becomes the champion")
+    target.add_argument("--back", action="store_true", help="return to the champion before this one")
+    options.add_argument("--reason", required=True, help="why: a sentence for the record")
+    options.add_argument("--by", default=_user(), help="who, for the record; the default is the name of the user")
+    options.add_argument("--name", help="the registered model; without it the one that register.model_name names")
+    options.add_argument(
+        "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
+    )
+    options.add_argument(
+        "--model",
+        type=storage.input_path,
+        default=Path("models/generator"),
+        help="a generator of the registered model, for register.model_name: auto",
+    )
+    return options
+
+
+def move(name: str, version: str | None, hand: Hand) -> str:
+    """Makes a version of the model `name` the champion, or without one the champion before; says what it did.
+
+    Raises:
+        InvalidInput: there is no such model or version, or no champion before.
+        TryAgain: the server does not answer.
+    """
+    with answered("move the champion"):
+        client = connect()
+        _require(client, name, version)
+        with turn(client, name, f"by-hand-{uuid.uuid4().hex}"):
+            if version is None:
+                if (moved := by_hand.back(client, name, hand)) is None:
+                    raise InvalidInput(
+                        "The champion before must be on record; name a version with --version. "
+                        f"Received: --back, model {name}"
+                    )
+                return f"{name}: version {moved[1]} is the champion again, in place of version {moved[0]}."
+            before = by_hand.promote(client, name, version, hand)
+    if before == version:
+        return f"{name}: version {version} is the champion already; nothing was changed."
+    return f"{name}: version {version} is the champion, in place of {f'version {before}' if before else 'none'}."
+
+
+def _number(version: str | None) -> str | None:
+    if version is None:
+        return None
+    if not re.fullmatch("[0-9]{1,9}", version):
+        raise InvalidInput(f"--version must be a version's number. Received: {version!r}")
+    return str(int(version))
+
+
+def _require(client: Any, name: str, version: str | None) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_registered_model(name)
+        if version is not None:
+            client.get_model_version(name, version)
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        received = f"version {version} of {name}" if version else name
+        raise InvalidInput(f"The model and its version must be registered. Received: {received}") from None
+
+
+def _sentence(option: str, text: str) -> str:
+    if not text.strip() or len(text) > _MOST_CHARACTERS or not text.isprintable():
+        raise InvalidInput(
+            f"{option} must be a line of 1 to {_MOST_CHARACTERS} printable characters. Received: {text!r}"
+        )
+    return text.strip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user may have no name
+        return "unknown"
+
+
+if __name__ == "__main__":
+    run(main)

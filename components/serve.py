@@ -1,0 +1,145 @@
+"""Serves a registered model's champion over HTTP, and the next champion as soon as there is one.
+
+MLflow's scoring server answers. A new version is loaded and asked for an image while the one before still answers; then
+new requests go to it, and those under way end where they began: no request is lost or waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import threading
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from components import storage
+from components.command import configure_tensorflow, run
+from components.mlflow_address import registry_uri, tracking_uri
+from components.mlflow_failures import answered, explain
+from components.mlflow_server import connect
+from components.model_name import name_in_configuration
+from gan_core.errors import InvalidInput
+
+_MOST_PORT = 65535
+_logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Reads the command line and serves until it is ended."""
+    arguments = parser().parse_args()
+    if not 0 <= arguments.port <= _MOST_PORT or not arguments.every > 0:
+        raise InvalidInput(
+            f"--port must be from 0 to {_MOST_PORT}, and --every above 0. "
+            f"Received: --port {arguments.port} --every {arguments.every}"
+        )
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    with storage.local_paths(arguments) as local:
+        name = arguments.name or name_in_configuration(local.config, local.model)
+    with answered("give the model to serve"):
+        client = connect()
+        configure_tensorflow()
+        switch = Switch(client, name, arguments.alias)
+    import uvicorn
+
+    threading.Thread(target=watch, args=[switch, arguments.every, threading.Event()], daemon=True).start()
+    uvicorn.run(switch, host=arguments.host, port=arguments.port, log_level="warning")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.serve", description=__doc__)
+    options.add_argument("--name", help="the registered model; without it the one that register.model_name names")
+    options.add_argument("--config", default="params.yaml", help="params.yaml, or its register section as JSON")
+    options.add_argument(
+        "--model",
+        type=storage.input_path,
+        default=Path("models/generator"),
+        help="a generator of the registered model, for register.model_name: auto",
+    )
+    options.add_argument("--alias", default="champion", help="which version: champion or challenger")
+    options.add_argument("--host", default="127.0.0.1", help="address to listen at")
+    options.add_argument("--port", type=int, default=5001, help="port to listen at")
+    options.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks at the alias")
+    return options
+
+
+class _Served(NamedTuple):
+    version: str
+    application: Any
+
+
+class Switch:
+    """An ASGI application that hands each request to MLflow's own one of the version that the alias names.
+
+    Raises:
+        InvalidInput: there is no such version.
+    """
+
+    def __init__(self, client: Any, model: str, alias: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        self._client, self._model, self._alias = client, model, alias
+        try:
+            self._served = self._load(self._named())
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise InvalidInput(f"The model must have the version to serve. Received: {model}@{alias}") from None
+            raise
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answers one request with the version that is served when it arrives."""
+        await self._served.application(scope, receive, send)
+
+    def look(self) -> None:
+        """Changes to the version that the alias names now, if that is another one."""
+        if (version := self._named()) != self._served.version:
+            self._served = self._load(version)
+
+    def _named(self) -> str:
+        return str(self._client.get_model_version_by_alias(self._model, self._alias).version)
+
+    def _load(self, version: str) -> _Served:
+        import mlflow.pyfunc
+        from mlflow.pyfunc import scoring_server
+
+        mlflow.set_tracking_uri(tracking_uri())
+        mlflow.set_registry_uri(registry_uri())
+        model = mlflow.pyfunc.load_model(f"models:/{self._model}/{version}")
+        model.predict(model.input_example)  # traces the network, so that no request has to wait for it
+        application = scoring_server.init(model)
+        application.middleware("http")(_refuse_unknown_keys)
+        _logger.info("Serving version %s of %s.", version, self._model)
+        return _Served(version, application)
+
+
+async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
+    """MLflow's server ignores keys beside the table of a request; a slip of the pen must not go unnoticed."""
+    from fastapi.responses import JSONResponse
+    from mlflow.pyfunc.scoring_server import SUPPORTED_FORMATS
+
+    try:
+        body = json.loads(await request.body() or b"null")
+    except ValueError:  # not JSON, which MLflow itself answers
+        body = None
+    unknown = sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []
+    if unknown:
+        rule = f"A request has one of {', '.join(sorted(SUPPORTED_FORMATS))} and nothing beside"
+        return JSONResponse(
+            {"error_code": "INVALID_PARAMETER_VALUE", "message": f"{rule}. Received: {unknown[0][:60]}"}, 400
+        )
+    return await call_next(request)
+
+
+def watch(switch: Switch, every: float, ended: threading.Event) -> None:
+    """Looks at the alias every so many seconds until `ended` is set."""
+    while not ended.wait(every):
+        try:
+            switch.look()
+        except Exception as error:  # whatever is wrong with the server or the new version, the one before is served
+            _logger.warning("The version before is still served: %s", explain(error))
+
+
+if __name__ == "__main__":
+    run(main)

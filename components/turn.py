@@ -1,0 +1,92 @@
+"""One registration at a time compares with the champion and moves the aliases, whatever the server.
+
+MLflow has no compare-and-set, so this is Lamport's bakery, which needs nothing but values that one process writes and
+all read: the tags of the registered model. A tag of this queue is there only while its registration waits or decides.
+
+Reference: Lamport 1974, "A new solution of Dijkstra's concurrent programming problem".
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+WAIT_SECONDS = 300.0  # after which a registration that shows no change is taken for dead
+ASK_EVERY_SECONDS = 0.5  # whether it is this registration's turn
+_PREFIX = "registering."
+_CHOOSING = "choosing a number"
+# Versions before 0.2 queued in a second model, `<name>.turns`, whose versions were tickets.
+_OLD_QUEUE = "Whose turn it is to move the aliases: the lowest version's. Empty while nobody registers."
+_OLD_TICKET = "gs://turns/none"
+
+
+@contextlib.contextmanager
+def turn(client: Any, model: str, identity: str) -> Iterator[None]:
+    """Holds the one turn that there is for the registered model `model`, which must exist.
+
+    Everyone takes a number above all that are shown, and the lowest number's owner goes first. While one chooses, the
+    others wait for it: two may choose the same number, and the key then decides.
+
+    Args:
+        client: of MLflow.
+        model: the registered model.
+        identity: of what is registered. A ticket that a kill left behind goes when the same is registered again, or
+            when another has waited WAIT_SECONDS for it.
+    """
+    _delete_old_queue(client, model)
+    owner = f"{_PREFIX}{identity}."
+    mine = f"{owner}{uuid.uuid4().hex}"
+    try:
+        client.set_registered_model_tag(model, mine, _CHOOSING)
+        shown = _tickets(client, model)
+        for left_behind in [key for key in shown if key.startswith(owner) and key != mine]:
+            client.delete_registered_model_tag(model, left_behind)
+        number = 1 + max((_number(value) for value in shown.values()), default=0)
+        client.set_registered_model_tag(model, mine, str(number))
+        awaited, since = None, 0.0
+        while first := _first_before(_tickets(client, model), number, mine):
+            if first != awaited:
+                awaited, since = first, time.monotonic()
+            elif time.monotonic() - since > WAIT_SECONDS:
+                client.delete_registered_model_tag(model, first[0])
+            time.sleep(ASK_EVERY_SECONDS)
+        yield
+    finally:
+        client.delete_registered_model_tag(model, mine)
+
+
+def _tickets(client: Any, model: str) -> dict[str, str]:
+    tags = client.get_registered_model(model).tags
+    return {key: value for key, value in tags.items() if key.startswith(_PREFIX)}
+
+
+def _first_before(tickets: Mapping[str, str], number: int, mine: str) -> tuple[str, str] | None:
+    """A ticket that goes before mine: of a lower number, or without a number yet."""
+    before = [(_number(value), key, value) for key, value in tickets.items() if key != mine]
+    first = min(before, default=None)
+    return first[1:] if first and first[:2] < (number, mine) else None
+
+
+def _number(value: str) -> int:
+    """The ticket's number; 0, which is below all numbers, while it is chosen."""
+    return int(value) if value.isdecimal() else 0
+
+
+def _delete_old_queue(client: Any, model: str) -> None:
+    """Deletes the model that earlier versions of this project queued in, if it is that and nobody is in it."""
+    from mlflow.exceptions import MlflowException
+
+    name = f"{model}.turns"
+    try:
+        if client.get_registered_model(name).description != _OLD_QUEUE:
+            return
+        recently = (time.time() - WAIT_SECONDS) * 1000
+        tickets = client.search_model_versions(f"name = '{name}'")
+        if all(ticket.source == _OLD_TICKET and ticket.creation_timestamp < recently for ticket in tickets):
+            client.delete_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise

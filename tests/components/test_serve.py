@@ -1,0 +1,154 @@
+"""The server that follows the champion, over HTTP, while the champion changes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from generators import generator_metadata
+
+from components.by_hand import Hand
+from components.command import configure_tensorflow
+from components.mlflow_server import connect
+from components.model_package import save_served_model
+from components.promote import move
+from components.serve import Switch, watch
+from gan_core.errors import InvalidInput
+from gan_core.export import load_generator, read_metadata, save_generator
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+REQUEST = {"dataframe_records": [{"count": 2, "seed": 7}]}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two generators, each in `generator`, and in `model` as MLflow serves it."""
+    configure_tensorflow()
+    import keras
+
+    folders = [tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")]
+    for seed, folder in enumerate(folders):
+        keras.utils.set_random_seed(seed)
+        layers = [keras.Input((4,)), keras.layers.Dense(256, activation="tanh"), keras.layers.Reshape((16, 16, 1))]
+        save_generator(folder / "generator", keras.Sequential(layers), generator_metadata())
+        save_served_model(folder / "model", folder / "generator", read_metadata(folder / "generator"))
+    return folders
+
+
+@pytest.fixture
+def registered(project: Path, models: list[Path]) -> Any:
+    client = connect()
+    client.create_registered_model("cats")
+    for folder in models:
+        client.create_model_version("cats", (folder / "model").as_uri())
+    client.set_registered_model_alias("cats", "champion", "1")
+    return client
+
+
+@pytest.fixture
+def address(registered: Any) -> Iterator[str]:
+    """Address of the server, which looks at the alias every 50 ms."""
+    import uvicorn
+
+    switch, ended = Switch(registered, "cats", "champion"), threading.Event()
+    server = uvicorn.Server(uvicorn.Config(switch, port=0, log_level="warning"))
+    threads = [
+        threading.Thread(target=server.run),
+        threading.Thread(target=watch, args=[switch, 0.05, ended]),
+    ]
+    for thread in threads:
+        thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    ended.set()
+    server.should_exit = True
+    for thread in threads:
+        thread.join()
+
+
+def ask(address: str, request: Any = REQUEST) -> tuple[int, Any]:
+    body = request if isinstance(request, bytes) else json.dumps(request).encode()
+    call = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(call, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def test_the_champion_changes_while_requests_come_and_none_is_lost(
+    models: list[Path], registered: Any, address: str
+) -> None:
+    first, second = (load_generator(folder / "generator").sample(2, seed=7).tolist() for folder in models)
+    assert first != second
+    ended, answers = threading.Event(), [[], [], []]
+
+    def keep_asking(own: list[Any]) -> None:
+        while not ended.is_set():
+            status, answer = ask(address)
+            own.append((status, answer.get("predictions")))
+
+    threads = [threading.Thread(target=keep_asking, args=[own]) for own in answers]
+    for thread in threads:
+        thread.start()
+    for version, expected in (("2", second), (None, first)):
+        move("cats", version, Hand("anna", "To see it change."))
+        while ask(address)[1]["predictions"] != expected:
+            time.sleep(0.02)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    for own in answers:
+        assert {status for status, _ in own} == {200}
+        assert all(images in (first, second) for _, images in own)
+        assert len(own) > 2
+
+
+def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
+    models: list[Path], registered: Any, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    registered.create_model_version("cats", "file:///nowhere")
+    registered.set_registered_model_alias("cats", "champion", "3")
+    while "The version before is still served" not in caplog.text:
+        time.sleep(0.02)
+    expected = load_generator(models[0] / "generator").sample(2, seed=7)
+    np.testing.assert_array_equal(np.array(ask(address)[1]["predictions"]), expected)
+    registered.set_registered_model_alias("cats", "champion", "2")
+    expected = load_generator(models[1] / "generator").sample(2, seed=7).tolist()
+    while ask(address)[1]["predictions"] != expected:
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("request_", "said"),
+    [
+        ({**REQUEST, "seed": 3}, "Received: seed"),
+        ({**REQUEST, "params": {"seed": 3}}, "Received: params"),
+        ({"rows": []}, "Received: rows"),
+        ({"dataframe_records": [{"count": 1.5, "seed": 7}]}, "'count' must be a whole number"),
+        (b"{", "JSON"),
+        (b"[1]", "list"),
+    ],
+)
+def test_nothing_of_a_request_is_ignored(address: str, request_: Any, said: str) -> None:
+    status, answer = ask(address, request_)
+    assert status == 400
+    assert said in answer["message"]
+
+
+def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
+    for name, alias in (("dogs", "champion"), ("cats", "challenger")):
+        with pytest.raises(InvalidInput, match=rf"must have the version to serve\. Received: {name}@{alias}"):
+            Switch(registered, name, alias)
