@@ -23,6 +23,11 @@ def printable(text: str) -> str:
     return _ACTING.sub(_escape, text)
 
 
+def printable_lines(text: str) -> str:
+    """As `printable`, but line breaks and tabs stay."""
+    return _ACTING_BUT_LAYOUT.sub(_escape, text)
+
+
 def guard_output() -> None:
     """From now on all that this process prints is escaped, but for line breaks and tabs, and secrets are masked.
 
@@ -51,7 +56,7 @@ class _Guarded:
     def write(self, text: str) -> int:
         # A progress bar goes back to the start of its line; elsewhere a carriage return hides what was written.
         start = "\r" if text.startswith("\r") else ""
-        self._stream.write(start + _ACTING_BUT_LAYOUT.sub(_escape, masked(text[len(start) :])))
+        self._stream.write(start + printable_lines(masked(text[len(start) :])))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:

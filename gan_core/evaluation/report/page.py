@@ -8,6 +8,7 @@ from pathlib import Path
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.exhibits import Exhibits
 from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name
+from gan_core.printing import printable_lines
 
 FACTS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
 """Figures beside the headline."""
@@ -37,7 +38,7 @@ def render(evaluation: Evaluation, exhibits: Exhibits) -> str:
         lstrip_blocks=True,
     )
     shown = figures(evaluation)
-    return environment.get_template("page.html.j2").render(
+    page = environment.get_template("page.html.j2").render(
         evaluation=evaluation,
         exhibits=exhibits,
         figures=shown,
@@ -46,6 +47,7 @@ def render(evaluation: Evaluation, exhibits: Exhibits) -> str:
         largest_share=max((share for row in exhibits.classes for share in (row.share, row.real_share)), default=1.0),
         protocol=_protocol(evaluation),
     )
+    return printable_lines(page)
 
 
 def _protocol(evaluation: Evaluation) -> dict[str, str]:

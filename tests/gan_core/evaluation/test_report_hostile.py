@@ -9,7 +9,7 @@ from gan_core.evaluation.report.gallery import ClassRow
 from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import Picture
 
-HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>"
+HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>\u202e\x1b[2J\udcff"
 
 
 def test_what_comes_from_outside_is_text_and_no_markup() -> None:
@@ -17,9 +17,10 @@ def test_what_comes_from_outside_is_text_and_no_markup() -> None:
     exhibits = Exhibits(
         subtitle=HOSTILE,
         samples=picture,
+        real_samples=picture,
         best=[picture],
         worst=[picture],
-        classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture)],
+        classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture, picture)],
         told_by="labels",
         suspects=[],
         known=HOSTILE,
@@ -34,4 +35,5 @@ def test_what_comes_from_outside_is_text_and_no_markup() -> None:
     assert page.count("&lt;script&gt;") >= 8
     assert "<script" not in page
     assert "<img src=x" not in page
+    assert not {"\u202e", "\x1b", "\udcff"} & set(page)
     assert "default-src 'none'" in page
