@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
 import sqlite3
 from collections.abc import Iterator
 
 from components.mlflow_address import tracking_uri
-from gan_core.errors import InvalidInput, TryAgain
+from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.masking import masked
 
 MOST_CHARACTERS = 300  # of what a server says: it may be a page
@@ -57,16 +56,6 @@ _PERMANENT = (
         "address must begin with the scheme that the server speaks, http:// or https://.",
     ),
     (r"Could not parse SQLAlchemy URL", "The address must look like postgresql://user:password@host:5432/database."),
-)
-_WRONG_PLACE = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOENT,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
 )
 _PERMANENT_CODES = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
 
@@ -120,7 +109,7 @@ def _remedy(error: Exception) -> str | None:
     for pattern, remedy in _PERMANENT:
         if re.search(pattern, told, re.DOTALL):
             return remedy
-    if isinstance(error, OSError) and error.errno in _WRONG_PLACE:
+    if isinstance(error, OSError) and isinstance(failure_of(error), InvalidInput):
         return "MLflow's database and artifacts must lie in folders that can be written."
     if getattr(error, "error_code", None) in _PERMANENT_CODES:
         return "Correct what it names."

@@ -3,48 +3,58 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
-import os
+import re
 import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, Field, NonNegativeInt
 
+from components.records import Journal, read_record, set_aside, write_whole
 from gan_core.errors import InvalidInput
 from gan_core.metric_names import current
 
 _TRAINING_FILE = "training.json"
 _SENT_FILE = "sent.json"
+_PICTURE = re.compile(r"[^+]+\+[0-9]+\.png")
 
 
-class Journal:
-    """An append-only file of JSON objects, one a line. A line that a kill tore off is dropped.
+class _Record(BaseModel):
+    """A row of figures or a machine reading."""
 
-    Attributes:
-        records: all objects, from before a kill too; only ever appended to.
-    """
+    step: int
+    timestamp: int
+    figures: Annotated[dict[str, float], Field(min_length=1)]
 
-    def __init__(self, path: Path) -> None:
-        content = path.read_bytes() if path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            os.truncate(path, len(whole))
-        self.records: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
-        self._file: TextIO = path.open("a", encoding="utf-8")
 
-    def append(self, record: Mapping[str, object]) -> None:
-        """Writes one record through to the operating system."""
-        self._file.write(json.dumps(record) + "\n")
-        self._file.flush()
-        self.records.append(dict(record))
+class _Dataset(BaseModel):
+    name: str
+    digest: str
+    profile: dict[str, Any]
 
-    def close(self) -> None:
-        """Closes the file; the records stay."""
-        self._file.close()
+
+class _Training(BaseModel):
+    id: str
+    start_time: int
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+    end_time: int | None
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    dataset: _Dataset
+
+
+class _Sent(BaseModel):
+    run_id: str | None
+    history: NonNegativeInt
+    machine: NonNegativeInt
+    pictures: list[str]
+    status: str | None
 
 
 class Spool:
@@ -53,7 +63,7 @@ class Spool:
     Attributes:
         history: rows of figures, each with `step` (images seen) and `timestamp` (milliseconds of its first writing).
         machine: readings of the machine, in the same form.
-        training: what the run is: its id here, start, parameters, tags, data set. Written once, with the first start.
+        training: what the run is: its id here, start, parameters, tags, data set. Written with the first start.
         sent: the MLflow run, and how many records of each kind it has.
     """
 
@@ -74,20 +84,46 @@ class Spool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._lock.close()
             raise InvalidInput(f"A running training sends its records by itself. Received: {folder}") from None
-        if not (folder / _TRAINING_FILE).exists():
-            start = {"id": uuid.uuid4().hex, "start_time": now_milliseconds(), "status": "RUNNING", "end_time": None}
-            self._write(_TRAINING_FILE, {**start, **(training or {})})
-        self.training: dict[str, Any] = self._read(_TRAINING_FILE)
-        self.history = Journal(folder / "history.jsonl")
+        self.training = self._open_training(training)
+        self.history = Journal(folder / "history.jsonl", _Record)
         for row in self.history.records:  # an earlier version of this project may have written them
             row["figures"] = {current(name): value for name, value in row["figures"].items()}
-        self.machine = Journal(folder / "machine.jsonl")
+        self.machine = Journal(folder / "machine.jsonl", _Record)
         self.sent: dict[str, Any] = {}
-        if (folder / _SENT_FILE).exists():
-            self.sent = self._read(_SENT_FILE)
-        else:
+        self._open_sent()
+
+    def _open_training(self, training: Mapping[str, object] | None) -> dict[str, Any]:
+        path = self.folder / _TRAINING_FILE
+        if found := read_record(path, _Training):
+            return found
+        if training is None:
+            self._lock.close()
+            raise InvalidInput(
+                f"The {_TRAINING_FILE} cannot be read: start the training again, which sends the rest. "
+                f"Received: {self.folder}"
+            )
+        if path.exists():
+            set_aside(path)
+        start = {"id": uuid.uuid4().hex, "start_time": now_milliseconds(), "status": "RUNNING", "end_time": None}
+        self._write(_TRAINING_FILE, {**start, **training})
+        return {**start, **training}
+
+    def _open_sent(self) -> None:
+        """Reads what has been sent. What may have been is sent again, which changes nothing in MLflow."""
+        path = self.folder / _SENT_FILE
+        found = read_record(path, _Sent)
+        self._first_reading = int(found["machine"]) if found else 0
+        if found is None:
+            if path.exists():
+                set_aside(path)
             self.forget()
+            return
+        self.sent = found
+        for kind, journal in (("history", self.history), ("machine", self.machine)):
+            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is of others
+                self.mark(**{kind: 0})
 
     def forget(self) -> None:
         """Nothing has been sent: the MLflow run is not there (any more)."""
@@ -109,15 +145,21 @@ class Spool:
 
         path = self.folder / "pictures" / f"{name}+{step}.png"
         if not path.exists():
-            unfinished = path.with_suffix(".unfinished")
+            content = io.BytesIO()
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
-                unfinished, format="png", compress_level=1
+                content, format="png", compress_level=1
             )
-            unfinished.rename(path)
+            write_whole(path, content.getvalue())
 
     def pictures(self) -> list[Path]:
         """The pictures, oldest step first."""
-        return sorted((self.folder / "pictures").glob("*.png"), key=lambda path: (int(path.stem.split("+")[1]), path))
+        found = [path for path in (self.folder / "pictures").glob("*.png") if _PICTURE.fullmatch(path.name)]
+        return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
+
+    def next_reading(self) -> int:
+        """The step of the next machine reading; it goes on also after readings were lost."""
+        steps = [int(record["step"]) for record in self.machine.records[-1:]]
+        return max([self._first_reading, *(step + 1 for step in steps)])
 
     def unsent(self) -> str:
         """What has not been sent, in words; empty if everything has."""
@@ -136,14 +178,8 @@ class Spool:
         for file in (self.history, self.machine, self._lock):
             file.close()
 
-    def _read(self, name: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
-        return content
-
     def _write(self, name: str, content: Mapping[str, object]) -> None:
-        unfinished = self.folder / f".{name}"
-        unfinished.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        unfinished.replace(self.folder / name)
+        write_whole(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def now_milliseconds() -> int:

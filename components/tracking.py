@@ -131,7 +131,7 @@ class TrainingTracker:
             try:
                 sender = sender or Sender(self._spool)
                 machine = machine or Machine()
-                self._spool.machine.append(_record(len(self._spool.machine.records), machine.read()))
+                self._spool.machine.append(_record(self._spool.next_reading(), machine.read()))
                 sender.send()
                 self._problem = ""
             except Exception as error:

@@ -1,0 +1,106 @@
+"""Files of records: a power cut leaves the old content or the new one, and damage costs only what it hit."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replaces a file's content; after a kill or a power cut it is the old one or the new one."""
+    unfinished = path.with_name(f".{path.name}")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Makes new names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def set_aside(path: Path) -> None:
+    """Renames a file that cannot be read, and says so. Nothing is deleted: a person may still find something in it."""
+    places = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
+    place = next(place for place in places if not place.exists())
+    path.rename(place)
+    print(f"warning: A tracking record cannot be read. It begins anew; the file is kept as {place}", file=sys.stderr)
+
+
+class Journal:
+    """An append-only file of JSON objects, one a line. A line that a kill tore off is dropped.
+
+    Attributes:
+        records: all objects, from before a kill too; only ever appended to.
+        damaged: whether lines could not be read. They are not among `records`, and the file that held them is kept.
+    """
+
+    def __init__(self, path: Path, form: type[BaseModel]) -> None:
+        """Opens or makes the file; lines that do not have the form of `form` cannot be read."""
+        self.records: list[dict[str, Any]] = []
+        self.damaged = False
+        content = _content(path)
+        whole = content[: content.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            try:
+                form.model_validate_json(line, strict=True)
+                self.records.append(json.loads(line))
+            except (ValueError, RecursionError):  # a ValidationError is a ValueError
+                self.damaged = True
+        torn = content[len(whole) :]
+        if self.damaged or torn[:1] not in (b"", b"{") or (path.exists() and not path.is_file()):
+            self.damaged = True
+            set_aside(path)
+            write_whole(path, b"".join(json.dumps(record).encode() + b"\n" for record in self.records))
+        elif torn:
+            os.truncate(path, len(whole))
+        self._file = path.open("ab")
+        flush_folder(path.parent)
+
+    def append(self, record: Mapping[str, object]) -> None:
+        """Writes one record through to the operating system."""
+        self._file.write(json.dumps(record).encode() + b"\n")
+        self._file.flush()
+        self.records.append(dict(record))
+
+    def sync(self) -> None:
+        """Waits until the records are on the disk."""
+        os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        """Closes the file; the records stay."""
+        self.sync()
+        self._file.close()
+
+
+def read_record(path: Path, form: type[BaseModel]) -> dict[str, Any] | None:
+    """The JSON object in a file; None if the file is missing or holds something else."""
+    try:
+        content = _content(path)
+        form.model_validate_json(content, strict=True)
+        record: dict[str, Any] = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return record
+
+
+def _content(path: Path) -> bytes:
+    """The file's bytes; none if it is missing or no file."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, IsADirectoryError):
+        return b""
