@@ -126,8 +126,10 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
     """The training images, if the parameters go with them."""
     from gan_core.evaluation.requirements import require_images_to_score_while_training
     from gan_core.networks.shapes import check_shape
+    from gan_core.networks.size import require_trainable
 
     check_shape(dataset.manifest.shape)
+    require_trainable(config, dataset.manifest.shape)
     images, place = dataset.split("train"), dataset.folder
     if images.count == 0:
         raise InvalidInput(f"The train split must hold an image. Received: {place}")

@@ -14,7 +14,11 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from gan_core.errors import InvalidInput
 from gan_core.networks.shapes import RESOLUTIONS
 
-PositiveInt = Annotated[int, Field(ge=1)]
+Images = Annotated[int, Field(ge=1, le=10**12)]
+"""A number of images to see."""
+NoneOrImages = Annotated[int, Field(ge=0, le=10**12)]
+Width = Annotated[int, Field(ge=1, le=4096)]
+"""Channels of a layer. `gan_core.networks.size` limits what widths, growth, depth and batch come to together."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # DVC writes on and off without quotes, which YAML 1.1 reads as true and false.
 Switch = Annotated[
@@ -78,8 +82,8 @@ class PrepareConfig(Section):
     pairs: Pairs
     held_out_fraction: Annotated[float, Field(gt=0, lt=1)]
     max_rejected_fraction: Annotated[float, Field(ge=0, lt=1)]
-    max_image_megapixels: Annotated[float, Field(gt=0)]
-    images_per_shard: PositiveInt
+    max_image_megapixels: Annotated[float, Field(gt=0, le=10**4)]
+    images_per_shard: Annotated[int, Field(ge=1, le=2**20)]
     seed: Seed
 
     @model_validator(mode="after")
@@ -98,11 +102,11 @@ class TrainConfig(Section):
     seed: Seed
     network: Literal["dcgan", "resnet", "r3gan", "unet"]
     normalization: Literal["batch", "spectral", "none"]
-    latent_size: PositiveInt
-    generator_width: PositiveInt
-    discriminator_width: PositiveInt
-    growth: PositiveInt
-    depth: PositiveInt
+    latent_size: Annotated[int, Field(ge=1, le=2**14)]
+    generator_width: Width
+    discriminator_width: Width
+    growth: Annotated[int, Field(ge=1, le=64)]
+    depth: Annotated[int, Field(ge=1, le=64)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     conditional: Switch
     balanced_classes: bool
@@ -112,34 +116,34 @@ class TrainConfig(Section):
     r1_weight: Weight
     r2_weight: Weight
     gradient_penalty_weight: Weight
-    penalty_interval: PositiveInt
+    penalty_interval: Annotated[int, Field(ge=1, le=10**4)]
     augment: tuple[Literal["color", "translation", "cutout"], ...]
     augment_probability: Share
     augment_target: Share
-    steps: PositiveInt
-    steps_per_execution: PositiveInt
-    batch_size: Annotated[int, Field(ge=2)]
-    accumulation_steps: PositiveInt
-    discriminator_steps: PositiveInt
+    steps: Annotated[int, Field(ge=1, le=10**9)]
+    steps_per_execution: Annotated[int, Field(ge=1, le=10**4)]
+    batch_size: Annotated[int, Field(ge=2, le=2**16)]
+    accumulation_steps: Annotated[int, Field(ge=1, le=2**16)]
+    discriminator_steps: Annotated[int, Field(ge=1, le=100)]
     learning_rate: Annotated[float, Field(gt=0)]
     discriminator_learning_rate_factor: Annotated[float, Field(gt=0)]
     beta_1: Annotated[float, Field(ge=0, lt=1)]
     beta_2: Annotated[float, Field(ge=0, lt=1)]
     schedule: Literal["constant", "linear", "cosine"]
-    schedule_images: PositiveInt
+    schedule_images: Images
     final_learning_rate: Weight
     final_beta_2: Annotated[float, Field(ge=0, lt=1)]
     final_penalty_factor: Weight
     final_augment_probability: Share
     ema_half_life_images: Weight
     ema_ramp: Weight
-    log_every_images: PositiveInt
-    samples_every_images: PositiveInt
-    score_every_images: Annotated[int, Field(ge=0)]
-    score_samples: Annotated[int, Field(ge=2)]
-    patience_images: Annotated[int, Field(ge=0)]
+    log_every_images: Images
+    samples_every_images: Images
+    score_every_images: NoneOrImages
+    score_samples: Annotated[int, Field(ge=2, le=10**6)]
+    patience_images: NoneOrImages
     checkpoint_every_seconds: Weight
-    checkpoints_kept: PositiveInt
+    checkpoints_kept: Annotated[int, Field(ge=1, le=10**4)]
     recovery_learning_rate_factor: Annotated[float, Field(ge=0, lt=1)]
     collapse_diversity: Annotated[float, Field(ge=0, lt=1)]
     winning_accuracy: Annotated[float, Field(gt=0.5, le=1)]
@@ -247,13 +251,13 @@ class EvaluateConfig(Section):
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
     metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]
-    samples: Annotated[int, Field(ge=2)]
-    sampling_seeds: PositiveInt
+    samples: Annotated[int, Field(ge=2, le=10**7)]
+    sampling_seeds: Annotated[int, Field(ge=1, le=100)]
     seed: Seed
-    batch_size: PositiveInt
-    kid_subsets: PositiveInt
-    kid_subset_size: Annotated[int, Field(ge=2)]
-    bootstrap_replicates: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=1, le=2**14)]
+    kid_subsets: Annotated[int, Field(ge=1, le=10**4)]
+    kid_subset_size: Annotated[int, Field(ge=2, le=10**4)]
+    bootstrap_replicates: Annotated[int, Field(ge=2, le=10**4)]
 
     @model_validator(mode="after")
     def _features_fit_in_memory(self) -> Self:
@@ -299,6 +303,6 @@ class DriftConfig(Section):
     """When new data counts as distributed differently."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
-    blocks: Annotated[int, Field(ge=2)]
+    blocks: Annotated[int, Field(ge=2, le=10**4)]
     kid_threshold: Annotated[float, Field(ge=0)]
     class_share_threshold: Annotated[float, Field(ge=0, lt=1)]

@@ -9,8 +9,17 @@ import pytest
 import yaml
 from recipes import small_parameters, small_training
 
-from gan_core.config import FEATURE_SIZES, EvaluateConfig, PrepareConfig, RegisterConfig, TrainConfig
+from gan_core.config import (
+    FEATURE_SIZES,
+    DriftConfig,
+    EvaluateConfig,
+    PrepareConfig,
+    RegisterConfig,
+    Section,
+    TrainConfig,
+)
 from gan_core.errors import InvalidInput
+from gan_core.networks.size import require_trainable
 
 BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the logit"
 
@@ -254,3 +263,27 @@ def test_the_sizes_of_features_are_the_extractors_own() -> None:
         "random": random_network.FEATURES,
         "inception": inception.FEATURES,
     } == FEATURE_SIZES
+
+
+@pytest.mark.parametrize("section", [PrepareConfig, TrainConfig, EvaluateConfig, RegisterConfig, DriftConfig])
+def test_every_whole_number_has_an_upper_limit(section: type[Section]) -> None:
+    for name, field in section.model_fields.items():
+        if field.annotation is int and name != "resolution":  # which has a list of values
+            limits = [limit for one in field.metadata for limit in (getattr(one, "le", None), getattr(one, "lt", None))]
+            assert any(limit is not None for limit in limits), name
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"generator_width": 4096, "growth": 64},
+        {"discriminator_width": 4096, "growth": 64},
+        {"depth": 64, "generator_width": 1024},
+        {"batch_size": 2**16, "generator_width": 1024, "growth": 1},
+        {"latent_size": 2**14, "generator_width": 4096, "growth": 1},
+    ],
+)
+def test_networks_that_no_machine_can_train_are_refused_before_they_are_built(changes: dict[str, int]) -> None:
+    with pytest.raises(InvalidInput, match=r"^A network may have at most about [^\n]* Received: about [^\n]*$"):
+        require_trainable(small_training(**changes), (64, 64, 3))
+    require_trainable(small_training(), (256, 256, 3))

@@ -1,0 +1,41 @@
+"""Whether networks are of a size that can be trained at all, before anything is built."""
+
+from __future__ import annotations
+
+import math
+
+from gan_core.config import TrainConfig
+from gan_core.errors import InvalidInput
+
+MOST_PARAMETERS = 10**9
+"""Of one network. With the optimiser's two moments and the average these are 16 GB."""
+MOST_BYTES = 2**37
+"""Of the features of one network for one part of a batch, all devices together: 137 GB."""
+
+
+def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
+    """Checks that widths, growth, depth, latent size and batch make no network beyond the limits.
+
+    Both are estimates: parameters 24·depth·c² + 16·c·latents for the widest layer's c channels (two 3 × 3 convolutions
+    a block, a quarter of that at each finer resolution), features 8 maps of the finest resolution a block.
+
+    Raises:
+        InvalidInput: one is beyond.
+    """
+    resolution = shape[0]
+    factor = min(config.growth, 2 ** max(0, math.ceil(math.log2(resolution / 4))))
+    for name in ("generator_width", "discriminator_width"):
+        width = getattr(config, name)
+        widest = width * factor
+        parameters = 24 * config.depth * widest**2 + 16 * widest * config.latent_size
+        features = 4 * 8 * config.depth * width * resolution**2 * config.batch_size // config.accumulation_steps
+        for what, value, most, names in (
+            ("parameters", parameters, MOST_PARAMETERS, (name, "growth", "depth", "latent_size")),
+            ("bytes of features", features, MOST_BYTES, (name, "depth", "batch_size", "accumulation_steps")),
+        ):
+            if value > most:
+                received = ", ".join(f"{key}={getattr(config, key)}" for key in names)
+                raise InvalidInput(
+                    f"A network may have at most about {most:.3g} {what}. Received: about {value:.3g} with {received} at "
+                    f"{resolution} pixels"
+                )
