@@ -36,6 +36,6 @@ def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
             if value > most:
                 received = ", ".join(f"{key}={getattr(config, key)}" for key in names)
                 raise InvalidInput(
-                    f"A network may have at most about {most:.3g} {what}. Received: about {value:.3g} with {received} at "
-                    f"{resolution} pixels"
+                    f"A network may have at most about {most:.3g} {what}. "
+                    f"Received: about {value:.3g} with {received} at {resolution} pixels"
                 )
