@@ -22,6 +22,7 @@ from components.command import read_section, run
 from components.kinds import FINGERPRINT
 from components.outputs import Output, whole_output
 from components.progress import counting
+from components.source_folder import source_folder
 from gan_core.checkpoints import write_durably
 
 _THREADS = 8
@@ -37,7 +38,7 @@ def main() -> None:
 
     source = read_section(arguments.config, "prepare", PrepareConfig).source
     known_at = arguments.output.with_name(f".{arguments.output.name}")
-    folder = None if source in BUILT_IN else Path(source)
+    folder = None if source in BUILT_IN else Path(source_folder(source))
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, known_at)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:
         written.write_text(json.dumps(record) + "\n", encoding="utf-8")

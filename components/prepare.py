@@ -13,6 +13,7 @@ from components import executor, kinds, storage
 from components.command import read_section, run
 from components.outputs import whole_output
 from components.pointer import NOTHING_FETCHED
+from components.source_folder import source_folder
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _open_source(name: str, fetched: Path | None) -> Source:
     from gan_core.data.sources import BUILT_IN, open_source
 
     if fetched is None or _says_nothing_was_fetched(fetched):
-        return open_source(name)
+        return open_source(name if name in BUILT_IN else source_folder(name))
     if not fetched.is_dir():
         raise InvalidInput(
             f"--data must be a folder of images; an archive has to be unpacked. Received: --data {fetched}"

@@ -144,7 +144,7 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
             f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
     if config.score_every_images:
-        require_images_to_score_while_training(dataset)
+        require_images_to_score_while_training(dataset, config.score_samples)
     return images
 
 

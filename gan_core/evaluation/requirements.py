@@ -14,6 +14,8 @@ FEWEST_IMAGES = 2
 """Of either kind: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
 """Of either kind for `prdc`: density and coverage need a fifth neighbour."""
+FEWEST_SAMPLES_WHILE_TRAINING = 4
+"""Precision and recall need a third neighbour."""
 _NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
 
 
@@ -94,12 +96,18 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
     )
 
 
-def require_images_to_score_while_training(dataset: PreparedDataset) -> None:
-    """Checks that there are enough held-out images for the scores that a training makes of itself.
+def require_images_to_score_while_training(dataset: PreparedDataset, samples: int) -> None:
+    """Checks that there are enough held-out and generated images for the scores that a training makes of itself.
 
     Raises:
         InvalidInput: there are fewer.
     """
+    if samples < FEWEST_SAMPLES_WHILE_TRAINING:
+        raise InvalidInput(
+            f"The parameter 'train.score_samples' must be at least {FEWEST_SAMPLES_WHILE_TRAINING}, for precision and "
+            "recall look at an image's third neighbour; or set train.score_every_images to 0. "
+            f"Received: score_samples={samples}"
+        )
     count = dataset.split("held_out").count
     if count < FEWEST_FOR_NEIGHBOURS:
         raise InvalidInput(

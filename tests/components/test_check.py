@@ -102,6 +102,17 @@ def test_a_training_that_scores_itself_wants_held_out_images(
         trained(place, config, dataset, monkeypatch)
 
 
+@pytest.mark.parametrize("samples", [2, 3])
+def test_a_training_that_scores_itself_wants_samples_with_three_neighbours(
+    place: Path, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = parameters(place, {**NO_LABELS, "train.score_every_images": 96000, "train.score_samples": samples})
+    with pytest.raises(
+        InvalidInput, match=rf"'train\.score_samples' must be at least 4.*Received: score_samples={samples}"
+    ):
+        trained(place, config, "labelled", monkeypatch)
+
+
 def test_weights_that_cannot_be_downloaded_may_be_there_later(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inception = {"evaluate.extractor": "inception", "register.score": "fid"}
     config = parameters(place, {**inception, "evaluate.inception_weights": "https://127.0.0.1:9/weights.pth"})

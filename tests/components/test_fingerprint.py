@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -118,14 +117,24 @@ def test_a_file_and_nothing_have_a_digest_too(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "empty", tmp_path / "known.json") != nothing
 
 
-def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(tmp_path: Path, photos: Path) -> None:
+def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
 
     def record(source: str) -> object:
         config = json.dumps(parameters | {"source": source})
-        command = [sys.executable, "-m", "components.fingerprint", "--config", config, "--output", "data/raw.json"]
-        subprocess.run(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
-        return json.loads((tmp_path / "data/raw.json").read_text())
+        monkeypatch.setattr(sys, "argv", ["fingerprint", "--config", config, "--output", "data/raw.json"])
+        module.main()
+        return json.loads(Path("data/raw.json").read_text())
 
     assert record("embedded") == {"format": 1, "raw_data": None}
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
+    copy = tmp_path / "copy"  # as DVC makes one for --temp: without what neither git nor DVC tracks
+    copy.mkdir()
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
+    (copy / "photos").mkdir()
+    assert record("photos") == {"format": 1, "raw_data": fingerprint(copy / "photos", tmp_path / "another.json")}
