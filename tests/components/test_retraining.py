@@ -114,8 +114,8 @@ def test_weeks_of_data(machine: Machine) -> None:
     before = machine.version()
     done = machine.week()
     assert (done.returncode, machine.version()) == (0, before)
-    assert "Data and pipelines are up to date" in done.stdout
-    assert "Running stage" not in done.stdout
+    ran = [line for line in done.stdout.splitlines() if line.startswith("Running stage")]
+    assert ran == ["Running stage 'fingerprint':", "Running stage 'summary':"]  # which run every time
     made = ["--model", "models/generator", "--scores", "reports/scores.json"]
     done = machine.run("components.register", "--config", "params.yaml", *made, "--registration", "build/again.json")
     assert done.stdout.startswith("nothing new, it was registered before: digits-16x16x1 version 1: champion."), (
