@@ -11,10 +11,12 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# The preset's options are quoted for a shell, which `eval` undoes.
+SET ?=
+export SET
+# The options are quoted for a shell, which `eval` undoes.
 run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
-	$(if $(PRESET),options="$$(python -m pipelines overrides presets/$(PRESET).yaml)"; eval "options=($$options)"; \
-	  dvc exp run "$${options[@]}" $(addprefix -S ,$(SET)),$(if $(SET),dvc exp run $(addprefix -S ,$(SET)),dvc repro))
+	$(if $(PRESET)$(SET),options="$$(python -m pipelines overrides $(if $(PRESET),presets/$(PRESET).yaml) --set "$$SET")"; \
+	  eval "options=($$options)"; dvc exp run "$${options[@]}",dvc repro)
 
 test: .venv/dev ## Run the tests
 	pytest

@@ -6,7 +6,9 @@ Kubeflow stores a dict input as a protobuf Struct, which turns every integer int
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -56,15 +58,22 @@ class Section(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise InvalidInput("\n".join(_sentence(entry) for entry in error.errors())) from None
+            raise InvalidInput("\n".join(_sentence(entry, cls) for entry in error.errors())) from None
 
 
-def _sentence(entry: Any) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like `name`; empty if none is."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f", the nearest is '{found[0]}'" if found else ""
+
+
+def _sentence(entry: Any, section: type[Section]) -> str:
     key = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "missing":
         return f"The parameter '{key}' is missing."
     if entry["type"] == "extra_forbidden":
-        return f"There is no parameter '{key}'. Received: {key}={entry['input']!r}"
+        hint = nearest(key, section.model_fields)
+        return f"There is no parameter '{key}'{hint}. Received: {key}={entry['input']!r}"
     rule = entry["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
     if not key:
         return rule if entry["type"] == "value_error" else f"The parameters {rule}. Received: {entry['input']!r}"

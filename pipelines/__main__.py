@@ -74,17 +74,19 @@ def _given_overrides(options: argparse.Namespace) -> list[str]:
 
 
 def _preset_options(options: argparse.ArgumentParser) -> None:
-    options.add_argument("preset", type=Path, help="a file of presets/")
+    options.add_argument("preset", type=Path, nargs="?", help="a file of presets/")
+    options.add_argument("--set", default="", metavar="'SECTION.KEY=VALUE …'", help="overrides that win, as one text")
     options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the values that it changes")
     options.set_defaults(command=_print_preset)
 
 
 def _print_preset(options: argparse.Namespace) -> None:
     from pipelines import parameters
+    from pipelines.overrides import words
 
-    found = parameters.preset(options.preset)
+    found = [*(parameters.preset(options.preset) if options.preset else []), *words(options.set)]
     parameters.override(parameters.read(options.params), found)
-    for override in found:
+    for override in parameters.for_dvc(found):
         print(f"-S {shlex.quote(override)}")
 
 

@@ -1,18 +1,19 @@
-"""The sections of params.yaml on their way into a pipeline: overridden as `dvc exp run -S` does, and checked."""
+"""The sections of params.yaml on their way into a pipeline: overridden and checked."""
 
 from __future__ import annotations
 
+import itertools
 import json
-import shlex
-import tempfile
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig
+from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig, nearest
 from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
+from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {
     "prepare": PrepareConfig,
@@ -21,6 +22,7 @@ SECTIONS: dict[str, type[Section]] = {
     "register": RegisterConfig,
 }
 Values = dict[str, Any]
+_PLAIN = re.compile(r"[A-Za-z0-9_./:@-]*|\"[^\"\\\\]*\"")
 
 
 def read(path: Path) -> dict[str, Values]:
@@ -47,22 +49,33 @@ def preset(path: Path) -> list[str]:
     found = []
     for name, values in document.items():
         if name not in SECTIONS:
-            raise InvalidInput(f"There is no section '{name}'. Received: {path}")
+            raise InvalidInput(f"There is no section '{name}'{nearest(str(name), SECTIONS)}. Received: {path}")
         for key, value in values.items():
             if key not in SECTIONS[name].model_fields:
-                raise InvalidInput(f"There is no parameter '{name}.{key}'. Received: {path}")
+                hint = nearest(str(key), SECTIONS[name].model_fields)
+                raise InvalidInput(f"There is no parameter '{name}.{key}'{hint}. Received: {path}")
             # Quoted, as JSON quotes it, so that text stays text.
             found.append(f"{name}.{key}={json.dumps(value, ensure_ascii=False, default=str)}")
     return found
 
 
 def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
-    """Applies overrides such as `train.steps=20000`, by DVC's own code, and checks the result.
+    """Applies overrides such as `train.steps=20000` and checks the result. `pipelines.overrides` reads them.
 
     Raises:
         InvalidInput: an override is malformed, names no parameter, or gives a wrong value.
     """
-    changed = _apply(sections, overrides) if overrides else dict(sections)
+    changed = {name: dict(values) for name, values in sections.items()}
+    for text in overrides:
+        found = Override.read(text)
+        if found.section not in changed:
+            raise InvalidInput(
+                f"There is no section '{found.section}'{nearest(found.section, SECTIONS)}. Received: {text}"
+            )
+        if found.removes:
+            changed[found.section].pop(found.key, None)
+        else:
+            changed[found.section][found.key] = found.value(is_text(found.section, found.key))
     for name, values in changed.items():
         try:
             SECTIONS[name].parse(values)
@@ -70,6 +83,27 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
             raise InvalidInput(str(error).replace("parameter '", f"parameter '{name}.")) from None
     check_sections(EvaluateConfig.parse(changed["evaluate"]), RegisterConfig.parse(changed["register"]))
     return changed
+
+
+def is_text(section: str, key: str) -> bool:
+    """Whether a parameter is any text, which is then taken as it stands."""
+    field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
+    return field is not None and field.annotation is str
+
+
+def for_dvc(overrides: Sequence[str]) -> list[str]:
+    """The overrides as `dvc exp run -S` reads them: text with characters that its parser knows is quoted."""
+    written = []
+    for text in overrides:
+        found = Override.read(text)
+        plain = (
+            found.removes
+            or not is_text(found.section, found.key)
+            or (_PLAIN.fullmatch(found.text) and isinstance(found.value(is_text=False), str))
+        )
+        value = json.dumps(found.value(is_text=True), ensure_ascii=False)
+        written.append(text if plain else f"{found.section}.{found.key}={value}")
+    return written
 
 
 def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence[str]) -> list[Values]:
@@ -86,13 +120,11 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
     Raises:
         InvalidInput: an override is wrong or changes another section than train, or there is no trial, or one twice.
     """
-    from dvc.utils.hydra import get_hydra_sweeps
-
-    try:
-        combinations = [entry["params"] for entry in get_hydra_sweeps({"params": list(grid)})] if grid else []
-        combinations += [shlex.split(entry) for entry in listed]
-    except Exception as error:  # DVC's and Hydra's own exceptions have no common base
-        raise _as_invalid(error, [*grid, *listed]) from None
+    choices = [Override.read(text) for text in grid]
+    combinations = [
+        list(chosen) for chosen in (itertools.product(*([*one.alternatives()] for one in choices)) if choices else ())
+    ]
+    combinations += [words(entry, strict=True) for entry in listed]
     found: list[Values] = []
     for overrides in combinations:
         changed = override(sections, overrides)
@@ -116,28 +148,3 @@ def _load(path: Path, what: str) -> Any:
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None
-
-
-def _apply(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
-    import yaml
-    from dvc.utils.hydra import apply_overrides
-    from dvc.utils.serialize import load_yaml
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "params.yaml"
-        file.write_text(yaml.safe_dump(dict(sections)), encoding="utf-8")
-        try:
-            apply_overrides(file, list(overrides))
-        except Exception as error:
-            raise _as_invalid(error, overrides) from None
-        # DVC writes YAML 1.2, where 5e-05 is a number and off a word.
-        changed = load_yaml(str(file))
-    unknown = set(changed) - set(sections)
-    if unknown:
-        raise InvalidInput(f"There is no section '{min(unknown)}'. Received: {' '.join(overrides)}")
-    return {name: changed[name] for name in sections}
-
-
-def _as_invalid(error: Exception, overrides: Sequence[str]) -> InvalidInput:
-    reason = str(error.__cause__ or error).splitlines()[0].rstrip(".")
-    return InvalidInput(f"An override must be section.key=value: {reason}. Received: {' '.join(overrides)}")

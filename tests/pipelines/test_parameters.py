@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import load_yaml
 
 from gan_core.errors import InvalidInput
 from pipelines import parameters
+from pipelines.overrides import Override, words
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,6 +37,68 @@ def sections() -> dict[str, parameters.Values]:
 def test_an_override_changes_one_value(sections, override, section, key, value) -> None:
     changed = parameters.override(sections, [override])
     assert changed == {**sections, section: {**sections[section], key: value}}
+
+
+SOURCES = [
+    "data/raw/été (1)",
+    "o'brien",
+    'the "best"',
+    "a,b",
+    "a b",
+    "x=1",
+    "[cats]",
+    "{a}",
+    "1e5",
+    "null",
+    "#1",
+    "ü\\n",
+    "~",
+]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_text_is_taken_as_it_stands_and_dvc_reads_the_same(sections, source: str, tmp_path: Path) -> None:
+    text = f"prepare.source={source}"
+    assert parameters.override(sections, [text])["prepare"]["source"] == source
+    (written,) = parameters.for_dvc([text])
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(sections))
+    apply_overrides(path, [written])
+    if "\\" not in source:  # which DVC's parser cannot be told
+        assert load_yaml(path)["prepare"]["source"] == source
+    (again,) = shlex.split(shlex.quote(written))
+    assert parameters.override(sections, [again])["prepare"]["source"] == source
+
+
+@pytest.mark.parametrize(
+    "text", ["train.steps=20", "train.augment=[color,cutout]", "train.learning_rate=1e-4", "train.xla=off"]
+)
+def test_other_values_are_what_dvc_makes_of_them(sections, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump({"train": sections["train"]}))
+    assert parameters.for_dvc([text]) == [text]
+    apply_overrides(path, [text])
+    section, key = text.partition("=")[0].split(".")
+    value = Override.read(text).value(is_text=False)
+    assert (value, type(value)) == (load_yaml(path)[section][key], type(load_yaml(path)[section][key]))
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("train.stepz=3", "'train.stepz', the nearest is 'steps'"),
+        ("trian.steps=3", "'trian', the nearest is 'train'"),
+        ("train.learning-rate=3", "must be section.key=value"),
+    ],
+)
+def test_an_unknown_key_is_named_with_the_nearest(sections, text: str, hint: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(hint)):
+        parameters.override(sections, [text])
+
+
+def test_words_are_split_as_a_shell_does_and_a_lone_quotation_mark_is_a_character() -> None:
+    assert words("""prepare.source='a b' train.steps=3""") == ["prepare.source=a b", "train.steps=3"]
+    assert words("prepare.source=o'brien train.steps=3") == ["prepare.source=o'brien", "train.steps=3"]
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,10 @@ def test_a_preset_that_there_is_not_runs_nothing(commands) -> None:
     done, arguments = run(commands, "PRESET=nosuch")
     assert (done.returncode, arguments) == (2, [])
     assert "error: A preset must be a readable YAML file" in done.stderr
+
+
+@pytest.mark.parametrize("source", ["data/raw/été", "o'brien", "a,b", "x(1)"])
+def test_what_is_set_may_have_any_character(commands, source: str) -> None:
+    done, arguments = run(commands, f"SET=prepare.source={source} train.steps=20")
+    assert done.returncode == 0, done.stderr
+    assert arguments == ["exp", "run", "-S", f'prepare.source="{source}"', "-S", "train.steps=20"]

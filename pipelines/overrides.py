@@ -1,0 +1,105 @@
+"""Overrides as a person writes them: `train.steps=20000`, `prepare.source=data/raw/été (1)`.
+
+Text is taken as it stands, whatever characters it has; in double quotes it is read as JSON. Other values are read as
+YAML 1.2, as DVC reads params.yaml: 1e-4 is a number and off a word.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from gan_core.documents import require_modest
+from gan_core.errors import InvalidInput
+
+_FORM = re.compile(r"(?P<sign>\+{0,2}|~)(?P<section>\w+)(\.(?P<key>\w+))?(?P<equals>=)?(?P<text>.*)", re.DOTALL)
+_PARTS = re.compile(
+    r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|[^,])+|(?<=,)(?=,|$)|^(?=,)""", re.DOTALL
+)
+
+
+@dataclass(frozen=True)
+class Override:
+    """One override.
+
+    Attributes:
+        section, key: what it changes.
+        text: the value as written.
+        removes: whether it takes the parameter away (`~section.key`).
+    """
+
+    section: str
+    key: str
+    text: str
+    removes: bool
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Reads an override.
+
+        Raises:
+            InvalidInput: it is none.
+        """
+        found = _FORM.fullmatch(text)
+        removes = bool(found) and found["sign"] == "~" if found else False
+        if not found or (not removes and not found["equals"]):
+            raise InvalidInput(f"An override must be section.key=value. Received: {text}")
+        return cls(found["section"], found["key"] or "", found["text"], removes)
+
+    def value(self, is_text: bool) -> Any:
+        """The value; text stays what it is.
+
+        Raises:
+            InvalidInput: there are several.
+        """
+        if is_text:
+            return _unquoted(self.text)
+        if len(_PARTS.findall(self.text)) > 1:
+            raise InvalidInput(
+                "An override must be section.key=value with one value; --grid takes several. "
+                f"Received: {self.section}.{self.key}={self.text}"
+            )
+        return _yaml(self.text)
+
+    def alternatives(self) -> Iterator[str]:
+        """An override for each of the values that commas separate; not the commas in quotes or brackets."""
+        for part in _PARTS.findall(self.text):
+            yield f"{self.section}.{self.key}={part.strip()}"
+
+
+def words(text: str, *, strict: bool = False) -> list[str]:
+    """Splits overrides at spaces, as a shell does; one lone quotation mark is a character, unless `strict`.
+
+    Raises:
+        InvalidInput: `strict`, and a quotation mark is not closed.
+    """
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        if strict:
+            raise InvalidInput(f"A trial must be overrides separated by spaces: {error}. Received: {text}") from None
+        return text.split()
+
+
+def _unquoted(text: str) -> str:
+    if text.startswith('"'):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        return value if isinstance(value, str) else text
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
+
+
+def _yaml(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(require_modest(text, "an override"))
+    except (YAMLError, ValueError, RecursionError):
+        return text
