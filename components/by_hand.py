@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 _TAG = "by_hand"
+_MOST_MOVES = 50  # on a version's record, the last ones: MLflow's tags are limited
 
 
 class Hand(NamedTuple):
@@ -102,7 +103,11 @@ def _before(client: Any, model: str, number: str) -> str | None:
 
 
 def _moves(tags: Mapping[str, str]) -> list[dict[str, Any]]:
-    return list(json.loads(tags.get(_TAG, "[]")))
+    try:
+        moves = json.loads(tags.get(_TAG, "[]"))
+    except ValueError:  # somebody wrote there
+        return []
+    return [move for move in moves if isinstance(move, dict) and "when" in move] if isinstance(moves, list) else []
 
 
 def _record(client: Any, model: str, number: str, hand: Hand, **move: Any) -> None:
@@ -111,4 +116,4 @@ def _record(client: Any, model: str, number: str, hand: Hand, **move: Any) -> No
     entry = move | hand._asdict()
     if not moves or {name: moves[-1].get(name) for name in entry} != entry:
         moves.append(entry | {"when": datetime.now(UTC).isoformat()})
-        client.set_model_version_tag(model, number, _TAG, json.dumps(moves))
+        client.set_model_version_tag(model, number, _TAG, json.dumps(moves[-_MOST_MOVES:], ensure_ascii=False))

@@ -137,6 +137,17 @@ def test_killed_between_the_record_and_the_alias_it_is_completed_by_a_repetition
     assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 1."
 
 
+def test_a_record_stays_short_and_one_that_is_none_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(by_hand, "_MOST_MOVES", 3)
+    empty_versions(2)
+    connect().set_model_version_tag("cats", "2", "by_hand", "{not ours")
+    for _ in range(2):
+        by_hand_to("2", "é" * 500)
+        by_hand_to("1", "é" * 500)
+    assert [move["move"] for move in record("1")] == ["promoted", "replaced", "promoted"]
+    assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 1."
+
+
 def test_a_champion_before_that_was_deleted_is_not_returned_to() -> None:
     empty_versions(2)
     by_hand_to("2")

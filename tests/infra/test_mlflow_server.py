@@ -179,7 +179,7 @@ def test_the_readiness_probe_notices_that_clients_are_refused(
 def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Three trainings at once, each registering its generator at once; the records of the decisions."""
     folder = tmp_path_factory.mktemp("trainings")
-    dataset = write_dataset(folder / "prepared", blobs(64), blobs(32, seed=1))
+    dataset = write_dataset(folder / "prepared", blobs(64), blobs(32, seed=1), classes=2)
     variables = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.port}", "PYTHONPATH": _path()}
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["train"] |= {"steps": 2, "batch_size": 8, "generator_width": 4, "discriminator_width": 4}
