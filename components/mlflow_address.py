@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import urllib.parse
 from pathlib import Path
 
+from gan_core.addresses import require_server
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
@@ -53,8 +53,8 @@ def project_root() -> Path:
 def _resolved(variable: str) -> str:
     """The address in an environment variable, empty if there is none. A relative sqlite path starts at the project."""
     address = os.environ.get(variable, "").strip()
-    if re.match(r"https?:", address):
-        _require_host(variable, address)
+    if address.lower().startswith("http") or ("@" in address and "://" not in address):
+        return require_server(address, variable)
     if not address.lower().startswith("sqlite"):
         return address
     match = _SQLITE.fullmatch(address)
@@ -65,18 +65,6 @@ def _resolved(variable: str) -> str:
             f"Received: {variable}={masked(address)}"
         )
     return _sqlite(match["path"], match["scheme"], match["query"] or "")
-
-
-def _require_host(variable: str, address: str) -> None:
-    try:
-        parts = urllib.parse.urlsplit(address)
-        whole = parts.hostname and (parts.port or True) and not re.search(r"\s", address)
-    except ValueError:  # a port that is no number, a bracket that is not closed
-        whole = False
-    if not whole:
-        raise InvalidInput(
-            f"A server's address must have a host, as http://host:5000. Received: {variable}={masked(address)}"
-        )
 
 
 def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:

@@ -13,6 +13,7 @@ from components.mlflow_address import database_of, registry_uri, tracking_uri
 from components.mlflow_database import artifacts_of, make_ready
 from components.mlflow_failures import answered
 from components.outputs import require_folder
+from gan_core.addresses import require_token
 from gan_core.errors import InvalidInput, TryAgain
 
 EXPERIMENT = "gan-pipeline"
@@ -49,6 +50,7 @@ def connect() -> Any:
 
     A database in a file is made if it is missing, and follows its folder when that was moved or copied.
     """
+    require_token("MLFLOW_TRACKING_TOKEN")
     configure_mlflow()
     from mlflow import MlflowClient
 

@@ -16,7 +16,9 @@ import urllib.request
 
 from components import command
 from gan_core.addresses import open_public
+from gan_core.deadline import within
 from gan_core.errors import InvalidInput
+from gan_core.masking import masked
 
 WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
@@ -83,10 +85,10 @@ def send(address: str, text: str) -> None:
     if not address.startswith("https://"):
         raise InvalidInput(f"The webhook in {WEBHOOK_VARIABLE} must be an https:// address. Received: another scheme")
     request = urllib.request.Request(  # noqa: S310
-        address, json.dumps({"text": text}).encode(), {"Content-Type": "application/json"}
+        address, json.dumps({"text": masked(text)}).encode(), {"Content-Type": "application/json"}
     )
     # A redirect would carry the message to an address that nobody configured.
-    open_public(request, TIMEOUT_SECONDS, redirects=False).close()
+    within(2 * TIMEOUT_SECONDS, lambda: open_public(request, TIMEOUT_SECONDS, redirects=False).close())
 
 
 def main() -> None:

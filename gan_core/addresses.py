@@ -69,6 +69,16 @@ def open_public(request: urllib.request.Request, timeout: float, redirects: bool
     """
     if request.type != "https":
         raise InvalidInput(f"The address must begin with https://. Received: {masked(request.full_url)}")
+    try:
+        parts = urllib.parse.urlsplit(request.full_url)
+        is_plain = bool(parts.hostname) and parts.username is None and (parts.port or 1) > 0
+    except ValueError:
+        is_plain = False
+    if not is_plain or re.search(r"[\x00-\x20\x7f]", request.full_url):
+        raise InvalidInput(
+            "The address must have a host, and neither a user with a password nor spaces: they would not be sent. "
+            f"Received: {masked(request.full_url)}"
+        )
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),

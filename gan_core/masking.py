@@ -62,7 +62,9 @@ def _secrets() -> list[str]:
     for name, value in os.environ.items():
         is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
         if _SECRET_VARIABLE.search(name) and not is_path:
-            values |= {value, value.strip(), *value.splitlines()}
+            # A webhook's secret is its path.
+            path = re.sub(r"^[A-Za-z][\w+.-]*://[^/]*", "", value)
+            values |= {value, value.strip(), *value.splitlines(), path}
         elif _NAMES_AN_ADDRESS.search(name) or re.match(r"[A-Za-z][\w+.-]*://", value):
             values |= _parts_of_address(value)
     for argument in sys.argv[1:]:

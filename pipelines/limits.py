@@ -7,21 +7,18 @@ whole answer must have come, byte by byte or not, and a size; redirects are not 
 from __future__ import annotations
 
 import json
-import queue
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import kfp_server_api
 import urllib3
 
+from gan_core.deadline import within
 from gan_core.errors import InvalidInput
 
 ANSWER_WITHIN_SECONDS = 20.0  # one request with its retries, connection and all
 MOST_BYTES = 64 * 2**20  # of one answer; a page of a hundred pipelines' versions has some ten
 _PART_BYTES = 2**16
-_Result = TypeVar("_Result")
 
 
 class LimitedClient(kfp_server_api.ApiClient):  # type: ignore[misc]
@@ -48,7 +45,10 @@ class _LimitedPool:
     def request(self, method: str, url: str, **options: Any) -> Any:
         deadline = time.monotonic() + ANSWER_WITHIN_SECONDS
         options |= {"preload_content": False, "redirect": False, "timeout": ANSWER_WITHIN_SECONDS}
-        return _within(ANSWER_WITHIN_SECONDS, lambda: _read(self._pool.request(method, url, **options), deadline))
+        try:
+            return within(ANSWER_WITHIN_SECONDS, lambda: _read(self._pool.request(method, url, **options), deadline))
+        except TimeoutError:
+            raise urllib3.exceptions.TimeoutError from None
 
 
 def _read(answer: Any, deadline: float) -> Any:
@@ -82,26 +82,3 @@ def _no_api(received: str) -> InvalidInput:
         "The host must be a Kubeflow Pipelines API; a login page wants a token in KF_PIPELINES_TOKEN. "
         f"Received: {received}"
     )
-
-
-def _within(seconds: float, call: Callable[[], _Result]) -> _Result:
-    """The call's result, or its exception; after so many seconds a timeout. Its thread then ends by itself.
-
-    A socket's own time limit begins anew with each byte.
-    """
-    outcome: queue.SimpleQueue[tuple[_Result | None, BaseException | None]] = queue.SimpleQueue()
-
-    def work() -> None:
-        try:
-            outcome.put((call(), None))
-        except BaseException as error:
-            outcome.put((None, error))
-
-    threading.Thread(target=work, daemon=True).start()
-    try:
-        result, error = outcome.get(timeout=seconds)
-    except queue.Empty:
-        raise urllib3.exceptions.TimeoutError from None
-    if error is not None:
-        raise error
-    return result  # type: ignore[return-value]

@@ -5,6 +5,7 @@ Reference: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import http.client
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.deadline import within
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.workplaces import remove_abandoned, workplace
 
@@ -47,6 +49,7 @@ _SHA256 = {
 _LARGEST_FILE_BYTES = 2**26
 _PREFIX = ".downloading-"
 _TIMEOUT_SECONDS = 60
+_DOWNLOAD_WITHIN_SECONDS = 900
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -112,6 +115,12 @@ def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 
+def _read_address(address: str) -> bytes:
+    with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        content: bytes = response.read(_LARGEST_FILE_BYTES)
+        return content
+
+
 def _download(address: str, kept: Path) -> Labelled:
     """Downloads the files into the folder `kept`, which appears only once they have been verified."""
     kept.parent.mkdir(parents=True, exist_ok=True)
@@ -121,8 +130,7 @@ def _download(address: str, kept: Path) -> Labelled:
             files = place / kept.name
             files.mkdir()
             for name in [f"{part}-{kind}-ubyte.gz" for part in _COUNTS for kind in ("images-idx3", "labels-idx1")]:
-                with urllib.request.urlopen(f"{address}/{name}", timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
-                    content = response.read(_LARGEST_FILE_BYTES)
+                content = within(_DOWNLOAD_WITHIN_SECONDS, functools.partial(_read_address, f"{address}/{name}"))
                 (files / name).write_bytes(content)
             images_and_labels = _read(files)
             if not kept.exists():  # another process may have been faster

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.addresses import open_public
+from gan_core.deadline import within
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.graph_file import read_graph_file
 from gan_core.evaluation.torch_file import read_torch_file
@@ -27,6 +28,7 @@ PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 GRAPH_ADDRESS = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 LARGEST_FILE_BYTES = 2**28
 TIMEOUT_SECONDS = 60
+DOWNLOAD_WITHIN_SECONDS = 1800
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,13 @@ def _read(path: Path, place: str) -> bytes:
         ) from None
 
 
+def _read_address(address: str) -> bytes:
+    request = urllib.request.Request(address, headers={"User-Agent": "gan-pipeline"})  # noqa: S310, https only
+    with open_public(request, TIMEOUT_SECONDS) as response:
+        content: bytes = response.read(LARGEST_FILE_BYTES + 1)
+        return content
+
+
 def _download(address: str, sha256: str, cache: Path) -> Path:
     """The file at the address, from the cache if it is there; it appears there whole, and only with this digest."""
     if not address.startswith("https://"):
@@ -101,9 +110,7 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
     if target.is_file() and _has_digest(target, sha256):
         return target
     try:
-        request = urllib.request.Request(address, headers={"User-Agent": "gan-pipeline"})  # noqa: S310, https only
-        with open_public(request, TIMEOUT_SECONDS) as response:
-            content = response.read(LARGEST_FILE_BYTES + 1)
+        content = within(DOWNLOAD_WITHIN_SECONDS, lambda: _read_address(address))
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
         if target.is_file():  # damaged, as whoever reads it says
             return target

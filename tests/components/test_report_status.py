@@ -128,6 +128,14 @@ def test_a_redirect_is_not_followed(webhook: Webhook, certificate: tuple[Path, P
     assert (said.returncode, "answered 302" in said.stderr) == (0, True)
 
 
+def test_no_secret_of_a_failed_step_is_passed_on(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    failed = json.dumps({"state": "FAILED", "error": {"message": "no way to https://user:hunter2@host/x?k=hunter2"}})
+    said = report(failed, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    ((_, sent),) = webhook.received
+    assert "no way to https://host/x?…" in str(sent)
+    assert "hunter2" not in str(sent) + said.stdout + said.stderr
+
+
 @pytest.mark.parametrize("trusted", [True, False])
 def test_a_webhook_that_is_away_or_not_trusted_does_not_change_the_runs_result(
     trusted: bool, webhook: Webhook, certificate: tuple[Path, Path]

@@ -158,6 +158,26 @@ def test_without_redirects_none_is_followed(server: Server) -> None:
     assert server.asked == ["/"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("https://user:hunter2@example.com/x", "https://user:a@hunter2@localhost/x", "https:user:hunter2@localhost/x"),
+        *(
+            "https://user:a/hunter2@localhost/x",
+            "https://host:port/x",
+            "https:///x",
+            "https://host/a b",
+            "https://h/\r\nX:",
+        ),
+    ],
+)
+def test_an_address_with_a_user_or_without_a_host_is_refused(address: str) -> None:
+    """Nothing of the user would be sent, and a reader of addresses may take the password for a host."""
+    with pytest.raises(InvalidInput, match="must have a host, and neither a user") as refusal:
+        get(address)
+    assert "hunter2" not in str(refusal.value)
+
+
 @pytest.mark.parametrize("address", ["http://example.com/x?key=1", "file:///etc/passwd", "ftp://example.com/"])
 def test_only_https_is_opened(address: str) -> None:
     with pytest.raises(InvalidInput, match="must begin with https://") as caught:
