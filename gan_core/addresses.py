@@ -39,8 +39,8 @@ def require_server(address: str, name: str) -> str:
         # What could be a part of a password is left out, wherever it stands.
         host = re.split(r"[?#]", address.rpartition("@")[2])[0]
         raise InvalidInput(
-            f"{name} must be an http:// or https:// address of a host, without a query; in a user's password the "
-            f"characters / ? # @ and spaces must be written as %2F and so on. Received: {host!r}"
+            f"{name} must be an http:// or https:// address; it must have a host and no query. In a user's password "
+            f"the characters / ? # @ and spaces must be written as %2F and so on. Received: {host!r}"
         )
     return address
 

@@ -32,5 +32,8 @@ def within(seconds: float, call: Callable[[], _Result]) -> _Result:
     except queue.Empty:
         raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
     if error is not None:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # or the exception, this frame and the call's sockets would hold each other
     return cast(_Result, result)
