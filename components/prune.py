@@ -1,0 +1,174 @@
+"""Removes checkpoints, mirrors in a bucket and cached features that are no longer needed, and says how many bytes.
+
+A finished training loses all its checkpoints: with more steps it would begin again. An unfinished one keeps its newest
+and loses the others when they are old. A running one, and records that MLflow has not got, are left alone. In the cache
+old features and classifiers go, which are computed again when they are needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components import bucket, objects, storage, transfer
+from components.bucket import Address
+from components.command import cache_folder, run
+from components.mirror import POINTER
+from components.spool import Spool
+from gan_core.errors import InvalidInput
+
+_KEY = re.compile(r"[0-9a-f]{16}")
+_CHECKPOINT = re.compile(r"\d{15}-[0-9a-f]{16}\.npz")
+_CACHED = re.compile(r"sha256-[0-9a-f]{64}\.npz")
+SECONDS_A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Removal:
+    """Something to remove: where it is, why, its size, and how."""
+
+    place: str
+    reason: str
+    size: int
+    remove: Callable[[], None]
+
+
+def main() -> None:
+    """Reads the command line; lists, and removes unless told not to."""
+    arguments = parser().parse_args()
+    if arguments.days < 0:
+        raise InvalidInput(f"--days must be 0 or more. Received: {arguments.days}")
+    before = time.time() - arguments.days * SECONDS_A_DAY
+    freed = 0
+    with contextlib.ExitStack() as stack:
+        for found in (*_checkpoints(arguments.checkpoints, before, stack), *cached(arguments.cache, before)):
+            if not arguments.dry_run:
+                found.remove()
+            done = "would remove" if arguments.dry_run else "removed"
+            print(f"{done} {found.place}: {found.reason}, {found.size:,} bytes")
+            freed += found.size
+    print(f"{freed:,} bytes {'would be' if arguments.dry_run else 'are'} free")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m components.prune", description=__doc__)
+    add = options.add_argument
+    add(
+        "--checkpoints",
+        type=storage.folder_path,
+        default=Path("checkpoints"),
+        help="folder of every training's checkpoints, or gs:// of their mirrors",
+    )
+    add("--cache", type=Path, default=cache_folder(), help="folder of what need not be computed twice")
+    add("--days", type=float, default=30.0, help="age at which an unfinished training, or a cached file, is old")
+    add("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
+    return options
+
+
+def _checkpoints(place: Path | Address, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:
+    if isinstance(place, Address):
+        yield from mirrors(place, stack)
+        return
+    for folder in sorted(place.iterdir()) if place.is_dir() else ():
+        if _KEY.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            yield from _of_training(folder, before, stack)
+
+
+def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:
+    """What goes of one training on this machine, which nobody else can start until `stack` is closed."""
+    lock = stack.enter_context((folder / "lock").open("a"))
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    files = sorted(path for path in folder.iterdir() if _CHECKPOINT.fullmatch(path.name))
+    records = sorted(folder.glob("tracking-*"))
+    if not _finished(records):
+        for path in files[:-1]:
+            if path.stat().st_mtime < before:
+                yield Removal(
+                    str(path), "an old checkpoint of an unfinished training", path.stat().st_size, path.unlink
+                )
+        return
+    for path in files:
+        yield Removal(str(path), "a checkpoint of a finished training", path.stat().st_size, path.unlink)
+    for path in records:
+        if not _unsent(path):
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            yield Removal(str(path), "records that MLflow has", size, lambda path=path: shutil.rmtree(path))  # type: ignore[misc]
+
+
+def _finished(records: list[Path]) -> bool:
+    """Whether there was a training and each of its runs came to its end."""
+    return bool(records) and all(_status(path) == "FINISHED" for path in records)
+
+
+def _status(record: Path) -> str:
+    try:
+        with contextlib.closing(Spool(record)) as spool:
+            return str(spool.training["status"])
+    except (InvalidInput, OSError):  # damaged, or in use: not known to be finished
+        return ""
+
+
+def _unsent(record: Path) -> str:
+    with contextlib.closing(Spool(record)) as spool:
+        return spool.unsent()
+
+
+def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
+    """The checkpoints of finished trainings in a bucket. A running one has said so in its records."""
+    opened = stack.enter_context(bucket.opened(place))
+    prefix = f"{place.name}/" if place.name else ""
+    blobs: dict[str, list[Any]] = {}
+    for blob in opened.list_blobs(prefix=prefix, retry=objects.retry()):
+        key, _, rest = blob.name.removeprefix(prefix).partition("/")
+        if _KEY.fullmatch(key) and rest:
+            blobs.setdefault(key, []).append(blob)
+    for key, found in sorted(blobs.items()):
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        names = {name.rpartition("/")[2] for name in _tracking_of(found, f"{prefix}{key}/")}
+        for name in sorted(names):
+            transfer.download(place / key / name, folder / name)
+        if not _finished(sorted(folder.iterdir())):
+            continue
+        for blob in sorted(found, key=lambda blob: (blob.name.rpartition("/")[2] != POINTER, blob.name)):
+            name = blob.name.removeprefix(f"{prefix}{key}/")
+            if name == POINTER or _CHECKPOINT.fullmatch(name):
+                yield Removal(
+                    f"gs://{place.bucket}/{blob.name}",
+                    "a mirror of a finished training",
+                    blob.size,
+                    lambda blob=blob: blob.delete(if_generation_match=blob.generation, retry=objects.retry()),  # type: ignore[misc]
+                )
+
+
+def _tracking_of(blobs: Sequence[Any], prefix: str) -> set[str]:
+    """The names of a training's folders of records that are whole."""
+    names = (blob.name.removeprefix(prefix) for blob in blobs)
+    return {
+        name.removesuffix(f"/{transfer.LISTING}")
+        for name in names
+        if name.startswith("tracking-") and name.endswith(f"/{transfer.LISTING}")
+    }
+
+
+def cached(folder: Path, before: float) -> Iterator[Removal]:
+    """Features and classifiers that were made before a time; downloads and notes of other commands stay."""
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if _CACHED.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
+            yield Removal(str(path), "an old result in the cache", path.stat().st_size, path.unlink)
+
+
+if __name__ == "__main__":
+    run(main)
