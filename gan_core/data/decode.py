@@ -63,7 +63,7 @@ def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[
         image = _upright(opener, config.max_image_megapixels)
         if config.fit == "center_crop":
             image = _crop_to_square(image)
-        image = _over_background(image, config.background).convert("RGB" if config.channels == 3 else "L")
+        image = _in_mode(_over_background(image, config.background), "RGB" if config.channels == 3 else "L")
         image = _fit_into_square(image, config.resolution, config.background)
         return np.asarray(image).reshape(config.resolution, config.resolution, config.channels)
 
@@ -79,7 +79,7 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
     """
     with _reasons():
         image = _over_background(_upright(opener, max_megapixels), 0)
-        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+        image = _in_mode(image, "L" if image.mode in ("1", "L") else "RGB")
         return np.asarray(image).reshape(image.height, image.width, -1)
 
 
@@ -158,6 +158,11 @@ def _over_background(image: Image.Image, background: int) -> Image.Image:
             opaque.alpha_composite(strip.convert("RGBA"))
             canvas.paste(opaque.convert("RGB"), (0, top))
     return canvas
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Converts the image, unless that would only copy it."""
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _fit_into_square(image: Image.Image, resolution: int, background: int) -> Image.Image:
