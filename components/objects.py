@@ -11,8 +11,9 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from components import bucket
-from gan_core.errors import TryAgain
+from gan_core.errors import InvalidInput, TryAgain
 
+MOST_BYTES = 2**28  # of an object that is read into memory: a listing has about 150 for each file
 READINGS = 10  # of an object that is replaced again and again
 CHUNK_BYTES = 8 * 2**20  # of a resumable upload: what is sent again after a cut
 
@@ -65,13 +66,20 @@ def receive(opened: Any, name: str, entry: Entry, target: Path) -> None:
 
 
 def read_object(opened: Any, name: str) -> tuple[bytes, int] | None:
-    """The content of a small object and its generation; None if there is none."""
+    """The content of a small object and its generation; None if there is none.
+
+    Raises:
+        InvalidInput: it is no small object.
+        TryAgain: it is replaced again and again.
+    """
     from google.api_core.exceptions import NotFound
 
     for _ in range(READINGS):
         found = opened.get_blob(name, retry=retry())
         if found is None:
             return None
+        if found.size > MOST_BYTES:
+            raise InvalidInput(f"{name} must have at most {MOST_BYTES} bytes. Received: {found.size}")
         with contextlib.suppress(NotFound):  # replaced since
             return opened.blob(name, generation=found.generation).download_as_bytes(retry=retry()), found.generation
     raise TryAgain(f"The object was replaced {READINGS} times while it was read. Received: {name}")

@@ -19,6 +19,7 @@ from typing import Any
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
+_HOLDS_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
 PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names with commas between them
 
 
@@ -121,6 +122,10 @@ def _connect_to_public(address: tuple[str, int], *arguments: Any) -> socket.sock
 
 def _is_public(place: str) -> bool:
     address = ipaddress.ip_address(place.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        # Networks that translate reach the IPv4 address within. Teredo and 6to4 name the relay's or sender's.
+        if address.teredo or address.sixtofour:
+            return False
+        if address.ipv4_mapped or any(address in network for network in _HOLDS_IPV4):
+            address = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address.is_global and not address.is_multicast

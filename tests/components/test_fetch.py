@@ -195,8 +195,8 @@ def test_a_listing_under_a_trusted_pointer_is_compared_before_it_is_obeyed(tmp_p
     name = f"files/md5/{DIGEST[:2]}/{DIGEST[2:]}.dir"
     pointer, data = f"{{md5: {DIGEST}.dir, hash: md5, path: data}}", tmp_path / "out" / "data"
     if is_bucket:
-        objects = {name: hostile, f"files/md5/{digest[:2]}/{digest[2:]}": b"evil"}
-        with bucket_with(objects) as host:
+        found = {name: hostile, f"files/md5/{digest[:2]}/{digest[2:]}": b"evil"}
+        with bucket_with(found) as host:
             answer = fetch(pointer, "gs://team", data, host)
     else:
         inner = tmp_path / "remote" / "a/b/c/d/e/f/g/h"

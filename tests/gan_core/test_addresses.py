@@ -101,6 +101,11 @@ def test_a_private_host_that_is_not_named_is_never_connected_to(
         "[fe80::1]",
         "[fd00::1]",
         "[::ffff:169.254.169.254]",
+        "[::169.254.169.254]",
+        "[64:ff9b::169.254.169.254]",  # what a network that translates to IPv4 would reach
+        "[64:ff9b::a9fe:a9fe]",
+        "[2002:a9fe:a9fe::1]",
+        "[2001:0:a9fe:a9fe::1]",
     ],
 )
 def test_no_way_of_writing_a_private_address_helps(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
