@@ -19,7 +19,7 @@ import yaml
 from storage_emulator import BUCKET
 
 from components import bucket, fetched, listing
-from components.fetch import pull, require_remote
+from components.fetch import copy, pull, require_remote
 from components.outputs import Output, whole_output
 from components.pointer import Pointer
 from gan_core.errors import InvalidInput, TryAgain
@@ -235,6 +235,16 @@ def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
                 asked()
             assert rule in str(refusal.value)
     assert not (tmp_path / "data").exists()
+
+
+def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.objects.MOST_BYTES", 100)
+    with bucket_with({"cats/.whole.json": b"x" * 101}) as host:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        with pytest.raises(InvalidInput, match="at most 100 bytes"):
+            copy("gs://team/cats", tmp_path / "data")
 
 
 @contextlib.contextmanager
