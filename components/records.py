@@ -12,25 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Replaces a file's content; after a kill or a power cut it is the old one or the new one."""
-    unfinished = path.with_name(f".{path.name}")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    flush_folder(path.parent)
-
-
-def flush_folder(folder: Path) -> None:
-    """Makes new names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+from gan_core.checkpoints import write_durably
 
 
 def set_aside(path: Path) -> None:
@@ -65,11 +47,12 @@ class Journal:
         if self.damaged or torn[:1] not in (b"", b"{") or (path.exists() and not path.is_file()):
             self.damaged = True
             set_aside(path)
-            write_whole(path, b"".join(json.dumps(record).encode() + b"\n" for record in self.records))
+            write_durably(path, b"".join(json.dumps(record).encode() + b"\n" for record in self.records))
         elif torn:
             os.truncate(path, len(whole))
+        elif not path.exists():
+            write_durably(path, b"")
         self._file = path.open("ab")
-        flush_folder(path.parent)
 
     def append(self, record: Mapping[str, object]) -> None:
         """Writes one record through to the operating system."""

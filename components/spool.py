@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field, NonNegativeInt
 
-from components.records import Journal, read_record, set_aside, write_whole
+from components.records import Journal, read_record, set_aside
+from gan_core.checkpoints import write_durably
 from gan_core.errors import InvalidInput
 from gan_core.metric_names import current
 
@@ -149,7 +150,7 @@ class Spool:
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
                 content, format="png", compress_level=1
             )
-            write_whole(path, content.getvalue())
+            write_durably(path, content.getvalue())
 
     def pictures(self) -> list[Path]:
         """The pictures, oldest step first."""
@@ -179,7 +180,7 @@ class Spool:
             file.close()
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
-        write_whole(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+        write_durably(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
 
 
 def now_milliseconds() -> int:

@@ -98,6 +98,20 @@ def test_after_a_rename_all_loads_and_new_files_go_to_the_new_folder(
     assert not old.exists()
 
 
+def test_mlflows_own_commands_follow_too(place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    old = place("old")
+    work("first")
+    new = old.rename(old.with_name("new"))
+    place("new")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    command = [sys.executable, "-m", "components.run_mlflow", "experiments", "search"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert (new / "mlruns").as_uri() in shown.stdout
+    assert str(old) not in shown.stdout
+
+
 @pytest.mark.parametrize("earlier_version", [False, True])
 def test_a_copy_never_writes_into_the_original(place: Callable[..., Path], earlier_version: bool) -> None:
     original = place("original")
