@@ -53,7 +53,7 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 	@docker image inspect --format '$(IMAGE) {{.Id}} {{.Size}} bytes{{range .RepoDigests}} {{.}}{{end}}' $(IMAGE)
 
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false python -m components.run_mlflow server --host 127.0.0.1 --port 5000
+	@python -m components.mlflow_ui --port 5000
 
 up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; prints what to export: eval "$$(make -s up-local)"
 	@python infra/local/services.py up

@@ -195,16 +195,18 @@ def has_run(client: Any, run_id: str) -> bool:
         raise
 
 
-def create_run(client: Any, identity: tuple[str, str], tags: Mapping[str, str], start_time: int) -> str:
+def create_run(
+    client: Any, identity: tuple[str, str], name: str | None, tags: Mapping[str, str], start_time: int
+) -> str:
     """Returns the id of the run that has the tag `identity`, which is made if there is none.
 
-    When an answer is lost after the server did its work, the call is repeated: of several such runs the oldest stays.
+    It is called `name`, or what MLflow likes if that is None. When an answer is lost after the server did its work, the
+    call is repeated: of several such runs the oldest stays.
     """
     experiment = experiment_id(client)
     query = f"tags.`{identity[0]}` = '{identity[1]}'"
     order = ["attributes.start_time", "attributes.run_id"]
     if not (runs := client.search_runs([experiment], query, order_by=order)):
-        name = tags.get("dvc_experiment")
         client.create_run(experiment, start_time=start_time, tags={**tags, identity[0]: identity[1]}, run_name=name)
         runs = client.search_runs([experiment], query, order_by=order)
     for repeated in runs[1:]:

@@ -10,6 +10,7 @@ from typing import Any
 from components.lineage import lineage
 from components.mlflow_server import create_run, has_run
 from components.model_package import save_served_model
+from components.run_name import run_name
 from components.spool import now_milliseconds
 from components.tracked_scores import points
 from gan_core import metric_names
@@ -90,7 +91,8 @@ class ModelRegistry:
         if run_id is None or not has_run(client, run_id):
             note = "The training of this generator has no run on this server, so the registration made this one."
             tags = {**lineage(), "mlflow.note.content": note}
-            run_id = create_run(client, ("registration", identity), tags, now_milliseconds())
+            name = run_name(generator.dataset_source, generator.shape, generator.parameters, tags.get("dvc_experiment"))
+            run_id = create_run(client, ("registration", identity), name, tags, now_milliseconds())
             client.set_terminated(run_id)
         experiment = client.get_run(run_id).info.experiment_id
         if ready := self._only_ready_model(experiment, identity):

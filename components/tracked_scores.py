@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.description import REPORT, describe_run
 from components.mlflow_failures import explain
 from components.mlflow_server import connect
 from components.spool import now_milliseconds
@@ -32,7 +33,8 @@ def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
         tags = [RunTag("protocol", evaluation.protocol.model_dump_json())]
         client.log_batch(run_id, points(client, run_id, evaluation.figures(), evaluation.images_seen), tags=tags)
         if report:
-            client.log_artifact(run_id, str(report))
+            client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
+        describe_run(client, run_id, evaluation)
     except Exception as error:  # whatever the server does, the evaluation is done
         _say(f"The scores are not in MLflow: {explain(error)}")
 

@@ -26,6 +26,7 @@ from components.lineage import lineage
 from components.machine_metrics import Machine
 from components.mlflow_address import is_remote
 from components.mlflow_failures import answered, explain
+from components.run_name import run_name
 from components.spool import Spool, now_milliseconds
 from components.tracking_sender import Sender
 from gan_core.data.manifest import Manifest
@@ -60,9 +61,11 @@ class TrainingTracker:
     ) -> None:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
+        tags = {**lineage(), "data_digest": dataset.digest, **tags}
         training = {
+            "name": run_name(dataset.source, dataset.shape, parameters, tags.get("dvc_experiment")),
             "parameters": {key: masked(str(value)) for key, value in values.items()},
-            "tags": {**lineage(), "data_digest": dataset.digest, **tags},
+            "tags": tags,
             "dataset": {
                 "name": masked(dataset.source),
                 "digest": dataset.digest,

@@ -14,7 +14,7 @@ from components.spool import Spool
 
 METRICS_IN_A_BATCH = 1000  # MLflow's limit
 DATASET_DIGEST_LENGTH = 36  # MLflow's limit; the whole digest is a tag of the input and of the run
-PREVIEW_PIXELS = 256
+PREVIEW_PIXELS = 512
 
 
 class Sender:
@@ -56,7 +56,11 @@ class Sender:
             self._spool.forget()
         if not sent["run_id"]:
             run_id = attached_run(self._client) or create_run(
-                self._client, ("training_id", training["id"]), training["tags"], training["start_time"]
+                self._client,
+                ("training_id", training["id"]),
+                training.get("name"),
+                training["tags"],
+                training["start_time"],
             )
             self._describe(run_id)
             self._spool.mark(run_id=run_id)

@@ -61,7 +61,9 @@ def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_o
 
     def run(at_once):
         folder = tmp_path / str(at_once)
-        with training(images, folder, lambda _: {"fd_test": 1.0}, steps_per_execution=at_once, **changes) as one:
+        with training(
+            images, folder, lambda _: {"scores/quick_fd_test": 1.0}, steps_per_execution=at_once, **changes
+        ) as one:
             executed = []
             make_steps = one.gan.step
             one.gan.step = lambda batches: (executed.append(len(batches.images)), make_steps(batches))
@@ -174,7 +176,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     def run(folder, hooks):
         def score(gan):
             weights[gan.images_seen] = gan.averaged_generator.get_weights()
-            return {"fd_test": scores[gan.images_seen], "recall_test": 0.5}
+            return {"scores/quick_fd_test": scores[gan.images_seen], "scores/quick_recall_test": 0.5}
 
         with training(images, folder, score, **changes) as scored:
             scored.resume()
@@ -183,7 +185,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     whole, finished = run(tmp_path / "whole", Recorder())
     assert finished
     assert whole.gan.images_seen == 320
-    shown = {row["images_seen"]: row.get("fd_test") for row in whole.history}
+    shown = {row["images_seen"]: row.get("scores/quick_fd_test") for row in whole.history}
     assert shown == {64: None, 80: 3.0, 128: None, 160: 1.0, 192: None, 240: 2.0, 256: None, 320: 1.5}
     assert whole.take_best() == 160
     for ours, theirs in zip(whole.gan.averaged_generator.get_weights(), weights[160], strict=True):
@@ -204,7 +206,7 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     changes = {"log_every_images": 40, "score_every_images": 80}
 
     def score(gan):  # best at the shorter training's end
-        return {"fd_test": float(abs(gan.images_seen - 8 * steps))}
+        return {"scores/quick_fd_test": float(abs(gan.images_seen - 8 * steps))}
 
     def run(folder, steps, stop_after=10**9):
         with training(images, folder, score, steps=steps, **changes) as one:
@@ -214,7 +216,7 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
         return one
 
     shorter = run(tmp_path / "broken", steps)
-    assert [row["images_seen"] for row in shorter.history if "fd_test" in row][-1] == 8 * steps
+    assert [row["images_seen"] for row in shorter.history if "scores/quick_fd_test" in row][-1] == 8 * steps
     assert [row["images_seen"] for row in shorter.history].count(8 * steps) == 1
     again = run(tmp_path / "broken", steps)
     assert without_rates(again.history) == without_rates(shorter.history)
@@ -227,13 +229,15 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     assert without_rates(stopped.history) == without_rates(shorter.history)
     assert stopped.take_best() == 8 * steps
     told = [row for row in shorter.hooks.rows if row["images_seen"] == 8 * steps]
-    assert "fd_test" in told[-1]
+    assert "scores/quick_fd_test" in told[-1]
 
 
 def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
     with training(images, tmp_path / "plain", steps=20) as plain:
         plain.run(Recorder())
-    with training(images, tmp_path / "scored", lambda _: {"fd_test": 1.0}, steps=20, score_every_images=80) as scored:
+    with training(
+        images, tmp_path / "scored", lambda _: {"scores/quick_fd_test": 1.0}, steps=20, score_every_images=80
+    ) as scored:
         scored.run(Recorder())
     ours, theirs = scored.gan.state(), plain.gan.state()
     for name in ours:

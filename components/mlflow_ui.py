@@ -1,0 +1,127 @@
+"""Opens the trainings in MLflow's pages, on the server that MLFLOW_TRACKING_URI names or on one that it starts here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import webbrowser
+from pathlib import Path
+from typing import IO
+
+from components.command import run
+from components.mlflow_address import tracking_uri
+from components.mlflow_server import connect, experiment_id
+from gan_core.errors import InvalidInput
+from gan_core.masking import masked
+
+_HOST = "127.0.0.1"
+_SHARED = "samples"
+_VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewStateShareKey": _SHARED}
+# Without a view of its own MLflow writes every parameter above each run's samples, and these are out of sight.
+_SAMPLES_FIRST = {
+    "compareRunCharts": [
+        {
+            "type": "IMAGE",
+            "uuid": "samples",
+            "metricSectionId": "samples",
+            "imageKeys": ["samples"],
+            "showRunParams": False,
+            "runsCountToCompare": 10,
+            "deleted": False,
+            "isGenerated": True,
+        }
+    ],
+    "compareRunSections": [
+        {
+            "uuid": "samples",
+            "name": "samples",
+            "display": True,
+            "columns": 1,
+            "cardHeight": 500,
+            "isReordered": False,
+            "deleted": False,
+            "isGenerated": True,
+        }
+    ],
+}
+
+
+def main() -> None:
+    """Reads the command line, starts the server, says where its pages are, and waits for Ctrl-C."""
+    options = argparse.ArgumentParser(prog="python -m components.mlflow_ui", description=__doc__)
+    options.add_argument("--port", type=int, default=5000, help="port of the pages on this machine")
+    arguments = options.parse_args()
+    client = connect()
+    experiment = experiment_id(client)
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(_SAMPLES_FIRST))
+    if tracking_uri().startswith(("http://", "https://")):
+        _open(tracking_uri(), experiment)
+        return
+    address = f"http://{_HOST}:{arguments.port}"
+    if _answers(address):
+        raise InvalidInput(f"The port must be free: another server answers there. Received: --port {arguments.port}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server ends with this command
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "server.log"
+        with log.open("wb") as output, _server(arguments.port, output) as server:
+            try:
+                while not _answers(address):
+                    if server.poll() is not None:
+                        sys.exit(f"error: MLflow's server did not start:\n{log.read_text(errors='replace')}")
+                    time.sleep(0.2)
+                _open(address, experiment)
+                print("Ctrl-C ends the server.", flush=True)
+                server.wait()
+            finally:
+                server.terminate()
+
+
+def _server(port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """MLflow's server on the project's database. Its log would bury the address, so it goes to a file.
+
+    One worker is enough for one person. Of several, those that a busy machine delays at the start are killed for it.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "components.run_mlflow",
+        "server",
+        "--host",
+        _HOST,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return subprocess.Popen(command, env=environment, stdout=output, stderr=output)  # noqa: S603
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=5):  # noqa: S310
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _open(address: str, experiment: str) -> None:
+    """Says where the trainings are, and shows them where there is a browser."""
+    page = f"{masked(address).rstrip('/')}/#/experiments/{experiment}/runs?{urllib.parse.urlencode(_VIEW)}"
+    # Whatever else a command prints loses the queries of addresses; this one's was made here.
+    print(f"The trainings: {page}", file=sys.__stdout__, flush=True)
+    if os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:  # Python would take a text browser in a terminal, too
+        webbrowser.open(page)
+
+
+if __name__ == "__main__":
+    run(main)
