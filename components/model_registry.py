@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.description import describe
 from components.lineage import lineage
 from components.mlflow_server import create_run, has_run
 from components.model_package import save_served_model
@@ -50,6 +51,11 @@ class ModelRegistry:
             )
             version = self._find(identity)
         return version
+
+    def describe(self, number: str, decision: str, evaluation: Evaluation, score: str) -> None:
+        """Describes a version: its score, the samples and the report of its run, and the decision."""
+        shown = describe(self.client, self.version(number).run_id, evaluation, score)
+        self.client.update_model_version(self._name, number, f"{shown}\n\n{decision}")
 
     def version(self, number: str) -> Any:
         """The version with this number."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from components import by_hand, executor, kinds, storage
 from components.bucket import explained
 from components.command import read_section, run
+from components.description import score_text
 from components.gate import Decision, decide, require_scored
 from components.lineage import lineage
 from components.mlflow_failures import answered
@@ -80,13 +81,17 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
-    tags = {
+    provenance = {
         **lineage(),
-        "generator_digest": generator_digest(model),
         "parameters_digest": _digest(json.dumps(generator.parameters, sort_keys=True).encode()),
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,
-        "versions": json.dumps(generator.versions | served_versions()),
+        "versions": generator.versions | served_versions(),
+    }
+    tags = {
+        "score": score_text(evaluation, config.score),
+        "provenance": json.dumps(provenance),
+        "generator_digest": generator_digest(model),
         # A tag holds 100,000 characters, which the figures of 500 classes exceed.
         "evaluation": evaluation.model_copy(update={"classes": ()}).model_dump_json(exclude={"champion"}),
     }
@@ -155,6 +160,7 @@ def _promote(
         written = json.dumps(record)
         registry.tag(number, "decision", written)
     _move_aliases(registry, record["decision"], number)
+    registry.describe(number, f"{record['decision'].capitalize()}. {record['reason']}", evaluation, config.score)
     registry.tag(number, "carried_out", _digest(written.encode()))
     return {**record, "repeated": False}
 

@@ -84,11 +84,13 @@ def test_a_version_belongs_to_its_training_and_tells_where_it_comes_from(monkeyp
     assert version.run_id == record["run_id"]
     assert client.get_run(version.run_id).info.run_name == "first"
     tags = version.tags
+    assert tags["score"] == "fd_classifier 100 ± 3"
+    tags |= json.loads(tags["provenance"])
     assert (tags["git_revision"], tags["git_dirty"]) == ("abc", "false")
     assert (tags["image_digest"], tags["kfp_run_id"]) == ("sha256:def", "run-7")
     assert tags["data_digest"] == f"sha256-{'0' * 64}"
     assert Evaluation.parse(tags["evaluation"], "tag") == evaluation(100.0, 3.0, version.run_id)
-    assert json.loads(tags["versions"])["keras"]
+    assert tags["versions"]["keras"]
     for name in ("generator_digest", "parameters_digest", "protocol_digest"):
         assert tags[name].startswith("sha256-")
     [logged] = client.search_logged_models([experiment_id(client)])

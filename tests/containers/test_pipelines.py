@@ -54,8 +54,9 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
     client = MlflowClient(f"sqlite:///{trained.root}/mlflow.db")
     champion = client.get_model_version_by_alias("embedded-28x28x1", "champion")
     manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
-    assert champion.tags["data_digest"] == manifest["digest"]
-    assert champion.tags["git_revision"] == revision()
+    provenance = json.loads(champion.tags["provenance"])
+    assert provenance["data_digest"] == manifest["digest"]
+    assert provenance["git_revision"] == revision()
     assert json.loads(trained.output("register", "registration").read_text())["version"] == str(champion.version)
     (experiment,) = client.search_experiments(filter_string="name = 'gan-pipeline'")
     (tracked,) = client.search_runs([experiment.experiment_id])
