@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 import webbrowser
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from components.command import run
 from components.mlflow_address import tracking_uri
@@ -62,9 +62,8 @@ def main() -> None:
     arguments = options.parse_args()
     client = connect()
     experiment = experiment_id(client)
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(_SAMPLES_FIRST))
     if tracking_uri().startswith(("http://", "https://")):
-        _open(tracking_uri(), experiment)
+        _open(share(client, experiment, masked(tracking_uri())))
         return
     address = f"http://{_HOST}:{arguments.port}"
     if _answers(address):
@@ -78,7 +77,7 @@ def main() -> None:
                     if server.poll() is not None:
                         sys.exit(f"error: MLflow's server did not start:\n{log.read_text(errors='replace')}")
                     time.sleep(0.2)
-                _open(address, experiment)
+                _open(share(client, experiment, address))
                 print("Ctrl-C ends the server.", flush=True)
                 server.wait()
             finally:
@@ -114,9 +113,14 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _open(address: str, experiment: str) -> None:
+def share(client: Any, experiment: str, address: str) -> str:
+    """Gives the experiment the view with the samples first, and returns the address of its trainings in that view."""
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(_SAMPLES_FIRST))
+    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?{urllib.parse.urlencode(_VIEW)}"
+
+
+def _open(page: str) -> None:
     """Says where the trainings are, and shows them where there is a browser."""
-    page = f"{masked(address).rstrip('/')}/#/experiments/{experiment}/runs?{urllib.parse.urlencode(_VIEW)}"
     # Whatever else a command prints loses the queries of addresses; this one's was made here.
     print(f"The trainings: {page}", file=sys.__stdout__, flush=True)
     if os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:  # Python would take a text browser in a terminal, too

@@ -13,6 +13,7 @@ from evaluations import evaluation
 from tracking_server import TrackingServer
 
 from components.mlflow_server import connect, experiment_id
+from components.mlflow_ui import share
 from components.tracked_scores import log_evaluation
 from components.tracking import TrainingTracker
 from gan_core.data.grid import image_grid
@@ -21,6 +22,8 @@ from gan_core.data.prepared import PreparedDataset
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 PAGE_SECONDS = 120
+PARAMETERS = {f"parameter_{number}": "x" * 20 for number in range(60)}
+LOADED = "[...document.querySelectorAll('img[src*=\"get-artifact\"]')].filter(i => i.naturalWidth > 0)"
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
@@ -36,15 +39,19 @@ def runs(project: Path, mlflow_server: TrackingServer, monkeypatch: pytest.Monke
     runs = {}
     for offset, name in enumerate(("narrow", "wide")):
         with TrainingTracker(
-            project / name, parameters={"width": 32 << offset}, tags={"dvc_experiment": name}, dataset=manifest
+            project / name,
+            parameters={**PARAMETERS, "width": 32 << offset},
+            tags={"dvc_experiment": name},
+            dataset=manifest,
         ) as tracker:
             for images_seen in range(64, 6464, 64):
                 loss = offset + 2 / (1 + images_seen / 1000)
                 tracker.log_row(images_seen, {"losses/generator": loss, "losses/discriminator": 3 - loss})
             tracker.log_image(6400, "samples", image_grid(blobs(16, seed=offset), 4))
             assert tracker.run_id is not None
-            runs[name] = tracker.run_id
-        log_evaluation(evaluation(10.0 + offset, 0.5, runs[name]), project / "report.html")
+            runs[f"{name} synthetic-16x16x1"] = tracker.run_id
+        scores = evaluation(10.0 + offset, 0.5, tracker.run_id).model_copy(update={"images_seen": 6400})
+        log_evaluation(scores, project / "report.html")
     return runs
 
 
@@ -63,17 +70,25 @@ def page() -> Iterator[Any]:
 def test_two_runs_show_losses_scores_and_samples_side_by_side(
     runs: dict[str, str], mlflow_server: TrackingServer, page: Any
 ) -> None:
-    experiment = experiment_id(connect())
-    page.goto(f"{mlflow_server.address}/#/experiments/{experiment}/runs?compareRunsMode=CHART")
+    page.goto(share(connect(), experiment_id(connect()), mlflow_server.address))
+    # Both runs' samples are pictures that were loaded and can be seen without scrolling, above the first charts.
+    page.wait_for_function(f"{LOADED}.length >= 2")
+    for box in page.evaluate(f"{LOADED}.map(i => i.getBoundingClientRect()).map(b => [b.width, b.bottom])"):
+        assert box[0] >= 200
+        assert box[1] <= 1600
     for figure in ("losses/generator", "losses/discriminator", "scores/fd_classifier"):
         for name in runs:
             page.get_by_text(f"{name} ({figure})").first.wait_for()
-    # Both runs' samples are pictures that were loaded, under the runs' names.
-    page.wait_for_function(
-        "[...document.querySelectorAll('img[src*=\"get-artifact\"]')].filter(i => i.naturalWidth > 0).length >= 2"
-    )
     addresses = page.eval_on_selector_all("img", "images => images.map(image => image.src)")
     assert {name for name, run_id in runs.items() if any(run_id in address for address in addresses)} == set(runs)
+
+
+def test_the_run_s_page_shows_score_and_samples(runs: dict[str, str], mlflow_server: TrackingServer, page: Any) -> None:
+    run_id = next(iter(runs.values()))
+    page.goto(f"{mlflow_server.address}/#/experiments/{experiment_id(connect())}/runs/{run_id}")
+    page.wait_for_function(f"{LOADED}.length >= 1")
+    page.get_by_text("fd_classifier 10 ± 0.5").first.wait_for()
+    assert page.get_by_role("link", name="report").get_attribute("href").endswith(f"{run_id}/artifacts/report.html")
 
 
 def test_the_compare_page_lists_what_differs(runs: dict[str, str], mlflow_server: TrackingServer, page: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -438,6 +440,31 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     assert history("scores/spread/kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
     assert only_run().info.status == "FINISHED"
+
+
+def test_the_run_is_described_by_score_samples_and_report_unless_a_person_did(
+    manifest: Manifest, project: Path
+) -> None:
+    with tracker(manifest) as track:
+        for step in (0, 64):
+            track.log_image(step, "samples", blobs(1, channels=3)[0])
+    report = project / "report"  # as the cluster names it
+    report.write_text("<p>report</p>")
+    scores = evaluation(12.5, 0.5, track.run_id).model_copy(
+        update={"intervals": {"fd_classifier": Interval(low=12.0, high=13.0)}}
+    )
+    log_evaluation(scores, report)
+    described = only_run().data.tags["mlflow.note.content"]
+    assert described.startswith("**Score** fd_classifier 12.5 ± 0.5, 95 % within 12 to 13 · [report](#/experiments/")
+    assert f"{track.run_id}/artifacts/report.html)" in described
+    [picture] = re.findall(r"\(get-artifact\?path=(\S+?)&run_uuid=(\w+)\)", described)
+    files = [file.path for file in connect().list_artifacts(track.run_id, "images")]
+    assert unquote(picture[0]) in [name for name in files if "+step+64+" in name]
+    assert picture[1] == track.run_id
+    assert "kid_classifier 0.125 ± 0.005" in described
+    connect().set_tag(track.run_id, "mlflow.note.content", "The best of May.")
+    log_evaluation(scores, report)
+    assert only_run().data.tags["mlflow.note.content"] == "The best of May."
 
 
 def test_a_figure_of_the_evaluation_has_one_value_in_mlflow_and_in_dvc_and_its_place_as_name(
