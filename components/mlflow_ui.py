@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,33 +27,6 @@ from gan_core.masking import masked
 _HOST = "127.0.0.1"
 _SHARED = "samples"
 _VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewStateShareKey": _SHARED}
-# Without a view of its own MLflow writes every parameter above each run's samples, and these are out of sight.
-_SAMPLES_FIRST = {
-    "compareRunCharts": [
-        {
-            "type": "IMAGE",
-            "uuid": "samples",
-            "metricSectionId": "samples",
-            "imageKeys": ["samples"],
-            "showRunParams": False,
-            "runsCountToCompare": 10,
-            "deleted": False,
-            "isGenerated": True,
-        }
-    ],
-    "compareRunSections": [
-        {
-            "uuid": "samples",
-            "name": "samples",
-            "display": True,
-            "columns": 1,
-            "cardHeight": 500,
-            "isReordered": False,
-            "deleted": False,
-            "isGenerated": True,
-        }
-    ],
-}
 
 
 def main() -> None:
@@ -114,9 +88,33 @@ def _answers(address: str) -> bool:
 
 
 def share(client: Any, experiment: str, address: str) -> str:
-    """Gives the experiment the view with the samples first, and returns the address of its trainings in that view."""
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(_SAMPLES_FIRST))
+    """Gives the experiment the view with the samples first, and returns the address of its trainings in that view.
+
+    Otherwise MLflow shows the first samples of a training, and writes every parameter above them.
+    """
+    chart = {
+        "type": "IMAGE",
+        "imageKeys": ["samples"],
+        "step": _last_step(client, experiment),
+        "showRunParams": False,
+        "runsCountToCompare": 10,
+    }
+    section = {"name": "samples", "display": True, "columns": 1, "cardHeight": 500, "isReordered": False}
+    made = {"deleted": False, "isGenerated": False}
+    view = {
+        "compareRunCharts": [{"uuid": "samples", "metricSectionId": "samples", **chart, **made}],
+        "compareRunSections": [{"uuid": "samples", **section, **made}],
+    }
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(view))
     return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?{urllib.parse.urlencode(_VIEW)}"
+
+
+def _last_step(client: Any, experiment: str) -> int:
+    """Images seen at the last samples of the newest training that has some; 0 if none has."""
+    for tracked in client.search_runs([experiment], "tags.`mlflow.loggedImages` = 'True'", max_results=1):
+        files = client.list_artifacts(tracked.info.run_id, "images")
+        return max((int(found[1]) for file in files if (found := re.search(r"\+step\+(\d+)\+", file.path))), default=0)
+    return 0
 
 
 def _open(page: str) -> None:
