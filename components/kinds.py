@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from gan_core.course import COURSE_FILE
 from gan_core.data.manifest import FILE_NAME
 from gan_core.export import METADATA_FILE, MODEL_FILE
 from gan_core.metric_names import EXAMPLES_PER_SECOND
@@ -112,7 +113,10 @@ def _is_statistics(content: bytes) -> bool:
 FETCHED = Kind("fetched files", lambda _: False, mark=".")
 PREPARED = Kind("a prepared data set", _json_with("digest", "shards", "settings"), FILE_NAME, _shards)
 GENERATOR = Kind(
-    "a generator", _json_with("latent_size", "images_seen"), METADATA_FILE, lambda _: {MODEL_FILE, STATE_FILE}
+    "a generator",
+    _json_with("latent_size", "images_seen"),
+    METADATA_FILE,
+    lambda _: {MODEL_FILE, STATE_FILE, COURSE_FILE},
 )
 FINGERPRINT = Kind("a digest of raw data", _json_with("format", "raw_data"))
 VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"md5"', b"gs://")))

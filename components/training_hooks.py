@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from gan_core.metric_names import DISCRIMINATOR_LOSS, DIVERSITY, GENERATOR_LOSS
@@ -20,11 +20,18 @@ class Hooks:
     """Shows and tracks what happens around the steps."""
 
     def __init__(
-        self, training: Training, bar: Progress, tracker: TrainingTracker, stop_requested: Callable[[], bool]
+        self,
+        training: Training,
+        bar: Progress,
+        tracker: TrainingTracker,
+        stop_requested: Callable[[], bool],
+        classes: Sequence[str],
     ) -> None:
+        """`classes` names those that the networks are told; it is empty if they are told none."""
         self.stop_requested = stop_requested
         self._bar = bar
         self._columns = training.columns
+        self._classes = classes
         self._tracker = tracker
         self._images_seen = training.gan.images_seen
         self._losses: dict[str, float] = {}
@@ -47,7 +54,7 @@ class Hooks:
         """Tracks a grid."""
         from gan_core.data.grid import image_grid
 
-        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns))
+        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._classes))
 
 
 class NoHooks:

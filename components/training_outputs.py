@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import platform
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.outputs import whole_output
@@ -22,15 +25,23 @@ def write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
     """Writes the places that `arguments` names, all of them or none."""
+    from gan_core.course import CourseRecord
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import save_generator
     from gan_core.warm_start import save_networks
 
     images_seen = training.take_best()
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
-    grid = image_grid(training.samples(), training.columns)
+    metadata = describe(training.gan, dataset)
+    grid = image_grid(training.samples(), training.columns, names=metadata.classes)
     tracker.log_image(images_seen, "samples", grid)
-    metadata = describe(training.gan, dataset).model_copy(
+    course = CourseRecord(
+        moments=training.course.moments(images_seen, training.moment()),
+        seconds=training.course.seconds,
+        finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        machine=machine(),
+    )
+    metadata = metadata.model_copy(
         update={
             "images_seen": images_seen,
             "collapsed": bool(row[COLLAPSED]),
@@ -44,6 +55,7 @@ def write_outputs(
     ):
         save_generator(model, training.gan.averaged_generator, metadata)
         save_networks(model, training.gan)
+        course.write(model)
         columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:
             # Scores are made less often than rows; DVC's plots would draw an empty cell as 0.
@@ -85,3 +97,27 @@ def versions() -> dict[str, str]:
 
     packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
     return {"python": platform.python_version(), **packages}
+
+
+def machine() -> str:
+    """What computes here, in words: GPUs, or else the processor and how many of its cores this process may use."""
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    if devices:
+        name = tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU")
+        return f"{len(devices)} × {name}"
+    processor = platform.processor() or platform.machine()
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    return f"{len(os.sched_getaffinity(0))} CPU cores, {processor}"
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a text file; none if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

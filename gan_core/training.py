@@ -15,13 +15,14 @@ from gan_core import metric_names
 from gan_core.batches import Feed
 from gan_core.best import Best
 from gan_core.checkpoints import Checkpoints, State
+from gan_core.course import SHOWN_AT_ONCE, Course
 from gan_core.diversity import mean_pairwise_distance
 from gan_core.export import draw_latents, to_uint8
 from gan_core.gan import Gan
 from gan_core.guards import Diverged, Guards
 
 _SAMPLES = 64
-_ROWS_OF_A_CLASS = 8
+_COLUMNS = 8
 _MOST_CLASSES_SHOWN = 16
 _logger = logging.getLogger(__name__)
 
@@ -61,9 +62,10 @@ class Training:
 
     Attributes:
         gan: the networks and their counters.
+        course: samples on the way, and the time spent.
         history: a row for every `log_every_images`, every score and the end, oldest first.
         target: real images to be seen.
-        columns: of a grid of `samples`; the images of one column have one class.
+        columns: of a grid of `samples`; the images of one row have one class.
     """
 
     def __init__(self, gan: Gan, feed: Feed, checkpoints: Checkpoints | None, scorer: Scorer | None = None) -> None:
@@ -71,17 +73,19 @@ class Training:
         self.config = gan.config
         self.history: list[Row] = []
         self.target = self.config.steps * gan.images_per_step
-        self.columns = min(gan.classes, _MOST_CLASSES_SHOWN) or 8
+        self.columns = _COLUMNS
         self._feed = feed
         self._checkpoints = checkpoints
         self._scorer = scorer
         self._best = Best()
-        count = self.columns * _ROWS_OF_A_CLASS if gan.classes else _SAMPLES
+        self.course = Course()
+        self._classes_shown = min(gan.classes, _MOST_CLASSES_SHOWN)
+        count = self._classes_shown * _COLUMNS or _SAMPLES
         self._latents = draw_latents(count, self.config.latent_size, self.config.seed)
         shown = feed.order.positions(0, count)
         self._real = feed.images.images(shown)
         self._inputs = feed.conditions(shown)[1]
-        self._labels = (np.arange(count) % self.columns).astype(np.int32) if gan.classes else None
+        self._labels = (np.arange(count) % self._classes_shown).astype(np.int32) if gan.classes else None
         self._guards = Guards(self.config, self._real_distance(np.unique(shown)), self._labels)
         if self.config.reconstruction != "none" and self._inputs is None:
             _logger.warning(
@@ -100,6 +104,7 @@ class Training:
             return False
         self.gan.restore(state)
         self._best.restore(state)
+        self.course.restore(state)
         rows = json.loads(str(state["history"]))
         self.history = [{metric_names.current(name): value for name, value in row.items()} for row in rows]
         return True
@@ -136,8 +141,9 @@ class Training:
         gan, config = self.gan, self.config
         saved_at = time.monotonic()
         clock = _Clock()
+        self.course.start()
         if gan.images_seen == 0:
-            hooks.on_samples(0, self.samples())
+            self._show(hooks)
         while gan.images_seen < self.target and not self._best.is_stale(config.patience_images):
             if hooks.stop_requested():
                 self._save()
@@ -145,13 +151,14 @@ class Training:
             before = gan.images_seen
             # Read in turn with the steps: a thread that reads ahead takes more of them than it saves.
             gan.step(self._feed.batches(before, self._steps_at_once()))
+            self.course.advance()
             hooks.on_step(gan.images_seen)
             clock.start(gan.images_seen)
             score_is_due = self._scorer is not None and _passed(config.score_every_images, before, gan.images_seen)
             if score_is_due or _passed(config.log_every_images, before, gan.images_seen):
                 self._add_row(hooks, clock, with_score=score_is_due)
             if _passed(config.samples_every_images, before, gan.images_seen):
-                hooks.on_samples(gan.images_seen, self.samples())
+                self._show(hooks)
             if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
                 self._save(wait=False)
                 saved_at = time.monotonic()
@@ -174,12 +181,23 @@ class Training:
         goes_past = last >= self.target or any(_passed(interval, before, last) for interval in intervals)
         return 1 if goes_past else count
 
+    def _show(self, hooks: Hooks) -> None:
+        self.course.add(self.gan.images_seen, self.moment())
+        hooks.on_samples(self.gan.images_seen, self.samples())
+
+    def moment(self) -> NDArray[np.uint8]:
+        """The first few samples as they are now, uint8 [N, H, W, C]: of a conditional GAN, one of each first class."""
+        return to_uint8(self._sampled()[:SHOWN_AT_ONCE])
+
     def samples(self) -> NDArray[np.uint8]:
         """Images of the averaged generator, of the same latents at any time, uint8 [N, H, W, C].
 
-        Of a paired GAN, each is the input, what the generator made of it, and the target, side by side: [N, H, 3 W, C].
+        Of a conditional GAN, `columns` images of each of the first classes, class by class. Of a paired GAN, each is
+        the input, what the generator made of it, and the target, side by side: [N, H, 3 W, C].
         """
         images = to_uint8(self._sampled())
+        if self._labels is not None:
+            images = images[np.argsort(self._labels, kind="stable")]
         return images if self._inputs is None else np.concatenate([self._inputs, images, self._real], axis=2)
 
     def _real_distance(self, shown: NDArray[np.int64]) -> float:
@@ -187,7 +205,7 @@ class Training:
         labels = None
         if self._labels is not None:
             known = self._feed.images.labels(np.arange(self._feed.images.count))
-            shown = np.concatenate([np.flatnonzero(known == one)[:_ROWS_OF_A_CLASS] for one in range(self.columns)])
+            shown = np.concatenate([np.flatnonzero(known == one)[:_COLUMNS] for one in range(self._classes_shown)])
             labels = known[shown]
         return mean_pairwise_distance(self._feed.images.images(shown) / np.float32(127.5), labels)
 
@@ -244,7 +262,7 @@ class Training:
         state = self.gan.state()
         self._check_finite({name: _worst(array) for name, array in state.items()})
         if self._checkpoints:
-            state |= self._best.state() | {"history": np.array(json.dumps(self.history))}
+            state |= self._best.state() | self.course.state() | {"history": np.array(json.dumps(self.history))}
             self._checkpoints.write(self.gan.images_seen, state)
             if wait:
                 self._checkpoints.wait()

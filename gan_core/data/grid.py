@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,18 @@ SIGNATURE = "gan-pipeline"
 """In the text field Software of the PNG files that this project writes: they may be replaced, others may not."""
 _COMFORTABLE_SIDE = 80
 _GAP_LEVEL = 255
+_LETTER_PIXELS = 14
+_MOST_LETTERS = 24
 
 
-def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray[np.uint8]:
+def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Sequence[str] = ()) -> NDArray[np.uint8]:
     """Lays images out row by row, small ones enlarged by a whole factor to a side of about 80 pixels.
 
     Args:
         images: uint8 [N, H, W, C].
         columns: images in a row; the last row is filled up with white.
         gap: white pixels between two images and around the grid.
+        names: of the rows, which stand to their left; without names there is no such margin.
 
     Returns:
         uint8 [H', W', C].
@@ -32,7 +36,26 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2) -> NDArray
     cells[:count, gap:, gap:] = images.repeat(factor, axis=1).repeat(factor, axis=2)
     grid = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
     grid = grid.reshape(rows * cells.shape[1], columns * cells.shape[2], channels)
+    if names:
+        margin = _written(names[:rows], cells.shape[1], rows)
+        grid = np.concatenate([margin[:, :, None].repeat(channels, axis=2), grid], axis=1)
     return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=_GAP_LEVEL)
+
+
+def _written(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.uint8]:
+    """The names in black on white, each in the middle of its row's height, uint8 [rows * row_height, W]."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(_LETTER_PIXELS)
+    # The font's own box stands for a letter that it lacks; a line break would make a text of several lines.
+    texts = [" ".join(name.split()) for name in names]
+    texts = [text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…" for text in texts]
+    width = max(round(font.getlength(text)) for text in texts) + 2 * _LETTER_PIXELS
+    drawn = Image.new("L", (width, rows * row_height), _GAP_LEVEL)
+    for row, text in enumerate(texts):
+        place = (width - _LETTER_PIXELS, row * row_height + row_height // 2)
+        ImageDraw.Draw(drawn).text(place, text, fill=0, font=font, anchor="rm")
+    return np.asarray(drawn)
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:

@@ -74,7 +74,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
             )
         ]
         mean, standard_deviation = _statistics(store, positions["train"])
-        write_png(folder / PREVIEW_FILE_NAME, _preview(store, positions["train"], labels))
+        write_png(folder / PREVIEW_FILE_NAME, _preview(store, positions["train"], labels, classes))
         manifest = Manifest(
             format=1,
             digest=_digest(store, positions, labels, classes, config.pairs),
@@ -211,13 +211,15 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions:
     )
 
 
-def _preview(store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """A row of training images for each of the first classes; without several classes, rows of the first images."""
+def _preview(
+    store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+) -> NDArray[np.uint8]:
+    """A row of training images for each of the first classes, with its name; without classes the first images."""
     first = [positions[start : start + _PREVIEW_COLUMNS] for start in range(0, len(positions), _PREVIEW_COLUMNS)]
     of_class = [positions[labels[positions] == label] for label in range(labels.max() + 1)]
-    rows = (of_class if len(of_class) > 1 else first)[:_PREVIEW_ROWS]
+    rows = (of_class if classes else first)[:_PREVIEW_ROWS]
     images = np.full((len(rows), _PREVIEW_COLUMNS, *store.shape), 255, np.uint8)
     for row, chosen in enumerate(rows):
         for column, position in enumerate(chosen[:_PREVIEW_COLUMNS]):
             images[row, column] = store.read(position)
-    return image_grid(images.reshape(-1, *store.shape), _PREVIEW_COLUMNS)
+    return image_grid(images.reshape(-1, *store.shape), _PREVIEW_COLUMNS, names=classes)

@@ -23,6 +23,7 @@ from recipes import small_parameters, small_training
 from components import kinds
 from components.outputs import Output
 from components.training_outputs import describe, write_outputs
+from gan_core.course import Course
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import load_generator, read_metadata
 from gan_core.gan import Gan
@@ -158,6 +159,8 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
         gan=Gan(config, (16, 16, 1), xla=False, mixed_precision=False),
         columns=8,
         samples=lambda: blobs(64),
+        moment=lambda: blobs(8),
+        course=Course(),
     )
     tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
     kinds_of = {"model": kinds.GENERATOR, "history": kinds.HISTORY, "samples": kinds.SAMPLES}

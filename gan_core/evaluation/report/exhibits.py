@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gan_core.course import CourseRecord
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.evaluator import Measured
 from gan_core.evaluation.features import Extractor
@@ -35,6 +36,8 @@ class Exhibits:
         journeys: latent interpolation.
         versus: the champion side by side; None if it was not asked for.
         charts: the training's curves.
+        moments: samples of the same latents by images seen, in words.
+        training: a sentence on when, how long and on what it was trained; empty if that is not known.
         lineage: where the generated images come from, by label.
         parameters: of the generator's training.
     """
@@ -51,6 +54,8 @@ class Exhibits:
     journeys: Picture | None
     versus: Versus | None
     charts: list[Chart]
+    moments: list[tuple[str, Picture]]
+    training: str
     lineage: Mapping[str, str]
     parameters: Mapping[str, object]
 
@@ -77,6 +82,7 @@ def collect(
     subjects, generated = measured.subjects, measured.generated.first
     generator = measured.generated.generator
     classes = measured.classes(extractor)
+    course = CourseRecord.read(subjects.generated_path) if generator else None
     real = Collection(subjects.real.images, measured.real) if subjects.real else None
     paired = bool(generator and generator.metadata.paired)
     training = (
@@ -105,6 +111,8 @@ def collect(
         else None,
         versus=versus(evaluation, generated.images, comparison) if comparison else None,
         charts=charts,
+        moments=gallery.moments(course.moments) if course else [],
+        training=_told(course, generator.metadata) if course and generator else "",
         lineage=_lineage(generator.metadata) if generator else {},
         parameters=generator.metadata.parameters if generator else {},
     )
@@ -115,6 +123,17 @@ def _samples(measured: Measured) -> Picture:
     if generator and generator.metadata.paired and subjects.inputs and subjects.real:
         return gallery.pairs(generated.images, subjects.inputs, subjects.real.images)
     return gallery.samples(generated)
+
+
+def _told(course: CourseRecord, metadata: GeneratorMetadata) -> str:
+    hours, seconds = divmod(round(course.seconds), 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    duration = " ".join(f"{count} {unit}" for count, unit in parts if count) or "less than a second"
+    return (
+        f"Trained on {metadata.dataset_source}: {metadata.images_seen:,} images seen; finished {course.finished} after "
+        f"{duration} on {course.machine}."
+    )
 
 
 def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:

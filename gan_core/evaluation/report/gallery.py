@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,6 +144,14 @@ def suspects(known: Collection, generated: Collection, what: str) -> list[Suspec
             Suspect(sample[0], pick(known.images.images(positions[position]), captions, f"Nearest {what}, distance"))
         )
     return rows
+
+
+def moments(samples: Mapping[int, NDArray[np.uint8]]) -> list[tuple[str, Picture]]:
+    """A row of samples for each moment of a training, by images seen."""
+    return [
+        (f"{seen:,}", strip(images, len(images), f"Samples after {seen:,} real images"))
+        for seen, images in samples.items()
+    ]
 
 
 def journeys(generated: GeneratedImages, seed: int) -> Picture:

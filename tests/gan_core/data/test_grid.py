@@ -32,6 +32,18 @@ def test_small_images_are_enlarged_by_a_whole_factor() -> None:
     assert np.array_equal(grid[2::3, 1::3], image[0])
 
 
+def test_names_stand_beside_their_rows() -> None:
+    images = np.zeros((4, 80, 80, 3), np.uint8)
+    plain = image_grid(images, columns=2)
+
+    named = image_grid(images, columns=2, names=["a", "a rather long name of a class\nof two lines"])
+
+    assert np.array_equal(named[:, -plain.shape[1] + 2 :], plain[:, 2:])
+    margin = named[:, : named.shape[1] - plain.shape[1], 0] < 128
+    assert margin[:82].any()
+    assert margin[84:].sum() > 5 * margin[:82].sum()
+
+
 def test_large_images_keep_their_size() -> None:
     assert image_grid(np.zeros((1, 256, 256, 3), np.uint8), columns=1, gap=0).shape == (256, 256, 3)
 
