@@ -106,8 +106,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 tracker,
             ):
-                told = describe(gan, dataset).classes
-                if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None, told)):
+                if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None, dataset)):
                     raise KeyboardInterrupt
                 write_outputs(arguments, training, dataset, tracker)
     except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from gan_core.metric_names import DISCRIMINATOR_LOSS, DIVERSITY, GENERATOR_LOSS
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from components.progress import Progress
     from components.tracking import TrainingTracker
+    from gan_core.data.prepared import PreparedDataset
     from gan_core.training import Row, Training
 
 
@@ -25,13 +26,12 @@ class Hooks:
         bar: Progress,
         tracker: TrainingTracker,
         stop_requested: Callable[[], bool],
-        classes: Sequence[str],
+        dataset: PreparedDataset,
     ) -> None:
-        """`classes` names those that the networks are told; it is empty if they are told none."""
         self.stop_requested = stop_requested
         self._bar = bar
         self._columns = training.columns
-        self._classes = classes
+        self._names = [one.name for one in dataset.manifest.classes] if training.gan.classes else []
         self._tracker = tracker
         self._images_seen = training.gan.images_seen
         self._losses: dict[str, float] = {}
@@ -54,7 +54,7 @@ class Hooks:
         """Tracks a grid."""
         from gan_core.data.grid import image_grid
 
-        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._classes))
+        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))
 
 
 class NoHooks:
