@@ -90,7 +90,8 @@ def test_refused_before_the_training(
             check.main()
     with pytest.raises(InvalidInput, match=told):
         trained(place, config, dataset, monkeypatch)
-    assert not (place / "made").exists()
+    assert not (place / "made" / "model").exists()
+    assert not (place / "made" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("dataset", ["one_held_out", "five_held_out"])
