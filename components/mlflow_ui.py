@@ -99,7 +99,8 @@ def share(client: Any, experiment: str, address: str) -> str:
         "showRunParams": False,
         "runsCountToCompare": 10,
     }
-    section = {"name": "samples", "display": True, "columns": 1, "cardHeight": 500, "isReordered": False}
+    # MLflow sorts sections by name: this one comes before the metrics'.
+    section = {"name": "examples", "display": True, "columns": 1, "cardHeight": 500, "isReordered": False}
     made = {"deleted": False, "isGenerated": False}
     view = {
         "compareRunCharts": [{"uuid": "samples", "metricSectionId": "samples", **chart, **made}],
