@@ -14,7 +14,7 @@ from components.spool import Spool
 
 METRICS_IN_A_BATCH = 1000  # MLflow's limit
 DATASET_DIGEST_LENGTH = 36  # MLflow's limit; the whole digest is a tag of the input and of the run
-PREVIEW_PIXELS = 512
+PREVIEW_PIXELS = 256
 
 
 class Sender:
