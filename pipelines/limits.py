@@ -53,7 +53,7 @@ class _LimitedPool:
 
 def _read(answer: Any, deadline: float) -> Any:
     """The answer with its content, read in parts."""
-    content = b""
+    content = bytearray()
     try:
         while part := answer.read1(_PART_BYTES, decode_content=False):
             content += part
@@ -67,10 +67,10 @@ def _read(answer: Any, deadline: float) -> Any:
         raise _no_api(f"a redirect to {answer.headers.get('Location', 'nowhere')}")
     if 200 <= answer.status < 300 and not _is_object(content):
         raise _no_api("an answer that is no JSON object")
-    return urllib3.HTTPResponse(content, headers=answer.headers, status=answer.status, reason=answer.reason)
+    return urllib3.HTTPResponse(bytes(content), headers=answer.headers, status=answer.status, reason=answer.reason)
 
 
-def _is_object(content: bytes) -> bool:
+def _is_object(content: bytes | bytearray) -> bool:
     try:
         return isinstance(json.loads(content), dict)
     except (ValueError, RecursionError):
