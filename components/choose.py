@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", type=storage.output(kinds.GENERATOR), required=True, help="output: folder of the best generator"
     )
     options.add_argument("--scores", type=storage.output(kinds.SCORES), required=True, help="output: its evaluation")
-    executor.add_option(options, "scores", inputs=("models", "evaluations"))
+    executor.add_option(options)
     return options
 
 
@@ -54,7 +54,7 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
 
 def main() -> None:
     """Copies the best generator and its evaluation to the outputs."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
     config = command.read_section(arguments.config, "register", RegisterConfig)
     if arguments.executor_input is None:
         raise InvalidInput("--executor-input must name the trials' outputs. Received: nothing")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Reads the command line, checks what can be checked at once, and evaluates."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args(), "scores")
     config = _config(arguments)
     with storage.local_paths(arguments) as local:
         _evaluate(local, config)
@@ -111,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
     add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
-    executor.add_option(options, "scores")
+    executor.add_option(options)
     return options
 
 

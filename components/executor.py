@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,20 +55,27 @@ class ExecutorInput(_Part):
         return [_local_path(artifact.uri) for artifact in self.inputs.artifacts[name].artifacts]
 
 
-def add_option(parser: argparse.ArgumentParser, *outputs: str, inputs: Sequence[str] = ()) -> None:
-    """Adds `--executor-input`, which a person and DVC leave out; it is checked when the command line is read.
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--executor-input`, which a person and DVC leave out."""
+    parser.add_argument(
+        "--executor-input", metavar="JSON", help="Kubeflow's executor input; its executor output is then written"
+    )
+
+
+def checked(arguments: argparse.Namespace, *outputs: str, inputs: Sequence[str] = ()) -> argparse.Namespace:
+    """The arguments with the executor input read, before any work.
 
     Args:
-        parser: the command's.
+        arguments: the command line's.
         outputs: the output artifacts that `write_output` gives metadata to.
         inputs: the input artifacts that the command reads.
+
+    Raises:
+        InvalidInput: it is no executor input, or lacks such an artifact.
     """
-    parser.add_argument(
-        "--executor-input",
-        metavar="JSON",
-        type=_reader(outputs, inputs),
-        help="Kubeflow's executor input; its executor output is then written",
-    )
+    text = arguments.executor_input
+    found = None if text is None else _read(text, outputs, inputs)
+    return argparse.Namespace(**vars(arguments) | {"executor_input": found})
 
 
 def write_output(
@@ -93,26 +100,22 @@ def write_output(
     path.write_text(json.dumps({"artifacts": artifacts}, allow_nan=False), encoding="utf-8")
 
 
-def _reader(outputs: Sequence[str], inputs: Sequence[str]) -> Callable[[str], ExecutorInput]:
-    def read(text: str) -> ExecutorInput:
-        try:
-            found = ExecutorInput.model_validate_json(text)
-            json.dumps(found.model_dump(), allow_nan=False)  # what cannot be written in the end is refused now
-        except (ValidationError, ValueError) as error:
+def _read(text: str, outputs: Sequence[str], inputs: Sequence[str]) -> ExecutorInput:
+    try:
+        found = ExecutorInput.model_validate_json(text)
+        json.dumps(found.model_dump(), allow_nan=False)  # what cannot be written in the end is refused now
+    except (ValidationError, ValueError) as error:
+        raise InvalidInput(
+            f"--executor-input must be a JSON object as Kubeflow passes it: {_reason(error)}. Received: {text[:500]}"
+        ) from None
+    for kind, names, part in (("output", outputs, found.outputs), ("input", inputs, found.inputs)):
+        if absent := [name for name in names if name not in part.artifacts or not part.artifacts[name].artifacts]:
             raise InvalidInput(
-                f"--executor-input must be a JSON object as Kubeflow passes it: {_reason(error)}. "
-                f"Received: {text[:500]}"
-            ) from None
-        for kind, names, part in (("output", outputs, found.outputs), ("input", inputs, found.inputs)):
-            if absent := [name for name in names if name not in part.artifacts or not part.artifacts[name].artifacts]:
-                raise InvalidInput(
-                    f"The executor input must have the {kind} artifact '{absent[0]}'. Received: {text[:500]}"
-                )
-        if Path(found.outputs.output_file).is_dir():
-            raise InvalidInput(f"The executor input's outputFile must be a file. Received: {found.outputs.output_file}")
-        return found
-
-    return read
+                f"The executor input must have the {kind} artifact '{absent[0]}'. Received: {text[:500]}"
+            )
+    if Path(found.outputs.output_file).is_dir():
+        raise InvalidInput(f"The executor input's outputFile must be a file. Received: {found.outputs.output_file}")
+    return found
 
 
 def _reason(error: ValueError) -> str:

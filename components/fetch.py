@@ -42,7 +42,7 @@ _CONFIG = """\
 
 def main() -> None:
     """Reads the command line and fetches."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args())
     text, remote = arguments.pointer, arguments.remote
     if remote and (not text or text.startswith("gs://")):
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")

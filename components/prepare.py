@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Reads the command line and prepares."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args(), "dataset")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import PrepareConfig
 
@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="a folder of images, as components.fetch writes it, read in place of the folder in prepare.source",
     )
-    executor.add_option(options, "dataset")
+    executor.add_option(options)
     return options
 
 

@@ -40,7 +40,7 @@ _NOT_IN_THE_IDENTITY = {"champion", "generator_digest"}
 
 def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args())
     config = read_section(arguments.config, "register", RegisterConfig)
     with storage.local_paths(arguments) as local:
         evaluation = _read_evaluation(local.scores)

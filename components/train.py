@@ -38,7 +38,7 @@ _logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Reads the command line and trains."""
-    arguments = parser().parse_args()
+    arguments = executor.checked(parser().parse_args())
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import TrainConfig
 

@@ -48,8 +48,9 @@ def written(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
 
 def parsed(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.ExecutorInput:
     parser = argparse.ArgumentParser()
-    executor.add_option(parser, *outputs, inputs=inputs)
-    found: executor.ExecutorInput = parser.parse_args(["--executor-input", text]).executor_input
+    executor.add_option(parser)
+    given = parser.parse_args(["--executor-input", text])
+    found: executor.ExecutorInput = executor.checked(given, *outputs, inputs=inputs).executor_input
     return found
 
 
