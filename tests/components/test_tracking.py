@@ -414,7 +414,7 @@ def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(
     with tracker(manifest) as track:
         track.log_image(1, "samples", blobs(1)[0])
     assert tracking_uri() == f"sqlite:///{project / 'mlflow.db'}"
-    assert only_run().info.run_name == "wider"
+    assert only_run().info.run_name == "wider synthetic-16x16x1"
     assert list((project / "mlruns").rglob("samples*.png"))
 
 
