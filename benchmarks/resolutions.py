@@ -1,0 +1,58 @@
+"""How long the default recipe takes at each resolution: `python -m benchmarks.resolutions`.
+
+The network of params.yaml makes steps on random images in memory, without labels and without what surrounds the step.
+The minutes are those of as many steps as params.yaml asks for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.machine import machine
+from components.command import configure_tensorflow, read_section, run
+from gan_core.config import TrainConfig
+
+SHAPES = ((28, 28, 1), (32, 32, 3), (64, 64, 3), (128, 128, 3), (256, 256, 3))
+
+
+def main() -> None:
+    """Measures and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="params.yaml")
+    parser.add_argument("--seconds", type=float, default=20.0, help="seconds measured at each resolution, at least")
+    arguments = parser.parse_args()
+    config = read_section(arguments.config, "train", TrainConfig).decided(labelled=False)
+    configure_tensorflow()
+    print(machine())
+    print("| image | images a second | minutes for the default steps |\n|---|---|---|")
+    for shape in SHAPES:
+        rate = images_per_second(config, shape, arguments.seconds)
+        minutes = config.steps * config.batch_size * config.discriminator_steps / rate / 60
+        print(f"| {' × '.join(map(str, shape))} | {rate:,.0f} | {minutes:,.1f} |", flush=True)
+
+
+def images_per_second(config: TrainConfig, shape: Sequence[int], seconds: float) -> float:
+    """Real images a second that the training step takes, after it has been compiled."""
+    from gan_core.gan import Gan
+    from gan_core.step import Batch
+
+    height, width, channels = shape
+    gan = Gan(config, (height, width, channels), xla=False, mixed_precision=False)
+    batches = (gan.steps_per_execution, config.discriminator_steps, config.batch_size)
+    images = np.random.default_rng(0).integers(0, 256, (*batches, *shape), dtype=np.uint8)
+    batch = Batch(images, None, None)
+    gan.step(batch)
+    gan.take_totals()
+    started, before = time.perf_counter(), gan.images_seen
+    while time.perf_counter() - started < seconds:
+        gan.step(batch)
+        gan.take_totals()  # waits for the step
+    return (gan.images_seen - before) / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    run(main)
