@@ -11,7 +11,7 @@ from components.command import read_section
 from components.mlflow_address import registry_uri, tracking_uri
 from components.mlflow_failures import explain
 from components.mlflow_server import connect
-from components.model_name import AUTO, model_of
+from components.model_name import AUTO, model_of, name_in_address
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
@@ -22,21 +22,26 @@ from gan_core.export import METADATA_FILE, generator_digest, read_metadata
 def registry_name(argument: str, generated: Path) -> str | None:
     """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
 
+    It stands in the address models:/NAME@champion, or in a register section.
+
     Args:
         argument: the value of `--champion`.
         generated: what is evaluated.
 
     Raises:
-        InvalidInput: it is neither a generator's folder nor a register section, or the name is that of the generator's
+        InvalidInput: it is no generator's folder, address or register section, or the name is that of the generator's
             data and `generated` is no generator.
     """
+    if name := name_in_address(argument):
+        return name
     if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
         return None
     try:
         configured = read_section(argument, "register", RegisterConfig).model_name
     except InvalidInput as error:
         raise InvalidInput(
-            f"--champion must be a generator's folder, or a register section that names the model. {error}"
+            "--champion must be a generator's folder, models:/NAME@champion, or a register section that names the "
+            f"model. {error}"
         ) from None
     if configured != AUTO:
         return configured

@@ -1,5 +1,8 @@
 """Checks, before anything is trained, what evaluation and registration need: of the data, and of each other.
 
+It also says which champion the generator will be compared with, so that the steps after it need not read the register
+section: a changed rule of registration repeats no training.
+
 The train command does the same by itself when it is given the whole params.yaml.
 """
 
@@ -9,10 +12,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import storage
+from components import kinds, storage
 from components.command import cache_folder, read_section, run
+from components.model_name import champion_address, name_for_data
+from components.outputs import whole_output
 
 if TYPE_CHECKING:
+    from gan_core.config import RegisterConfig
     from gan_core.data.prepared import PreparedDataset
 
 
@@ -22,7 +28,11 @@ def main() -> None:
 
     arguments = parser().parse_args()
     with storage.local_paths(arguments) as local:
-        check(local.config, local.register, PreparedDataset(local.dataset), local.cache)
+        dataset = PreparedDataset(local.dataset)
+        registration = check(local.config, local.register, dataset, local.cache)
+        if local.champion:
+            with whole_output(local.champion) as file:
+                file.write_text(champion_address(name_for_data(registration.model_name, dataset)), encoding="utf-8")
     print("the parameters and the data go together")
 
 
@@ -35,13 +45,19 @@ def parser() -> argparse.ArgumentParser:
         "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
     )
     options.add_argument(
+        "--champion", type=storage.output(kinds.CHAMPION), help="output: the address of the champion in the registry"
+    )
+    options.add_argument(
         "--cache", type=Path, default=cache_folder(), help="folder for what need not be downloaded twice"
     )
     return options
 
 
-def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> None:
+def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> RegisterConfig:
     """Checks the evaluate section in `config` and the register section in `register` with each other and the data.
+
+    Returns:
+        The register section.
 
     Raises:
         InvalidInput: they do not go together, or the Inception weights cannot be read.
@@ -58,6 +74,7 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
         from gan_core.evaluation.weights import load_weights
 
         load_weights(evaluate.inception_weights, cache)
+    return registration
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--champion",
         type=storage.input_or_text,
-        help="generator to compare with; or params.yaml or its register section: the model's champion",
+        help="generator, models:/NAME@champion, or params.yaml or its register section: its model's champion",
     )
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
     add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")

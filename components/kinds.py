@@ -120,6 +120,7 @@ GENERATOR = Kind(
 )
 FINGERPRINT = Kind("a digest of raw data", _json_with("format", "raw_data"))
 VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"md5"', b"gs://")))
+CHAMPION = Kind("the address of a champion", lambda content: content.startswith(b"models:/"))
 HISTORY = Kind("a training's history", _first_line_names("images_seen"))
 SAMPLES = Kind("a grid of samples", _is_grid)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))

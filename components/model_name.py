@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from components.command import read_section
 
 if TYPE_CHECKING:
+    from gan_core.data.prepared import PreparedDataset
     from gan_core.export import GeneratorMetadata
 
 AUTO = "auto"
@@ -39,6 +40,23 @@ def registered_name(configured: str, source: str, shape: Sequence[int], *, paire
 def model_of(configured: str, generator: GeneratorMetadata) -> str:
     """The name under which a generator is registered."""
     return registered_name(configured, generator.dataset_source, generator.shape, paired=generator.paired)
+
+
+def champion_address(name: str) -> str:
+    """MLflow's address of a registered model's champion."""
+    return f"models:/{name}@champion"
+
+
+def name_in_address(text: str) -> str | None:
+    """The model's name in an address of its champion; None if the text is another."""
+    match = re.fullmatch(r"models:/([^/@]+)@champion", text)
+    return match and match[1]
+
+
+def name_for_data(configured: str, dataset: PreparedDataset) -> str:
+    """The name under which generators that are trained on a prepared data set are registered."""
+    manifest = dataset.manifest
+    return registered_name(configured, manifest.source, manifest.shape, paired=dataset.split("train").paired)
 
 
 def name_in_configuration(config: str, model: Path) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from components import executor, kinds, storage
 from components.check import check
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.model_name import registered_name
+from components.model_name import champion_address, name_for_data, name_in_address
 from components.training_hooks import Hooks, NoHooks
 from components.training_outputs import describe, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
@@ -157,12 +157,12 @@ def _version_to_start_from(warm_start: str, champion: str | Path | None, dataset
             "A warm start from the champion needs --champion, which names its model. "
             f"Received: warm_start={warm_start!r} without --champion"
         )
+    if name_in_address(str(champion)):
+        return str(champion)
     from gan_core.config import RegisterConfig
 
     configured = read_section(str(champion), "register", RegisterConfig).model_name
-    manifest = dataset.manifest
-    name = registered_name(configured, manifest.source, manifest.shape, paired=dataset.split("train").paired)
-    return f"models:/{name}@champion"
+    return champion_address(name_for_data(configured, dataset))
 
 
 def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--champion",
         type=storage.input_or_text,
-        help="params.yaml or its register section: the model whose champion `train.warm_start: champion` names",
+        help="what `train.warm_start: champion` names: models:/NAME@champion; or params.yaml or its register section",
     )
     options.add_argument(
         "--checkpoints",

@@ -44,27 +44,27 @@ class Stages:
         return prepared.outputs["dataset"]
 
     def check(self, evaluate: Any, register: Any, dataset: Any) -> Any:
-        """Checks what evaluation and registration need; returns the task, for which a training waits.
+        """Checks what evaluation and registration need; returns the champion's address, for which a training waits.
 
-        It is a step of its own: with the evaluate section among its inputs, a training would not come from the cache
-        after a change of the evaluation.
+        It is a step of its own: with the evaluate or register section among its inputs, a training would not come from
+        the cache after a change of the evaluation or of the rule of registration.
         """
-        return self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
+        return self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check").outputs[
+            "champion"
+        ]
 
-    def train_and_evaluate(
-        self, train: Any, evaluate: Any, register: Any, dataset: Any, checked: Any
-    ) -> tuple[Any, Any]:
-        """Trains and scores one generator after the task `checked`; returns the model and its scores."""
+    def train_and_evaluate(self, train: Any, evaluate: Any, champion: Any, dataset: Any) -> tuple[Any, Any]:
+        """Trains and scores one generator, beside the champion; returns the model and its scores."""
         trained = self._retried(
-            steps.train(config=train, champion=register, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
-        ).after(checked)
+            steps.train(config=train, champion=champion, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
+        )
         evaluated = self._retried(
             steps.evaluate(
                 config=evaluate,
                 real=dataset,
                 generated=trained.outputs["model"],
                 history=trained.outputs["history"],
-                champion=register,
+                champion=champion,
             ),
             "evaluate",
         )

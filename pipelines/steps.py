@@ -37,22 +37,29 @@ def prepare(
 
 
 @dsl.container_component
-def check(config: dict[str, Any], register: dict[str, Any], dataset: dsl.Input[dsl.Dataset]) -> dsl.ContainerSpec:
-    """Stops before the training what evaluation (`config`) or registration would refuse after it."""
-    return _command("check", "--config", config, "--register", register, "--dataset", dataset.path)
+def check(
+    config: dict[str, Any],
+    register: dict[str, Any],
+    dataset: dsl.Input[dsl.Dataset],
+    champion: dsl.OutputPath(str),  # type: ignore[valid-type]
+) -> dsl.ContainerSpec:
+    """Stops before the training what evaluation (`config`) or registration would refuse; names the champion."""
+    return _command(
+        "check", "--config", config, "--register", register, "--dataset", dataset.path, "--champion", champion
+    )
 
 
 @dsl.container_component
 def train(
     config: dict[str, Any],
-    champion: dict[str, Any],
+    champion: str,
     checkpoints: str,
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
     samples: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """A generator, its history as CSV and its sample grid as PNG; `champion` is the register section."""
+    """A generator, its history as CSV and its sample grid as PNG; it may start from the `champion`."""
     return _command(
         "train",
         *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
@@ -67,11 +74,11 @@ def evaluate(
     real: dsl.Input[dsl.Dataset],
     generated: dsl.Input[dsl.Model],
     history: dsl.Input[dsl.Artifact],
-    champion: dict[str, Any],
+    champion: str,
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
-    """Scores, shown on the run's page, and the report; `champion` is the register section, which names the model."""
+    """Scores, shown on the run's page, and the report, with the `champion` beside."""
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),

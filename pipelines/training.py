@@ -34,8 +34,8 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
     ) -> None:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote)
-            checked = stages.check(evaluate, register, dataset)
-            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset, checked)
+            champion = stages.check(evaluate, register, dataset)
+            model, scores = stages.train_and_evaluate(train, evaluate, champion, dataset)
             stages.register(register, model, scores)
 
     return pipeline

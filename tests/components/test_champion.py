@@ -43,8 +43,9 @@ def test_the_registered_champion_with_its_generator_and_its_record() -> None:
     assert not champion.folder.exists()
     with find_champion(SECTION, Path("better")) as champion:
         assert champion == "This generator is the champion, version 2 of the model 'generator'."
-    with find_champion(SECTION, Path("images")) as champion:
-        assert isinstance(champion, Champion)
+    for section in (SECTION, "models:/generator@champion"):
+        with find_champion(section, Path("images")) as champion:
+            assert isinstance(champion, Champion)
 
 
 def test_no_champion_yet() -> None:

@@ -131,3 +131,21 @@ def test_what_goes_together_passes(
     )
     check.main()
     assert "go together" in capsys.readouterr().out
+
+
+def test_it_names_the_champion_for_the_steps_after_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = str(parameters(place, {"evaluate.extractor": "random", "register.score": "fd_random"}))
+    address = place / "champion"
+    options = [
+        "--config",
+        config,
+        "--register",
+        config,
+        "--dataset",
+        str(place / "labelled"),
+        "--champion",
+        str(address),
+    ]
+    monkeypatch.setattr(sys, "argv", ["check", *options])
+    check.main()
+    assert address.read_text() == "models:/synthetic-16x16x1@champion"

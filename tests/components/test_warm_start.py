@@ -60,6 +60,7 @@ def test_the_champion_is_that_of_the_model_that_the_generator_will_be_a_version_
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(4), blobs(4)))
     section = CONFIG.model_copy(update={"model_name": configured}).model_dump_json()
     assert train._version_to_start_from("champion", section, dataset) == named
+    assert train._version_to_start_from("champion", named, dataset) == named
     assert train._version_to_start_from("models:/a/1", None, dataset) == "models:/a/1"
     with pytest.raises(InvalidInput, match="needs --champion, which names its model"):
         train._version_to_start_from("champion", None, dataset)
