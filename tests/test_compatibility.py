@@ -21,7 +21,7 @@ from components.warm_start import find_initial
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.export import load_generator
+from gan_core.export import generator_digest, load_generator
 
 FIXTURE = Path(__file__).parent / "fixtures" / "e873eab.tar.xz"
 IMAGES_SEEN = 640
@@ -74,10 +74,12 @@ def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_cham
 
 
 def test_a_better_score_replaces_its_champion(project: Path) -> None:
+    """Its scores say not which generator they are of, so that they are to be made again; here only that is added."""
     scores = project / "reports/scores.json"
     record = json.loads(scores.read_text())
     record["scores"]["fd_classifier"] *= 0.5
     record["intervals"] = {}
+    record["generator_digest"] = generator_digest(project / "generator")
     scores.write_text(json.dumps(record))
     config = {"model_name": "generator", "score": "fd_classifier", "minimum_improvement": 0.01, "spread_multiplier": 2}
     command = ["-m", "components.register", "--config", json.dumps(config), "--model", "generator"]

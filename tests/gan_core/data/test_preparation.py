@@ -274,9 +274,12 @@ def test_the_preview_shows_a_row_for_each_class(tmp_path: Path, prepare_config: 
 
     with Image.open(tmp_path / "prepared" / PREVIEW_FILE_NAME) as opened:
         preview = np.asarray(opened)
-    assert preview.shape == (2 + 3 * 82, 2 + 10 * 82)
+    names = preview.shape[1] - (2 + 10 * 82)  # a column with the names of the classes
+    assert preview.shape[0] == 2 + 3 * 82
+    assert 0 < names < 82
     for row in range(3):
-        shown = preview[2 + row * 82 : 82 + row * 82, 2:82]
+        assert preview[row * 82 : (row + 1) * 82, :names].min() < 128 < preview[row * 82, :names].max()
+        shown = preview[2 + row * 82 : 82 + row * 82, names + 2 : names + 82]
         assert ((shown >= row * 100) & (shown < row * 100 + 30)).all()
 
 

@@ -27,6 +27,8 @@ def test_what_comes_from_outside_is_text_and_no_markup() -> None:
         journeys=picture,
         versus=None,
         charts=[],
+        moments=[(HOSTILE, picture)],
+        training=HOSTILE,
         lineage={HOSTILE: HOSTILE},
         parameters={HOSTILE: HOSTILE},
     )
