@@ -11,7 +11,9 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# `value`: a $ in it is a character, where make would put a variable's value.
 SET ?=
+override SET := $(value SET)
 export SET
 # The options are quoted for a shell, which `eval` undoes.
 run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)

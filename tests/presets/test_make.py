@@ -62,7 +62,7 @@ def test_a_preset_that_there_is_not_runs_nothing(commands) -> None:
     assert "error: A preset must be a readable YAML file" in done.stderr
 
 
-@pytest.mark.parametrize("source", ["data/raw/été", "o'brien", "a,b", "x(1)"])
+@pytest.mark.parametrize("source", ["data/raw/été", "o'brien", "a,b", "x(1)", "cats$b", "$(HOME)", "a#b"])
 def test_what_is_set_may_have_any_character(commands, source: str) -> None:
     done, arguments = run(commands, f"SET=prepare.source={source} train.steps=20")
     assert done.returncode == 0, done.stderr
