@@ -32,6 +32,8 @@ from gan_core.export import generator_digest, read_metadata
 from gan_core.warm_start import STATE_FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from components.gate import Outcome
 
 # Scored beside another champion it is the same version still. The generator's digest has a tag of its own.
@@ -103,8 +105,9 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     with answered("register the generator"), explained("the bucket of MLflow's artifacts"):
         registry = ModelRegistry(connect(), config.model_name)
         version = registry.register(identity, model, evaluation, tags)
-        with turn(registry.client, config.model_name, identity):
-            return _promote(registry, config, evaluation, generator.collapsed, registry.version(version.version))
+        with turn(registry.client, config.model_name, identity) as require_turn:
+            version = registry.version(version.version)
+            return _promote(registry, config, evaluation, generator.collapsed, version, require_turn=require_turn)
 
 
 def _read_evaluation(path: Path) -> Evaluation:
@@ -117,7 +120,13 @@ def _read_evaluation(path: Path) -> Evaluation:
 
 
 def _promote(
-    registry: ModelRegistry, config: RegisterConfig, evaluation: Evaluation, collapsed: bool, version: Any
+    registry: ModelRegistry,
+    config: RegisterConfig,
+    evaluation: Evaluation,
+    collapsed: bool,
+    version: Any,
+    *,
+    require_turn: Callable[[], None],
 ) -> dict[str, Any]:
     """Decides, writes the decision down, moves the aliases, and notes that they were moved.
 
@@ -159,6 +168,7 @@ def _promote(
         }
         written = json.dumps(record)
         registry.tag(number, "decision", written)
+    require_turn()
     _move_aliases(registry, record["decision"], number)
     registry.describe(number, f"{record['decision'].capitalize()}. {record['reason']}", evaluation, config.score)
     registry.tag(number, "carried_out", _digest(written.encode()))

@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from gan_core.errors import TryAgain
 
 WAIT_SECONDS = 300.0  # after which a registration that shows no change is taken for dead
 ASK_EVERY_SECONDS = 0.5  # whether it is this registration's turn
@@ -24,7 +26,7 @@ _OLD_TICKET = "gs://turns/none"
 
 
 @contextlib.contextmanager
-def turn(client: Any, model: str, identity: str) -> Iterator[None]:
+def turn(client: Any, model: str, identity: str) -> Iterator[Callable[[], None]]:
     """Holds the one turn that there is for the registered model `model`, which must exist.
 
     Everyone takes a number above all that are shown, and the lowest number's owner goes first. While one chooses, the
@@ -35,27 +37,47 @@ def turn(client: Any, model: str, identity: str) -> Iterator[None]:
         model: the registered model.
         identity: of what is registered. A ticket that a kill left behind goes when the same is registered again, or
             when another has waited WAIT_SECONDS for it.
+
+    Yields:
+        A check to call before the aliases are moved: it raises TryAgain if this process was taken for dead meanwhile,
+        so that another one may have the turn.
     """
     _delete_old_queue(client, model)
     owner = f"{_PREFIX}{identity}."
     mine = f"{owner}{uuid.uuid4().hex}"
+
+    def require_turn() -> None:
+        if mine not in _tickets(client, model):
+            raise TryAgain("Another registration took this one for dead. Run the same command again.")
+
     try:
-        client.set_registered_model_tag(model, mine, _CHOOSING)
-        shown = _tickets(client, model)
-        for left_behind in [key for key in shown if key.startswith(owner) and key != mine]:
+        number = _take_number(client, model, mine)
+        for left_behind in [key for key in _tickets(client, model) if key.startswith(owner) and key != mine]:
             client.delete_registered_model_tag(model, left_behind)
-        number = 1 + max((_number(value) for value in shown.values()), default=0)
-        client.set_registered_model_tag(model, mine, str(number))
         awaited, since = None, 0.0
-        while first := _first_before(_tickets(client, model), number, mine):
+        while True:
+            tickets = _tickets(client, model)
+            if mine not in tickets:  # this process was stopped for so long that it was taken for dead
+                number, awaited = _take_number(client, model, mine), None
+                continue
+            first = _first_before(tickets, number, mine)
+            if first is None:
+                break
             if first != awaited:
                 awaited, since = first, time.monotonic()
             elif time.monotonic() - since > WAIT_SECONDS:
                 client.delete_registered_model_tag(model, first[0])
             time.sleep(ASK_EVERY_SECONDS)
-        yield
+        yield require_turn
     finally:
         client.delete_registered_model_tag(model, mine)
+
+
+def _take_number(client: Any, model: str, mine: str) -> int:
+    client.set_registered_model_tag(model, mine, _CHOOSING)
+    number = 1 + max((_number(value) for value in _tickets(client, model).values()), default=0)
+    client.set_registered_model_tag(model, mine, str(number))
+    return number
 
 
 def _tickets(client: Any, model: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ from tracking_server import TrackingServer
 from components import turn as turn_module
 from components.mlflow_server import connect
 from components.turn import turn
+from gan_core.errors import TryAgain
 
 MODEL = "queue"
 
@@ -117,3 +118,34 @@ def test_a_ticket_that_is_still_in_the_old_queue_is_left(client: Any) -> None:
         pass
     assert client.get_registered_model(old)
     client.delete_registered_model(old)
+
+
+def test_a_registration_that_was_taken_for_dead_while_it_waited_queues_again(client: Any) -> None:
+    """As a stopped process that goes on: whoever took its ticket away has the turn now."""
+    entered = threading.Event()
+    client.set_registered_model_tag(MODEL, "registering.sha256-b.live", "1")
+
+    def register() -> None:
+        with turn(connect(), MODEL, "sha256-c"):
+            entered.set()
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    while len(tags()) < 2 or tags()[max(tags())] != "2":
+        time.sleep(0.02)
+    client.set_registered_model_tag(MODEL, "registering.sha256-d.live", "3")
+    client.delete_registered_model_tag(MODEL, max(tag for tag in tags() if ".sha256-c." in tag))
+    client.delete_registered_model_tag(MODEL, "registering.sha256-b.live")
+    assert not entered.wait(0.5)
+    client.delete_registered_model_tag(MODEL, "registering.sha256-d.live")
+    thread.join()
+    assert entered.is_set()
+    assert not tags()
+
+
+def test_a_registration_that_was_taken_for_dead_in_its_turn_learns_it(client: Any) -> None:
+    with turn(client, MODEL, "sha256-a") as require_turn:
+        require_turn()
+        # The same is registered again, so it takes this one for dead.
+        with turn(connect(), MODEL, "sha256-a"), pytest.raises(TryAgain, match="same command again"):
+            require_turn()
