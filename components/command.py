@@ -67,12 +67,15 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
 
 
 def _section_of_file(path: Path, name: str) -> object:
-    import yaml
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
-        document = yaml.safe_load(read_modest(path))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InvalidInput(f"--config must be a readable YAML file: {error}. Received: {path}") from None
+        # As DVC reads it: YAML 1.2, in which no key may stand twice.
+        document = YAML(typ="safe", pure=True).load(read_modest(path))
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InvalidInput(f"--config must be a readable YAML file: {reason}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):
         raise InvalidInput(f"--config must have a section '{name}' of parameters. Received: {path}")
     return document[name]

@@ -83,8 +83,9 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
+    origin = lineage()
     provenance = {
-        **lineage(),
+        **origin,
         "parameters_digest": _digest(json.dumps(generator.parameters, sort_keys=True).encode()),
         "protocol_digest": _digest(evaluation.protocol.model_dump_json().encode()),
         "data_digest": generator.dataset_digest,
@@ -99,6 +100,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     }
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())
+    if run_id := origin.get("kfp_run_id"):
+        tags["kfp_run_id"] = run_id  # beside provenance, since components.report_status looks for it
     scores = evaluation.model_dump_json(exclude=_NOT_IN_THE_IDENTITY)
     identity = _digest((tags["generator_digest"] + scores).encode())
     # The artifacts may lie in a bucket.

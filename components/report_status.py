@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 
 from components import command
@@ -48,10 +49,11 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     try:
         fields = json.loads(status)
         state = fields["state"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+    except (ValueError, RecursionError, KeyError, TypeError):
         raise InvalidInput(f"--status must be a JSON object with 'state'. Received: {status}") from None
     run = f" run {run_id}" if run_id else " run"
-    reason = (fields.get("error") or {}).get("message")
+    error = fields.get("error")
+    reason = error.get("message") if isinstance(error, dict) else error
     return f"{pipeline}:{run} ended {state}" + (f": {reason}" if reason else "")
 
 
@@ -70,8 +72,11 @@ def registered(run_id: str) -> str:
         return ""
     if not found:
         return "Nothing new was registered."
-    decision = json.loads(found[0].tags.get("decision", "{}"))
-    told = [str(decision[key]) for key in ("decision", "reason") if key in decision]
+    try:
+        decision = json.loads(found[0].tags.get("decision", "{}"))
+        told = [str(decision[key]) for key in ("decision", "reason") if key in decision]
+    except (ValueError, RecursionError, TypeError):
+        told = ["its decision cannot be read"]
     return f"{found[0].name} version {found[0].version}: {'. '.join(told)}"
 
 
@@ -82,8 +87,15 @@ def send(address: str, text: str) -> None:
         InvalidInput: `address` is not https, or its host is not public. The message does not repeat it: it is a secret.
         OSError, http.client.HTTPException: the webhook does not answer, or refuses.
     """
-    if not address.startswith("https://"):
+    if not address.lower().startswith("https://"):
         raise InvalidInput(f"The webhook in {WEBHOOK_VARIABLE} must be an https:// address. Received: another scheme")
+    try:
+        urllib.parse.urlsplit(address).netloc.encode("idna")
+        address.encode("ascii")
+    except ValueError:
+        raise InvalidInput(
+            f"The webhook in {WEBHOOK_VARIABLE} must have a host and ASCII characters. Received: another one"
+        ) from None
     request = urllib.request.Request(  # noqa: S310
         address, json.dumps({"text": masked(text)}).encode(), {"Content-Type": "application/json"}
     )

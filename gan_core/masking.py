@@ -13,7 +13,7 @@ from collections.abc import Iterator
 SHORTEST_SECRET = 4  # characters; to hide each place of a shorter one would hide the message
 
 _SECRET_VARIABLE = re.compile(
-    r"(TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIALS?|APIKEY)(_|$)|(^|_)(KEY|PAT|AUTH|COOKIE|WEBHOOK)(_|$)"
+    r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|APIKEY)(_|$)|(^|_)(KEY|PASS|PAT|AUTH|COOKIE|WEBHOOK)(_|$)"
     r"|^MLFLOW_TRACKING_USERNAME$"
 )
 _NAMES_AN_ADDRESS = re.compile(r"(?i)_(URI|URL|HOST|ENDPOINT|PROXY)$")
@@ -24,6 +24,12 @@ _QUERY_WITHOUT_HOST = re.compile(r"\?[\w.%\[\]-]+=[^\s'\"]*")
 _HEADER = re.compile(r"(?i)(\bauthorization['\"]?\s*[:=]\s*['\"]?)(\w+ )?[^\s'\"]+|(\bbearer )[^\s'\"]{6,}")
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:(?=\S)[^\n]*[@?]")
 _BUCKETS = ("gs:", "s3:")
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether an environment variable's value is to be hidden, by its name; a secret's file is none."""
+    is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
+    return bool(_SECRET_VARIABLE.search(name)) and not is_path
 
 
 def masked(text: str) -> str:
@@ -60,8 +66,7 @@ def _secrets() -> list[str]:
     """Every value that must not be shown, in each way of writing it, the longest first."""
     values: set[str] = set()
     for name, value in os.environ.items():
-        is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
-        if _SECRET_VARIABLE.search(name) and not is_path:
+        if is_secret(name, value):
             # A webhook's secret is its path.
             path = re.sub(r"^[A-Za-z][\w+.-]*://[^/]*", "", value)
             values |= {value, value.strip(), *value.splitlines(), path}

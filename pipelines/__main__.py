@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.printing import fail, guard_output
+
+_IMAGE = re.compile(r"[A-Za-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -129,6 +132,8 @@ def _compile(options: argparse.Namespace) -> None:
         raise InvalidInput("--grid and --trial belong to a sweep. Received: training")
     if options.output.suffix != ".yaml":
         raise InvalidInput(f"--output must end in .yaml. Received: {options.output}")
+    if not _IMAGE.fullmatch(options.image):
+        raise InvalidInput(f"--image must be NAME@sha256: and 64 hex digits, or NAME:TAG. Received: {options.image!r}")
     if "@sha256:" not in options.image:
         print("warning: Kubeflow's cache knows an image by this name alone; name it by digest", file=sys.stderr)
 

@@ -77,8 +77,13 @@ def checked(specification: Any, place: str) -> Values:
         InvalidInput: it lacks a part.
     """
     try:
-        specification["pipelineInfo"]["name"], specification["deploymentSpec"]["executors"].items()
-        inputs(specification)
+        str.encode(specification["pipelineInfo"]["name"])
+        images(specification)
+        given = sections(specification)
+        # A sweep has no section train; its trials hold one each.
+        lacking = SECTIONS.keys() - given.keys() - ({"train"} if "trials" in inputs(specification) else set())
+        if lacking or not all(isinstance(values, dict) for values in given.values()):
+            raise TypeError("its inputs are not the sections of params.yaml")
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InvalidInput(f"A pipeline must be one compiled by `compile`. Received: {place}") from None
     values: Values = specification

@@ -31,7 +31,7 @@ def read(path: Path) -> dict[str, Values]:
     Raises:
         InvalidInput: the file cannot be read, or lacks a section.
     """
-    document = _load(path, "The parameters")
+    document = load_yaml(path, "The parameters")
     if not isinstance(document, dict) or not all(isinstance(document.get(name), dict) for name in SECTIONS):
         raise InvalidInput(f"The parameters must have the sections {', '.join(SECTIONS)}. Received: {path}")
     return {name: document[name] for name in SECTIONS}
@@ -43,7 +43,7 @@ def preset(path: Path) -> list[str]:
     Raises:
         InvalidInput: the file cannot be read, or names a section or a parameter that there is not.
     """
-    document = _load(path, "A preset") or {}
+    document = load_yaml(path, "A preset") or {}
     if not isinstance(document, dict) or not all(isinstance(values, dict) for values in document.values()):
         raise InvalidInput(f"A preset must have sections of parameters, like params.yaml. Received: {path}")
     found = []
@@ -140,11 +140,18 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
     return found
 
 
-def _load(path: Path, what: str) -> Any:
-    import yaml
+def load_yaml(path: Path, what: str) -> Any:
+    """Reads a YAML file.
+
+    Raises:
+        InvalidInput: it cannot be read; `what` begins the sentence.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     try:
-        return yaml.safe_load(read_modest(path))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        # As DVC reads it: YAML 1.2, in which no key may stand twice.
+        return YAML(typ="safe", pure=True).load(read_modest(path))
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
-from gan_core.masking import masked
+from gan_core.masking import is_secret, masked
+from gan_core.raw_data import split_bucket
+from pipelines.parameters import load_yaml
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
@@ -119,10 +119,22 @@ class Profile(_Entry):
             )
         return self
 
+    @field_validator("checkpoints")
+    @classmethod
+    def _checkpoints_have_a_place(cls, checkpoints: str) -> str:
+        if checkpoints.startswith("gs://"):
+            try:
+                split_bucket(checkpoints)
+            except InvalidInput as error:
+                raise ValueError(str(error)) from None
+        elif not checkpoints.isprintable():
+            raise ValueError(f"A folder's name must be printable. Received: {checkpoints!r}")
+        return checkpoints
+
     @model_validator(mode="after")
     def _secrets_stay_out(self) -> Self:
         for variable, value in self.environment.items():
-            if re.search(r"PASSWORD|TOKEN|SECRET|CREDENTIAL|(^|_)KEY(_|$)", variable) or masked(value) != value:
+            if is_secret(variable, value) or masked(value) != value:
                 raise ValueError(
                     "The environment stands in the compiled pipeline for all to read; a secret comes from Kubernetes, "
                     f"under `secrets`. Received: environment.{variable}"
@@ -136,12 +148,7 @@ class Profile(_Entry):
         Raises:
             InvalidInput: the file cannot be read, or one line for each wrong key.
         """
-        import yaml
-
-        try:
-            values = yaml.safe_load(read_modest(path))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise InvalidInput(f"--profile must be a readable YAML file: {error}. Received: {path}") from None
+        values = load_yaml(path, "--profile")
         if not isinstance(values, dict):
             raise InvalidInput(f"A profile must be a mapping. Received: {path}")
         try:

@@ -19,12 +19,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import require_data
 from pipelines import server
 from pipelines.cron import Cron
-from pipelines.parameters import Values
+from pipelines.parameters import Values, load_yaml
 from pipelines.submit import Data, arguments
 
 Text = Annotated[str, Field(min_length=1)]
@@ -77,17 +76,14 @@ class Schedules(_Entry):
         """
         import yaml
 
-        try:
-            document = yaml.safe_load(read_modest(path))
-        except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise InvalidInput(f"The schedules must be a readable YAML file: {error}. Received: {path}") from None
+        document = load_yaml(path, "The file of schedules")
         try:
             schedules = cls.model_validate(document)
             ZoneInfo(schedules.time_zone)
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             raise InvalidInput(f"The schedules are not valid: {'; '.join(lines)}. Received: {path}") from None
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, OSError):
             raise InvalidInput(
                 f"The time zone must be of the IANA database. Received: time_zone={schedules.time_zone}"
             ) from None

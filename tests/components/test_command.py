@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from components.command import _held_back_stderr, cache_folder, read_section, run
-from gan_core.config import RegisterConfig
+from gan_core.config import DriftConfig, RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 
 VALUES = {"model_name": "generator", "score": "fid", "minimum_improvement": 0.1, "spread_multiplier": 2}
@@ -32,6 +32,7 @@ def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:
         ("register: 5", "must have a section 'register'"),
         ("- register", "must have a section 'register'"),
         (b"\xff\xfe\x00", "must be a readable YAML file"),
+        ("register: {score: fid, score: kid_random}", "must be a readable YAML file: .*duplicate key"),
     ],
 )
 def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -40,6 +41,15 @@ def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | byt
     with pytest.raises(InvalidInput, match=message) as caught:
         read_section(str(path), "register", RegisterConfig)
     assert str(caught.value).endswith(f"Received: {path}")
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("register: " + json.dumps({**VALUES, "model_name": "off"}).replace('"off"', "off") + "\n")
+    assert read_section(str(path), "register", RegisterConfig).model_name == "off"
+    path.write_text("drift: {confidence: 0.95, blocks: 010, kid_threshold: 1e-3, class_share_threshold: 0.05}\n")
+    drift = read_section(str(path), "drift", DriftConfig)
+    assert (drift.blocks, drift.kid_threshold) == (10, 0.001)
 
 
 def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

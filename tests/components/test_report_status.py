@@ -16,7 +16,7 @@ import pytest
 from certificates import self_signed
 
 from components.mlflow_server import connect
-from components.report_status import message
+from components.report_status import message, send
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,3 +172,21 @@ def test_a_private_address_gets_nothing_unless_it_is_named(webhook: Webhook, cer
 def test_what_is_no_status_is_refused(status: str) -> None:
     with pytest.raises(InvalidInput, match="--status must be a JSON object with 'state'"):
         message("p", status, None)
+
+
+@pytest.mark.parametrize("error", ["boom", ["boom"], 5, None])
+def test_an_error_of_another_form_is_still_reported(error: object) -> None:
+    assert message("p", json.dumps({"state": "FAILED", "error": error}), None).startswith("p: run ended FAILED")
+
+
+@pytest.mark.parametrize("status", ["", "[]", "null", '"FAILED"', "[" * 100_000, "{}"])
+def test_a_status_that_is_none_is_refused(status: str) -> None:
+    with pytest.raises(InvalidInput, match="must be a JSON object with 'state'"):
+        message("p", status, None)
+
+
+@pytest.mark.parametrize("address", ["https://h/geh€im", f"https://{'a' * 64}.example/x", "https://[::1/x"])
+def test_a_webhook_that_can_never_work_is_refused_without_being_shown(address: str) -> None:
+    with pytest.raises(InvalidInput, match="must have a host and ASCII characters") as refused:
+        send(address, "text")
+    assert address not in str(refused.value)

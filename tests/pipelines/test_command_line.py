@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from kubeflow_server import KubeflowServer
 
 from pipelines import package, parameters, submit
@@ -63,6 +64,7 @@ def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> N
         (["--params", "nowhere.yaml"], "parameters must be a readable"),
         (["--grid", "train.seed=0,1"], "belong to a sweep"),
         (["--output", "x.json"], "must end in .yaml"),
+        *((["--image", image], "--image must be") for image in ("", "a b", "a@sha256:", "a@sha256:abc", "a@sha256:…")),
     ],
 )
 def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, arguments, message) -> None:
@@ -71,6 +73,30 @@ def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, argum
     said = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output), *arguments)
     assert message in said
     assert not output.exists()
+
+
+def test_a_compiled_pipeline_of_another_kind_is_refused(capsys, server: KubeflowServer, compiled, tmp_path) -> None:
+    """As somebody else's, whose inputs are others or whose steps are no containers."""
+    whole = compiled.read_text()
+    specification = yaml.safe_load(whole.split("\n---\n")[0])
+    parameters = specification["root"]["inputDefinitions"]["parameters"]
+    executor = next(iter(specification["deploymentSpec"]["executors"].values()))
+
+    def refuse() -> None:
+        (tmp_path / "other.yaml").write_text(yaml.safe_dump(specification))
+        said = refused(capsys, 2, "submit", "--file", str(tmp_path / "other.yaml"))
+        assert "A pipeline must be one compiled by `compile`" in said
+
+    del parameters["train"]["defaultValue"]
+    refuse()
+    parameters["train"]["defaultValue"] = "text"
+    refuse()
+    parameters["train"]["defaultValue"] = {}
+    evaluate = parameters.pop("evaluate")
+    refuse()
+    parameters["evaluate"] = evaluate
+    executor["importer"] = executor.pop("container")
+    refuse()
 
 
 def test_compiling_replaces_nothing_but_a_compiled_pipeline(capsys, tmp_path, monkeypatch) -> None:

@@ -42,6 +42,14 @@ def test_the_three_profiles_ship() -> None:
         ({"checkpoints": "checkpoints"}, "checkpoints"),
         ({"environment": {"mlflow-uri": "x"}}, "environment"),
         ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "a secret comes from Kubernetes"),
+        *(
+            ({"environment": {name: "x"}}, "a secret comes from Kubernetes")
+            for name in ("RUN_STATUS_WEBHOOK_URL", "DB_AUTH", "GITHUB_PAT", "APIKEY", "MY_PASS", "SESSION_COOKIE")
+        ),
+        *(
+            ({"checkpoints": place}, "gs://bucket/folder")
+            for place in ("gs://", "gs:///x", "gs://bucket?x=1", "gs://b/\n")
+        ),
         ({"environment": {"MLFLOW_TRACKING_URI": "http://a:b@c"}}, "secret comes from Kubernetes.*TRACKING_URI"),
         ({"secrets": [{"name": "a", "variables": {}, "steps": ["trian"], "optional": True}]}, "secrets.0.steps"),
         ({"train__accelerator": {"resource": "nvidia.com/gpu", "count": 0}}, "train.accelerator.count"),
@@ -57,7 +65,12 @@ def test_spot_training_must_keep_its_checkpoints_outside_the_pod(tmp_path) -> No
         Profile.read(changed(tmp_path, "gpu-spot", checkpoints="/tmp/checkpoints"))
 
 
-@pytest.mark.parametrize("text", ["[", "- a", "a: b"])
+def test_the_path_of_a_secrets_file_is_no_secret(tmp_path) -> None:
+    environment = {"GOOGLE_APPLICATION_CREDENTIALS": "/var/run/secrets/key.json"}
+    assert Profile.read(changed(tmp_path, "gpu", environment=environment)).environment == environment
+
+
+@pytest.mark.parametrize("text", ["[", "- a", "a: b", "name: a\nname: b"])
 def test_a_file_that_is_no_profile_is_refused(tmp_path, text) -> None:
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(InvalidInput, match="profile"):
