@@ -20,8 +20,10 @@ run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fa
 	$(if $(PRESET)$(SET),options="$$(python -m pipelines overrides $(if $(PRESET),presets/$(PRESET).yaml) --set "$$SET")"; \
 	  eval "options=($$options)"; dvc exp run "$${options[@]}",dvc repro)
 
+# Two processes, each with whole files of tests: what a file's tests share is made once.
+PARALLEL = --numprocesses 2 --dist loadfile
 test: .venv/dev ## Run the tests
-	pytest
+	pytest $(PARALLEL)
 
 # The image's own tests are skipped unless TEST_IMAGE names it.
 test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
@@ -38,7 +40,7 @@ check: .venv/dev ## Format, lint, types, import rules, tests
 	ruff check .
 	mypy
 	lint-imports
-	pytest
+	pytest $(PARALLEL)
 
 format: .venv/dev ## Format the code and mend what the linter can mend
 	ruff format .
