@@ -6,6 +6,7 @@ working directory, and the artifacts' paths from before the project's folder was
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 
@@ -17,13 +18,16 @@ from components.mlflow_failures import answered
 
 def main() -> None:
     """Becomes the command `mlflow` with the arguments of this one."""
+    options = argparse.ArgumentParser(prog="python -m components.run_mlflow", description=__doc__)
+    options.add_argument("arguments", nargs=argparse.REMAINDER, help="what follows `mlflow`")
+    arguments = options.parse_args().arguments
     address = tracking_uri()
     os.environ |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_BACKEND_STORE_URI": address}
     if database := database_of(address):
         with answered("open the database"):
             make_ready(database)
         os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = artifacts_of(database).as_uri()
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *sys.argv[1:]])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -43,18 +43,15 @@ class Stages:
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def check(self, evaluate: Any, register: Any, dataset: Any) -> Any:
-        """Checks what evaluation and registration need; returns the champion's address, for which a training waits.
+    def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
+        """Checks what evaluation and registration need, trains and scores; returns the model and its scores.
 
-        It is a step of its own: with the evaluate or register section among its inputs, a training would not come from
-        the cache after a change of the evaluation or of the rule of registration.
+        The check is a step of its own: with the sections evaluate and register among its inputs, a training would not
+        come from the cache after a change of the evaluation or of the rule of registration. In a sweep each trial has
+        it, since the SDK's local runner gives a loop's steps the loop's item in place of an output from outside.
         """
-        return self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check").outputs[
-            "champion"
-        ]
-
-    def train_and_evaluate(self, train: Any, evaluate: Any, champion: Any, dataset: Any) -> tuple[Any, Any]:
-        """Trains and scores one generator, beside the champion; returns the model and its scores."""
+        checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
+        champion = checked.outputs["champion"]
         trained = self._retried(
             steps.train(config=train, champion=champion, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
         )

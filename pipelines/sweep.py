@@ -33,10 +33,9 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
     ) -> None:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote)
-            champion = stages.check(evaluate, register, dataset)
             with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
                 # `trial.train`, not the bare item: the cluster turns an item into text, which a dict input refuses.
-                model, scores = stages.train_and_evaluate(trial.train, evaluate, champion, dataset)
+                model, scores = stages.train_and_evaluate(trial.train, evaluate, register, dataset)
             best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
             stages.register(register, best_model, best_scores)
 

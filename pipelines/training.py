@@ -34,8 +34,7 @@ def training_pipeline(profile: Profile, image: str) -> BaseComponent:
     ) -> None:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote)
-            champion = stages.check(evaluate, register, dataset)
-            model, scores = stages.train_and_evaluate(train, evaluate, champion, dataset)
+            model, scores = stages.train_and_evaluate(train, evaluate, register, dataset)
             stages.register(register, model, scores)
 
     return pipeline

@@ -19,9 +19,10 @@ import yaml
 from mlflow import MlflowClient
 from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
 
+from components.pointer import NOTHING_FETCHED
 from pipelines.parameters import override, read
 
-STEPS = ["resolve", "fetch", "prepare", "train", "evaluate", "register", "report-status"]
+STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "register", "report-status"]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_the_outputs_are_on_disk(trained: LocalRun) -> None:
     assert trained.output("train", "history").read_text().startswith("images_seen,")
     assert trained.output("train", "samples").read_bytes().startswith(b"\x89PNG")
     assert "<html" in trained.output("evaluate", "report").read_text()
-    assert not list(trained.output("fetch", "data").iterdir())
+    assert [path.name for path in trained.output("fetch", "data").iterdir()] == [NOTHING_FETCHED]
 
 
 def test_metrics_reach_the_runs_page(trained: LocalRun) -> None:
@@ -52,7 +53,7 @@ def test_metrics_reach_the_runs_page(trained: LocalRun) -> None:
 
 def test_the_model_is_registered(trained: LocalRun) -> None:
     client = MlflowClient(f"sqlite:///{trained.root}/mlflow.db")
-    champion = client.get_model_version_by_alias("embedded-28x28x1", "champion")
+    champion = client.get_model_version_by_alias("digits-16x16x1", "champion")
     manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
     provenance = json.loads(champion.tags["provenance"])
     assert provenance["data_digest"] == manifest["digest"]
@@ -82,7 +83,7 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert best["images_seen"] == 120 * 32
     assert json.loads(run.output("choose", "scores").read_text()) == best
     client = MlflowClient(f"sqlite:///{run.root}/mlflow.db")
-    (version,) = client.search_model_versions("name = 'embedded-28x28x1'")
+    (version,) = client.search_model_versions("name = 'digits-16x16x1'")
     assert best.pop("champion") is None
     assert json.loads(version.tags["evaluation"]) == best | {"classes": []}
 
