@@ -123,7 +123,13 @@ def pull(md5: str, remote: str, folder: Path) -> int:
     listing = cache / md5[:2] / md5[2:]
     listing.parent.mkdir(parents=True)
     listing.write_bytes(content)
-    (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=remote), encoding="utf-8")
+    if remote.startswith("gs://"):
+        url = remote
+    else:
+        # By a link, since DVC's configuration cannot hold every name of a folder.
+        url = "../remote"
+        (repository / "remote").symlink_to(remote)
+    (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=url), encoding="utf-8")
     (repository / "data.dvc").write_text(f"outs:\n- {{md5: {md5}, hash: md5, path: data}}\n", encoding="utf-8")
     if not remote.startswith("gs://"):
         _require_files(Path(remote), files)
@@ -189,7 +195,7 @@ def _last_error(process: subprocess.CompletedProcess[str]) -> str:
 
 
 def require_remote(remote: str) -> str:
-    """The remote, if it can be read and may stand in DVC's configuration.
+    """The remote, if it can be read.
 
     Raises:
         InvalidInput, TryAgain: otherwise.

@@ -19,7 +19,6 @@ from gan_core.names import require_inside
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
 _BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
 _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
-_FOLDER = re.compile(r"[\w ./@=+~-]+", re.ASCII)
 Load = Callable[[str], Any]  # a parser of YAML, which this package knows none of
 
 
@@ -98,14 +97,14 @@ def split_version(address: str) -> tuple[str, str]:
 
 
 def require_remote(remote: str) -> None:
-    """Checks that a DVC remote is an address that may stand in DVC's configuration.
+    """Checks that a DVC remote is a bucket's address or can be a folder's.
 
     Raises:
         InvalidInput: it is neither a bucket's address nor a folder's.
     """
     if remote.startswith("gs://"):
         split_bucket(remote)
-    elif "://" in remote or not _FOLDER.fullmatch(remote):
+    elif "://" in remote or not remote or not remote.isprintable():
         raise InvalidInput(f"A DVC remote must be gs://bucket/folder or a folder. Received: {remote[:200]!r}")
 
 

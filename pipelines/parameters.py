@@ -22,6 +22,8 @@ SECTIONS: dict[str, type[Section]] = {
     "register": RegisterConfig,
 }
 Values = dict[str, Any]
+_CHANGED_BY_DVC = re.compile(r"[\\\x00-\x1f\x7f]|\$\{")
+_FLOAT_TO_DVC = re.compile(r"(?i)[+-]?(inf|nan)")
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@-]*|\"[^\"\\\\]*\"")
 
 
@@ -92,14 +94,27 @@ def is_text(section: str, key: str) -> bool:
 
 
 def for_dvc(overrides: Sequence[str]) -> list[str]:
-    """The overrides as `dvc exp run -S` reads them: text with characters that its parser knows is quoted."""
+    """The overrides as `dvc exp run -S` reads them: text with characters that its parser knows is quoted.
+
+    Raises:
+        InvalidInput: a text that the parser changes, however it is quoted.
+    """
     written = []
     for text in overrides:
         found = Override.read(text)
+        if is_text(found.section, found.key) and _CHANGED_BY_DVC.search(str(found.value(is_text=True))):
+            raise InvalidInput(
+                "DVC takes no text with a backslash, a control character or ${ from the command line; write it into "
+                f"params.yaml. Received: {text}"
+            )
         plain = (
             found.removes
             or not is_text(found.section, found.key)
-            or (_PLAIN.fullmatch(found.text) and isinstance(found.value(is_text=False), str))
+            or (
+                _PLAIN.fullmatch(found.text)
+                and not _FLOAT_TO_DVC.fullmatch(found.text)
+                and isinstance(found.value(is_text=False), str)
+            )
         )
         value = json.dumps(found.value(is_text=True), ensure_ascii=False)
         written.append(text if plain else f"{found.section}.{found.key}={value}")

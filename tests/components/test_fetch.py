@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -105,6 +106,17 @@ def test_fetches_what_a_file_points_to(pushed: Path, tmp_path: Path) -> None:
     # A file that shared its content with the remote's would change it.
     remote = {path.stat().st_ino for path in (pushed.parent / "remote").rglob("*")}
     assert not remote & {path.stat().st_ino for path in (tmp_path / "data").rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["a#b", 'a,"b', "a%(x)s ; é", "${HOME}"])
+def test_fetches_from_a_folder_whose_name_dvcs_configuration_cannot_hold(
+    pushed: Path, tmp_path: Path, name: str
+) -> None:
+    remote = tmp_path / name / "remote"
+    shutil.copytree(pushed.parent / "remote", remote)
+    answer = fetch(str(pushed / "cats.dvc"), str(remote), tmp_path / "out" / "data")
+    assert answer.returncode == 0, answer.stderr
+    assert contents(tmp_path / "out" / "data") == FILES
 
 
 def test_a_prefix_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
