@@ -30,3 +30,13 @@ def _tree_stays_clean() -> Iterator[None]:
     before = _untracked()
     yield
     assert _untracked() <= before, f"the tests left files behind: {sorted(_untracked() - before)}"
+
+
+@pytest.fixture(autouse=True)
+def _environment_stays() -> Iterator[None]:
+    """Restores the environment, which MLflow writes the addresses to that it is told."""
+    before = dict(os.environ)
+    yield
+    if dict(os.environ) != before:
+        os.environ.clear()
+        os.environ.update(before)

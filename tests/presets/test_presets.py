@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from datasets import blobs, write_dataset
+from ruamel.yaml import YAML
 
 from gan_core.batches import Feed
 from gan_core.checkpoints import Checkpoints
@@ -59,7 +59,7 @@ def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_holds_what_differs_and_nothing_else(name) -> None:
     defaults, resolved = parameters.read(ROOT / "params.yaml"), sections(name)
-    document = yaml.safe_load((ROOT / "presets" / f"{name}.yaml").read_text()) or {}
+    document = YAML(typ="safe", pure=True).load(ROOT / "presets" / f"{name}.yaml") or {}
     given = {(section, key): value for section, values in document.items() for key, value in values.items()}
     changed = {
         (section, key): value
