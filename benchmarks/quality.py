@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ruamel.yaml import YAML
 
 from benchmarks.machine import machine
 from benchmarks.official_split import official_split
@@ -34,6 +35,7 @@ from gan_core.errors import InvalidInput
 
 _MOMENTS = (2.5, 5, 7.5, 10, 15, 20, 30, 60, 100, 150, 300, 600, 1200, 1800, 2400, 3600)
 _ABLATION = Path(__file__).with_name("ablation.yaml")
+_YAML = YAML(typ="safe", pure=True)
 
 
 def main() -> None:
@@ -61,24 +63,20 @@ def main() -> None:
 
 def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """What each recipe changes in the train section, by name."""
-    import yaml
-
     recipes: dict[str, dict[str, Any]] = {}
     if arguments.ablate:
-        recipes |= yaml.safe_load(_ABLATION.read_text(encoding="utf-8"))
+        recipes |= _YAML.load(_ABLATION)
     for name, overrides in arguments.recipe:
         pairs = [override.partition("=") for override in shlex.split(overrides)]
         if unknown := [key for key, _, _ in pairs if not key.startswith("train.")]:
             raise InvalidInput(f"An override must be train.<parameter>=<value>. Received: {unknown[0]!r}")
-        recipes[name] = {key.removeprefix("train."): yaml.safe_load(value) for key, _, value in pairs}
+        recipes[name] = {key.removeprefix("train."): _YAML.load(value) for key, _, value in pairs}
     return recipes
 
 
 def _sides(recipes: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> dict[str, tuple[str, dict[str, Any]]]:
     """Trainer and settings of each side, by name."""
-    import yaml
-
-    default = yaml.safe_load(Path(arguments.config).read_text(encoding="utf-8"))["train"]
+    default = _YAML.load(Path(arguments.config))["train"]
     sides: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, changes in recipes.items():
         try:
