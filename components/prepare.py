@@ -19,6 +19,8 @@ from gan_core.errors import InvalidInput
 if TYPE_CHECKING:
     from gan_core.data.sources import Source
 
+_logger = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Reads the command line and prepares."""
@@ -35,6 +37,8 @@ def main() -> None:
         source = _open_source(config.source, local.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
+    for sentence in manifest.warnings():
+        _logger.warning(sentence)
     counts = manifest.counts
     shown: dict[str, float | str] = {
         "digest": manifest.digest,

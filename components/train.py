@@ -124,6 +124,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
     """The training images, if the parameters go with them."""
+    from gan_core.data.manifest import first_names
     from gan_core.evaluation.requirements import require_images_to_score_while_training
     from gan_core.networks.shapes import check_shape
     from gan_core.networks.size import require_trainable
@@ -138,6 +139,14 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
             raise InvalidInput(
                 f"The parameter 'train.{name}' needs images with labels. Received: {name}={value!r}, {place}"
             )
+    absent = dataset.manifest.classes_without("train")
+    if absent and config.decided(labelled=images.labelled).conditional == "on":
+        raise InvalidInput(
+            "A conditional training needs a training image of every class: add images, lower "
+            "prepare.held_out_fraction, change prepare.seed, or set train.conditional to off. "
+            f"Received: conditional='on', {len(absent)} of {len(dataset.manifest.classes)} classes without: "
+            f"{first_names(absent)}, in {place}"
+        )
     if images.paired != (config.network == "unet"):
         raise InvalidInput(
             "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "

@@ -70,8 +70,7 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
     from gan_core.export import GeneratorMetadata
 
     classes = dataset.manifest.classes if gan.classes else ()
-    # A class may have held-out images alone.
-    seen = [min(one.train, 1) if gan.config.balanced_classes else one.train for one in classes]
+    seen = [1 if gan.config.balanced_classes else one.train for one in classes]
     return GeneratorMetadata(
         format=1,
         latent_size=gan.config.latent_size,

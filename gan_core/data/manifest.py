@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +15,14 @@ Side = Annotated[int, Field(ge=1, le=2**16)]
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE_NAME = "manifest.json"
+
+
+_NAMED = 5
+
+
+def first_names(names: Sequence[str]) -> str:
+    """The first names of many, for a message."""
+    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
 class _Entry(BaseModel):
@@ -115,6 +124,25 @@ class Manifest(_Entry):
             if not kept:
                 raise ValueError(rule)
         return self
+
+    def classes_without(self, split: Split) -> list[str]:
+        """Names of the classes that have no image in the split, in order of label."""
+        return [entry.name for entry in self.classes if not getattr(entry, split)]
+
+    def warnings(self) -> list[str]:
+        """Sentences on classes whose images are all in one split."""
+        found = []
+        sides: tuple[tuple[Split, str, str, str], ...] = (
+            ("train", "training", "which no network learns", "lower"),
+            ("held_out", "held-out", "which no score judges", "raise"),
+        )
+        for split, kind, consequence, remedy in sides:
+            if names := self.classes_without(split):
+                found.append(
+                    f"There is no {kind} image of {len(names)} of {len(self.classes)} classes, {consequence}: "
+                    f"{first_names(names)}. Add images, {remedy} prepare.held_out_fraction or change prepare.seed."
+                )
+        return found
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Manifest:

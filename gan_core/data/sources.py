@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gan_core.data import fashion_mnist
 from gan_core.data.decode import open_image
 from gan_core.data.folders import SUFFIXES, is_image_name, read_below, scan
+from gan_core.data.manifest import first_names
 from gan_core.errors import InvalidInput
 from gan_core.printing import printable
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 BUILT_IN = ("embedded", "fashion-mnist", "digits")
-_NAMED = 5
 _logger = logging.getLogger(__name__)
 
 
@@ -171,12 +171,12 @@ class _Folder:
         if loose and self.classes:
             raise InvalidInput(
                 "A folder must hold either images or one folder for each class, not both. Received: "
-                f"{self._place} with {loose} images beside the folders {_first(self.classes)}"
+                f"{self._place} with {loose} images beside the folders {first_names(self.classes)}"
             )
         if empty:
             raise InvalidInput(
                 f"The folder of every class must hold an image ({suffixes}). Received: {self._place} with "
-                f"{len(empty)} that hold none: {_first(empty)}"
+                f"{len(empty)} that hold none: {first_names(empty)}"
             )
 
 
@@ -187,7 +187,3 @@ def _open_below(root: Path, path: Path) -> Image.Image:
 def _class_name(folder: str) -> str:
     """The class of a folder. A Mac writes é as two characters, other systems as one: it is one name."""
     return unicodedata.normalize("NFC", printable(folder))
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")

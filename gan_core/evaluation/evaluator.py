@@ -183,8 +183,9 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         intervals=named(intervals),
         classes=tuple(score_classes(classes, real, draws[0], extractor)) if classes else (),
         extractor_accuracy=extractor.accuracy,
-        warnings=tuple(
-            warnings(
+        warnings=(
+            *(measured.subjects.dataset.manifest.warnings() if measured.subjects.dataset else ()),
+            *warnings(
                 real.count,
                 count,
                 extractor.size,
@@ -193,7 +194,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
                 shared=shared_images(real, draws[0]),
                 training_share=len(training.features) / training.count if training else 1.0,
                 collapsed=generator is not None and generator.collapsed,
-            )
+            ),
         ),
         protocol=Protocol(
             extractor=extractor.name,

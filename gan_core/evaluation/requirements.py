@@ -58,10 +58,11 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
     """Returns the data set, on whose labels the extractor `classifier` can be trained.
 
     Raises:
-        InvalidInput: there is no prepared data set, or fewer than two classes in it.
+        InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.
     """
-    if dataset is None or len(dataset.manifest.classes) < 2:
-        known = f"{len(dataset.manifest.classes)} classes in {dataset.folder}" if dataset else "images alone"
+    classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
+    if dataset is None or len(classes) < 2:
+        known = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "images alone"
         raise InvalidInput(
             "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
             "prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained network, and "

@@ -19,6 +19,7 @@ NO_LABELS = {"evaluate.extractor": "random", "register.score": "fd_random"}
 REFUSED = [
     ("unlabelled", {}, "'classifier' learns from labels.*set evaluate.extractor to 'random'.*Received.*0 classes"),
     ("one_class", {}, "Received: evaluate.extractor='classifier', 1 classes"),
+    ("one_class_to_train", {}, "Received: evaluate.extractor='classifier', 1 classes|1 of 2 classes without: 1"),
     (
         "labelled",
         {"register.score": "fid"},
@@ -53,6 +54,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("one_to_train", 19, 0),
     ):
         write_dataset(folder / name, images[held_out:], images[:held_out], classes=classes)
+    write_dataset(folder / "one_class_to_train", images[:1], images[1:], classes=2)
     return folder
 
 

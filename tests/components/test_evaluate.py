@@ -293,6 +293,13 @@ def test_images_that_are_on_both_sides_are_told(place: Place, generated: str) ->
     assert told == (generated != "some_of_them")
 
 
+def test_a_class_without_real_images_is_told(place: Place) -> None:
+    write_dataset(place.folder / "one_sided", blobs(30, SIDE), blobs(8, SIDE, seed=1), classes=9)
+    settings = {"extractor": "random", "metrics": ["fid"]}
+    record = place.evaluate("--real", place.one_sided, "--generated", place.images, **settings)
+    assert any("There is no held-out image of 1 of 9 classes" in sentence for sentence in record.warnings)
+
+
 def test_only_the_metrics_asked_for(place: Place) -> None:
     whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
     assert set(whole.scores) == {

@@ -63,21 +63,26 @@ def test_a_folder_of_photographs_becomes_a_data_set(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         _write_images(tmp_path / "raw" / name, 11)
     _break(tmp_path / "raw" / "cat", 1)
+    assert "class" not in _run(_PARAMETERS, "whole", tmp_path).stderr
+    _write_images(tmp_path / "raw" / "rare", 1)
 
     done = _run(_PARAMETERS, "out/prepared", tmp_path)
 
     assert done.returncode == 0, done.stderr
     dataset = PreparedDataset(tmp_path / "out" / "prepared")
     manifest = dataset.manifest
-    assert [entry.name for entry in manifest.classes] == ["cat", "dog"]
+    assert [entry.name for entry in manifest.classes] == ["cat", "dog", "rare"]
+    assert re.search(
+        r"^WARNING: There is no (training|held-out) image of 1 of 3 classes, .*: rare\. ", done.stderr, re.MULTILINE
+    )
     assert manifest.source == "raw"
     assert manifest.settings == _PARAMETERS
     assert [(entry.path, entry.reason) for entry in manifest.rejected] == [
         ("cat/00.png", "not a PNG, JPEG or WebP image")
     ]
-    assert sum(manifest.counts.values()) == 21
+    assert sum(manifest.counts.values()) == 22
     assert manifest.digest in done.stdout
-    assert re.search(r"^prepare: 22/22 images \[", done.stderr, re.MULTILINE)
+    assert re.search(r"^prepare: 23/23 images \[", done.stderr, re.MULTILINE)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["prepared"]
 
 

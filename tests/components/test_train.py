@@ -20,11 +20,12 @@ import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
-from components import kinds
+from components import kinds, train
 from components.outputs import Output
 from components.training_outputs import describe, write_outputs
 from gan_core.course import Course
 from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
 from gan_core.export import load_generator, read_metadata
 from gan_core.gan import Gan
 
@@ -322,13 +323,16 @@ def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, chan
     assert len(errors.splitlines()) == 1
 
 
-def test_a_class_without_training_images_is_never_asked_for(tmp_path):
+@pytest.mark.parametrize("conditional", ["auto", "on"])
+def test_a_conditional_training_needs_a_training_image_of_each_class(tmp_path, conditional):
     # Image i has label i % 3, so that of 2 training images none has label 2.
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(2), blobs(9), classes=3))
-    for balanced in (False, True):
-        config = small_training(conditional=True, balanced_classes=balanced)
-        gan = SimpleNamespace(config=config, classes=3, images_seen=0)
-        assert describe(gan, dataset).class_shares == (0.5, 0.5, 0.0)
+    with pytest.raises(InvalidInput, match=r"every class.*Received: conditional='on', 1 of 3 classes without: 2, in"):
+        train._checked(small_training(conditional=conditional), dataset)
+    train._checked(small_training(conditional="off", balanced_classes=True), dataset)
+
+
+def test_a_generator_draws_the_classes_that_it_was_shown(tmp_path):
     skewed = PreparedDataset(write_dataset(tmp_path / "skewed", blobs(4), blobs(9), classes=3))
     for balanced, shares in ((False, (0.5, 0.25, 0.25)), (True, (1 / 3,) * 3)):
         gan = SimpleNamespace(

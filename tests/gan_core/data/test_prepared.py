@@ -135,3 +135,16 @@ def test_a_shard_is_read_once_a_process(folder: Path, monkeypatch: pytest.Monkey
     for _ in range(3):
         open_all(folder)
     assert (prepared._sha256.cache_info().misses, prepared._sha256.cache_info().hits) == (6, 12)
+
+
+def test_classes_of_one_split_alone_are_named(tmp_path: Path) -> None:
+    # Image i has label i % 8: six labels have no training image, seven no held-out one.
+    write_dataset(tmp_path / "data", blobs(2), blobs(1), classes=8)
+    assert PreparedDataset(tmp_path / "data").manifest.warnings() == [
+        "There is no training image of 6 of 8 classes, which no network learns: 2, 3, 4, 5, 6, …. Add images, lower "
+        "prepare.held_out_fraction or change prepare.seed.",
+        "There is no held-out image of 7 of 8 classes, which no score judges: 1, 2, 3, 4, 5, …. Add images, raise "
+        "prepare.held_out_fraction or change prepare.seed.",
+    ]
+    write_dataset(tmp_path / "whole", blobs(2), blobs(2), classes=2)
+    assert PreparedDataset(tmp_path / "whole").manifest.warnings() == []
