@@ -13,10 +13,11 @@ from components.mlflow_failures import explain
 from components.mlflow_server import connect
 from components.model_name import AUTO, model_of, name_in_address
 from gan_core.config import RegisterConfig
+from gan_core.data.folders import is_marked
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.soundness import recorded
-from gan_core.export import METADATA_FILE, generator_digest, read_metadata
+from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read_metadata
 
 
 def registry_name(argument: str, generated: Path) -> str | None:
@@ -34,7 +35,7 @@ def registry_name(argument: str, generated: Path) -> str | None:
     """
     if name := name_in_address(argument):
         return name
-    if not argument.lstrip().startswith("{") and (Path(argument) / METADATA_FILE).exists():
+    if not argument.lstrip().startswith("{") and _is_generator(Path(argument)):
         return None
     try:
         configured = read_section(argument, "register", RegisterConfig).model_name
@@ -45,7 +46,7 @@ def registry_name(argument: str, generated: Path) -> str | None:
         ) from None
     if configured != AUTO:
         return configured
-    if not (generated / METADATA_FILE).exists():
+    if not _is_generator(generated):
         raise InvalidInput(
             "The parameter 'register.model_name' must name the model where --generated is not a generator, which tells "
             f"its data. Received: model_name={configured!r}, {generated}"
@@ -85,7 +86,7 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         return f"The model '{name}' has no champion yet."
-    if (generated / METADATA_FILE).exists() and version.tags.get("generator_digest") == generator_digest(generated):
+    if _is_generator(generated) and version.tags.get("generator_digest") == generator_digest(generated):
         return f"This generator is the champion, version {version.version} of the model '{name}'."
     source = mlflow.artifacts.download_artifacts(
         version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
@@ -93,3 +94,7 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
     described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
     place = Path(source) / described
     return Champion(f"version {version.version} of {name}", place, recorded(version.tags.get("evaluation", "")))
+
+
+def _is_generator(folder: Path) -> bool:
+    return is_marked(folder, METADATA_FILE, METADATA_KEYS)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from components import executor, kinds, storage
 from components.command import cache_folder, configure_tensorflow, read_section, run
 from components.outputs import whole_output
+from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
@@ -102,7 +103,10 @@ def parser() -> argparse.ArgumentParser:
         help="generator, models:/NAME@champion, or params.yaml or its register section: its model's champion",
     )
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
-    add("--mode", help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean")
+    add(
+        "--mode",
+        help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean; for the extractor inception",
+    )
     add("--scores", type=storage.output(kinds.SCORES), help="output: the evaluation's record, .json")
     add("--report", type=storage.output(kinds.REPORT), help="output: the report, .html")
     add(
@@ -124,7 +128,13 @@ def _config(arguments: argparse.Namespace) -> EvaluateConfig:
         changes["metrics"] = arguments.metrics.split(",")
     if arguments.mode is not None:
         changes["resize"] = arguments.mode
-    return EvaluateConfig.parse(config.model_dump() | changes)
+    config = EvaluateConfig.parse(config.model_dump() | changes)
+    if arguments.mode is not None and config.extractor != "inception":
+        raise InvalidInput(
+            "--mode needs the extractor inception: the others resize images in one way. "
+            f"Received: --mode {arguments.mode}, evaluate.extractor={config.extractor!r}"
+        )
+    return config
 
 
 @contextlib.contextmanager

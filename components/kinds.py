@@ -15,8 +15,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from gan_core.course import COURSE_FILE
-from gan_core.data.manifest import FILE_NAME
-from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.data.manifest import FILE_NAME, KEYS
+from gan_core.export import METADATA_FILE, METADATA_KEYS, MODEL_FILE
 from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.warm_start import STATE_FILE
 
@@ -111,10 +111,10 @@ def _is_statistics(content: bytes) -> bool:
 
 
 FETCHED = Kind("fetched files", lambda _: False, mark=".")
-PREPARED = Kind("a prepared data set", _json_with("digest", "shards", "settings"), FILE_NAME, _shards)
+PREPARED = Kind("a prepared data set", _json_with(*KEYS), FILE_NAME, _shards)
 GENERATOR = Kind(
     "a generator",
-    _json_with("latent_size", "images_seen"),
+    _json_with(*METADATA_KEYS),
     METADATA_FILE,
     lambda _: {MODEL_FILE, STATE_FILE, COURSE_FILE},
 )

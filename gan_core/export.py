@@ -24,6 +24,8 @@ Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
+METADATA_KEYS = frozenset({"latent_size", "images_seen"})
+"""By these metadata are told from another document of their file's name."""
 
 
 class GeneratorMetadata(BaseModel):

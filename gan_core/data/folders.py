@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from gan_core.data.decode import UnreadableImage
@@ -27,6 +28,21 @@ def is_passed_over(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a file's name ends as those of PNG, JPEG and WebP images do."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
+    """Whether the file `name` makes `folder` one that this project wrote.
+
+    Not if it holds a JSON document without `keys`: then it is another program's, beside a person's images. A damaged
+    file is taken for this project's, whose reader tells what is wrong.
+    """
+    try:
+        document = json.loads((folder / name).read_bytes())
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, RecursionError):
+        return os.path.lexists(folder / name)
+    return document == {} or (isinstance(document, dict) and document.keys() >= keys)
 
 
 def scan(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -15,6 +15,8 @@ Side = Annotated[int, Field(ge=1, le=2**16)]
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE_NAME = "manifest.json"
+KEYS = frozenset({"digest", "shards", "settings"})
+"""By these a manifest is told from another document of its file's name."""
 
 
 _NAMED = 5

@@ -21,6 +21,7 @@ def warnings(
     frechet_error: float,
     shared: float,
     training_share: float,
+    unknown_training: bool,
     collapsed: bool,
 ) -> list[str]:
     """Sentences a reader of the scores must know.
@@ -33,6 +34,7 @@ def warnings(
         frechet_error: standard error of the Fréchet distance; infinite if it is not known.
         shared: share of the generated images that are among the real ones, 0 to 1.
         training_share: share of the training images that copies were looked for among; 1 if they are not known.
+        unknown_training: whether memorisation was to be measured and the training images are not known.
         collapsed: whether the generator had collapsed when it was taken from its training.
     """
     found = []
@@ -56,6 +58,10 @@ def warnings(
         found.append(
             "The statistics file does not say of how many real images, by which extractor, and, unless its name does, "
             "with which resize it was made."
+        )
+    if unknown_training:
+        found.append(
+            "Memorisation was not measured: it needs a prepared data set whose training images are not the reference."
         )
     if collapsed:
         found.append("The generator had collapsed: its samples' diversity was below its train.collapse_diversity.")

@@ -11,7 +11,6 @@ from typing import TypeVar
 import numpy as np
 
 from gan_core.config import EvaluateConfig
-from gan_core.errors import InvalidInput
 from gan_core.evaluation.asked import class_agreement, target_scores
 from gan_core.evaluation.cache import file_digest
 from gan_core.evaluation.cautions import warnings
@@ -141,7 +140,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
     """Scores each draw and joins the figures.
 
     Raises:
-        InvalidInput: there are too few images for a score, or none of the metrics can be computed.
+        InvalidInput: there are too few images for a score.
     """
     real, draws = measured.real, measured.generated.draws
     count = draws[0].count
@@ -160,11 +159,6 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
         | asked
         for drawn, asked in zip(draws, measured.generated.asked, strict=True)
     ]
-    if not figures[0]:
-        raise InvalidInput(
-            f"With the statistics of real images alone only the metric 'fid' is defined, and 'memorisation' needs a "
-            f"prepared data set. Received: evaluate.metrics={list(config.metrics)}"
-        )
     means = {metric: float(np.mean([one[metric] for one in figures])) for metric in MEANINGS if metric in figures[0]}
     spread = {metric: _standard_deviation([one[metric] for one in figures]) for metric in means}
     frechet_error, errors, intervals = _uncertainty(config, means, real, draws[0])
@@ -193,6 +187,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
                 frechet_error=frechet_error,
                 shared=shared_images(real, draws[0]),
                 training_share=len(training.features) / training.count if training else 1.0,
+                unknown_training="memorisation" in config.metrics and training is None,
                 collapsed=generator is not None and generator.collapsed,
             ),
         ),

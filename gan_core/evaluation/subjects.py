@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config import EvaluateConfig
-from gan_core.data.manifest import FILE_NAME, Split
+from gan_core.data.folders import is_marked
+from gan_core.data.manifest import FILE_NAME, KEYS, Split
 from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.files import FileImages
 from gan_core.evaluation.images import Images
 from gan_core.evaluation.requirements import require_images
-from gan_core.export import METADATA_FILE, Conditions, GeneratorMetadata, read_metadata
+from gan_core.export import METADATA_FILE, METADATA_KEYS, Conditions, GeneratorMetadata, read_metadata
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
         InvalidInput: there is nothing of the kinds that an evaluation takes, no image in it, or images of one size on
             one side and of another on the other.
     """
-    dataset = PreparedDataset(real) if (real / FILE_NAME).exists() else None
-    generator = read_metadata(generated) if (generated / METADATA_FILE).exists() else None
+    dataset = PreparedDataset(real) if _is_prepared(real) else None
+    generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
     if dataset and generator and dataset.manifest.shape != generator.shape:
         raise InvalidInput(
             f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
@@ -97,19 +98,37 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
             f"Received: {real}"
         )
     by_statistics = _is_statistics(real)
-    metrics = ("fid",) if by_statistics else config.metrics
+    training = _open(real, "train", ("memorisation",)) if dataset and config.reference != "train" else None
+    _require_computable(config.metrics, by_statistics=by_statistics, training=training)
     if generator:
-        require_images(config.samples, "generated", "evaluate.samples", metrics)
+        require_images(config.samples, "generated", "evaluate.samples", config.metrics)
     return Subjects(
         real_path=real,
         generated_path=generated,
-        real=None if by_statistics else _open(real, config.reference, metrics),
-        training=_open(real, "train", ("memorisation",)) if dataset and config.reference != "train" else None,
+        real=None if by_statistics else _open(real, config.reference, config.metrics),
+        training=training,
         dataset=dataset,
         generator=generator,
-        generated=None if generator else _open(generated, config.reference, metrics),
+        generated=None if generator else _open(generated, config.reference, config.metrics),
         inputs=inputs,
     )
+
+
+def _require_computable(metrics: Collection[str], *, by_statistics: bool, training: Source | None) -> None:
+    if by_statistics and set(metrics) != {"fid"}:
+        raise InvalidInput(
+            "With the statistics of real images alone only the metric 'fid' is defined: give --metrics fid, or "
+            f"the images themselves. Received: evaluate.metrics={list(metrics)}"
+        )
+    if training is None and set(metrics) == {"memorisation"}:
+        raise InvalidInput(
+            "The metric 'memorisation' needs a prepared data set whose training images are not the reference. "
+            f"Received: evaluate.metrics={list(metrics)}"
+        )
+
+
+def _is_prepared(path: Path) -> bool:
+    return is_marked(path, FILE_NAME, KEYS)
 
 
 def _class_names(dataset: PreparedDataset) -> tuple[str, ...]:
@@ -132,7 +151,7 @@ def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
 
 def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
     """The images at `path`, if there are enough of them for `metrics`."""
-    if not (path / FILE_NAME).exists():
+    if not _is_prepared(path):
         files = FileImages(path)
         source = Source("files", files.digest, files)
     else:

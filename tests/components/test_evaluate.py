@@ -300,6 +300,29 @@ def test_a_class_without_real_images_is_told(place: Place) -> None:
     assert any("There is no held-out image of 1 of 9 classes" in sentence for sentence in record.warnings)
 
 
+@pytest.mark.parametrize(
+    "content", ['{"name": "An app", "icons": []}', '[{"file": "1.png"}]', '{"latent_size": 8}', "7"]
+)
+def test_images_with_a_document_of_another_format_are_images(place: Place, content: str) -> None:
+    (place.folder / "foreign").mkdir(exist_ok=True)
+    for number, image in enumerate(blobs(6, SIDE)):
+        Image.fromarray(image[:, :, 0]).save(place.folder / "foreign" / f"{number}.png")
+    (place.foreign / "manifest.json").write_text(content)
+    (place.foreign / "generator.json").write_text(content)
+    settings = {"extractor": "random", "metrics": ["fid"]}
+    record = place.evaluate("--real", place.foreign, "--generated", place.foreign, **settings)
+    assert (record.protocol.reference, record.protocol.reference_count, record.protocol.samples) == ("files", 6, 6)
+
+
+def test_memorisation_without_training_images_is_told(place: Place) -> None:
+    settings = {"extractor": "random", "metrics": ["fid", "memorisation"]}
+    record = place.evaluate("--real", place.images, "--generated", place.alike, **settings)
+    assert any("Memorisation was not measured" in sentence for sentence in record.warnings)
+    settings["reference"] = "held_out"
+    record = place.evaluate("--real", place.data, "--generated", place.alike, **settings)
+    assert not any("Memorisation" in sentence for sentence in record.warnings)
+
+
 def test_only_the_metrics_asked_for(place: Place) -> None:
     whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
     assert set(whole.scores) == {
@@ -339,6 +362,15 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
         ("--real data --generated generator --history images", {}, "history must be"),
         ("--real data --generated generator --metrics fid,beauty", {}, "'metrics.1' must be"),
         ("--real data --generated generator --mode nearest", {}, "'resize' must be"),
+        (
+            "--real data --generated generator --mode clean",
+            {"extractor": "random"},
+            "--mode needs the extractor incept",
+        ),
+        ("--real s.npz --generated images --metrics fid,prdc", {}, "only the metric 'fid' is defined"),
+        ("--real s.npz --generated images", {}, "only the metric 'fid' is defined"),
+        ("--real images --generated images --metrics memorisation", {}, "needs a prepared data set"),
+        ("--real broken_manifest --generated generator", {}, "The manifest is not valid: Invalid JSON"),
         ("--real data --generated generator", {"samples": 1}, "evaluate.samples"),
         ("--real data --generated generator", {"extractor": "clip"}, "evaluate.extractor"),
         ("--real data --generated generator", {"extractor": "inception", "inception_weights": "none"}, "6726825d"),
@@ -377,6 +409,9 @@ def _write_bad_input(folder: Path) -> None:
             Image.fromarray(image).save(folder / name / f"{number}.png")
     content = (folder / "truncated" / "0.png").read_bytes()
     (folder / "truncated" / "0.png").write_bytes(content[: len(content) // 2])
+    (folder / "s.npz").touch()
+    (folder / "broken_manifest").mkdir()
+    (folder / "broken_manifest" / "manifest.json").write_text('{"digest": "sha256-')
     (folder / "x.pth").write_bytes(b"weights of something else")
 
 

@@ -98,7 +98,7 @@ def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.Captu
 
     capsys.readouterr()
     for wrong, sentence in (
-        ([kept, "--mode", "clean"], "resized in the same way"),
+        ([kept, "--metrics", "fid", "--mode", "clean"], "resized in the same way"),
         ([kept, "--metrics", "kid"], "only the metric 'fid' is defined"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -7,7 +7,13 @@ from gan_core.evaluation.cautions import warnings
 
 def warned(**changes: object) -> str:
     values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "figures": {}}
-    values |= {"frechet_error": 0.1, "shared": 0.01, "training_share": 1.0, "collapsed": False}
+    values |= {
+        "frechet_error": 0.1,
+        "shared": 0.01,
+        "training_share": 1.0,
+        "unknown_training": False,
+        "collapsed": False,
+    }
     return " ".join(warnings(**{**values, **changes}))
 
 
