@@ -15,12 +15,14 @@ from gan_core.errors import InvalidInput
 def require_apart(
     written: Sequence[Path | Address], read: Sequence[Path | Address], folders: Sequence[Path | Address]
 ) -> None:
-    """Checks that no output is, holds or lies in an input or another output, whatever links lead there.
+    """Checks that no output is, holds or lies in an input or another output, and that no folder lies in an input.
+
+    Links are followed.
 
     Args:
         written: outputs.
         read: inputs.
-        folders: folders that are both read and written; an output may lie in one.
+        folders: folders that are both read and written; an output or an input may lie in one.
 
     Raises:
         InvalidInput: two overlap.
@@ -31,6 +33,12 @@ def require_apart(
         if ours.own & theirs.all or (theirs.own & ours.all and second not in folders):
             raise InvalidInput(
                 f"An output must not be, hold or lie in an input or another output. Received: {first} and {second}"
+            )
+    for folder, second in itertools.product(folders, read):
+        if whereabouts[second].own & whereabouts[folder].all:
+            raise InvalidInput(
+                "A folder of checkpoints or of the cache must not be or lie in an input. "
+                f"Received: {folder} and {second}"
             )
 
 

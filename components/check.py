@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "--champion", type=storage.output(kinds.CHAMPION), help="output: the address of the champion in the registry"
     )
     options.add_argument(
-        "--cache", type=Path, default=cache_folder(), help="folder for what need not be downloaded twice"
+        "--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be downloaded twice"
     )
     return options
 

@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     add("--data", type=storage.input_path, required=True, help="prepared data set that is new")
     add("--record", type=storage.output(kinds.DRIFT), required=True, help="output: the comparison, .json")
     add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
-    add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice")
     return options
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import executor, kinds, storage
@@ -114,7 +113,7 @@ def parser() -> argparse.ArgumentParser:
         type=storage.output(kinds.STATISTICS),
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
-    add("--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice")
     executor.add_option(options)
     return options
 

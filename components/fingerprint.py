@@ -18,6 +18,8 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
+from components import storage
+from components.apart import require_apart
 from components.command import read_section, run
 from components.kinds import FINGERPRINT
 from components.outputs import Output, whole_output
@@ -37,8 +39,9 @@ def main() -> None:
     from gan_core.data.sources import BUILT_IN
 
     source = read_section(arguments.config, "prepare", PrepareConfig).source
-    known_at = arguments.output.with_name(f".{arguments.output.name}")
     folder = None if source in BUILT_IN else Path(source_folder(source))
+    require_apart([arguments.output], [folder] if folder else [], [])
+    known_at = arguments.output.with_name(f".{arguments.output.name}")
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, known_at)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:
         written.write_text(json.dumps(record) + "\n", encoding="utf-8")
@@ -48,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.fingerprint", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
-    options.add_argument("--output", required=True, type=Path, help="output: the digest, .json")
+    options.add_argument("--output", required=True, type=storage.local_path, help="output: the digest, .json")
     return options
 
 

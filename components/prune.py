@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         default=Path("checkpoints"),
         help="folder of every training's checkpoints, or gs:// of their mirrors",
     )
-    add("--cache", type=Path, default=cache_folder(), help="folder of what need not be computed twice")
+    add("--cache", type=storage.local_path, default=cache_folder(), help="folder of what need not be computed twice")
     add("--days", type=float, default=30.0, help="age at which an unfinished training, or a cached file, is old")
     add("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
     return options

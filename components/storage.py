@@ -64,6 +64,13 @@ def folder_path(text: str) -> Path | Address:
     return Address.parse(text) if text.startswith("gs://") else _local(text)
 
 
+def local_path(text: str) -> Path:
+    """The type of an option that names a place of this machine alone."""
+    if text.startswith("gs://"):
+        raise InvalidInput(f"This must be a file or folder of this machine. Received: {text}")
+    return _local(text)
+
+
 def _local(text: str) -> Path:
     """The path; `~` at its beginning is the home folder, which a shell leaves as it is after an equals sign."""
     if not text:

@@ -232,7 +232,7 @@ def parser() -> argparse.ArgumentParser:
         "--samples", required=True, type=storage.output(kinds.SAMPLES), help="output: grid of samples, .png"
     )
     options.add_argument(
-        "--cache", type=Path, default=cache_folder(), help="folder for what need not be computed twice"
+        "--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice"
     )
     executor.add_option(options)
     return options

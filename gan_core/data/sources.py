@@ -71,7 +71,7 @@ def open_source(name: str) -> Source:
         return _Arrays(*fashion_mnist.whole(), fashion_mnist.CLASSES)
     if name == "digits":
         return _digits()
-    return _Folder(Path(name))
+    return _Folder(name)
 
 
 class _Arrays:
@@ -104,11 +104,12 @@ class _Folder:
     It is read twice, first to count, so that the paths need not be held in memory.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, name: str) -> None:
+        folder = Path(name)
         if not folder.is_dir():
             raise InvalidInput(
                 "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder; an archive has "
-                f"to be unpacked. Received: source={str(folder)!r}"
+                f"to be unpacked. Received: source={name!r}"
             )
         self._folder = folder
         self._place = f"source={str(folder)!r}"

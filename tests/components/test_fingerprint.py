@@ -13,6 +13,7 @@ import yaml
 
 from components import fingerprint as module
 from components.fingerprint import fingerprint
+from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -138,3 +139,13 @@ def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
     (copy / "photos").mkdir()
     assert record("photos") == {"format": 1, "raw_data": fingerprint(copy / "photos", tmp_path / "another.json")}
+
+
+def test_the_digest_is_not_written_into_the_source(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"] | {"source": str(photos)}
+    for output in (photos / "raw.json", photos / "cats/raw.json"):
+        options = ["--config", json.dumps(parameters), "--output", str(output)]
+        monkeypatch.setattr(sys, "argv", ["fingerprint", *options])
+        with pytest.raises(InvalidInput, match="must not be, hold or lie in an input"):
+            module.main()
+        assert not output.exists()

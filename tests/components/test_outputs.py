@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import signal
@@ -18,9 +19,11 @@ from PIL import Image
 
 from components import kinds, outputs, prepare, replacing, storage
 from components.apart import require_apart
+from components.bucket import Address
 from components.kinds import Kind
 from components.outputs import Output, whole_output
 from gan_core.data.grid import image_grid, write_png
+from gan_core.data.sources import open_source
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -279,6 +282,33 @@ def test_each_kind_knows_its_own(tmp_path: Path) -> None:
             assert not kind.is_own(content), (kind.what, content[:40])
     shards = {f"{split}-00000{part}.npy" for split in ("train", "held_out") for part in ("", "-labels")}
     assert kinds.PREPARED.owned(own[kinds.PREPARED][0]) == {"manifest.json", "preview.png", *shards}
+
+
+@pytest.mark.parametrize("name", ["cache", "checkpoints"])
+def test_a_working_folder_is_not_in_an_input(tmp_path: Path, name: str) -> None:
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (tmp_path / "link").symlink_to(raw)
+    for place in (raw, raw / "new", tmp_path / "link" / "new"):
+        arguments = argparse.Namespace(dataset=raw, **{name: place})
+        with pytest.raises(InvalidInput, match="must not be or lie in an input"), storage.local_paths(arguments):
+            pass
+    mirrored = argparse.Namespace(
+        dataset=storage.Input.parse("gs://bucket/raw"), checkpoints=Address.parse("gs://bucket/raw/c")
+    )
+    with pytest.raises(InvalidInput, match="must not be or lie in an input"), storage.local_paths(mirrored):
+        pass
+    with storage.local_paths(argparse.Namespace(dataset=raw, **{name: tmp_path / "raw2"})):
+        pass
+    with storage.local_paths(argparse.Namespace(dataset=raw, **{name: tmp_path})):  # an input may lie in it
+        pass
+
+
+def test_an_address_where_a_folder_must_be_is_shown_as_given() -> None:
+    with pytest.raises(InvalidInput, match=r"folder of this machine. Received: gs://bucket/cache$"):
+        storage.local_path("gs://bucket/cache")
+    with pytest.raises(InvalidInput, match=r"Received: source='gs://bucket/raw'$"):
+        open_source("gs://bucket/raw")
 
 
 def test_outputs_and_inputs_are_apart(tmp_path: Path) -> None:
