@@ -9,9 +9,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from gan_core.errors import InvalidInput
 from gan_core.networks.shapes import RESOLUTIONS
@@ -47,6 +56,14 @@ class Section(BaseModel):
     """One section of params.yaml: immutable, every key required, unknown keys and non-finite numbers refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number_is_no_boolean(cls, value: Any, field: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(field.field_name)].annotation
+        if isinstance(value, bool) and (kind in (int, float) or {type(one) for one in get_args(kind)} == {int}):
+            raise ValueError("must be a number")
+        return value
 
     @classmethod
     def parse(cls, values: Any) -> Self:

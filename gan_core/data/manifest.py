@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
@@ -78,6 +80,7 @@ class Manifest(_Entry):
         classes: in order of label; empty if the data has no labels.
         mean, standard_deviation: of each channel over the train split, in grey levels 0..255.
         settings: the parameters it was prepared with.
+        seal: SHA-256 of all other values, by which a change by hand is seen; None from an earlier version.
     """
 
     format: Literal[1]
@@ -91,6 +94,7 @@ class Manifest(_Entry):
     settings: dict[str, str | int | float]
     shards: tuple[ShardEntry, ...]
     rejected: tuple[RejectedEntry, ...]
+    seal: Sha256 | None = None
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -122,10 +126,23 @@ class Manifest(_Entry):
                 "mean and standard_deviation must have a value for each channel",
                 len(self.mean) == len(self.standard_deviation) == self.shape[2],
             ),
+            (
+                "it must be as prepare wrote it, and its seal differs; prepare the data again, or fetch it again",
+                self.seal in (None, self._content_digest()),
+            ),
         ):
             if not kept:
                 raise ValueError(rule)
         return self
+
+    def sealed(self) -> Self:
+        """The manifest with its seal, as it is written."""
+        return self.model_copy(update={"seal": self._content_digest()})
+
+    def _content_digest(self) -> str:
+        # Without defaults, so that a field that a later version adds changes no seal.
+        values = self.model_dump(mode="json", exclude={"seal"}, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def classes_without(self, split: Split) -> list[str]:
         """Names of the classes that have no image in the split, in order of label."""

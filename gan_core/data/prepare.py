@@ -87,7 +87,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
             settings=config.model_dump(),
             shards=tuple(shards),
             rejected=tuple(rejected),
-        )
+        ).sealed()
     (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 

@@ -157,6 +157,11 @@ def decimals(value: float, uncertainty: float | None) -> int:
     return min(max(digits - 1 - math.floor(math.log10(abs(smallest))), 0), 6)
 
 
+def shown(value: float, digits: int) -> str:
+    """The value with so many decimals; one that rounds to 0 has no sign."""
+    return f"{value:z.{digits}f}"
+
+
 def _diversity(real: FeatureSet, generated: FeatureSet) -> float:
     """√(tr Σ_generated / tr Σ_real): the ratio of the root mean squared distances between two images of a set."""
     return float(np.sqrt(np.trace(generated.covariance) / np.trace(real.covariance)))

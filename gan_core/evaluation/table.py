@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.scores import decimals
+from gan_core.evaluation.scores import decimals, shown
 
 
 def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
@@ -19,10 +19,10 @@ def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
         rows.append(
             (
                 name,
-                f"{value:.{digits}f}",
+                shown(value, digits),
                 f"± {spread:.{digits}f}" if spread else "",
-                f"{interval.low:.{digits}f} to {interval.high:.{digits}f}" if interval else "",
-                "" if theirs is None else f"{theirs:.{digits}f}",
+                f"{shown(interval.low, digits)} to {shown(interval.high, digits)}" if interval else "",
+                "" if theirs is None else shown(theirs, digits),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -288,3 +288,13 @@ def test_networks_that_no_machine_can_train_are_refused_before_they_are_built(ch
     with pytest.raises(InvalidInput, match=r"^A network may have at most about [^\n]* Received: about [^\n]*$"):
         require_trainable(small_training(**changes), (64, 64, 3))
     require_trainable(small_training(), (256, 256, 3))
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "key"),
+    [(TrainConfig, "train", "steps"), (TrainConfig, "train", "beta_1"), (PrepareConfig, "prepare", "channels")],
+)
+def test_a_boolean_is_no_number(section: type[Section], name: str, key: str) -> None:
+    parameters = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())[name]
+    with pytest.raises(InvalidInput, match=rf"The parameter '{key}' must be .*Received: {key}=(True|False)"):
+        section.parse(parameters | {key: key != "beta_1"})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.exhibits import Exhibits
-from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name
+from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name, shown
 from gan_core.printing import printable_lines
 
 FACTS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
@@ -72,9 +72,9 @@ def figures(evaluation: Evaluation) -> list[Figure]:
                     metric,
                     name,
                     meaning,
-                    f"{value:.{digits}f}",
+                    shown(value, digits),
                     f"{spread:.{digits}f}" if spread else "",
-                    f"{interval.low:.{digits}f} to {interval.high:.{digits}f}" if interval else "",
+                    f"{shown(interval.low, digits)} to {shown(interval.high, digits)}" if interval else "",
                 )
             )
     return found

@@ -11,7 +11,7 @@ from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.images import Images
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.pictures import Picture, strip
-from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name
+from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name, shown
 
 SAMPLES = 20
 COLUMNS = 5
@@ -69,7 +69,7 @@ def _rows(ours: Evaluation, theirs: Evaluation) -> list[Row]:
             digits = decimals(ours.scores[name], joint)
             mine, other = ours.scores[name], theirs.scores[name]
             verdict = _verdict(meaning, mine, other, joint)
-            rows.append(Row(meaning.title, name, f"{mine:.{digits}f}", f"{other:.{digits}f}", verdict))
+            rows.append(Row(meaning.title, name, shown(mine, digits), shown(other, digits), verdict))
     return rows
 
 

@@ -54,6 +54,7 @@ def _unreadable(position: int) -> np.ndarray:
 
 def _prepare(source: Source, config: Any, folder: Path) -> tuple[Manifest, PreparedDataset]:
     manifest = prepare(source, config, folder, lambda: None)
+    assert manifest.seal
     return manifest, PreparedDataset(folder)
 
 

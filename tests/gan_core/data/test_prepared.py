@@ -120,6 +120,28 @@ def test_a_manifest_edited_by_hand_is_one_sentence(folder: Path, edit: Callable[
         open_all(folder)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda document: document.update(digest=f"sha256-{'0' * 64}"),
+        lambda document: document["shards"][0].update(images_sha256="0" * 64),
+        lambda document: document["classes"][0].update(name="cats"),
+        lambda document: document["settings"].update(source="other"),
+        lambda document: document.update(mean=[1.0]),
+        lambda document: document.update(seal="0" * 64),
+    ],
+)
+def test_a_sealed_manifest_edited_by_hand_is_refused(folder: Path, edit: Callable[[Any], object]) -> None:
+    manifest = PreparedDataset(folder).manifest.sealed()
+    (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2))
+    assert PreparedDataset(folder).manifest == manifest
+    change(folder, edit)
+    with pytest.raises(
+        InvalidInput, match=r"^The manifest is not valid: [^\n]*as prepare wrote it[^\n]*manifest\.json$"
+    ):
+        open_all(folder)
+
+
 def test_labels_are_those_that_the_manifest_counts(folder: Path) -> None:
     def swap(document: Any) -> None:
         document["classes"][0].update(train=7)

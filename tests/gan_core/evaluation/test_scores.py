@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan_core.evaluation.features import FeatureSet
-from gan_core.evaluation.scores import MEANINGS, decimals, score, score_name
+from gan_core.evaluation.scores import MEANINGS, decimals, score, score_name, shown
 
 ALL = ("fid", "kid", "prdc", "memorisation")
 
@@ -137,3 +137,12 @@ def test_only_the_inception_gives_fid() -> None:
 )
 def test_decimals_show_two_digits_of_the_uncertainty(value: float, uncertainty: float | None, digits: int) -> None:
     assert decimals(value, uncertainty) == digits
+
+
+def test_a_value_that_rounds_to_zero_has_no_sign() -> None:
+    assert [shown(value, 6) for value in (-1e-9, 1e-9, -0.0, -2e-6)] == [
+        "0.000000",
+        "0.000000",
+        "0.000000",
+        "-0.000002",
+    ]
