@@ -21,6 +21,7 @@ from typing import IO, Any
 from components.command import run
 from components.mlflow_address import tracking_uri
 from components.mlflow_server import connect, experiment_id
+from components.option_numbers import number
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
@@ -32,7 +33,9 @@ _VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewSt
 def main() -> None:
     """Reads the command line, starts the server, says where its pages are, and waits for Ctrl-C."""
     options = argparse.ArgumentParser(prog="python -m components.mlflow_ui", description=__doc__)
-    options.add_argument("--port", type=int, default=5000, help="port of the pages on this machine")
+    options.add_argument(
+        "--port", type=number("--port", int, 1, 65535), default=5000, help="port of the pages on this machine"
+    )
     arguments = options.parse_args()
     client = connect()
     experiment = experiment_id(client)

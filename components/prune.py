@@ -23,6 +23,7 @@ from components import bucket, objects, storage, transfer
 from components.bucket import Address
 from components.command import cache_folder, run
 from components.mirror import POINTER
+from components.option_numbers import number
 from components.spool import Spool
 from gan_core.errors import InvalidInput
 
@@ -30,6 +31,7 @@ _KEY = re.compile(r"[0-9a-f]{16}")
 _CHECKPOINT = re.compile(r"\d{15}-[0-9a-f]{16}\.npz")
 _CACHED = re.compile(r"sha256-[0-9a-f]{64}\.npz")
 SECONDS_A_DAY = 86_400
+_MOST_DAYS = 36_500
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,6 @@ class Removal:
 def main() -> None:
     """Reads the command line; lists, and removes unless told not to."""
     arguments = parser().parse_args()
-    if arguments.days < 0:
-        raise InvalidInput(f"--days must be 0 or more. Received: {arguments.days}")
     before = time.time() - arguments.days * SECONDS_A_DAY
     freed = 0
     with contextlib.ExitStack() as stack:
@@ -65,14 +65,31 @@ def parser() -> argparse.ArgumentParser:
     add = options.add_argument
     add(
         "--checkpoints",
-        type=storage.folder_path,
+        type=_checkpoints_place,
         default=Path("checkpoints"),
         help="folder of every training's checkpoints, or gs:// of their mirrors",
     )
-    add("--cache", type=storage.local_path, default=cache_folder(), help="folder of what need not be computed twice")
-    add("--days", type=float, default=30.0, help="age at which an unfinished training, or a cached file, is old")
+    add("--cache", type=_existing, default=cache_folder(), help="folder of what need not be computed twice")
+    add(
+        "--days",
+        type=number("--days", float, 0, _MOST_DAYS),
+        default=30.0,
+        help="age at which an unfinished training, or a cached file, is old",
+    )
     add("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
     return options
+
+
+def _checkpoints_place(text: str) -> Path | Address:
+    place = storage.folder_path(text)
+    return place if isinstance(place, Address) else _existing(text)
+
+
+def _existing(text: str) -> Path:
+    """A folder that is named must be there: a slip of the pen would free nothing. A default may be absent."""
+    if not (place := storage.local_path(text)).is_dir():
+        raise InvalidInput(f"A place to prune must be a folder that exists. Received: {text!r}")
+    return place
 
 
 def _checkpoints(place: Path | Address, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:

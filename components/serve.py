@@ -20,6 +20,7 @@ from components.mlflow_address import registry_uri, tracking_uri
 from components.mlflow_failures import answered, explain
 from components.mlflow_server import connect
 from components.model_name import name_in_configuration
+from components.option_numbers import number
 from gan_core.errors import InvalidInput
 
 _MOST_PORT = 65535
@@ -29,11 +30,6 @@ _logger = logging.getLogger(__name__)
 def main() -> None:
     """Reads the command line and serves until it is ended."""
     arguments = parser().parse_args()
-    if not 0 <= arguments.port <= _MOST_PORT or not arguments.every > 0:
-        raise InvalidInput(
-            f"--port must be from 0 to {_MOST_PORT}, and --every above 0. "
-            f"Received: --port {arguments.port} --every {arguments.every}"
-        )
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with storage.local_paths(arguments) as local:
         name = arguments.name or name_in_configuration(local.config, local.model)
@@ -60,8 +56,14 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--alias", default="champion", help="which version: champion or challenger")
     options.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    options.add_argument("--port", type=int, default=5001, help="port to listen at")
-    options.add_argument("--every", type=float, default=10.0, metavar="SECONDS", help="between two looks at the alias")
+    options.add_argument("--port", type=number("--port", int, 0, _MOST_PORT), default=5001, help="port to listen at")
+    options.add_argument(
+        "--every",
+        type=number("--every", float, 0.01, 86_400),
+        default=10.0,
+        metavar="SECONDS",
+        help="between two looks at the alias",
+    )
     return options
 
 

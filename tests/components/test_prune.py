@@ -17,6 +17,7 @@ from components.bucket import Address
 from components.mirror import mirrored
 from components.spool import Spool
 from gan_core.checkpoints import Checkpoints
+from gan_core.errors import InvalidInput
 
 KEYS = {
     name: character * 16 for name, character in {"finished": "a", "killed": "b", "unsent": "c", "running": "d"}.items()
@@ -121,3 +122,15 @@ def test_mirrors_of_finished_trainings_go(proxy: StorageProxy, place: Path, monk
     kept = [name for name in names if name.endswith((".npz", "newest.json"))]
     assert len(kept) == 2
     assert all(KEYS["killed"] in name for name in kept)
+
+
+@pytest.mark.parametrize("days", ["nan", "inf", "-inf", "-1", "1e400", "", "a week"])
+def test_an_age_must_be_a_number_of_days(days: str, place: Path, monkeypatch, capsys) -> None:
+    with pytest.raises(InvalidInput, match=r"^--days must be a number from 0 to 36500\. Received: '[^']*'$"):
+        pruned(monkeypatch, capsys, place, f"--days={days}")
+
+
+@pytest.mark.parametrize("option", ["--checkpoints", "--cache"])
+def test_a_place_that_is_named_must_exist(option: str, place: Path, monkeypatch, capsys) -> None:
+    with pytest.raises(InvalidInput, match=r"must be a folder that exists\. Received: [^\n]*mistyped'$"):
+        pruned(monkeypatch, capsys, place, option, str(place / "mistyped"))
