@@ -87,7 +87,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def _sentence(entry: Any, section: type[Section]) -> str:
     key = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "missing":
-        return f"The parameter '{key}' is missing."
+        return f"The parameter '{key}' is missing. Received: nothing"
     if entry["type"] == "extra_forbidden":
         hint = nearest(key, section.model_fields)
         return f"There is no parameter '{key}'{hint}. Received: {key}={entry['input']!r}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 
+_MOST_CHARACTERS = 1000  # of a line of a message
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _AWAY = (
     *(errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ENOTCONN),
@@ -16,7 +17,18 @@ _MISTAKEN = (
 
 
 class InvalidInput(Exception):
-    """The user's mistake: a bad parameter, path or file. The message states the rule and ends `Received: …`."""
+    """The user's mistake: a bad parameter, path or file. The message states the rule and ends `Received: …`.
+
+    Of a line with a huge value, the middle is left out.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(_shortened, message.split("\n"))))
+
+
+def _shortened(line: str) -> str:
+    half = _MOST_CHARACTERS // 2
+    return line if len(line) <= _MOST_CHARACTERS else f"{line[:half]} … {line[-half:]}"
 
 
 class TryAgain(Exception):

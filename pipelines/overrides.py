@@ -16,7 +16,7 @@ from typing import Any, Self
 from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
 
-_FORM = re.compile(r"(?P<sign>\+{0,2}|~)(?P<section>\w+)(\.(?P<key>\w+))?(?P<equals>=)?(?P<text>.*)", re.DOTALL)
+_FORM = re.compile(r"(?P<section>\w+)\.(?P<key>\w+)=(?P<text>.*)", re.DOTALL)
 _PARTS = re.compile(
     r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|[^,])+|(?<=,)(?=,|$)|^(?=,)""", re.DOTALL
 )
@@ -29,13 +29,11 @@ class Override:
     Attributes:
         section, key: what it changes.
         text: the value as written.
-        removes: whether it takes the parameter away (`~section.key`).
     """
 
     section: str
     key: str
     text: str
-    removes: bool
 
     @classmethod
     def read(cls, text: str) -> Self:
@@ -44,11 +42,12 @@ class Override:
         Raises:
             InvalidInput: it is none.
         """
-        found = _FORM.fullmatch(text)
-        removes = bool(found) and found["sign"] == "~" if found else False
-        if not found or (not removes and not found["equals"]):
-            raise InvalidInput(f"An override must be section.key=value. Received: {text}")
-        return cls(found["section"], found["key"] or "", found["text"], removes)
+        if not (found := _FORM.fullmatch(text)):
+            raise InvalidInput(
+                "An override must be section.key=value, without + or ~: no parameter can be added or taken away. "
+                f"Received: {text}"
+            )
+        return cls(**found.groupdict())
 
     def value(self, is_text: bool) -> Any:
         """The value; text stays what it is.

@@ -70,14 +70,16 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
     changed = {name: dict(values) for name, values in sections.items()}
     for text in overrides:
         found = Override.read(text)
+        if found.section in SECTIONS and found.section not in changed:
+            raise InvalidInput(
+                f"A compiled sweep has no section {found.section}, since each trial has its own: "
+                f"write it with --grid or --trial of `compile`. Received: {text}"
+            )
         if found.section not in changed:
             raise InvalidInput(
                 f"There is no section '{found.section}'{nearest(found.section, SECTIONS)}. Received: {text}"
             )
-        if found.removes:
-            changed[found.section].pop(found.key, None)
-        else:
-            changed[found.section][found.key] = found.value(is_text(found.section, found.key))
+        changed[found.section][found.key] = found.value(is_text(found.section, found.key))
     for name, values in changed.items():
         try:
             SECTIONS[name].parse(values)
@@ -107,14 +109,10 @@ def for_dvc(overrides: Sequence[str]) -> list[str]:
                 "DVC takes no text with a backslash, a control character or ${ from the command line; write it into "
                 f"params.yaml. Received: {text}"
             )
-        plain = (
-            found.removes
-            or not is_text(found.section, found.key)
-            or (
-                _PLAIN.fullmatch(found.text)
-                and not _FLOAT_TO_DVC.fullmatch(found.text)
-                and isinstance(found.value(is_text=False), str)
-            )
+        plain = not is_text(found.section, found.key) or (
+            _PLAIN.fullmatch(found.text)
+            and not _FLOAT_TO_DVC.fullmatch(found.text)
+            and isinstance(found.value(is_text=False), str)
         )
         value = json.dumps(found.value(is_text=True), ensure_ascii=False)
         written.append(text if plain else f"{found.section}.{found.key}={value}")

@@ -102,7 +102,7 @@ def test_a_wrong_parameter(stage: str, mistake: str, place: Path, tmp_path: Path
         section, sentence = section | {"colour": 1}, f"There is no parameter '{stage}.colour'. Received: colour=1"
     elif mistake == "missing key":
         del section[name]
-        sentence = f"The parameter '{stage}.{name}' is missing."
+        sentence = f"The parameter '{stage}.{name}' is missing. Received: nothing"
     elif mistake == "wrong type":
         section, sentence = section | {name: "many"}, f"Received: {name}='many'"
     else:

@@ -75,7 +75,7 @@ def test_every_wrong_key_is_named_with_its_section_and_value() -> None:
     with pytest.raises(InvalidInput) as caught:
         read_section(json.dumps(wrong), "register", RegisterConfig)
     assert sorted(str(caught.value).splitlines()) == [
-        "The parameter 'register.score' is missing.",
+        "The parameter 'register.score' is missing. Received: nothing",
         "The parameter 'register.spread_multiplier' must be greater than or equal to 0. Received: spread_multiplier=-1",
         "There is no parameter 'register.colour'. Received: colour='blue'",
     ]

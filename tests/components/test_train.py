@@ -219,7 +219,7 @@ def without(name):
     ("config", "message"),
     [
         (json.dumps(small_parameters(momentum=0.9)), "There is no parameter 'train.momentum'. Received: momentum=0.9"),
-        (without("loss"), "The parameter 'train.loss' is missing."),
+        (without("loss"), "The parameter 'train.loss' is missing. Received: nothing"),
         (json.dumps(small_parameters(steps=10.5)), "Received: steps=10.5"),
         (json.dumps(small_parameters(latent_size="many")), "Received: latent_size='many'"),
         (json.dumps(small_parameters(dropout=1.0)), "The parameter 'train.dropout' must be less than 1."),

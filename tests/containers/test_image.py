@@ -49,7 +49,10 @@ def test_a_wrong_parameter_ends_with_2(run: Run) -> None:
     code, log = run(
         "python", "-m", "components.register", "--config", "{}", "--model=m", "--scores=s", "--registration=r"
     )
-    assert (code, log.splitlines()[0]) == (2, "error: The parameter 'register.model_name' is missing.")
+    assert (code, log.splitlines()[0]) == (
+        2,
+        "error: The parameter 'register.model_name' is missing. Received: nothing",
+    )
 
 
 def test_configuration(engine: docker.DockerClient, image: str) -> None:

@@ -114,19 +114,32 @@ def test_words_are_split_as_a_shell_does_and_a_lone_quotation_mark_is_a_characte
     [
         ("train.stepz=3", "train.stepz"),
         ("foo.bar=1", "foo.bar"),
-        ("+foo=1", "There is no section 'foo'"),
-        ("+train.x=1", "There is no parameter 'train.x'"),
+        ("+foo=1", "without + or ~"),
+        ("+train.steps=1", "without + or ~"),
+        ("++train.steps=1", "without + or ~"),
+        ("~train", "without + or ~"),
+        ("train=1", "without + or ~"),
         ("train.steps", "must be section.key=value"),
         ("train.steps=0", "'train.steps' must be greater than or equal to 1"),
         ("train.steps=10.5", "'train.steps' must be a valid integer"),
         ("train.seed=0,1", "must be section.key=value"),
-        ("~train.steps", "'train.steps' is missing"),
+        ("~train.steps", "without + or ~"),
+        ("~train.steps=3", "without + or ~"),
+        (f"train.steps={'9' * 10**5}", "…"),
+        (f"{'x' * 10**5}.steps=1", "…"),
     ],
 )
 def test_a_wrong_override_is_one_sentence(sections, override, message) -> None:
     with pytest.raises(InvalidInput, match=r"^[^\n]*$") as caught:
         parameters.override(sections, [override])
     assert message in str(caught.value)
+    assert len(str(caught.value)) < 1100
+
+
+def test_a_sweep_says_where_its_trials_are_written(sections) -> None:
+    without_train = {name: values for name, values in sections.items() if name != "train"}
+    with pytest.raises(InvalidInput, match=r"--grid or --trial of `compile`\. Received: train\.steps=5$"):
+        parameters.override(without_train, ["train.steps=5"])
 
 
 def test_integers_that_kubeflow_made_floats_stay_valid(sections) -> None:
