@@ -122,8 +122,12 @@ async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
     from mlflow.pyfunc.scoring_server import SUPPORTED_FORMATS
 
     try:
-        body = json.loads(await request.body() or b"null")
-    except ValueError:  # not JSON, which MLflow itself answers
+        body = json.loads(
+            await request.body() or b"null", object_pairs_hook=_each_key_once, parse_constant=_refuse_constant
+        )
+    except InvalidInput as error:
+        return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": str(error)}, 400)
+    except (ValueError, RecursionError):  # not JSON, which MLflow itself answers
         body = None
     unknown = sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []
     if unknown:
@@ -132,6 +136,19 @@ async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
             {"error_code": "INVALID_PARAMETER_VALUE", "message": f"{rule}. Received: {unknown[0][:60]}"}, 400
         )
     return await call_next(request)
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise InvalidInput(f"A request must have each key once. Received twice: {key[:60]}")
+        values[key] = value
+    return values
+
+
+def _refuse_constant(text: str) -> Any:
+    raise InvalidInput(f"A number of a request must be finite, as JSON has it. Received: {text}")
 
 
 def watch(switch: Switch, every: float, ended: threading.Event) -> None:

@@ -152,3 +152,19 @@ def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
     for name, alias in (("dogs", "champion"), ("cats", "challenger")):
         with pytest.raises(InvalidInput, match=rf"must have the version to serve\. Received: {name}@{alias}"):
             Switch(registered, name, alias)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ('{"dataframe_records": [{"count": 2, "count": 1, "seed": 7}]}', "each key once. Received twice: count"),
+        ('{"dataframe_records": [], "dataframe_records": [{"count": 1, "seed": 7}]}', "Received twice: dataframe"),
+        ('{"dataframe_records": [{"count": 1, "seed": NaN}]}', "must be finite, as JSON has it. Received: NaN"),
+    ],
+)
+def test_what_a_reader_of_json_would_pass_over_is_refused(address: str, body: str, message: str) -> None:
+    request = urllib.request.Request(f"{address}/invocations", body.encode(), {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request)
+    assert caught.value.code == 400
+    assert message in json.loads(caught.value.read())["message"]
