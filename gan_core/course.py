@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import zipfile
 from collections.abc import Mapping
@@ -125,7 +126,10 @@ class CourseRecord:
                     or samples.shape[1] > SHOWN_AT_ONCE
                 ):
                     raise ValueError(f"it has images of the shape {samples.shape}")
-                moments = dict(zip(images_seen.tolist(), samples, strict=True))
-                return cls(moments, float(file["seconds"]), str(file["finished"]), str(file["machine"]))
-        except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+                moments, seconds = dict(zip(images_seen.tolist(), samples, strict=True)), float(file["seconds"])
+                if min(moments) < 0 or not 0 <= seconds < math.inf:
+                    raise ValueError(f"it tells of {min(moments)} images seen and {seconds} seconds")
+                return cls(moments, seconds, str(file["finished"]), str(file["machine"]))
+        # A hostile file can make the readers of zip archives and arrays raise nearly anything.
+        except Exception as error:
             raise InvalidInput(f"A training's {COURSE_FILE} must be readable: {error}. Received: {path}") from None

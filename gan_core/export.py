@@ -18,12 +18,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gan_core.errors import InvalidInput
+from gan_core.files import read_bytes, require_regular
+from gan_core.keras_file import require_modest
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Labels or input images by position."""
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
+_MOST_METADATA_BYTES = 2**26
 METADATA_KEYS = frozenset({"latent_size", "images_seen"})
 """By these metadata are told from another document of their file's name."""
 
@@ -143,13 +146,36 @@ class Generator:
                 )
             condition = condition / np.float32(127.5) - np.float32(1)
         arguments = latents if condition is None else [latents, condition]
-        images = self._network(arguments, training=False).numpy()
+        images = self._run(arguments)
+        if images.shape != (expected := (len(latents), *self.metadata.shape)):
+            raise InvalidInput(
+                f"A generator must give one image for each latent vector: {expected}. Received: {images.shape}"
+            )
         if not np.isfinite(images).all():
             raise InvalidInput(
                 f"A generator's images must be finite. Received: NaN or infinity from a generator of "
                 f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
             )
         return to_uint8(images)
+
+    def _run(self, arguments: Any) -> NDArray[np.float32]:
+        """The network's images. One that somebody else made can be of layers that fit only on paper."""
+        import tensorflow as tf
+
+        try:
+            images: NDArray[np.float32] = self._network(arguments, training=False).numpy()
+        except (
+            tf.errors.InvalidArgumentError,
+            tf.errors.UnimplementedError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InvalidInput(
+                f"A generator's network must run: {reason}. Received: a generator of {self.metadata.dataset_source}"
+            ) from None
+        return images
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
@@ -211,7 +237,7 @@ def read_metadata(folder: Path) -> GeneratorMetadata:
         InvalidInput: `folder` holds no generator.
     """
     try:
-        return GeneratorMetadata.model_validate_json((folder / METADATA_FILE).read_bytes())
+        return GeneratorMetadata.model_validate_json(read_bytes(folder / METADATA_FILE, _MOST_METADATA_BYTES))
     except OSError as error:
         raise _not_a_generator(folder, error) from None
     except ValidationError as error:
@@ -236,6 +262,7 @@ def generator_digest(folder: Path) -> str:
     sha256 = hashlib.sha256()
     for name in (METADATA_FILE, MODEL_FILE):
         try:
+            require_regular(folder / name)
             sha256.update((folder / name).read_bytes())
         except OSError as error:
             raise _not_a_generator(folder, error) from None
@@ -256,18 +283,20 @@ def load_generator(folder: Path) -> Generator:
     import gan_core.networks.layers  # noqa: F401
 
     try:
-        with zipfile.ZipFile(folder / MODEL_FILE) as archive:
-            # Stored members cannot be larger than the file: there is no archive that unpacks without end.
-            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise zipfile.BadZipFile("its members are compressed, which Keras never does")
+        require_modest(folder / MODEL_FILE)
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-        received = (tuple(model.inputs[0].shape[1:]), tuple(model.outputs[0].shape[1:]))
+        received = [[(tuple(one.shape[1:]), one.dtype) for one in side] for side in (model.inputs, model.outputs)]
     # A hostile file can make the readers raise nearly anything; whatever it is, the file is refused.
     except Exception as error:
         raise InvalidInput(f"{MODEL_FILE} must be a Keras model file: {error}. Received: {folder}") from None
-    if received != ((metadata.latent_size,), metadata.shape):
+    inputs: list[tuple[tuple[int, ...], str]] = [((metadata.latent_size,), "float32")]
+    if metadata.classes:
+        inputs.append(((), "int32"))
+    if metadata.paired:
+        inputs.append((metadata.shape, "float32"))
+    if received != [inputs, [(metadata.shape, "float32")]]:
         raise InvalidInput(
-            f"{MODEL_FILE} must take latents and give images as {METADATA_FILE} says: {(metadata.latent_size,)} and "
-            f"{metadata.shape}. Received: {received[0]} and {received[1]} in {folder}"
+            f"{MODEL_FILE} must take latents and give images as {METADATA_FILE} says: {inputs} and "
+            f"{[(metadata.shape, 'float32')]}. Received: {received[0]} and {received[1]} in {folder}"
         )
     return Generator(model, metadata, digest)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.features import Extractor, FeatureSet
@@ -48,8 +49,12 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
             )
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
+        if any(arrays[name].dtype.kind not in "fiu" for name in ("mu", "sigma")):
+            raise ValueError("they hold other things than real numbers")
         mean, covariance = np.asarray(arrays["mu"], np.float64), np.asarray(arrays["sigma"], np.float64)
         count = int(arrays.get("count", COUNT_UNKNOWN))
+        if count < 0:
+            raise ValueError(f"its count is {count}")
     except InvalidInput:
         raise
     # A damaged or hostile file can make the readers of zip archives and arrays raise nearly anything.
@@ -65,8 +70,17 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
         )
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
         raise InvalidInput(f"mu and sigma must be finite, and sigma symmetric. Received: {path}")
+    if not _is_covariance(covariance):
+        # The trace of such a matrix can bring the Fréchet distance down to any value.
+        raise InvalidInput(f"sigma must be a covariance, without negative eigenvalues. Received: {path}")
     _check_origin(path, extractor, {name: str(arrays.get(name, "")) for name in ("extractor", "resize")})
     return FeatureSet(count, mean, covariance, np.empty((0, extractor.size), np.float32))
+
+
+def _is_covariance(matrix: NDArray[np.float64]) -> bool:
+    """Whether a finite, symmetric matrix has no eigenvalue below 0, but for the rounding of float32."""
+    largest = np.abs(matrix).max()
+    return not largest or float(np.linalg.eigvalsh(matrix / largest)[0]) > -1e-3
 
 
 def _check_origin(path: Path, extractor: Extractor, told: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from gan_core.deadline import within
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.graph_file import read_graph_file
 from gan_core.evaluation.torch_file import read_torch_file
+from gan_core.files import require_regular
 from gan_core.workplaces import remove_abandoned, workplace
 
 PUBLISHED_ADDRESS = (
@@ -83,10 +84,8 @@ _HOW_TO_PROVIDE = (
 
 def _read(path: Path, place: str) -> bytes:
     try:
-        if path.stat().st_size > LARGEST_FILE_BYTES:
-            raise InvalidInput(
-                f"A weight file has at most {LARGEST_FILE_BYTES} bytes. Received: {path} of {path.stat().st_size}"
-            )
+        if (size := require_regular(path)) > LARGEST_FILE_BYTES:
+            raise InvalidInput(f"A weight file has at most {LARGEST_FILE_BYTES} bytes. Received: {path} of {size}")
         return path.read_bytes()
     except OSError as error:
         raise InvalidInput(

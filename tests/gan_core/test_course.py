@@ -71,6 +71,22 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     }
 
 
+def _write(path: Path, **arrays: np.ndarray) -> None:
+    np.savez(path, samples=np.zeros((1, 1, 4, 4, 1), np.uint8), finished=np.array("a"), machine=np.array("b"), **arrays)
+
+
+def _encrypted(path: Path) -> None:
+    """An archive that says of its members that they are encrypted."""
+    _write(path, images_seen=np.array([1]), seconds=np.array(1.0))
+    content = path.read_bytes()
+    for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content = b"".join(
+            part if index == 0 else mark + part[: flags - 4] + b"\x01" + part[flags - 3 :]
+            for index, part in enumerate(content.split(mark))
+        )
+    path.write_bytes(content)
+
+
 def _compressed(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("samples.npy", b"0" * 10_000)
@@ -85,8 +101,11 @@ def _compressed(path: Path) -> None:
         lambda path: np.savez(path, images_seen=np.array([1])),
         lambda path: np.savez(path, images_seen=np.array([1]), samples=np.zeros((1, 8, 4, 4, 7), np.uint8)),
         lambda path: np.savez(path, images_seen=np.array([1]), samples=np.array([{}], object)),
+        _encrypted,
+        lambda path: _write(path, images_seen=np.array([1]), seconds=np.array(np.nan)),
+        lambda path: _write(path, images_seen=np.array([-1]), seconds=np.array(1.0)),
     ],
-    ids=["text", "empty", "compressed", "incomplete", "seven channels", "pickle"],
+    ids=["text", "empty", "compressed", "incomplete", "seven channels", "pickle", "encrypted", "NaN", "negative"],
 )
 def test_a_damaged_record_is_one_sentence(tmp_path: Path, spoil) -> None:
     spoil(tmp_path / COURSE_FILE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -173,6 +174,99 @@ def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: P
         load_generator(changed(honest, tmp_path / "linked", linked))
 
 
+def weights(edit: Callable[[h5py.File, str], None]) -> Change:
+    """Edits the file of the weights; `edit` gets the name of the array [4, 4] too."""
+
+    def change(members: dict[str, bytes], folder: Path) -> None:
+        path = folder / "weights.h5"
+        path.write_bytes(members["model.weights.h5"])
+        with h5py.File(path, "r+") as file:
+            found: list[str] = []
+            file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (4, 4) else None)
+            edit(file, found[0])
+        members["model.weights.h5"] = path.read_bytes()
+
+    return change
+
+
+def _array(**how: Any) -> Change:
+    def edit(file: h5py.File, name: str) -> None:
+        del file[name]
+        file.create_dataset(name, **how)
+
+    return weights(edit)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        _array(shape=(2**20, 2**10), dtype=np.float32),
+        _array(shape=(2**20, 2**10), dtype=np.float32, chunks=(2**10, 2**10)),
+        _array(data=np.zeros((2**10, 2**10), np.float32), compression="gzip"),
+        weights(lambda file, _: file.create_dataset("beside", (2**20, 2**10), np.float32)),
+    ],
+    ids=["never written", "never written in chunks", "compressed", "in another array"],
+)
+def test_weights_larger_than_their_file_are_refused_unread(honest: Path, tmp_path: Path, change: Change) -> None:
+    """A few kilobytes of HDF5 would else be gigabytes of memory."""
+    folder = changed(honest, tmp_path / "bomb", change)
+    assert (folder / MODEL_FILE).stat().st_size < 2**17
+    with pytest.raises(InvalidInput, match="its arrays say that they have"):
+        load_generator(folder)
+
+
+def test_weights_that_are_no_numbers_are_refused(honest: Path, tmp_path: Path) -> None:
+    change = _array(data=["long" * 1000] * 4, dtype=h5py.string_dtype())
+    with pytest.raises(InvalidInput, match="holds no numbers"):
+        load_generator(changed(honest, tmp_path / "texts", change))
+
+
+def network(name: str) -> keras.Model:
+    """A network that is none of a generator."""
+    latents = keras.Input((4,))
+    images = keras.layers.Reshape((2, 2, 1))(latents)
+    if name == "texts":
+        latents = keras.Input((4,), dtype="string")
+        images = keras.layers.Reshape((2, 2, 1))(latents)
+    return {
+        "two outputs": lambda: keras.Model(latents, [images, images]),
+        "named outputs": lambda: keras.Model(latents, {"images": images}),
+        "another input": lambda: keras.Model([latents, other := keras.Input((2, 2, 1))], images + other),
+        "whole numbers": lambda: keras.Model(latents, keras.ops.cast(images, "int32")),
+        "texts": lambda: keras.Model(latents, images),
+        "two of one": lambda: keras.Model(latents, keras.ops.concatenate([images, images], axis=0)),
+        "one of all": lambda: keras.Model(latents, keras.ops.reshape(keras.ops.mean(images, axis=0), (-1, 2, 2, 1))),
+    }[name]()
+
+
+@pytest.mark.parametrize(
+    "name", ["two outputs", "named outputs", "another input", "whole numbers", "texts", "two of one", "one of all"]
+)
+def test_a_network_of_another_form_is_refused_in_a_sentence(honest: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "generator"
+    save_generator(folder, network(name), generator_metadata(shape=(2, 2, 1), images_seen=1))
+    with pytest.raises(InvalidInput, match="Received"):
+        load_generator(folder).sample(2, seed=0)
+
+
+@pytest.mark.parametrize("file", [METADATA_FILE, MODEL_FILE])
+@pytest.mark.parametrize("target", ["/dev/zero", "pipe"])
+def test_a_device_or_a_pipe_is_not_read(honest: Path, tmp_path: Path, file: str, target: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    folder = shutil.copytree(honest, tmp_path / "generator")
+    (folder / file).unlink()
+    (folder / file).symlink_to(tmp_path / target)
+    with pytest.raises(InvalidInput, match="is not a regular file"):
+        load_generator(folder)
+
+
+def test_metadata_has_a_size(honest: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(honest, tmp_path / "generator")
+    os.truncate(folder / METADATA_FILE, 2**40)
+    with pytest.raises(InvalidInput, match=f"It has {2**40} bytes"):
+        load_generator(folder)
+
+
 @pytest.mark.parametrize("name", ["../../escaped", "/tmp/escaped-by-the-test"])
 def test_members_that_leave_the_archive_are_not_written(honest: Path, tmp_path: Path, name: str) -> None:
     def change(members: dict[str, bytes], folder: Path) -> None:
@@ -181,9 +275,7 @@ def test_members_that_leave_the_archive_are_not_written(honest: Path, tmp_path: 
 
     (tmp_path / "a" / "b").mkdir(parents=True)
     folder = changed(honest, tmp_path / "a" / "b" / "c", change)
-    try:
+    with pytest.raises(InvalidInput, match="its members must be"):
         load_generator(folder)
-    except InvalidInput as error:
-        assert MODEL_FILE in str(error)  # noqa: PT017
     assert not list(tmp_path.rglob("escaped*"))
     assert not Path("/tmp/escaped-by-the-test").exists()

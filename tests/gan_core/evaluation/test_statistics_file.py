@@ -55,6 +55,12 @@ def test_the_arrays_of_pytorch_fid_and_clean_fid_suffice(tmp_path: Path) -> None
         ("s.npz", {"sigma": np.triu(np.ones((3, 3)))}, "symmetric"),
         ("s.npz", {"mu": np.array([object(), 1, 2])}, "arrays mu and sigma"),
         ("s.npz", {"mu": np.array(["a", "b", "c"])}, "arrays mu and sigma"),
+        ("s.npz", {"mu": np.array(["1", "2", "3"])}, "real numbers"),
+        ("s.npz", {"mu": np.array([1j, 2, 3])}, "real numbers"),
+        ("s.npz", {"sigma": -np.eye(3)}, "without negative eigenvalues"),
+        ("s.npz", {"sigma": np.ones((3, 3)) - np.eye(3)}, "without negative eigenvalues"),
+        ("s.npz", {"sigma": -1e308 * np.eye(3)}, "without negative eigenvalues"),
+        ("s.npz", {"count": np.array(-5)}, "its count is -5"),
     ],
 )
 def test_other_statistics_are_refused(tmp_path: Path, name: str, arrays: dict[str, object], message: str) -> None:

@@ -6,6 +6,7 @@ import collections
 import contextlib
 import hashlib
 import io
+import os
 import pickle
 import struct
 import tarfile
@@ -265,6 +266,15 @@ def test_a_file_is_read_only_under_its_digest(weight_file: tuple[Path, str]) -> 
         load_weights(f"{path}#sha256={'0' * 64}", path.parent)
     with pytest.raises(InvalidInput, match="64 lower-case"):
         load_weights(f"{path}#sha256=", path.parent)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "a\0b"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device gives bytes without end, and a pipe that nobody writes to would be waited for."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(InvalidInput, match="must be a readable file"):
+        load_weights(place, tmp_path)
 
 
 def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,39 @@
+"""Reads files from outside: regular ones, of a limited size."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+
+def require_regular(path: Path) -> int:
+    """Returns the file's size in bytes, if it is a regular file, or a link to one.
+
+    A pipe or a device may give bytes without end, or none.
+
+    Raises:
+        OSError: it is none, or is not there.
+    """
+    try:
+        status = path.stat()
+    except ValueError:
+        raise OSError(errno.EINVAL, "A path has no null characters") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "It is not a regular file")
+    return status.st_size
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Returns the content of a regular file of at most `most` bytes; nothing of a larger one is read.
+
+    Raises:
+        OSError: it is none, is larger, or cannot be read.
+    """
+    size = require_regular(path)
+    if size > most:
+        raise OSError(errno.EFBIG, f"It has {size} bytes, and may have {most}")
+    return path.read_bytes()
