@@ -66,7 +66,8 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
     if name is None:
         yield Champion(argument, Path(argument), None)
         return
-    with tempfile.TemporaryDirectory() as folder:
+    # MLflow's threads may still write there after a download has failed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             found = _download(name, generated, Path(folder))
         except Exception as error:  # whatever the server does, the generator is evaluated
@@ -93,6 +94,8 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
     )
     described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
     place = Path(source) / described
+    if not place.resolve().is_relative_to(Path(source).resolve()):
+        raise InvalidInput(f"The generator must lie in the model's folder. Received: {described}")
     return Champion(f"version {version.version} of {name}", place, recorded(version.tags.get("evaluation", "")))
 
 

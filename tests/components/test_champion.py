@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from evaluations import evaluation, generator
 from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
@@ -66,6 +67,19 @@ def test_a_champion_whose_files_are_gone_is_a_sentence() -> None:
         file.unlink()
     with find_champion(SECTION, Path("images")) as champion:
         assert "cannot be compared with: " in str(champion)
+
+
+@pytest.mark.parametrize("place", ["../../elsewhere", "/elsewhere"])
+def test_a_model_that_says_its_generator_is_elsewhere_is_not_followed(place: str) -> None:
+    """Whoever writes to the artifacts could else have any generator of this machine shown."""
+    register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
+    (description,) = Path("mlruns").rglob("MLmodel")
+    path = yaml.safe_load(description.read_text())["flavors"]["python_function"]["artifacts"]["generator"]["path"]
+    description.write_text(description.read_text().replace(f"path: {path}\n", f"path: {place}\n"))
+    with find_champion(SECTION, Path("images")) as found:
+        assert isinstance(found, str)
+        assert "must lie in the model's folder" in found
+        assert place in found
 
 
 def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
