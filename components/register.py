@@ -16,6 +16,7 @@ from components.bucket import explained
 from components.command import read_section, run
 from components.description import score_text
 from components.gate import Decision, decide, require_scored
+from components.kinds import MOST_BYTES
 from components.lineage import lineage
 from components.mlflow_failures import answered
 from components.mlflow_server import connect
@@ -29,6 +30,7 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.soundness import recorded
 from gan_core.export import generator_digest, read_metadata
+from gan_core.files import read_bytes
 from gan_core.warm_start import STATE_FILE
 
 if TYPE_CHECKING:
@@ -115,7 +117,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
 
 def _read_evaluation(path: Path) -> Evaluation:
     try:
-        return Evaluation.parse(path.read_bytes(), str(path))
+        return Evaluation.parse(read_bytes(path, MOST_BYTES), str(path))
     except OSError as error:
         raise InvalidInput(
             f"--scores must be a file that components.evaluate wrote: {error.strerror}. Received: {path}"

@@ -414,6 +414,16 @@ def test_a_mistake_is_refused_in_a_sentence(changes: dict[str, object], scores: 
     assert not Path("registration.json").exists()
 
 
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
+def test_scores_that_are_no_regular_file_are_not_read(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo("pipe")
+    generator(Path("model"))
+    options = ["--config", json.dumps(CONFIG.model_dump()), "--model", "model", "--scores", place]
+    monkeypatch.setattr(sys, "argv", ["register", *options, "--registration", "registration.json"])
+    with pytest.raises(InvalidInput, match="is not a regular file"):
+        register_module.main()
+
+
 def test_a_server_that_is_away_means_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     generator(Path("model"))
