@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ class Hand(NamedTuple):
     why: str
 
 
-def promote(client: Any, model: str, target: str, hand: Hand) -> str | None:
+def promote(client: Any, model: str, target: str, hand: Hand, require_turn: Callable[[], None]) -> str | None:
     """Makes version `target` of the model the champion; to be called in the model's turn.
 
     Returns:
@@ -26,14 +26,16 @@ def promote(client: Any, model: str, target: str, hand: Hand) -> str | None:
     """
     champion = _champion(client, model)
     if champion != target:
+        require_turn()
         _record(client, model, target, hand, move="promoted", before=champion)
         if champion is not None:
             _record(client, model, champion, hand, move="replaced", after=target)
+        require_turn()
         _make_champion(client, model, target)
     return champion
 
 
-def back(client: Any, model: str, hand: Hand) -> tuple[str, str] | None:
+def back(client: Any, model: str, hand: Hand, require_turn: Callable[[], None]) -> tuple[str, str] | None:
     """Makes the champion before this one the champion again; to be called in the model's turn.
 
     Returns:
@@ -43,8 +45,10 @@ def back(client: Any, model: str, hand: Hand) -> tuple[str, str] | None:
     before = _before(client, model, champion) if champion else None
     if champion is None or before is None or not _exists(client, model, before):
         return None
+    require_turn()
     _record(client, model, champion, hand, move="taken back", after=before)
     _record(client, model, before, hand, move="returned", before=champion)
+    require_turn()
     _make_champion(client, model, before)
     return champion, before
 

@@ -65,15 +65,15 @@ def move(name: str, version: str | None, hand: Hand) -> str:
     with answered("move the champion"):
         client = connect()
         _require(client, name, version)
-        with turn(client, name, f"by-hand-{uuid.uuid4().hex}"):
+        with turn(client, name, f"by-hand-{uuid.uuid4().hex}") as require_turn:
             if version is None:
-                if (moved := by_hand.back(client, name, hand)) is None:
+                if (moved := by_hand.back(client, name, hand, require_turn)) is None:
                     raise InvalidInput(
                         "The champion before must be on record; name a version with --version. "
                         f"Received: --back, model {name}"
                     )
                 return f"{name}: version {moved[1]} is the champion again, in place of version {moved[0]}."
-            before = by_hand.promote(client, name, version, hand)
+            before = by_hand.promote(client, name, version, hand, require_turn)
     if before == version:
         return f"{name}: version {version} is the champion already; nothing was changed."
     return f"{name}: version {version} is the champion, in place of {f'version {before}' if before else 'none'}."
