@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import unquote
 from gan_core.errors import InvalidInput
 
 LOCKED_SECONDS = 20.0  # how long to wait for another process's transaction, as MLflow does
+LEFT_BEHIND_SECONDS = 3600.0  # age of an unfinished database that no process can still be making: it takes seconds
 _ARTIFACTS = "mlruns"
 _RECORD = "gan_pipeline_folder"  # a table with one row
 _PATHS = (
@@ -44,6 +46,7 @@ def make_ready(database: Path) -> None:
     """
     if not database.exists():
         _create(database)
+    _clean(database)
     with _opened(database) as connection:
         tables = _tables(connection)
         if not tables:  # an empty file, in which MLflow makes its tables
@@ -61,7 +64,7 @@ def _create(database: Path) -> None:
     from mlflow import MlflowClient
 
     database.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = database.with_name(f".{database.name}.{uuid.uuid4().hex}")
+    unfinished = database.with_name(f"{_unfinished(database)}{uuid.uuid4().hex}")
     MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
     with _opened(unfinished) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -71,7 +74,25 @@ def _create(database: Path) -> None:
         connection.execute("COMMIT")
     with contextlib.suppress(FileExistsError):  # another process was quicker
         os.link(unfinished, database)
-    unfinished.unlink()
+    unfinished.unlink(missing_ok=True)
+
+
+def _unfinished(database: Path) -> str:
+    """How the names of unfinished databases and their journals begin."""
+    return f".{database.name}."
+
+
+def _clean(database: Path) -> None:
+    """Deletes what killed processes left of databases that they were making, or of the second name of the finished one.
+
+    None of them is opened: closing the second name would drop the locks that SQLite holds on the database.
+    """
+    for path in database.parent.iterdir():
+        with contextlib.suppress(OSError):  # another process was quicker, or the folder is read-only
+            if path.name.startswith(_unfinished(database)) and (
+                path.samefile(database) or path.stat().st_mtime < time.time() - LEFT_BEHIND_SECONDS
+            ):
+                path.unlink()
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from components.run_name import run_name
 from components.spool import now_milliseconds
 from components.tracked_scores import points
 from gan_core import metric_names
+from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
 from gan_core.warm_start import STATE_FILE
@@ -89,8 +90,7 @@ class ModelRegistry:
 
     def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
         """Logs the generator and its scores to the run of its training; where that has none, to a run made for it."""
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model
+        from mlflow.exceptions import MlflowException
 
         generator = read_metadata(model)
         client, run_id = self.client, generator.tracking_run_id
@@ -103,10 +103,26 @@ class ModelRegistry:
         experiment = client.get_run(run_id).info.experiment_id
         if ready := self._only_ready_model(experiment, identity):
             return ready
+        try:
+            self._fill(identity, model, evaluation, experiment, run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        # Of two that register the same generator at once, each deletes what the other has not finished.
+        if ready := self._only_ready_model(experiment, identity):
+            return ready
+        raise TryAgain("Another process registers the same generator at this moment. Run the same command again.")
+
+    def _fill(self, identity: str, model: Path, evaluation: Evaluation, experiment: str, run_id: str) -> None:
+        """Logs the generator as a logged model of the run, with its scores."""
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        client = self.client
         logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
         with tempfile.TemporaryDirectory() as folder:
             described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
-            save_served_model(Path(folder) / "model", model, generator, described)
+            save_served_model(Path(folder) / "model", model, read_metadata(model), described)
             client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
         if (model / STATE_FILE).exists():
             client.log_artifact(run_id, str(model / STATE_FILE))
@@ -115,7 +131,6 @@ class ModelRegistry:
         client.log_batch(run_id, points(client, run_id, scores, step, logged.model_id))
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
         client.finalize_logged_model(logged.model_id, "READY")
-        return self._only_ready_model(experiment, identity)
 
     def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
         """The finished logged model of a registration, if any. Deletes its unfinished ones.

@@ -44,3 +44,20 @@ def test_a_kill_while_it_is_made_breaks_nothing(tmp_path: Path) -> None:
 
     assert [process.communicate()[0] for process in together] == ["1\n", "1\n"]
     assert (tmp_path / "mlflow.db").exists()
+
+
+def test_what_kills_left_behind_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    """An hour-old unfinished database with its journal, and a second name of the finished one."""
+    assert _connect(tmp_path).communicate()[0] == "1\n"
+    old = [tmp_path / f".mlflow.db.{name}" for name in ("0a1b", "0a1b-journal")]
+    young, others = tmp_path / ".mlflow.db.2c3d", [tmp_path / "mlflow.db.backup", tmp_path / ".mlflow.dbx"]
+    for path in (*old, young, *others):
+        path.write_bytes(b"x")
+    for path in (*old, *others):
+        os.utime(path, (0, 0))
+    second = tmp_path / ".mlflow.db.4e5f"
+    os.link(tmp_path / "mlflow.db", second)
+
+    assert _connect(tmp_path).communicate()[0] == "1\n"
+
+    assert {*tmp_path.iterdir()} - {tmp_path / "mlflow.db", tmp_path / "mlruns"} == {young, *others}

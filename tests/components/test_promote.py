@@ -16,6 +16,7 @@ from components.command import run
 from components.mlflow_server import connect
 from components.register import register
 from gan_core.config import RegisterConfig
+from gan_core.errors import TryAgain
 
 CONFIG = RegisterConfig(model_name="cats", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
 
@@ -135,6 +136,20 @@ def test_killed_between_the_record_and_the_alias_it_is_completed_by_a_repetition
         assert champion() == ends
     assert [move["move"] for move in record("2")] == ["promoted", "replaced", "returned", "replaced"]
     assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 1."
+
+
+def test_a_hand_whose_turn_was_lost_moves_nothing() -> None:
+    def lost() -> None:
+        raise TryAgain("lost")
+
+    empty_versions(3)
+    by_hand_to("2")
+    with pytest.raises(TryAgain):
+        by_hand.promote(connect(), "cats", "3", Hand("anna", "better"), lost)
+    with pytest.raises(TryAgain):
+        by_hand.back(connect(), "cats", Hand("anna", "worse"), lost)
+    assert champion() == "2"
+    assert "by_hand" not in connect().get_model_version("cats", "3").tags
 
 
 def test_a_record_stays_short_and_one_that_is_none_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

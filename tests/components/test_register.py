@@ -304,6 +304,25 @@ def test_interrupted_at_any_call_and_repeated_it_ends_in_the_same_state(
     assert calls > 10
 
 
+def test_two_registrations_of_one_generator_at_once_do_not_spoil_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one takes this one's unfinished logged model for a dead process's and deletes it."""
+    save = model_registry.save_served_model
+
+    def meanwhile(*arguments: Any) -> None:
+        save(*arguments)
+        client = connect()
+        experiment = client.get_experiment_by_name("gan-pipeline").experiment_id
+        for logged in client.search_logged_models([experiment]):
+            client.delete_logged_model(logged.model_id)
+
+    monkeypatch.setattr(model_registry, "save_served_model", meanwhile)
+    model = generator(Path("a"))
+    with pytest.raises(TryAgain, match="Another process registers the same generator"):
+        register(CONFIG, model, evaluation(10.0, 0.1, of=model))
+    monkeypatch.setattr(model_registry, "save_served_model", save)
+    assert register(CONFIG, model, evaluation(10.0, 0.1, of=model))["version"] == "1"
+
+
 def test_evaluated_and_registered_again_and_again_a_score_is_one_point() -> None:
     client = connect()
     run_id = client.create_run(experiment_id(client)).info.run_id
