@@ -19,10 +19,10 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine
-from components.bucket import Address
 from components.command import configure_tensorflow, read_section
-from components.mirror import mirrored
-from components.training_hooks import NoHooks
+from components.storage.bucket import Address
+from components.storage.mirror import mirrored
+from components.training.hooks import NoHooks
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset

@@ -21,8 +21,8 @@ from benchmarks import tutorial_dcgan
 from benchmarks.official_split import ArrayDataset, official_split
 from benchmarks.recorder import Recorder
 from components.command import configure_tensorflow
-from components.kinds import Kind
-from components.outputs import Output, whole_output
+from components.storage.kinds import Kind
+from components.storage.outputs import Output, whole_output
 from gan_core.config import TrainConfig
 
 _ENDLESS = 10**9

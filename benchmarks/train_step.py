@@ -33,8 +33,8 @@ from benchmarks.described_network import TUTORIAL, DescribedNetwork, describe
 from benchmarks.machine import machine
 from components.command import configure_tensorflow, read_section, run
 from components.progress import progress
-from components.tracking import TrainingTracker
-from components.training_hooks import Hooks
+from components.tracking.tracker import TrainingTracker
+from components.training.hooks import Hooks
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
@@ -139,7 +139,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     The bare steps are of a second GAN on the first batches of the training, in memory. Compiling either is left out,
     and so is training the classifier that scores.
     """
-    from components.training_outputs import describe
+    from components.training.outputs import describe
     from gan_core.batches import Feed
     from gan_core.evaluation.while_training import scorer
     from gan_core.export import Generator

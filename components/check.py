@@ -12,10 +12,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import kinds, storage
 from components.command import cache_folder, read_section, run
-from components.model_name import champion_address, name_for_data
-from components.outputs import whole_output
+from components.storage import kinds, paths
+from components.storage.outputs import whole_output
+from components.tracking.model_name import champion_address, name_for_data
 
 if TYPE_CHECKING:
     from gan_core.config import RegisterConfig
@@ -27,7 +27,7 @@ def main() -> None:
     from gan_core.data.prepared import PreparedDataset
 
     arguments = parser().parse_args()
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         dataset = PreparedDataset(local.dataset)
         registration = check(local.config, local.register, dataset, local.cache)
         if local.champion:
@@ -41,14 +41,12 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.check", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its evaluate section as a JSON object")
     options.add_argument("--register", required=True, help="params.yaml, or its register section as a JSON object")
+    options.add_argument("--dataset", required=True, type=paths.input_path, help="folder written by components.prepare")
     options.add_argument(
-        "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
+        "--champion", type=paths.output(kinds.CHAMPION), help="output: the address of the champion in the registry"
     )
     options.add_argument(
-        "--champion", type=storage.output(kinds.CHAMPION), help="output: the address of the champion in the registry"
-    )
-    options.add_argument(
-        "--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be downloaded twice"
+        "--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be downloaded twice"
     )
     return options
 

@@ -11,8 +11,9 @@ import math
 import shutil
 from collections.abc import Sequence
 
-from components import command, executor, kinds, storage
-from components.outputs import whole_output
+from components import command, executor
+from components.storage import kinds, paths
+from components.storage.outputs import whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
@@ -24,9 +25,9 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.choose", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as JSON")
     options.add_argument(
-        "--model", type=storage.output(kinds.GENERATOR), required=True, help="output: folder of the best generator"
+        "--model", type=paths.output(kinds.GENERATOR), required=True, help="output: folder of the best generator"
     )
-    options.add_argument("--scores", type=storage.output(kinds.SCORES), required=True, help="output: its evaluation")
+    options.add_argument("--scores", type=paths.output(kinds.SCORES), required=True, help="output: its evaluation")
     executor.add_option(options)
     return options
 
@@ -68,7 +69,7 @@ def main() -> None:
     for trial, evaluation in enumerate(evaluations):
         remarks = ", collapsed" * collapsed[trial] + ", chosen" * (trial == position)
         print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         with whole_output(local.model) as folder:
             shutil.copytree(models[position], folder)
         with whole_output(local.scores) as file:

@@ -54,7 +54,7 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
                 f"--config must be a YAML file or a JSON object: {error}. Received: {argument[:500]}"
             ) from None
     else:
-        from components.storage import input_path, local_paths
+        from components.storage.paths import input_path, local_paths
 
         with local_paths(argparse.Namespace(config=input_path(argument))) as local:
             values = _section_of_file(local.config, name)

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import kinds, storage
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.outputs import whole_output
+from components.storage import kinds, paths
+from components.storage.outputs import whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import DriftConfig, EvaluateConfig
@@ -32,7 +32,7 @@ def main() -> None:
 
     config = read_section(arguments.config, "drift", DriftConfig)
     evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         reference, data = PreparedDataset(local.reference), PreparedDataset(local.data)
         drift = compare(config, evaluation, reference, data, local.cache)
         with whole_output(local.record) as file:
@@ -47,13 +47,11 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.drift", description=__doc__)
     add = options.add_argument
     add("--config", default="params.yaml", help="params.yaml: its sections drift and evaluate are read")
-    add(
-        "--reference", type=storage.input_path, required=True, help="prepared data set that the champion was trained on"
-    )
-    add("--data", type=storage.input_path, required=True, help="prepared data set that is new")
-    add("--record", type=storage.output(kinds.DRIFT), required=True, help="output: the comparison, .json")
+    add("--reference", type=paths.input_path, required=True, help="prepared data set that the champion was trained on")
+    add("--data", type=paths.input_path, required=True, help="prepared data set that is new")
+    add("--record", type=paths.output(kinds.DRIFT), required=True, help="output: the comparison, .json")
     add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
-    add("--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice")
     return options
 
 

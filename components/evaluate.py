@@ -11,9 +11,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from components import executor, kinds, storage
+from components import executor
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.outputs import whole_output
+from components.storage import kinds, paths
+from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -28,12 +29,12 @@ def main() -> None:
     """Reads the command line, checks what can be checked at once, and evaluates."""
     arguments = executor.checked(parser().parse_args(), "scores")
     config = _config(arguments)
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         _evaluate(local, config)
 
 
 def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
-    from components.champion import registry_name
+    from components.registry.champion import registry_name
     from gan_core.evaluation.subjects import open_subjects
 
     subjects = open_subjects(arguments.real, arguments.generated, config)
@@ -42,7 +43,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     configure_tensorflow()
 
     from components.progress import counting
-    from components.tracked_scores import log_evaluation
+    from components.tracking.scores import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
     from gan_core.evaluation.extractors import build_extractor
     from gan_core.evaluation.report.exhibits import collect
@@ -81,24 +82,24 @@ def parser() -> argparse.ArgumentParser:
     add("--config", default="params.yaml", help="params.yaml, or its evaluate section as a JSON object")
     add(
         "--real",
-        type=storage.input_path,
+        type=paths.input_path,
         required=True,
         help="prepared data set, folder or .zip of images, .npz of statistics",
     )
     add(
         "--generated",
-        type=storage.input_path,
+        type=paths.input_path,
         required=True,
         help="generator, prepared data set, folder or .zip of images",
     )
     add(
         "--history",
-        type=storage.input_path,
+        type=paths.input_path,
         help="the training's figures by images seen, .csv, for the report's curves",
     )
     add(
         "--champion",
-        type=storage.input_or_text,
+        type=paths.input_or_text,
         help="generator, models:/NAME@champion, or params.yaml or its register section: its model's champion",
     )
     add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
@@ -106,14 +107,14 @@ def parser() -> argparse.ArgumentParser:
         "--mode",
         help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean; for the extractor inception",
     )
-    add("--scores", type=storage.output(kinds.SCORES), help="output: the evaluation's record, .json")
-    add("--report", type=storage.output(kinds.REPORT), help="output: the report, .html")
+    add("--scores", type=paths.output(kinds.SCORES), help="output: the evaluation's record, .json")
+    add("--report", type=paths.output(kinds.REPORT), help="output: the report, .html")
     add(
         "--statistics",
-        type=storage.output(kinds.STATISTICS),
+        type=paths.output(kinds.STATISTICS),
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
-    add("--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice")
     executor.add_option(options)
     return options
 
@@ -145,8 +146,8 @@ def _compared(
     evaluation: Evaluation,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
     """The champion's side, or why there is none, and its scores for the record."""
-    from components.champion import find_champion
     from components.progress import counting
+    from components.registry.champion import find_champion
     from gan_core.evaluation.champion import Comparison, compare
     from gan_core.evaluation.protocol import ChampionScores
     from gan_core.export import generator_digest

@@ -17,12 +17,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from components import bucket, executor, fetched, storage, transfer
+from components import executor
 from components.command import run
-from components.kinds import FETCHED
-from components.listing import files_of, read_listing
-from components.outputs import Output, whole_output
-from components.pointer import NOTHING_FETCHED, Pointer
+from components.storage import bucket, fetched, paths, transfer
+from components.storage.dvc_listing import files_of, read_listing
+from components.storage.dvc_pointer import NOTHING_FETCHED, Pointer
+from components.storage.kinds import FETCHED
+from components.storage.outputs import Output, whole_output
 from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.raw_data import split_version
@@ -48,8 +49,8 @@ def main() -> None:
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
     pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
-    read = [storage.input_path(source if pointer else split_version(source)[0])] if source else []
-    with storage.local_paths(arguments, *read) as local, whole_output(local.data) as folder:
+    read = [paths.input_path(source if pointer else split_version(source)[0])] if source else []
+    with paths.local_paths(arguments, *read) as local, whole_output(local.data) as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
@@ -68,9 +69,9 @@ def main() -> None:
     executor.write_output(arguments.executor_input)
 
 
-def _data(text: str) -> Output | storage.BucketOutput:
+def _data(text: str) -> Output | paths.BucketOutput:
     """The folder to write, with what an earlier fetch wrote there."""
-    place = storage.output(FETCHED)(text)
+    place = paths.output(FETCHED)(text)
     return Output(place.place, fetched.kind_at(place.place)) if isinstance(place, Output) else place
 
 

@@ -18,13 +18,13 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-from components import storage
-from components.apart import require_apart
 from components.command import read_section, run
-from components.kinds import FINGERPRINT
-from components.outputs import Output, whole_output
 from components.progress import counting
 from components.source_folder import source_folder
+from components.storage import paths
+from components.storage.apart import require_apart
+from components.storage.kinds import FINGERPRINT
+from components.storage.outputs import Output, whole_output
 from gan_core.checkpoints import write_durably
 
 _THREADS = 8
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.fingerprint", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its section 'prepare' as a JSON object")
-    options.add_argument("--output", required=True, type=storage.local_path, help="output: the digest, .json")
+    options.add_argument("--output", required=True, type=paths.local_path, help="output: the digest, .json")
     return options
 
 

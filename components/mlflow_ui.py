@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from components.command import run
-from components.mlflow_address import tracking_uri
-from components.mlflow_server import connect, experiment_id
 from components.option_numbers import number
+from components.tracking.address import tracking_uri
+from components.tracking.server import connect, experiment_id
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 

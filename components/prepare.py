@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components import executor, kinds, storage
+from components import executor
 from components.command import read_section, run
-from components.outputs import whole_output
-from components.pointer import NOTHING_FETCHED
 from components.source_folder import source_folder
+from components.storage import kinds, paths
+from components.storage.dvc_pointer import NOTHING_FETCHED
+from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def main() -> None:
     from components.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
 
-    with storage.local_paths(arguments, Path(config.source)) as local, whole_output(local.dataset) as folder:
+    with paths.local_paths(arguments, Path(config.source)) as local, whole_output(local.dataset) as folder:
         source = _open_source(config.source, local.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
@@ -61,13 +62,13 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--dataset",
         required=True,
-        type=storage.output(kinds.PREPARED),
+        type=paths.output(kinds.PREPARED),
         metavar="FOLDER",
         help="output: the prepared data set",
     )
     add(
         "--data",
-        type=storage.input_path,
+        type=paths.input_path,
         metavar="FOLDER",
         help="a folder of images, as components.fetch writes it, read in place of the folder in prepare.source",
     )

@@ -13,13 +13,14 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from components import by_hand, storage
-from components.by_hand import Hand
 from components.command import run
-from components.mlflow_failures import answered
-from components.mlflow_server import connect
-from components.model_name import name_in_configuration
-from components.turn import turn
+from components.registry import by_hand
+from components.registry.by_hand import Hand
+from components.registry.turn import turn
+from components.storage import paths
+from components.tracking.failures import answered
+from components.tracking.model_name import name_in_configuration
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 
 _MOST_CHARACTERS = 500
@@ -29,7 +30,7 @@ def main() -> None:
     """Reads the command line and moves the champion."""
     arguments = parser().parse_args()
     hand = Hand(_sentence("--by", arguments.by), _sentence("--reason", arguments.reason))
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         name = arguments.name or name_in_configuration(local.config, local.model)
     print(move(name, _number(arguments.version), hand))
 
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--model",
-        type=storage.input_path,
+        type=paths.input_path,
         default=Path("models/generator"),
         help="a generator of the registered model, for register.model_name: auto",
     )

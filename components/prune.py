@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components import bucket, objects, storage, transfer
-from components.bucket import Address
 from components.command import cache_folder, run
-from components.mirror import POINTER
 from components.option_numbers import number
-from components.spool import Spool
+from components.storage import bucket, objects, paths, transfer
+from components.storage.bucket import Address
+from components.storage.mirror import POINTER
+from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput
 
 _KEY = re.compile(r"[0-9a-f]{16}")
@@ -81,13 +81,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _checkpoints_place(text: str) -> Path | Address:
-    place = storage.folder_path(text)
+    place = paths.folder_path(text)
     return place if isinstance(place, Address) else _existing(text)
 
 
 def _existing(text: str) -> Path:
     """A folder that is named must be there: a slip of the pen would free nothing. A default may be absent."""
-    if not (place := storage.local_path(text)).is_dir():
+    if not (place := paths.local_path(text)).is_dir():
         raise InvalidInput(f"A place to prune must be a folder that exists. Received: {text!r}")
     return place
 

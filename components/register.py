@@ -11,20 +11,22 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from components import by_hand, executor, kinds, storage
-from components.bucket import explained
+from components import executor
 from components.command import read_section, run
-from components.description import score_text
-from components.gate import Decision, decide, require_scored
-from components.kinds import MOST_BYTES
-from components.lineage import lineage
-from components.mlflow_failures import answered
-from components.mlflow_server import connect
-from components.model_name import model_of
-from components.model_package import served_versions
-from components.model_registry import ModelRegistry
-from components.outputs import whole_output
-from components.turn import turn
+from components.registry import by_hand
+from components.registry.gate import Decision, decide, require_scored
+from components.registry.model_package import served_versions
+from components.registry.model_registry import ModelRegistry
+from components.registry.turn import turn
+from components.storage import kinds, paths
+from components.storage.bucket import explained
+from components.storage.kinds import MOST_BYTES
+from components.storage.outputs import whole_output
+from components.tracking.description import score_text
+from components.tracking.failures import answered
+from components.tracking.lineage import lineage
+from components.tracking.model_name import model_of
+from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
@@ -36,7 +38,7 @@ from gan_core.warm_start import STATE_FILE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from components.gate import Outcome
+    from components.registry.gate import Outcome
 
 # Scored beside another champion it is the same version still. The generator's digest has a tag of its own.
 _NOT_IN_THE_IDENTITY = {"champion", "generator_digest"}
@@ -46,7 +48,7 @@ def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
     arguments = executor.checked(parser().parse_args())
     config = read_section(arguments.config, "register", RegisterConfig)
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         evaluation = _read_evaluation(local.scores)
         with whole_output(local.registration) as written:
             record = register(config, local.model, evaluation)
@@ -60,10 +62,10 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.register", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its register section as a JSON object")
-    options.add_argument("--model", required=True, type=storage.input_path, help="folder of the generator")
-    options.add_argument("--scores", required=True, type=storage.input_path, help="the evaluation's record, .json")
+    options.add_argument("--model", required=True, type=paths.input_path, help="folder of the generator")
+    options.add_argument("--scores", required=True, type=paths.input_path, help="the evaluation's record, .json")
     options.add_argument(
-        "--registration", required=True, type=storage.output(kinds.REGISTRATION), help="output: the decision, .json"
+        "--registration", required=True, type=paths.output(kinds.REGISTRATION), help="output: the decision, .json"
     )
     executor.add_option(options)
     return options

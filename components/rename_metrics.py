@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.command import run
-from components.mlflow_failures import answered
-from components.mlflow_server import connect, experiment_id
+from components.tracking.failures import answered
+from components.tracking.server import connect, experiment_id
 from gan_core.metric_names import current
 
 _METRICS_IN_A_BATCH = 1000  # MLflow's limit

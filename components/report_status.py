@@ -62,8 +62,8 @@ def registered(run_id: str) -> str:
 
     A version is tagged with the run that registered it, so a run whose work was all done before has none.
     """
-    from components.mlflow_failures import explain
-    from components.mlflow_server import connect
+    from components.tracking.failures import explain
+    from components.tracking.server import connect
 
     try:
         found = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")

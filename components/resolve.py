@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from components import bucket, kinds, storage
 from components.command import run
-from components.outputs import whole_output
-from components.pointer import Pointer
+from components.storage import bucket, kinds, paths
+from components.storage.dvc_pointer import Pointer
+from components.storage.outputs import whole_output
 from gan_core.raw_data import MAX_CHARACTERS, split_version
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Reads the command line and writes the version down."""
     arguments = parser().parse_args()
     version = resolve(arguments.pointer)
-    with storage.local_paths(arguments) as local, whole_output(local.version) as file:
+    with paths.local_paths(arguments) as local, whole_output(local.version) as file:
         file.write_text(version, encoding="utf-8")
     print(f"the data is {version}" if version else "the data comes with the image")
 
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="gs://…/<name>.dvc; a gs:// prefix; what components.fetch takes; or empty for no data",
     )
     options.add_argument(
-        "--version", required=True, type=storage.output(kinds.VERSION), help="output: what components.fetch is to fetch"
+        "--version", required=True, type=paths.output(kinds.VERSION), help="output: what components.fetch is to fetch"
     )
     return options
 

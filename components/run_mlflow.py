@@ -11,9 +11,9 @@ import os
 import sys
 
 from components.command import run
-from components.mlflow_address import database_of, tracking_uri
-from components.mlflow_database import artifacts_of, make_ready
-from components.mlflow_failures import answered
+from components.tracking.address import database_of, tracking_uri
+from components.tracking.database import artifacts_of, make_ready
+from components.tracking.failures import answered
 
 
 def main() -> None:

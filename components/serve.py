@@ -14,13 +14,13 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components import storage
 from components.command import configure_tensorflow, run
-from components.mlflow_address import registry_uri, tracking_uri
-from components.mlflow_failures import answered, explain
-from components.mlflow_server import connect
-from components.model_name import name_in_configuration
 from components.option_numbers import number
+from components.storage import paths
+from components.tracking.address import registry_uri, tracking_uri
+from components.tracking.failures import answered, explain
+from components.tracking.model_name import name_in_configuration
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 
 _MOST_PORT = 65535
@@ -31,7 +31,7 @@ def main() -> None:
     """Reads the command line and serves until it is ended."""
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         name = arguments.name or name_in_configuration(local.config, local.model)
     with answered("give the model to serve"):
         client = connect()
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--config", default="params.yaml", help="params.yaml, or its register section as JSON")
     options.add_argument(
         "--model",
-        type=storage.input_path,
+        type=paths.input_path,
         default=Path("models/generator"),
         help="a generator of the registered model, for register.model_name: auto",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from components.mlflow_address import project_root
+from components.tracking.address import project_root
 
 
 def source_folder(name: str) -> str:

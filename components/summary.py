@@ -14,9 +14,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from components import kinds
 from components.command import run
-from components.outputs import Output, whole_output
+from components.storage import kinds
+from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.scores import score_name

@@ -17,16 +17,17 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from components import executor, kinds, storage
+from components import executor
 from components.check import check
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.model_name import champion_address, name_for_data, name_in_address
-from components.training_hooks import Hooks, NoHooks
-from components.training_outputs import describe, write_outputs
+from components.storage import kinds, paths
+from components.tracking.model_name import champion_address, name_for_data, name_in_address
+from components.training.hooks import Hooks, NoHooks
+from components.training.outputs import describe, write_outputs
 from gan_core.errors import InvalidInput, TryAgain
 
 if TYPE_CHECKING:
-    from components.warm_start import Initial
+    from components.registry.warm_start import Initial
     from gan_core.config import Switch, TrainConfig
     from gan_core.data.prepared import ImageSplit, PreparedDataset
     from gan_core.distribution import Distribution
@@ -43,13 +44,13 @@ def main() -> None:
     from gan_core.config import TrainConfig
 
     config = read_section(arguments.config, "train", TrainConfig)
-    with storage.local_paths(arguments) as local:
+    with paths.local_paths(arguments) as local:
         _train(local, config)
 
 
 def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
-    from components.mlflow_server import check_destination
-    from components.warm_start import find_initial
+    from components.registry.warm_start import find_initial
+    from components.tracking.server import check_destination
     from gan_core.data.prepared import PreparedDataset
 
     dataset = PreparedDataset(arguments.dataset)
@@ -61,11 +62,11 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 
-    from components.mirror import mirrored
     from components.progress import progress
-    from components.tracking import TrainingTracker
-    from components.training_code import code_digests
-    from components.training_identity import identify
+    from components.storage.mirror import mirrored
+    from components.tracking.tracker import TrainingTracker
+    from components.training.code import code_digests
+    from components.training.identity import identify
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
     from gan_core.guards import Diverged
@@ -208,31 +209,29 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.train", description=__doc__)
     options.add_argument("--config", required=True, help="params.yaml, or its train section as a JSON object")
-    options.add_argument(
-        "--dataset", required=True, type=storage.input_path, help="folder written by components.prepare"
-    )
+    options.add_argument("--dataset", required=True, type=paths.input_path, help="folder written by components.prepare")
     options.add_argument(
         "--champion",
-        type=storage.input_or_text,
+        type=paths.input_or_text,
         help="what `train.warm_start: champion` names: models:/NAME@champion; or params.yaml or its register section",
     )
     options.add_argument(
         "--checkpoints",
         required=True,
-        type=storage.folder_path,
+        type=paths.folder_path,
         help="folder for checkpoints of every training, or gs:// to mirror them to",
     )
     options.add_argument(
-        "--model", required=True, type=storage.output(kinds.GENERATOR), help="output: folder of the generator"
+        "--model", required=True, type=paths.output(kinds.GENERATOR), help="output: folder of the generator"
     )
     options.add_argument(
-        "--history", required=True, type=storage.output(kinds.HISTORY), help="output: figures by images seen, .csv"
+        "--history", required=True, type=paths.output(kinds.HISTORY), help="output: figures by images seen, .csv"
     )
     options.add_argument(
-        "--samples", required=True, type=storage.output(kinds.SAMPLES), help="output: grid of samples, .png"
+        "--samples", required=True, type=paths.output(kinds.SAMPLES), help="output: grid of samples, .png"
     )
     options.add_argument(
-        "--cache", type=storage.local_path, default=cache_folder(), help="folder for what need not be computed twice"
+        "--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice"
     )
     executor.add_option(options)
     return options

@@ -45,7 +45,8 @@ def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
     | too many open files, no memory for the kernel | TryAgain | the machine is busy |
     | a named file is absent, may not be accessed, is a folder or a circle of links | InvalidInput | stays as it is |
 
-    That an output's folder is read-only when a command begins is InvalidInput all the same: `components.outputs`.
+    That an output's folder is read-only when a command begins is InvalidInput
+    all the same: `components.storage.outputs`.
     """
     if error.errno in _FULL:
         return TryAgain(f"The disk is full: {error}. Free some space and run the same command again.")

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from components.warm_start import find_initial
+from components.registry.warm_start import find_initial
 from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
@@ -90,7 +90,7 @@ def test_a_better_score_replaces_its_champion(project: Path) -> None:
 
 def test_its_version_is_served(project: Path) -> None:
     code = """
-from components.mlflow_server import connect
+from components.tracking.server import connect
 connect()
 import mlflow, pandas
 model = mlflow.pyfunc.load_model("models:/generator@champion")

@@ -131,7 +131,8 @@ def test_paths_in_a_bucket(team: tuple[Person, Person]) -> None:
     ann.types(f'python -c "{put.format("params.yaml", "params.yaml")}"')
     ann.types(f'python -c "{put.format("photos/1.png", "data/raw/cats/breed1/0-1.png")}"')
     ann.types_section("Paths in a bucket")
-    ann.types("python -c \"from components.transfer import download; from components.bucket import Address; "
+    ann.types("python -c \"from components.storage.bucket import Address; "
+              "from components.storage.transfer import download; "
               "from pathlib import Path; download(Address('team-data', 'prepared/cats'), Path('back'))\"")  # fmt: skip
     back, copy = ann.folder / "back", ann.folder / "data" / "copy"
     assert {path.name for path in back.iterdir()} == {path.name for path in copy.iterdir()}

@@ -17,8 +17,9 @@ from datasets import blobs, write_dataset
 from generators import generator_metadata
 from PIL import Image
 
-from components import champion, evaluate
+from components import evaluate
 from components.command import run
+from components.registry import champion
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import generator_digest, load_generator, save_generator

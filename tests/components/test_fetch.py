@@ -19,10 +19,10 @@ import pytest
 import yaml
 from storage_emulator import BUCKET
 
-from components import bucket, fetched, listing
 from components.fetch import copy, pull, require_remote
-from components.outputs import Output, whole_output
-from components.pointer import Pointer
+from components.storage import bucket, dvc_listing, fetched
+from components.storage.dvc_pointer import Pointer
+from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput, TryAgain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,7 +252,7 @@ def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
 def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.objects.MOST_BYTES", 100)
+    monkeypatch.setattr("components.storage.objects.MOST_BYTES", 100)
     with bucket_with({"cats/.whole.json": b"x" * 101}) as host:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
         with pytest.raises(InvalidInput, match="at most 100 bytes"):
@@ -308,16 +308,16 @@ def test_what_is_no_file_in_a_remote_is_refused(tmp_path: Path, what: str) -> No
 
 
 def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "MOST_BYTES", 100)
+    monkeypatch.setattr(dvc_listing, "MOST_BYTES", 100)
     path = tmp_path / "files/md5" / DIGEST[:2] / f"{DIGEST[2:]}.dir"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"x" * 101)
     with pytest.raises(InvalidInput, match="at most 100 bytes"):
-        listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
+        dvc_listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
     path.unlink()
     os.mkfifo(path)
     with pytest.raises(InvalidInput, match="must hold the version"):
-        listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
+        dvc_listing.read_listing(str(tmp_path), f"{DIGEST}.dir")
 
 
 @pytest.mark.parametrize(

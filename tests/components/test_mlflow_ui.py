@@ -12,10 +12,10 @@ from datasets import blobs, write_dataset
 from evaluations import evaluation
 from tracking_server import TrackingServer
 
-from components.mlflow_server import connect, experiment_id
 from components.mlflow_ui import share
-from components.tracked_scores import log_evaluation
-from components.tracking import TrainingTracker
+from components.tracking.scores import log_evaluation
+from components.tracking.server import connect, experiment_id
+from components.tracking.tracker import TrainingTracker
 from gan_core.data.grid import image_grid
 from gan_core.data.prepared import PreparedDataset
 

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from evaluations import evaluation, generator
 
-from components import by_hand, promote
-from components.by_hand import Hand
+from components import promote
 from components.command import run
-from components.mlflow_server import connect
 from components.register import register
+from components.registry import by_hand
+from components.registry.by_hand import Hand
+from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
 

@@ -12,10 +12,11 @@ import pytest
 from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
 
-from components import bucket, prune, transfer
-from components.bucket import Address
-from components.mirror import mirrored
-from components.spool import Spool
+from components import prune
+from components.storage import bucket, transfer
+from components.storage.bucket import Address
+from components.storage.mirror import mirrored
+from components.tracking.spool import Spool
 from gan_core.checkpoints import Checkpoints
 from gan_core.errors import InvalidInput
 

@@ -18,12 +18,12 @@ from evaluations import evaluation, generator
 from mlflow.exceptions import MlflowException
 from tracking_server import Proxy, TrackingServer
 
-from components import model_registry
 from components import register as register_module
-from components import turn as turn_module
-from components.mlflow_server import connect, experiment_id
 from components.register import register
-from components.tracked_scores import log_evaluation
+from components.registry import model_registry
+from components.registry import turn as turn_module
+from components.tracking.scores import log_evaluation
+from components.tracking.server import connect, experiment_id
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import ChampionScores, ClassScores, Evaluation

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from components.mlflow_server import connect, experiment_id
 from components.rename_metrics import main, rename_metrics
+from components.tracking.server import connect, experiment_id
 
 OLD_TO_NEW = {
     "generator_loss": "losses/generator",

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from certificates import self_signed
 
-from components.mlflow_server import connect
 from components.report_status import message, send
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]

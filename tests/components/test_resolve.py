@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from storage_emulator import BUCKET
 
-from components.pointer import MAX_CHARACTERS
 from components.resolve import resolve
+from components.storage.dvc_pointer import MAX_CHARACTERS
 from gan_core.errors import InvalidInput, TryAgain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def test_an_empty_prefix_and_a_bucket_that_is_away(bucket: Any, monkeypatch: pyt
     with pytest.raises(InvalidInput, match="must hold objects"):
         resolve(f"gs://{BUCKET}/none")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
-    monkeypatch.setattr("components.bucket.ANSWER_WITHIN_SECONDS", 1.0)
+    monkeypatch.setattr("components.storage.bucket.ANSWER_WITHIN_SECONDS", 1.0)
     with pytest.raises(TryAgain, match="does not answer"):
         resolve(f"gs://{BUCKET}/cats.dvc")
 

@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from generators import generator_metadata
 
-from components.by_hand import Hand
 from components.command import configure_tensorflow
-from components.mlflow_server import connect
-from components.model_package import save_served_model
 from components.promote import move
+from components.registry.by_hand import Hand
+from components.registry.model_package import save_served_model
 from components.serve import Switch, watch
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 from gan_core.export import load_generator, read_metadata, save_generator
 

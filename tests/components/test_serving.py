@@ -21,7 +21,7 @@ import pytest
 from generators import generator_metadata
 
 from components.command import configure_tensorflow
-from components.model_package import save_served_model
+from components.registry.model_package import save_served_model
 from gan_core.export import draw_latents, load_generator, read_metadata, save_generator
 
 UV = shutil.which("uv")

@@ -20,9 +20,10 @@ import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
-from components import kinds, train
-from components.outputs import Output
-from components.training_outputs import describe, write_outputs
+from components import train
+from components.storage import kinds
+from components.storage.outputs import Output
+from components.training.outputs import describe, write_outputs
 from gan_core.course import Course
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput

@@ -19,7 +19,7 @@ import yaml
 from mlflow import MlflowClient
 from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
 
-from components.pointer import NOTHING_FETCHED
+from components.storage.dvc_pointer import NOTHING_FETCHED
 from pipelines.parameters import override, read
 
 STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "register", "report-status"]

@@ -7,8 +7,8 @@ import os
 import pytest
 from postgres import PASSWORD, Postgres
 
-from components.mlflow_server import check_destination
-from components.warm_start import find_initial
+from components.registry.warm_start import find_initial
+from components.tracking.server import check_destination
 from gan_core.errors import InvalidInput, TryAgain
 from infra.local.services import postgres_programs
 

@@ -24,7 +24,7 @@ from gcp_storage_emulator.server import create_server
 from manifests import INFRA, ROOT, Objects
 from postgres import Postgres
 
-from components.tracking import TrainingTracker
+from components.tracking.tracker import TrainingTracker
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import generator_digest
 from infra.local.services import free_port, postgres_programs

@@ -9,7 +9,7 @@ import pytest
 from yaml_bombs import BOMBS
 
 from components.command import read_section
-from components.pointer import Pointer
+from components.storage.dvc_pointer import Pointer
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from pipelines import package, parameters

@@ -1,0 +1,1 @@
+"""The MLflow model registry: which version is the champion, why, and how it is packaged."""

@@ -1,0 +1,103 @@
+"""Finds the champion that an evaluated generator is compared with. Without one, a sentence says why."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from components.command import read_section
+from components.tracking.address import registry_uri, tracking_uri
+from components.tracking.failures import explain
+from components.tracking.model_name import AUTO, model_of, name_in_address
+from components.tracking.server import connect
+from gan_core.config import RegisterConfig
+from gan_core.data.folders import is_marked
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.champion import Champion
+from gan_core.evaluation.soundness import recorded
+from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read_metadata
+
+
+def registry_name(argument: str, generated: Path) -> str | None:
+    """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
+
+    It stands in the address models:/NAME@champion, or in a register section.
+
+    Args:
+        argument: the value of `--champion`.
+        generated: what is evaluated.
+
+    Raises:
+        InvalidInput: it is no generator's folder, address or register section, or the name is that of the generator's
+            data and `generated` is no generator.
+    """
+    if name := name_in_address(argument):
+        return name
+    if not argument.lstrip().startswith("{") and _is_generator(Path(argument)):
+        return None
+    try:
+        configured = read_section(argument, "register", RegisterConfig).model_name
+    except InvalidInput as error:
+        raise InvalidInput(
+            "--champion must be a generator's folder, models:/NAME@champion, or a register section that names the "
+            f"model. {error}"
+        ) from None
+    if configured != AUTO:
+        return configured
+    if not _is_generator(generated):
+        raise InvalidInput(
+            "The parameter 'register.model_name' must name the model where --generated is not a generator, which tells "
+            f"its data. Received: model_name={configured!r}, {generated}"
+        )
+    return model_of(configured, read_metadata(generated))
+
+
+@contextlib.contextmanager
+def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
+    """Yields the champion, its generator in a temporary folder, or the reason why there is none to compare with.
+
+    Args:
+        argument: the value of `--champion`.
+        generated: what is evaluated, which may be the champion itself.
+    """
+    name = registry_name(argument, generated)
+    if name is None:
+        yield Champion(argument, Path(argument), None)
+        return
+    # MLflow's threads may still write there after a download has failed.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            found = _download(name, generated, Path(folder))
+        except Exception as error:  # whatever the server does, the generator is evaluated
+            found = f"The champion of the model '{name}' cannot be compared with: {explain(error)}"
+        yield found
+
+
+def _download(name: str, generated: Path, folder: Path) -> Champion | str:
+    client = connect()
+    import mlflow.artifacts
+    from mlflow.exceptions import MlflowException
+    from mlflow.models import Model
+
+    try:
+        version = client.get_model_version_by_alias(name, "champion")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return f"The model '{name}' has no champion yet."
+    if _is_generator(generated) and version.tags.get("generator_digest") == generator_digest(generated):
+        return f"This generator is the champion, version {version.version} of the model '{name}'."
+    source = mlflow.artifacts.download_artifacts(
+        version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
+    )
+    described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
+    place = Path(source) / described
+    if not place.resolve().is_relative_to(Path(source).resolve()):
+        raise InvalidInput(f"The generator must lie in the model's folder. Received: {described}")
+    return Champion(f"version {version.version} of {name}", place, recorded(version.tags.get("evaluation", "")))
+
+
+def _is_generator(folder: Path) -> bool:
+    return is_marked(folder, METADATA_FILE, METADATA_KEYS)

@@ -1,0 +1,146 @@
+"""The MLflow model registry of one model: versions with an identity, the two aliases. Every call may be repeated."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.registry.model_package import save_served_model
+from components.tracking.description import describe
+from components.tracking.lineage import lineage
+from components.tracking.run_name import run_name
+from components.tracking.scores import points
+from components.tracking.server import create_run, has_run
+from components.tracking.spool import now_milliseconds
+from gan_core import metric_names
+from gan_core.errors import TryAgain
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.export import read_metadata
+from gan_core.warm_start import STATE_FILE
+
+
+class ModelRegistry:
+    """The versions of the model `name`; makes the model if it is not there.
+
+    A version's identity is a digest of what it was made of, kept in its tag `registration`: the same generator with
+    the same scores is found again and not registered twice.
+    """
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client = client
+        self._name = name
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+
+    def register(self, identity: str, model: Path, evaluation: Evaluation, tags: Mapping[str, str]) -> Any:
+        """Returns the version with this identity; logs the generator in the folder `model` if there is none."""
+        if (version := self._find(identity)) is None:
+            logged = self._log(identity, model, evaluation)
+            self.client.create_model_version(
+                self._name,
+                logged.artifact_location,
+                run_id=logged.source_run_id,
+                tags={**tags, "registration": identity},
+                model_id=logged.model_id,
+            )
+            version = self._find(identity)
+        return version
+
+    def describe(self, number: str, decision: str, evaluation: Evaluation, score: str) -> None:
+        """Describes a version: its score, the samples and the report of its run, and the decision."""
+        shown = describe(self.client, self.version(number).run_id, evaluation, score)
+        self.client.update_model_version(self._name, number, f"{shown}\n\n{decision}")
+
+    def version(self, number: str) -> Any:
+        """The version with this number."""
+        return self.client.get_model_version(self._name, number)
+
+    def aliases(self) -> dict[str, str]:
+        """The number of the version that each alias names."""
+        aliases = self.client.get_registered_model(self._name).aliases
+        return {alias: str(number) for alias, number in aliases.items()}
+
+    def set_alias(self, alias: str, number: str) -> None:
+        """Makes the alias name this version, and no other."""
+        self.client.set_registered_model_alias(self._name, alias, number)
+
+    def remove_alias(self, alias: str, number: str) -> None:
+        """Takes the alias from this version, if it has it."""
+        if self.aliases().get(alias) == number:
+            self.client.delete_registered_model_alias(self._name, alias)
+
+    def tag(self, number: str, key: str, value: str) -> None:
+        """Sets a tag of a version."""
+        self.client.set_model_version_tag(self._name, number, key, value)
+
+    def _find(self, identity: str) -> Any | None:
+        """The version with this identity. If an answer was lost and the call repeated, the older one stays."""
+        found = self.client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
+        numbers = sorted(int(version.version) for version in found)
+        for repeated in numbers[1:]:
+            self.client.delete_model_version(self._name, str(repeated))
+        return self.version(str(numbers[0])) if numbers else None
+
+    def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
+        """Logs the generator and its scores to the run of its training; where that has none, to a run made for it."""
+        from mlflow.exceptions import MlflowException
+
+        generator = read_metadata(model)
+        client, run_id = self.client, generator.tracking_run_id
+        if run_id is None or not has_run(client, run_id):
+            note = "The training of this generator has no run on this server, so the registration made this one."
+            tags = {**lineage(), "mlflow.note.content": note}
+            name = run_name(generator.dataset_source, generator.shape, generator.parameters, tags.get("dvc_experiment"))
+            run_id = create_run(client, ("registration", identity), name, tags, now_milliseconds())
+            client.set_terminated(run_id)
+        experiment = client.get_run(run_id).info.experiment_id
+        if ready := self._only_ready_model(experiment, identity):
+            return ready
+        try:
+            self._fill(identity, model, evaluation, experiment, run_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+        # Of two that register the same generator at once, each deletes what the other has not finished.
+        if ready := self._only_ready_model(experiment, identity):
+            return ready
+        raise TryAgain("Another process registers the same generator at this moment. Run the same command again.")
+
+    def _fill(self, identity: str, model: Path, evaluation: Evaluation, experiment: str, run_id: str) -> None:
+        """Logs the generator as a logged model of the run, with its scores."""
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        client = self.client
+        logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
+        with tempfile.TemporaryDirectory() as folder:
+            described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
+            save_served_model(Path(folder) / "model", model, read_metadata(model), described)
+            client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
+        if (model / STATE_FILE).exists():
+            client.log_artifact(run_id, str(model / STATE_FILE))
+        step = evaluation.images_seen
+        scores = {metric_names.score(name): value for name, value in evaluation.scores.items()}
+        client.log_batch(run_id, points(client, run_id, scores, step, logged.model_id))
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
+        client.finalize_logged_model(logged.model_id, "READY")
+
+    def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
+        """The finished logged model of a registration, if any. Deletes its unfinished ones.
+
+        A kill leaves an unfinished one, and so does a lost answer, after which MLflow's client repeats the call.
+        """
+        ready = None
+        for logged in self.client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
+            if logged.status == "READY":
+                ready = logged
+            else:
+                self.client.delete_logged_model(logged.model_id)
+        return ready

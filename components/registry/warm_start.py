@@ -1,0 +1,94 @@
+"""The state of a registered version's training, to start another training from."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.storage.bucket import explained
+from components.tracking.failures import answered
+from components.tracking.server import connect
+from gan_core.errors import InvalidInput
+from gan_core.warm_start import STATE_FILE
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Initial:
+    """What a training starts from.
+
+    Attributes:
+        name: of the registered version whose networks they are, or `random weights`.
+        content: of the file STATE_FILE of its training; empty for random weights.
+    """
+
+    name: str
+    content: bytes
+
+    @property
+    def digest(self) -> str:
+        """`sha256-<hex>` of the content."""
+        return f"sha256-{hashlib.sha256(self.content).hexdigest()}"
+
+
+RANDOM = Initial("random weights", b"")
+
+
+def find_initial(warm_start: str) -> Initial:
+    """What `train.warm_start` asks for; random weights for an alias that no version has yet.
+
+    Raises:
+        InvalidInput: there is no such version, or it has no state, or another one than was registered; or MLflow's
+            address or database cannot be used.
+        TryAgain: the server, or the bucket of its artifacts, does not answer.
+    """
+    if warm_start == "none":
+        return RANDOM
+    # The artifacts may lie in a bucket.
+    with (
+        answered("give the state to start from"),
+        explained("the bucket of MLflow's artifacts"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        client = connect()
+        model, version = _find_version(client, warm_start)
+        if version is None:
+            _logger.info("No version is %s yet, so the training starts from random weights.", warm_start)
+            return RANDOM
+        name = f"version {version.version} of {model}"
+        if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
+            raise InvalidInput(
+                f"A warm start needs a version that was registered with the state of its training. Received: {name}"
+            )
+        content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
+    initial = Initial(name, content)
+    if version.tags.get("state_digest") != initial.digest:
+        raise InvalidInput(f"The state must be the one that was registered. Received: {name}, {initial.digest}")
+    _logger.info("The training starts from the networks of %s.", name)
+    return initial
+
+
+def _find_version(client: Any, warm_start: str) -> tuple[str, Any | None]:
+    """The model's name and the version; None for an alias that no version has yet."""
+    from mlflow.exceptions import MlflowException
+
+    model, _, alias = warm_start.removeprefix("models:/").partition("@")
+    number = ""
+    if not alias:
+        model, _, number = model.rpartition("/")
+    try:
+        if alias:
+            return model, client.get_model_version_by_alias(model, alias)
+        return model, client.get_model_version(model, number)
+    except MlflowException as error:
+        # An alias that a model does not have is an invalid parameter to MLflow.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        if alias:
+            return model, None
+        raise InvalidInput(f"The version to start from must exist. Received: train.warm_start={warm_start}") from None

@@ -1,0 +1,72 @@
+"""Checks that what a command writes is apart from what it reads."""
+
+from __future__ import annotations
+
+import itertools
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from components.storage.bucket import Address
+from components.storage.outputs import true_place
+from gan_core.errors import InvalidInput
+
+
+def require_apart(
+    written: Sequence[Path | Address], read: Sequence[Path | Address], folders: Sequence[Path | Address]
+) -> None:
+    """Checks that no output is, holds or lies in an input or another output, and that no folder lies in an input.
+
+    Links are followed.
+
+    Args:
+        written: outputs.
+        read: inputs.
+        folders: folders that are both read and written; an output or an input may lie in one.
+
+    Raises:
+        InvalidInput: two overlap.
+    """
+    whereabouts = {place: _Whereabouts(place) for place in (*written, *read, *folders)}
+    for first, second in (*itertools.combinations(written, 2), *itertools.product(written, (*read, *folders))):
+        ours, theirs = whereabouts[first], whereabouts[second]
+        if ours.own & theirs.all or (theirs.own & ours.all and second not in folders):
+            raise InvalidInput(
+                f"An output must not be, hold or lie in an input or another output. Received: {first} and {second}"
+            )
+    for folder, second in itertools.product(folders, read):
+        if whereabouts[second].own & whereabouts[folder].all:
+            raise InvalidInput(
+                "A folder of checkpoints or of the cache must not be or lie in an input. "
+                f"Received: {folder} and {second}"
+            )
+
+
+class _Whereabouts:
+    """What names a place, whatever way it is spelled.
+
+    Attributes:
+        own: of the place itself, where it stands and where links lead; an existing folder's number on its disk.
+        all: also of all folders that it lies in.
+    """
+
+    def __init__(self, place: Path | Address) -> None:
+        if isinstance(place, Address):
+            parts = place.name.split("/") if place.name else []
+            self.own = {str(place)}
+            self.all = {str(Address(place.bucket, "/".join(parts[:count]))) for count in range(len(parts) + 1)}
+            return
+        try:
+            places = {true_place(place), place.resolve()}
+        except (OSError, RuntimeError):  # a circle of links, which whatever uses the path refuses
+            places = {place.absolute()}
+        self.own = set(map(_identity, places))
+        self.all = self.own | {_identity(parent) for place in places for parent in place.parents}
+
+
+def _identity(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path)
+    return f"{found.st_dev} {found.st_ino}" if stat.S_ISDIR(found.st_mode) else str(path)

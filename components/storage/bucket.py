@@ -1,0 +1,222 @@
+"""Google Cloud Storage: addresses, the client's settings, and the outside world's failures as one sentence each."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from gan_core.errors import InvalidInput, TryAgain
+from gan_core.names import require_names
+from gan_core.raw_data import split_bucket
+
+ANSWER_WITHIN_SECONDS = 10.0
+TRANSFER_WITHIN_SECONDS = 120.0  # one request with all its retries
+PARALLEL_TRANSFERS = 8
+UPLOADS = ".whole/"  # what `paths` sends stands below it; a listing tells which of it counts
+_QUOTA = re.compile(r"[rR]ateLimitExceeded|quotaExceeded|usageLimits")
+
+
+@dataclass(frozen=True)
+class Address:
+    """An object or a prefix in a bucket: `name` has no slash at its ends and may be empty."""
+
+    bucket: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Reads a gs:// address. Raises InvalidInput: it is not one."""
+        name, prefix = split_bucket(text)
+        return cls(name, prefix.rstrip("/"))
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.name}"
+
+    def __truediv__(self, name: str) -> Address:
+        return Address(self.bucket, f"{self.name}/{name}" if self.name else name)
+
+
+def require_readable(address: str) -> None:
+    """Lists one object, to tell a bucket that cannot be read from one that lacks an object.
+
+    Raises:
+        InvalidInput, TryAgain: as `download`, but an empty prefix is fine.
+    """
+    bucket, prefix = split_bucket(address)
+    with explained(address):
+        list(_blobs(bucket, prefix, max_results=1))
+
+
+def download(address: str, folder: Path) -> int:
+    """Copies the objects below `address`, whatever tool wrote them, into the new folder `folder`; returns their number.
+
+    The client compares each object with the checksum that the bucket has for it.
+
+    Raises:
+        InvalidInput: no such bucket, no permission, no object there, or a name that cannot be a file's in `folder`.
+        TryAgain: the bucket does not answer.
+    """
+    from google.cloud.storage import transfer_manager
+
+    _, prefix = split_bucket(address)
+    with explained(address):
+        objects, found = _objects(address)
+        folder.mkdir()
+        names = [name for name in objects if not name.startswith(UPLOADS)]
+        transfer_manager.download_many_to_path(
+            found,
+            names,
+            str(folder),
+            blob_name_prefix=prefix,
+            raise_exception=True,
+            worker_type=transfer_manager.THREAD,
+            max_workers=PARALLEL_TRANSFERS,
+        )
+    if not names:
+        raise InvalidInput(f"The address must hold objects. Received: {address}")
+    return len(names)
+
+
+def listing_digest(address: str) -> str:
+    """`sha256-<hex>` of the names, sizes and checksums of the objects below `address`: the version of their content.
+
+    Raises:
+        InvalidInput, TryAgain: as `download`.
+    """
+    with explained(address):
+        objects, _ = _objects(address)
+        entries = [[name, blob.size, blob.crc32c] for name, blob in objects.items()]
+    if not entries:
+        raise InvalidInput(f"The address must hold objects. Received: {address}")
+    return f"sha256-{hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()}"
+
+
+def read_bytes(address: str, most_bytes: int) -> bytes | None:
+    """The content of one object, of which no more than `most_bytes` + 1 are read; None if there is no such object.
+
+    Raises:
+        InvalidInput: no such bucket or no permission.
+        TryAgain: the bucket does not answer.
+    """
+    bucket, prefix = split_bucket(address)
+    with explained(address):
+        blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
+        blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
+        if blob is None:
+            return None
+        # Raw: what a bucket would unpack on the way has no limit.
+        content: bytes = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS, raw_download=True)
+        return content
+
+
+def read_text(address: str, most_bytes: int) -> str:
+    """The text of one object, of which no more than `most_bytes` + 1 are read.
+
+    Raises:
+        InvalidInput: no such object, no permission, or no text.
+        TryAgain: the bucket does not answer.
+    """
+    content = read_bytes(address, most_bytes)
+    if content is None:
+        raise InvalidInput(f"The object must exist. Received: {address}")
+    try:
+        return str(content, "utf-8")
+    except UnicodeDecodeError:
+        raise InvalidInput(f"The object must be text. Received: {address}") from None
+
+
+def _objects(address: str) -> tuple[dict[str, Any], Any]:
+    """The objects below `address` by their names there, each of which can be a file's; and the bucket.
+
+    An empty object whose name ends with a slash is how the web console marks a folder; so is one named as the prefix.
+    """
+    bucket, prefix = split_bucket(address)
+    blobs = _blobs(bucket, prefix)
+    found = {
+        blob.name.removeprefix(prefix): blob
+        for blob in blobs
+        if blob.name != prefix and (blob.size or not blob.name.endswith("/"))
+    }
+    require_names(list(found), address)
+    return found, blobs.bucket
+
+
+def _blobs(bucket: str, prefix: str, max_results: int | None = None) -> Any:
+    from google.cloud import storage
+
+    return storage.Client().list_blobs(
+        bucket,
+        prefix=prefix,
+        max_results=max_results,
+        timeout=ANSWER_WITHIN_SECONDS,
+        retry=retry(ANSWER_WITHIN_SECONDS),
+    )
+
+
+def retry(within_seconds: float) -> Any:
+    """The client's retries (429, 5xx, cut connections), with exponential pauses of random length, for so long."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(within_seconds)
+
+
+@contextlib.contextmanager
+def opened(address: Address) -> Iterator[Any]:
+    """Yields the bucket of `address`; what its client raises in the body is told in one sentence.
+
+    Raises:
+        InvalidInput, TryAgain: as `explained`.
+    """
+    with explained(str(address)):
+        from google.cloud import storage
+
+        client = storage.Client()
+        with contextlib.closing(client):
+            yield client.bucket(address.bucket)
+
+
+@contextlib.contextmanager
+def explained(address: str) -> Iterator[None]:
+    """Turns what the client raises in the body into the two failures that a caller can do something about.
+
+    Raises:
+        InvalidInput: no credentials, no permission, no such bucket.
+        TryAgain: a quota, no network, a server that fails.
+    """
+    import requests
+    import urllib3
+    from google.api_core import exceptions
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+    from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
+
+    outside = (exceptions.GoogleAPIError, GoogleAuthError, requests.RequestException, urllib3.exceptions.HTTPError)
+    try:
+        yield
+    except DefaultCredentialsError:
+        raise InvalidInput(
+            f"A bucket needs credentials: a service account on the cluster, "
+            f"`gcloud auth application-default login` elsewhere. Received: {address}"
+        ) from None
+    except (*outside, DataCorruption, ConnectionError) as error:
+        # A RetryError is what is raised when the retries' time is over.
+        cause = (error.cause if isinstance(error, exceptions.RetryError) else None) or error
+        if isinstance(cause, InvalidResponse):
+            cause = exceptions.from_http_response(cause.response)
+        said = str(cause)[:300]
+        if isinstance(cause, exceptions.TooManyRequests) or (
+            isinstance(cause, exceptions.Forbidden) and _QUOTA.search(f"{cause} {cause.errors}")
+        ):
+            raise TryAgain(f"The bucket's quota is used up for now: {said} Received: {address}") from None
+        if isinstance(cause, exceptions.Forbidden | exceptions.Unauthorized):
+            raise InvalidInput(
+                f"These credentials must have permission in the bucket: {cause.message[:300]}. Received: {address}"
+            ) from None
+        if isinstance(cause, exceptions.NotFound):
+            raise InvalidInput(f"The bucket must exist. Received: {address}") from None
+        raise TryAgain(f"The bucket does not answer: {said} Received: {address}") from None

@@ -1,0 +1,164 @@
+"""Outputs: each appears whole or not at all, and nothing but an earlier output of the same kind is ever replaced.
+
+An output's place is absent, an empty folder, or holds this kind's own earlier output. It never overlaps an input or
+another output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from components.storage.kinds import MOST_BYTES, Kind
+from components.storage.replacing import fill, recover
+from gan_core.errors import InvalidInput, TryAgain, failure_of
+from gan_core.workplaces import workplace
+
+
+@dataclass(frozen=True)
+class Output:
+    """A place on this machine that a command writes.
+
+    Attributes:
+        place: as the user named it.
+        kind: what is written.
+    """
+
+    place: Path
+    kind: Kind
+
+    def __str__(self) -> str:
+        return str(self.place)
+
+
+@contextlib.contextmanager
+def whole_output(output: Output) -> Iterator[Path]:
+    """Yields a place to write a file or a folder to; it becomes the output when the body succeeds.
+
+    After an exception the output is what it was before. After a kill it is so at the latest when the next call for the
+    same place begins, which also removes what the killed process left. The yielded path does not exist yet; its parent
+    does.
+
+    Raises:
+        InvalidInput: the place cannot be written, or holds something else.
+    """
+    with _opened(output) as (target, place):
+        yield place / "new"
+        _require_own(output, target)
+        if (place / "new").is_dir() and target.is_dir():
+            fill(place, target, output.kind.mark, _owned(target, output.kind))
+        else:
+            os.replace(place / "new", target)
+
+
+def require_writable(*outputs: Output) -> None:
+    """Checks that outputs can be written, for a stage that would otherwise find out after hours of work.
+
+    Raises:
+        InvalidInput: a place cannot be written, or holds something else.
+    """
+    for output in outputs:
+        with _opened(output):
+            pass
+
+
+def require_folder(folder: Path) -> None:
+    """Checks that a folder which a command reads and writes all the time can be written, or made.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    with _explained(folder):
+        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
+        tempfile.TemporaryFile(dir=existing).close()
+
+
+@contextlib.contextmanager
+def _opened(output: Output) -> Iterator[tuple[Path, Path]]:
+    """Yields the output's true place and a workplace from which files can be renamed to it."""
+    with contextlib.ExitStack() as stack:
+        with _explained(output):
+            target = true_place(output.place)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            prefix = f".{target.name}."
+            for parent in (target.parent, target):
+                recover(parent, prefix, target)
+            _require_own(output, target)
+            place = stack.enter_context(_workplace(target, prefix))
+        yield target, place
+
+
+@contextlib.contextmanager
+def _explained(place: Path | Output) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # resolving a circle of links is a RuntimeError up to Python 3.12
+        if isinstance(error, OSError) and isinstance(failure_of(error), TryAgain) and error.errno != errno.EROFS:
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise InvalidInput(f"The output's folder must be writable: {reason}. Received: {place}") from None
+
+
+def true_place(place: Path) -> Path:
+    """The absolute place. A link to a folder is followed; one to a file is replaced, and what it leads to stays."""
+    if place.is_dir() or place.name == "..":
+        return place.resolve()
+    return place.parent.resolve() / place.name
+
+
+def _require_own(output: Output, target: Path) -> None:
+    """Checks that nothing but an earlier output of the same kind would be replaced."""
+    kind = output.kind
+    if kind.mark:
+        replaceable = not os.path.lexists(target) or (
+            target.is_dir() and (_is_empty(target, f".{target.name}.") or bool(_owned(target, kind)))
+        )
+    else:
+        replaceable = not os.path.lexists(target) or _read(target, kind) is not None
+    if not replaceable:
+        raise InvalidInput(f"{kind.rule} Received: {output}")
+
+
+def _owned(folder: Path, kind: Kind) -> set[str]:
+    """The paths of an earlier output's files."""
+    return kind.owned(_read(folder / kind.mark, kind))
+
+
+def _is_empty(folder: Path, prefix: str) -> bool:
+    """Whether the folder holds nothing but workplaces of its own."""
+    return all(name.startswith(prefix) for name in os.listdir(folder))
+
+
+def _read(path: Path, kind: Kind) -> bytes | None:
+    """The content of a file if it may be replaced, or marks a folder whose files may be; else None."""
+    if not path.is_file() or path.stat().st_size > MOST_BYTES:
+        return None
+    try:
+        content = path.read_bytes()
+    except PermissionError:
+        return None
+    return content if kind.is_own(content) else None
+
+
+@contextlib.contextmanager
+def _workplace(target: Path, prefix: str) -> Iterator[Path]:
+    """Yields a workplace beside `target`, or in it if files cannot be renamed from there, as to a mount point."""
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(workplace(target.parent, prefix))
+            if target.is_dir():
+                probe = place / "probe"
+                probe.mkdir()
+                os.rename(probe, target / place.name)
+                os.rmdir(target / place.name)
+        except OSError:
+            if not target.is_dir():
+                raise
+            stack.close()
+            place = stack.enter_context(workplace(target, prefix))
+        yield place

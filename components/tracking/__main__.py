@@ -1,0 +1,30 @@
+"""Sends the records of an ended training that MLflow did not take while it ran. Sending them twice changes nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from components.command import run
+from components.storage import paths
+from components.tracking.failures import answered
+from components.tracking.sender import Sender
+from components.tracking.spool import Spool
+
+
+def main() -> None:
+    """Reads the command line and sends."""
+    parser = argparse.ArgumentParser(prog="python -m components.tracking", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    send = commands.add_parser("send", help="send what an ended training could not")
+    send.add_argument("folder", type=paths.input_path, help="the training's tracking folder")
+    with paths.local_paths(parser.parse_args()) as local:
+        spool = Spool(local.folder)
+        if spool.training["status"] == "RUNNING":
+            spool.set_status("KILLED")
+        with answered(f"take {spool.unsent()}"):
+            Sender(spool).send()
+        print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,116 @@
+"""What MLflow, its database and its artifacts' place raise, as one of the two failures a caller can act on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sqlite3
+from collections.abc import Iterator
+
+from components.tracking.address import tracking_uri
+from gan_core.errors import InvalidInput, TryAgain, failure_of
+from gan_core.masking import masked
+
+MOST_CHARACTERS = 300  # of what a server says: it may be a page
+
+# Answers that no repetition changes, with the remedy. All others may pass: the network, a lock, a full disk.
+_PERMANENT = (
+    (
+        r"out-of-date database schema|Can't locate revision",
+        "Back the database up and run `mlflow db upgrade` with its address, or use the MLflow version that made it.",
+    ),
+    (
+        r"file is not a database|disk image is malformed|database corruption",
+        "Restore the database from a copy, or move it away: a new one is made, without the old runs.",
+    ),
+    (r"unable to open database file|readonly database", "The database's file and folder must exist and be writable."),
+    (
+        r"No module named|Can't load plugin|is not installed",
+        "Install the package that this address needs.",
+    ),
+    (
+        r"authentication failed|no password supplied|Access denied|(role|user|database) .*does not exist"
+        r"|Unknown database|no pg_hba.conf entry|permission denied for",
+        "The address must name a database, a user and a password that its server knows.",
+    ),
+    (
+        r"filesystem tracking backend|UnsupportedModelRegistryStoreURI|unsupported URI|must be a valid http or https",
+        "Use sqlite:///mlflow.db for a database in the project, or a server's http:// or https:// address.",
+    ),
+    (
+        r"(?i)databricks",
+        "Databricks needs its own configuration (`databricks configure`), and permission.",
+    ),
+    (
+        r"code 40[13]|PERMISSION_DENIED|UNAUTHENTICATED|CUSTOMER_UNAUTHORIZED",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the server demands.",
+    ),
+    (
+        r"not in a valid JSON format|INTERNAL_ERROR: Response: |ENDPOINT_NOT_FOUND|TooManyRedirects"
+        r"|failed with error code (3|4(?!08|09|23|25|29))\d\d",
+        "The address must be that of an MLflow server; a login page or another program answers here.",
+    ),
+    (
+        r"SSLError(?!.*EOF)|CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER",
+        "The server's certificate must be trusted (MLFLOW_TRACKING_SERVER_CERT_PATH names one of your own), and the "
+        "address must begin with the scheme that the server speaks, http:// or https://.",
+    ),
+    (r"Could not parse SQLAlchemy URL", "The address must look like postgresql://user:password@host:5432/database."),
+)
+_PERMANENT_CODES = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "FEATURE_DISABLED", "NOT_IMPLEMENTED")
+
+
+@contextlib.contextmanager
+def answered(task: str) -> Iterator[None]:
+    """Turns what MLflow and what it stands on raise in the body into one sentence.
+
+    Args:
+        task: what the body does, in the infinitive: `register the generator`.
+
+    Raises:
+        InvalidInput: a mistake in the address, experiment, run, credentials or database, with the remedy.
+        TryAgain: the server or the database is away, or busy.
+    """
+    try:
+        yield
+    except (InvalidInput, TryAgain):
+        raise
+    except Exception as error:
+        if not _is_outside(error):
+            raise
+        said = f"MLflow did not {task}: {explain(error)}"
+        if (remedy := _remedy(error)) is None:
+            raise TryAgain(f"{said} Run the same command again.") from None
+        address = masked(tracking_uri())
+        raise InvalidInput(f"{said} {remedy} Received: MLFLOW_TRACKING_URI={address}") from None
+
+
+def explain(error: BaseException) -> str:
+    """The first line of an error's message, without secrets, as a sentence."""
+    line = masked(str(error).strip().partition("\n")[0]).strip() or type(error).__name__
+    if len(line) > MOST_CHARACTERS:
+        return f"{line[:MOST_CHARACTERS]}…"
+    return line if line.endswith((".", "!", "?")) else f"{line}."
+
+
+def _is_outside(error: Exception) -> bool:
+    """Whether an exception comes from MLflow, a server, a database, a driver or the file system, not from this code."""
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    outside = (MlflowException, RequestException, SQLAlchemyError, sqlite3.Error, ImportError, OSError)
+    return isinstance(error, outside) or type(error).__module__.startswith(("alembic.", "urllib3.", "databricks."))
+
+
+def _remedy(error: Exception) -> str | None:
+    """What helps against a permanent mistake; None if the same call may succeed later."""
+    told = f"{type(error).__name__} {getattr(error, 'error_code', '')} {error}"
+    for pattern, remedy in _PERMANENT:
+        if re.search(pattern, told, re.DOTALL):
+            return remedy
+    if isinstance(error, OSError) and isinstance(failure_of(error), InvalidInput):
+        return "MLflow's database and artifacts must lie in folders that can be written."
+    if getattr(error, "error_code", None) in _PERMANENT_CODES:
+        return "Correct what it names."
+    return None

@@ -1,0 +1,28 @@
+"""The name of a training's MLflow run: DVC's name of the experiment, the data and the recipe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from components.tracking.model_name import source_name
+
+
+def run_name(source: str, shape: Sequence[int], parameters: Mapping[str, object], experiment: str | None) -> str:
+    """Returns `plain-base cats-64x64x3 dcgan hinge`; outside of a DVC experiment six digits replace DVC's name.
+
+    They stand for all parameters, so runs of one recipe have one name. What tells runs apart comes first, because
+    MLflow's tables cut names off.
+
+    Args:
+        source: what `prepare.source` named.
+        shape: height, width, channels.
+        parameters: the train section.
+        experiment: DVC's name of the experiment; None for a plain `dvc repro`.
+    """
+    size = "x".join(str(extent) for extent in shape)
+    recipe = [str(parameters[key]) for key in ("network", "loss") if key in parameters]
+    content = json.dumps(parameters, sort_keys=True, default=str)
+    first = experiment or hashlib.sha256(content.encode()).hexdigest()[:6]
+    return " ".join([first, f"{source_name(source)}-{size}", *recipe])

@@ -1,0 +1,70 @@
+"""Logs an evaluation's scores to the MLflow run of the generator's training, one point a score."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.tracking.description import REPORT, describe_run
+from components.tracking.failures import explain
+from components.tracking.server import connect
+from components.tracking.spool import now_milliseconds
+from gan_core.evaluation.protocol import Evaluation
+
+
+def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
+    """Logs the figures, and the report if there is one, to the run of the generator's training.
+
+    Never fails the evaluation: one sentence says why MLflow has no scores. Scores of images that no training of this
+    project made belong to no run.
+    """
+    run_id = evaluation.tracking_run_id
+    if run_id is None:
+        evaluated = "The generator's training has" if evaluation.dataset_digest else "The generated images have"
+        _say(f"{evaluated} no MLflow run, so the scores are not in MLflow.")
+        return
+    try:
+        client = connect()
+        from mlflow.entities import RunTag
+
+        tags = [RunTag("protocol", evaluation.protocol.model_dump_json())]
+        client.log_batch(run_id, points(client, run_id, evaluation.figures(), evaluation.images_seen), tags=tags)
+        if report:
+            client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
+        describe_run(client, run_id, evaluation)
+    except Exception as error:  # whatever the server does, the evaluation is done
+        _say(f"The scores are not in MLflow: {explain(error)}")
+
+
+def points(
+    client: Any, run_id: str, figures: Mapping[str, float], images_seen: int, model_id: str | None = None
+) -> list[Any]:
+    """Metrics that can be logged again and again: MLflow drops a point that it has with the same time and value.
+
+    Args:
+        client: MLflow's.
+        run_id: the run that they will be logged to; a point that it has keeps its time.
+        figures: value by name.
+        images_seen: the points' step.
+        model_id: the logged model that the figures belong to, if any.
+    """
+    from mlflow.entities import Metric
+
+    known, now = client.get_run(run_id).data.metrics, now_milliseconds()
+    metrics = []
+    for name, value in figures.items():
+        recorded = client.get_metric_history(run_id, name) if name in known else []
+        times = [point.timestamp for point in recorded if point.step == images_seen and _equal(point.value, value)]
+        metrics.append(Metric(name, value, min(times, default=now), images_seen, model_id=model_id))
+    return metrics
+
+
+def _equal(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)

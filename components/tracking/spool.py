@@ -1,0 +1,188 @@
+"""What a training tells MLflow, first on disk: nothing is lost while the server is away. Knows nothing of MLflow."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import re
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field, NonNegativeInt
+
+from components.tracking.journal import Journal, read_record, set_aside
+from gan_core.checkpoints import write_durably
+from gan_core.errors import InvalidInput
+from gan_core.metric_names import current
+
+_TRAINING_FILE = "training.json"
+_SENT_FILE = "sent.json"
+_PICTURE = re.compile(r"[^+]+\+[0-9]+\.png")
+
+
+class _Record(BaseModel):
+    """A row of figures or a machine reading."""
+
+    step: int
+    timestamp: int
+    figures: Annotated[dict[str, float], Field(min_length=1)]
+
+
+class _Dataset(BaseModel):
+    name: str
+    digest: str
+    profile: dict[str, Any]
+
+
+class _Training(BaseModel):
+    id: str
+    start_time: int
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+    end_time: int | None
+    parameters: dict[str, str]
+    tags: dict[str, str]
+    dataset: _Dataset
+
+
+class _Sent(BaseModel):
+    run_id: str | None
+    history: NonNegativeInt
+    machine: NonNegativeInt
+    pictures: list[str]
+    status: str | None
+
+
+class Spool:
+    """The folder of one training's records: rows, machine readings, pictures, and how much of them has been sent.
+
+    Attributes:
+        history: rows of figures, each with `step` (images seen) and `timestamp` (milliseconds of its first writing).
+        machine: readings of the machine, in the same form.
+        training: what the run is: its id here, start, parameters, tags, data set. Written with the first start.
+        sent: the MLflow run, and how many records of each kind it has.
+    """
+
+    def __init__(self, folder: Path, training: Mapping[str, object] | None = None) -> None:
+        """Opens the spool in `folder`; with `training`, makes it if it is not there yet.
+
+        Raises:
+            InvalidInput: there is no spool and none is to be made, or another process writes to it.
+        """
+        if training is not None:
+            (folder / "pictures").mkdir(parents=True, exist_ok=True)
+        elif not (folder / _TRAINING_FILE).exists():
+            raise InvalidInput(
+                f"A tracking folder holds a {_TRAINING_FILE}, written by components.train. Received: {folder}"
+            )
+        self.folder = folder
+        self._lock = (folder / "lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise InvalidInput(f"A running training sends its records by itself. Received: {folder}") from None
+        self.training = self._open_training(training)
+        self.history = Journal(folder / "history.jsonl", _Record)
+        for row in self.history.records:  # an earlier version of this project may have written them
+            row["figures"] = {current(name): value for name, value in row["figures"].items()}
+        self.machine = Journal(folder / "machine.jsonl", _Record)
+        self.sent: dict[str, Any] = {}
+        self._open_sent()
+
+    def _open_training(self, training: Mapping[str, object] | None) -> dict[str, Any]:
+        path = self.folder / _TRAINING_FILE
+        if found := read_record(path, _Training):
+            return found
+        if training is None:
+            self._lock.close()
+            raise InvalidInput(
+                f"The {_TRAINING_FILE} cannot be read: start the training again, which sends the rest. "
+                f"Received: {self.folder}"
+            )
+        if path.exists():
+            set_aside(path)
+        start = {"id": uuid.uuid4().hex, "start_time": now_milliseconds(), "status": "RUNNING", "end_time": None}
+        self._write(_TRAINING_FILE, {**start, **training})
+        return {**start, **training}
+
+    def _open_sent(self) -> None:
+        """Reads what has been sent. What may have been is sent again, which changes nothing in MLflow."""
+        path = self.folder / _SENT_FILE
+        found = read_record(path, _Sent)
+        self._first_reading = int(found["machine"]) if found else 0
+        if found is None:
+            if path.exists():
+                set_aside(path)
+            self.forget()
+            return
+        self.sent = found
+        for kind, journal in (("history", self.history), ("machine", self.machine)):
+            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is of others
+                self.mark(**{kind: 0})
+
+    def forget(self) -> None:
+        """Nothing has been sent: the MLflow run is not there (any more)."""
+        self.mark(run_id=None, history=0, machine=0, pictures=[], status=None)
+
+    def mark(self, **progress: object) -> None:
+        """Notes on disk what has been sent."""
+        self.sent.update(progress)
+        self._write(_SENT_FILE, self.sent)
+
+    def set_status(self, status: str) -> None:
+        """Notes that the training runs, or how it ended, in MLflow's words."""
+        self.training.update(status=status, end_time=None if status == "RUNNING" else now_milliseconds())
+        self._write(_TRAINING_FILE, self.training)
+
+    def save_picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
+        """Writes `image` [H, W, C] as `<name>+<step>.png`, unless it is there."""
+        from PIL import Image
+
+        path = self.folder / "pictures" / f"{name}+{step}.png"
+        if not path.exists():
+            content = io.BytesIO()
+            Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
+                content, format="png", compress_level=1
+            )
+            write_durably(path, content.getvalue())
+
+    def pictures(self) -> list[Path]:
+        """The pictures, oldest step first."""
+        found = [path for path in (self.folder / "pictures").glob("*.png") if _PICTURE.fullmatch(path.name)]
+        return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
+
+    def next_reading(self) -> int:
+        """The step of the next machine reading; it goes on also after readings were lost."""
+        steps = [int(record["step"]) for record in self.machine.records[-1:]]
+        return max([self._first_reading, *(step + 1 for step in steps)])
+
+    def unsent(self) -> str:
+        """What has not been sent, in words; empty if everything has."""
+        counts = {
+            "rows": len(self.history.records) - self.sent["history"],
+            "machine readings": len(self.machine.records) - self.sent["machine"],
+            "pictures": len(self.pictures()) - len(self.sent["pictures"]),
+        }
+        parts = [f"{count} {kind}" for kind, count in counts.items() if count]
+        if self.sent["status"] != self.training["status"]:
+            parts.append("the run's end")
+        return ", ".join(parts)
+
+    def close(self) -> None:
+        """Closes the files and lets another process open the folder."""
+        for file in (self.history, self.machine, self._lock):
+            file.close()
+
+    def _write(self, name: str, content: Mapping[str, object]) -> None:
+        write_durably(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def now_milliseconds() -> int:
+    """Milliseconds since 1970, as MLflow counts them."""
+    return time.time_ns() // 1_000_000

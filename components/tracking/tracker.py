@@ -1,0 +1,149 @@
+"""What a training tells MLflow. A training never waits for the server.
+
+Rows and pictures go to disk (components/tracking/spool.py) and a background thread sends them, in order. Sending a
+thing twice changes nothing, so whatever may not have arrived is sent again. What an ended training could not send:
+`python -m components.tracking send <folder>`.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.storage.bucket import Address
+from components.tracking.address import is_remote
+from components.tracking.failures import explain
+from components.tracking.lineage import lineage
+from components.tracking.machine import Machine
+from components.tracking.run_name import run_name
+from components.tracking.sender import Sender
+from components.tracking.spool import Spool, now_milliseconds
+from gan_core.data.manifest import Manifest
+from gan_core.masking import masked
+
+SEND_EVERY_SECONDS = 10.0
+PATIENCE_SECONDS = 15.0  # with a server that does not answer, at the end of a training
+
+
+class TrainingTracker:
+    """One MLflow run for one training, also over several starts of it.
+
+    Enter it after TensorFlow has been imported: MLflow is imported in the background, and two threads should not
+    import the packages that both use at the same time.
+
+    Args:
+        folder: where the records stand; the same for every start of the same training.
+        kept_at: where the records stand after the training, if not there.
+        parameters: the train section; tracked as `train.<key>`, beside the data's `prepare.<key>`.
+        tags: more of them than where the code comes from, which is always told.
+        dataset: of the prepared data.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        parameters: Mapping[str, object],
+        tags: Mapping[str, str],
+        dataset: Manifest,
+        kept_at: Path | Address | None = None,
+    ) -> None:
+        values = {f"train.{key}": value for key, value in parameters.items()}
+        values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
+        tags = {**lineage(), "data_digest": dataset.digest, **tags}
+        training = {
+            "name": run_name(dataset.source, dataset.shape, parameters, tags.get("dvc_experiment")),
+            "parameters": {key: masked(str(value)) for key, value in values.items()},
+            "tags": tags,
+            "dataset": {
+                "name": masked(dataset.source),
+                "digest": dataset.digest,
+                "profile": {"shape": dataset.shape, "counts": dataset.counts, "classes": len(dataset.classes)},
+            },
+        }
+        self._spool = Spool(folder, training)
+        self._kept_at = kept_at or folder
+        self._logged = {(row["step"], name) for row in self._spool.history.records for name in row["figures"]}
+        self._stop = threading.Event()
+        self._contacted = threading.Event()
+        self._problem = ""
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._spool.set_status("RUNNING")
+        # MLflow's import makes full collections, which would go through all that TensorFlow has made, too.
+        gc.freeze()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the run FINISHED, FAILED, or KILLED if it was interrupted: the next start sets it running again."""
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
+        self._spool.set_status("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
+        self._stop.set()
+        self._thread.join(PATIENCE_SECONDS if is_remote() else None)
+        gc.unfreeze()
+        if unsent := self._spool.unsent():
+            _say(
+                f"MLflow did not take {unsent}{self._problem and f' ({self._problem})'}. "
+                f"Send them later: python -m components.tracking send {self._kept_at}"
+            )
+        self._spool.close()
+
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run, or None while the server is away. Waits for the first contact to succeed or fail."""
+        self._contacted.wait(PATIENCE_SECONDS if is_remote() else None)
+        run_id: str | None = self._spool.sent["run_id"]
+        return run_id
+
+    def log_row(self, images_seen: int, figures: Mapping[str, float]) -> None:
+        """Records what is new in a row of the history: a resumed training repeats rows, the last may get a score."""
+        new = {name: value for name, value in figures.items() if (images_seen, name) not in self._logged}
+        if new:
+            self._spool.history.append(_record(images_seen, new))
+            self._logged |= {(images_seen, name) for name in new}
+
+    def log_image(self, images_seen: int, name: str, image: NDArray[np.uint8]) -> None:
+        """Records a picture, uint8 [H, W, C]."""
+        self._spool.save_picture(images_seen, name, image)
+
+    def rows(self) -> list[dict[str, float]]:
+        """The whole history, also from before a kill: `images_seen` and the figures of each row."""
+        return [{"images_seen": row["step"], **row["figures"]} for row in self._spool.history.records]
+
+    def _work(self) -> None:
+        """The background thread. Nothing that goes wrong here may end the training, hence the broad except."""
+        sender = machine = None
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(SEND_EVERY_SECONDS if self._contacted.is_set() else 0)
+            try:
+                sender = sender or Sender(self._spool)
+                machine = machine or Machine()
+                self._spool.machine.append(_record(self._spool.next_reading(), machine.read()))
+                sender.send()
+                self._problem = ""
+            except Exception as error:
+                if not self._problem:
+                    _say(f"MLflow is away: {explain(error)} The training goes on; its records wait on disk.")
+                self._problem = explain(error)
+            self._contacted.set()
+
+
+def _record(step: int, figures: Mapping[str, float]) -> dict[str, object]:
+    return {"step": step, "timestamp": now_milliseconds(), "figures": {k: float(v) for k, v in figures.items()}}
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)

@@ -1,0 +1,74 @@
+"""What a training shows and tracks around its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gan_core.metric_names import DISCRIMINATOR_LOSS, DIVERSITY, GENERATOR_LOSS
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from components.progress import Progress
+    from components.tracking.tracker import TrainingTracker
+    from gan_core.data.prepared import PreparedDataset
+    from gan_core.training import Row, Training
+
+
+class Hooks:
+    """Shows and tracks what happens around the steps."""
+
+    def __init__(
+        self,
+        training: Training,
+        bar: Progress,
+        tracker: TrainingTracker,
+        stop_requested: Callable[[], bool],
+        dataset: PreparedDataset,
+    ) -> None:
+        self.stop_requested = stop_requested
+        self._bar = bar
+        self._columns = training.columns
+        self._names = [one.name for one in dataset.manifest.classes] if training.gan.classes else []
+        self._tracker = tracker
+        self._images_seen = training.gan.images_seen
+        self._losses: dict[str, float] = {}
+        for row in training.history:
+            self.on_row(row)
+
+    def on_step(self, images_seen: int) -> None:
+        """Moves the bar."""
+        self._bar.advance(images_seen - self._images_seen, **self._losses)
+        self._images_seen = images_seen
+        self._losses = {}
+
+    def on_row(self, row: Row) -> None:
+        """Tracks a row."""
+        self._losses = {name: row[name] for name in (GENERATOR_LOSS, DISCRIMINATOR_LOSS, DIVERSITY)}
+        figures = {name: value for name, value in row.items() if name != "images_seen"}
+        self._tracker.log_row(int(row["images_seen"]), figures)
+
+    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
+        """Tracks a grid."""
+        from gan_core.data.grid import image_grid
+
+        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))
+
+
+class NoHooks:
+    """For a host that computes and writes nothing."""
+
+    def on_step(self, images_seen: int) -> None:
+        """Nothing."""
+
+    def on_row(self, row: Row) -> None:
+        """Nothing."""
+
+    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
+        """Nothing."""
+
+    def stop_requested(self) -> bool:
+        """Never: the chief's end ends them all."""
+        return False

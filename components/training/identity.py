@@ -1,0 +1,190 @@
+"""What decides a training's weights: the key of its checkpoints, and what a new training has otherwise than older ones.
+
+A training goes on from the checkpoints below `<checkpoints>/<key>/`. The record that the key is the digest of stands
+beside them, so that a training that cannot go on can say what changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from components.storage import bucket, objects
+from components.storage.bucket import Address
+from components.training.outputs import versions
+from gan_core.checkpoints import images_seen_in, write_durably
+from gan_core.errors import InvalidInput, TryAgain
+
+if TYPE_CHECKING:
+    from gan_core.config import TrainConfig
+
+FILE_NAME = "identity.json"
+# A training that only goes on for longer, saves at other times, or computes elsewhere goes the same way. What a warm
+# start names is in the identity as its content's digest.
+_NOT_IN_THE_KEY = {
+    "steps",
+    "steps_per_execution",
+    "checkpoint_every_seconds",
+    "checkpoints_kept",
+    "distribution",
+    "warm_start",
+}
+_DEFINITIONS_NAMED = 3
+_logger = logging.getLogger(__name__)
+
+
+class Identity(BaseModel):
+    """What decides the weights of a training, and nothing else.
+
+    Attributes:
+        parameters: the train section, with `xla` and `mixed_precision` as they were decided.
+        dataset: the prepared data's digest.
+        initial: the digest of the state it starts from.
+        versions: of Python and the libraries.
+        code: digests of the library's definitions that a training reaches.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1]
+    parameters: dict[str, Any]
+    dataset: str
+    initial: str
+    versions: dict[str, str]
+    code: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        """Names the checkpoints of all trainings that go the same way."""
+        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def changes_since(self, earlier: Identity) -> list[str]:
+        """What differs from an earlier training, a phrase each."""
+        found = [
+            f"{kind} {name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
+            for kind, before, now in (
+                ("parameter", _named(earlier.parameters), _named(self.parameters)),
+                ("data", {"": earlier.dataset}, {"": self.dataset}),
+                ("state to start from", {"": earlier.initial}, {"": self.initial}),
+                ("library", earlier.versions, self.versions),
+            )
+            for name in sorted(before.keys() | now.keys())
+            if before.get(name) != now.get(name)
+        ]
+        both = earlier.code.keys() | self.code.keys()
+        if changed := sorted(name for name in both if earlier.code.get(name) != self.code.get(name)):
+            more = f" and {len(changed) - _DEFINITIONS_NAMED} more" if len(changed) > _DEFINITIONS_NAMED else ""
+            found.append(f"code {', '.join(changed[:_DEFINITIONS_NAMED])}{more}")
+        return [phrase.replace("  ", " ") for phrase in found]
+
+    def keep(self, checkpoints: Path | Address) -> None:
+        """Writes the record beside the training's checkpoints."""
+        place, content = checkpoints / self.key, self.model_dump_json(indent=1).encode()
+        if isinstance(place, Path):
+            write_durably(place / FILE_NAME, content)
+        else:
+            with bucket.opened(place) as opened:
+                objects.send(opened, (place / FILE_NAME).name, io.BytesIO(content))
+
+    def start(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
+        """What to tell about a start.
+
+        Args:
+            checkpoints: the folder of the checkpoints of every training.
+            images_seen: of the checkpoint that the training goes on from; 0 if there is none.
+            target: images to be seen.
+        """
+        place = checkpoints / self.key
+        if images_seen:
+            return f"The training goes on from {images_seen} of {target} images ({place})."
+        return f"The training starts from the first of {target} images ({place}).{self._why_anew(checkpoints)}"
+
+    def _why_anew(self, checkpoints: Path | Address) -> str:
+        """Why no checkpoint below `checkpoints` is one to go on from; empty if there is none."""
+        try:
+            earlier = _trainings(checkpoints)
+        except (InvalidInput, TryAgain) as error:
+            return f" Whether others are there to compare it with is not known: {error}"
+        if own := earlier.pop(self.key, None):
+            return f" Its checkpoints, up to {own.images_seen} images, lie beyond that, or are damaged."
+        if not earlier:
+            return ""
+        known = {key: self.changes_since(one.identity) for key, one in earlier.items() if one.identity}
+        # The most similar one, and of those the latest.
+        key = min(known or earlier, key=lambda key: (len(known.get(key, ())), -earlier[key].written))
+        changes = "; ".join(known[key]) if known else "code, for an earlier version of this project wrote them"
+        seen = earlier[key].images_seen
+        return f" The checkpoints in {checkpoints / key} ({seen} images) do not fit; changed since then: {changes}."
+
+
+def identify(
+    config: TrainConfig, dataset: str, initial: str, code: dict[str, str], *, xla: bool, mixed_precision: bool
+) -> Identity:
+    """The identity of a training with the libraries as they are installed; the arguments are as its attributes."""
+    decided = {"xla": xla, "mixed_precision": mixed_precision}
+    return Identity(
+        format=1,
+        parameters=config.model_dump(mode="json", exclude=_NOT_IN_THE_KEY) | decided,
+        dataset=dataset,
+        initial=initial,
+        versions=versions(),
+        code=code,
+    )
+
+
+@dataclass
+class _Training:
+    """What stands below one key; `written` is when its newest checkpoint was, seconds since 1970."""
+
+    images_seen: int = 0
+    written: float = 0.0
+    identity: Identity | None = None
+
+
+def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
+    """Those that have a checkpoint, by key."""
+    found: dict[str, _Training] = {}
+    for key, name, written, read in _files(checkpoints):
+        one = found.setdefault(key, _Training())
+        if (images_seen := images_seen_in(name)) is not None:
+            one.images_seen = max(one.images_seen, images_seen)
+            one.written = max(one.written, written)
+        elif name == FILE_NAME:
+            try:
+                one.identity = Identity.model_validate_json(read())
+            except (OSError, ValidationError):
+                _logger.warning("The record %s cannot be read and is passed over.", checkpoints / key / name)
+    return {key: one for key, one in found.items() if one.images_seen}
+
+
+def _files(checkpoints: Path | Address) -> Iterator[tuple[str, str, float, Callable[[], bytes]]]:
+    """Key, name, time of writing and content of every file that stands directly below a key."""
+    if isinstance(checkpoints, Path):
+        for path in checkpoints.glob("*/*"):
+            with contextlib.suppress(FileNotFoundError):  # another training removes what it need not keep
+                yield path.parent.name, path.name, path.stat().st_mtime, path.read_bytes
+        return
+    prefix = checkpoints.name and f"{checkpoints.name}/"
+    with bucket.opened(checkpoints) as opened:
+        for blob in opened.list_blobs(prefix=prefix, retry=objects.retry()):
+            key, _, name = blob.name.removeprefix(prefix).partition("/")
+            yield key, name, blob.updated.timestamp(), partial(_content, opened, blob.name)
+
+
+def _content(opened: Any, name: str) -> bytes:
+    found = objects.read_object(opened, name)
+    return found[0] if found else b""
+
+
+def _named(parameters: dict[str, Any]) -> dict[str, Any]:
+    return {f"train.{name}": value for name, value in parameters.items()}

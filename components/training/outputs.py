@@ -1,0 +1,122 @@
+"""What a training leaves: the generator's folder, the history, the grid of samples."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.storage.outputs import whole_output
+from gan_core.metric_names import COLLAPSED
+
+if TYPE_CHECKING:
+    from components.tracking.tracker import TrainingTracker
+    from gan_core.data.prepared import PreparedDataset
+    from gan_core.export import GeneratorMetadata
+    from gan_core.gan import Gan
+    from gan_core.training import Training
+
+
+def write_outputs(
+    arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
+) -> None:
+    """Writes the places that `arguments` names, all of them or none."""
+    from gan_core.course import CourseRecord
+    from gan_core.data.grid import image_grid, write_png
+    from gan_core.export import save_generator
+    from gan_core.warm_start import save_networks
+
+    images_seen = training.take_best()
+    row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
+    metadata = describe(training.gan, dataset)
+    grid = image_grid(training.samples(), training.columns, names=metadata.classes)
+    tracker.log_image(images_seen, "samples", grid)
+    course = CourseRecord(
+        moments=training.course.moments(images_seen, training.moment()),
+        seconds=training.course.seconds,
+        finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        machine=machine(),
+    )
+    metadata = metadata.model_copy(
+        update={
+            "images_seen": images_seen,
+            "collapsed": bool(row[COLLAPSED]),
+            "tracking_run_id": tracker.run_id,
+        }
+    )
+    with (
+        whole_output(arguments.model) as model,
+        whole_output(arguments.history) as history,
+        whole_output(arguments.samples) as samples,
+    ):
+        save_generator(model, training.gan.averaged_generator, metadata)
+        save_networks(model, training.gan)
+        course.write(model)
+        columns = dict.fromkeys(name for row in training.history for name in row)
+        with history.open("w", encoding="utf-8", newline="") as file:
+            # Scores are made less often than rows; DVC's plots would draw an empty cell as 0.
+            writer = csv.DictWriter(file, fieldnames=list(columns), restval="nan", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(training.history)
+        write_png(samples, grid)
+
+
+def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
+    """What the averaged generator is now."""
+    from gan_core.export import GeneratorMetadata
+
+    classes = dataset.manifest.classes if gan.classes else ()
+    seen = [1 if gan.config.balanced_classes else one.train for one in classes]
+    return GeneratorMetadata(
+        format=1,
+        latent_size=gan.config.latent_size,
+        shape=dataset.manifest.shape,
+        classes=tuple(one.name for one in classes),
+        class_shares=tuple(count / sum(seen) for count in seen),
+        paired=gan.config.network == "unet",
+        images_seen=gan.images_seen,
+        collapsed=False,
+        dataset_digest=dataset.manifest.digest,
+        dataset_source=dataset.manifest.source,
+        parameters=gan.config.model_dump(mode="json"),
+        tracking_run_id=None,
+        versions=versions(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide how a training goes."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
+    return {"python": platform.python_version(), **packages}
+
+
+def machine() -> str:
+    """What computes here, in words: GPUs, or else the processor and how many of its cores this process may use."""
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    if devices:
+        name = tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU")
+        return f"{len(devices)} × {name}"
+    processor = platform.processor() or platform.machine()
+    for line in _lines(Path("/proc/cpuinfo")):
+        if line.startswith("model name"):
+            processor = line.partition(":")[2].strip()
+            break
+    return f"{len(os.sched_getaffinity(0))} CPU cores, {processor}"
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a text file; none if it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

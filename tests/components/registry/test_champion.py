@@ -1,0 +1,118 @@
+"""The champion that a generator is compared with, from a real registry on sqlite."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from evaluations import evaluation, generator
+from storage_emulator import BUCKET
+from storage_proxy import StorageProxy
+
+from components import evaluate
+from components.register import register
+from components.registry.champion import find_champion, registry_name
+from components.storage import paths, transfer
+from components.storage.bucket import Address
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.champion import Champion
+from gan_core.export import METADATA_FILE, MODEL_FILE
+
+CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+SECTION = CONFIG.model_dump_json()
+
+pytestmark = [
+    pytest.mark.usefixtures("project"),
+    # MLflow's own modules, while they are imported and when they look at an input example.
+    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
+]
+
+
+def test_the_registered_champion_with_its_generator_and_its_record() -> None:
+    for name, score in (("first", 100.0), ("better", 10.0), ("worse", 50.0)):
+        folder = generator(Path(name), seed=len(name))
+        register(CONFIG, folder, evaluation(score, 0.1, of=folder))
+    with find_champion(SECTION, Path("worse")) as champion:
+        assert isinstance(champion, Champion)
+        assert champion.name == "version 2 of generator"
+        assert champion.recorded == evaluation(10.0, 0.1, of=Path("better"))
+        for file in (METADATA_FILE, MODEL_FILE):
+            assert (champion.folder / file).read_bytes() == (Path("better") / file).read_bytes()
+    assert not champion.folder.exists()
+    with find_champion(SECTION, Path("better")) as champion:
+        assert champion == "This generator is the champion, version 2 of the model 'generator'."
+    for section in (SECTION, "models:/generator@champion"):
+        with find_champion(section, Path("images")) as champion:
+            assert isinstance(champion, Champion)
+
+
+def test_no_champion_yet() -> None:
+    with find_champion(SECTION, Path("images")) as champion:
+        assert champion == "The model 'generator' has no champion yet."
+
+
+def test_a_server_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with find_champion(SECTION, Path("images")) as champion:
+        assert str(champion).startswith("The champion of the model 'generator' cannot be compared with: ")
+
+
+def test_a_champion_whose_files_are_gone_is_a_sentence() -> None:
+    register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
+    for file in Path("mlruns").rglob("MLmodel"):
+        file.unlink()
+    with find_champion(SECTION, Path("images")) as champion:
+        assert "cannot be compared with: " in str(champion)
+
+
+@pytest.mark.parametrize("place", ["../../elsewhere", "/elsewhere"])
+def test_a_model_that_says_its_generator_is_elsewhere_is_not_followed(place: str) -> None:
+    """Whoever writes to the artifacts could else have any generator of this machine shown."""
+    register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
+    (description,) = Path("mlruns").rglob("MLmodel")
+    path = yaml.safe_load(description.read_text())["flavors"]["python_function"]["artifacts"]["generator"]["path"]
+    description.write_text(description.read_text().replace(f"path: {path}\n", f"path: {place}\n"))
+    with find_champion(SECTION, Path("images")) as found:
+        assert isinstance(found, str)
+        assert "must lie in the model's folder" in found
+        assert place in found
+
+
+def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
+    (tmp_path / METADATA_FILE).write_text("{}")
+    transfer.upload(tmp_path, Address.parse(f"gs://{BUCKET}/models/generator"))
+    places = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
+    with paths.local_paths(evaluate.parser().parse_args(places)) as local:
+        assert (local.champion / METADATA_FILE).read_text() == "{}"
+        assert registry_name(str(local.champion), Path("images")) is None
+
+
+def test_what_the_option_may_name() -> None:
+    with find_champion(str(generator(Path("other"))), Path("images")) as champion:
+        assert champion == Champion("other", Path("other"), None)
+    Path("params.yaml").write_text(f"register: {SECTION}")
+    assert registry_name("params.yaml", Path("images")) == registry_name(SECTION, Path("images")) == "generator"
+    for wrong in ("nowhere", json.dumps({"model_name": "x" * 300})):
+        with pytest.raises(InvalidInput):
+            registry_name(wrong, Path("images"))
+
+
+def test_by_default_it_is_the_champion_of_the_generators_own_data() -> None:
+    auto = CONFIG.model_copy(update={"model_name": "auto"})
+    first = generator(Path("first"), dataset_source="data/raw/cats")
+    register(auto, first, evaluation(9.0, 0.1, of=first))
+    other = generator(Path("other"), seed=1, dataset_source="gs://bucket/cats")
+    with find_champion(auto.model_dump_json(), other) as champion:
+        assert isinstance(champion, Champion)
+        assert champion.name == "version 1 of cats-16x16x1"
+    with find_champion(auto.model_dump_json(), generator(Path("dogs"), dataset_source="dogs")) as champion:
+        assert champion == "The model 'dogs-16x16x1' has no champion yet."
+    with pytest.raises(
+        InvalidInput, match=r"'register.model_name' must name the model .* Received: model_name='auto', images"
+    ):
+        registry_name(auto.model_dump_json(), Path("images"))

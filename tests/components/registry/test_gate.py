@@ -1,0 +1,78 @@
+"""The champion's gate: worked examples, and rules that hold for every pair of scores."""
+
+from __future__ import annotations
+
+import pytest
+from evaluations import evaluation
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.registry.gate import decide
+from gan_core.config import RegisterConfig
+
+CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+POSITIVE = st.floats(0.01, 1e3)
+
+
+@pytest.mark.parametrize(
+    ("score", "spread", "outcome"),
+    [
+        (50.0, 0.1, "champion"),  # the champion has 100 ± 3: better by 50 > max(0.1 · 100, 2 √(3² + 0.1²) = 6.0)
+        (90.1, 0.1, "challenger"),  # better by 9.9, not by 10
+        (89.9, 0.1, "champion"),  # better by 10.1
+        (89.0, 5.0, "challenger"),  # better by 11 < 2 √(3² + 5²) = 11.66
+        (88.0, 5.0, "champion"),  # better by 12 > 11.66
+        (100.0, 0.1, "challenger"),
+        (130.0, 0.1, "challenger"),
+    ],
+)
+def test_a_champion_is_replaced_beyond_improvement_and_spread(score: float, spread: float, outcome: str) -> None:
+    assert decide(CONFIG, evaluation(score, spread), False, evaluation(100.0, 3.0), "1").outcome == outcome
+
+
+def test_standard_errors_count_as_the_spread_does() -> None:
+    # better by 12 > 2 √(3² + 5²) = 11.66 without them; 2 √(3² + 5² + 2²) = 12.33 with one
+    challenger = evaluation(88.0, 5.0).model_copy(update={"standard_errors": {"fd_classifier": 2.0}})
+    assert decide(CONFIG, challenger, False, evaluation(100.0, 3.0), "1").outcome == "challenger"
+
+
+def test_the_first_generator_is_the_champion() -> None:
+    assert decide(CONFIG, evaluation(1e6, 0.0), False, None, None).outcome == "champion"
+
+
+def test_a_collapsed_generator_is_refused_even_as_the_first() -> None:
+    decision = decide(CONFIG, evaluation(1.0, 0.0), True, None, None)
+    assert decision == ("refused", "The generator had collapsed: its samples are nearly all the same.")
+
+
+def test_scores_of_another_protocol_are_refused_and_every_difference_named() -> None:
+    decision = decide(CONFIG, evaluation(1.0, 0.0, samples=10, resize="clean"), False, evaluation(9.0, 0.0), "7")
+    assert decision.outcome == "refused"
+    assert "version 7: resize: clean, not none; samples: 10, not 5000 generated images (the Fr" in decision.reason
+
+
+def test_another_number_of_real_images_is_said_in_words() -> None:
+    decision = decide(CONFIG, evaluation(1.0, 0.0, reference_count=80), False, evaluation(9.0, 0.0), "7")
+    assert decision.outcome == "refused"
+    assert "80, not 2500 real images (the Fréchet distance falls as their number grows)" in decision.reason
+
+
+def test_a_champion_without_the_score_or_any_record_is_not_compared_with() -> None:
+    other = evaluation(9.0, 0.0).model_copy(update={"scores": {}})
+    assert decide(CONFIG, evaluation(1.0, 0.0), False, other, "1").outcome == "refused"
+    assert decide(CONFIG, evaluation(1.0, 0.0), False, None, "1").outcome == "refused"
+
+
+@given(POSITIVE, POSITIVE, POSITIVE, POSITIVE)
+def test_two_generators_never_each_replace_the_other(a: float, a_spread: float, b: float, b_spread: float) -> None:
+    first, second = evaluation(a, a_spread), evaluation(b, b_spread)
+    outcomes = {decide(CONFIG, *pair).outcome for pair in ((first, False, second, "1"), (second, False, first, "1"))}
+    assert "challenger" in outcomes
+
+
+@given(POSITIVE, POSITIVE, POSITIVE)
+def test_equal_scores_never_replace_the_champion(score: float, spread: float, other_spread: float) -> None:
+    config = CONFIG.model_copy(update={"minimum_improvement": 0.0, "spread_multiplier": 0.0})
+    assert (
+        decide(config, evaluation(score, spread), False, evaluation(score, other_spread), "1").outcome == "challenger"
+    )

@@ -1,0 +1,347 @@
+"""Files and directories to a bucket and back, through a proxy that fails as networks and services do."""
+
+from __future__ import annotations
+
+import argparse
+import http.server
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from storage_emulator import BUCKET
+from storage_proxy import FAULTS, StorageProxy
+
+from components.storage import bucket, kinds, objects, paths, transfer
+from components.storage.bucket import Address
+from gan_core.errors import InvalidInput, TryAgain
+
+ROOT = Path(__file__).resolve().parents[3]
+# The client leaves a connection that was cut to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> Address:
+    return Address(BUCKET, f"tests/{abs(hash(request.node.name))}")
+
+
+def make(folder: Path, seed: int, small: int = 40, large_bytes: int = 0) -> Path:
+    """A directory of small files, some in subfolders, one of them empty, and a large one."""
+    draws = np.random.default_rng(seed)
+    folder.mkdir(exist_ok=True)
+    for number in range(small):
+        path = folder / f"{number % 3}" / f"file {number}.bin"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(draws.bytes(number * 37))
+    if large_bytes:
+        (folder / "large.bin").write_bytes(draws.bytes(large_bytes))
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def stored(emulator: str, address: Address) -> list[str]:
+    """The names of the objects below `address`, asked of the emulator itself."""
+    from google.cloud import storage as google_storage
+
+    client = google_storage.Client(client_options={"api_endpoint": emulator}, use_auth_w_custom_endpoint=False)
+    return [blob.name for blob in client.bucket(address.bucket).list_blobs(prefix=f"{address.name}/")]
+
+
+def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fails(
+    proxy: StorageProxy, emulator: str, address: Address, tmp_path: Path
+) -> None:
+    old = make(tmp_path / "old", seed=1, small=5)
+    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * objects.CHUNK_BYTES + 12345)
+    transfer.upload(old, address)
+    seen: list[dict[str, bytes]] = []
+    refusals: list[str] = []
+    done, read_once = threading.Event(), threading.Event()
+
+    def read_all_the_time() -> None:
+        while not done.is_set():
+            target = tmp_path / f"seen {len(seen)} {len(refusals)}"
+            try:
+                transfer.download(address, target)
+            except TryAgain as error:
+                refusals.append(str(error))
+            else:
+                seen.append(contents(target))
+                read_once.set()
+
+    proxy.rate = 0.2
+    reader = threading.Thread(target=read_all_the_time)
+    reader.start()
+    try:
+        assert read_once.wait(60)
+        transfer.upload(new, address)
+        transfer.download(address, tmp_path / "back")
+    finally:
+        done.set()
+        reader.join()
+    assert contents(tmp_path / "back") == contents(new)
+    assert not [refusal for refusal in refusals if "was replaced while it was read" not in refusal]
+    assert all(found in (contents(old), contents(new)) for found in seen)
+    assert set(proxy.faults) == set(FAULTS)
+    kept = [name.removeprefix(f"{address.name}/") for name in stored(emulator, address)]
+    assert len(kept) == len(contents(new)) + 1
+
+
+_UPLOAD = """
+import sys
+from pathlib import Path
+from components.storage.bucket import Address
+from components.storage.transfer import upload
+upload(Path(sys.argv[1]), Address.parse(sys.argv[2]))
+"""
+
+
+def test_an_upload_that_was_killed_is_invisible_and_goes_on(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    old, new = make(tmp_path / "old", seed=1, small=3), make(tmp_path / "new", seed=2, small=30)
+    transfer.upload(old, address)
+    enough, release = threading.Event(), threading.Event()
+
+    def hold_the_second_half(method: str, name: str, body: bytes) -> None:
+        if method == "POST" and len([1 for _, name in proxy.requests[started:] if name.endswith(".bin")]) >= 15:
+            enough.set()
+            release.wait()
+
+    started = len(proxy.requests)
+    proxy.before = hold_the_second_half
+    process = subprocess.Popen([sys.executable, "-c", _UPLOAD, new, str(address)], cwd=ROOT)
+    assert enough.wait(60)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    proxy.before = lambda *_: None
+    release.set()
+
+    transfer.download(address, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(old)
+    time.sleep(0.5)  # requests that were held are still on their way
+    already = {name for method, name in proxy.requests[started:] if method == "POST"}
+    before = len(proxy.requests)
+    transfer.upload(new, address)
+    again = [name for method, name in proxy.requests[before:] if method == "POST" and name.endswith(".bin")]
+    assert len(already) >= 15
+    assert len(again) == 30 - len({name for name in already if name.endswith(".bin")})
+    transfer.download(address, tmp_path / "whole")
+    assert contents(tmp_path / "whole") == contents(new)
+
+
+def test_of_two_uploads_at_once_one_is_whole_and_the_other_says_so(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    first, second = make(tmp_path / "first", seed=1, small=3), make(tmp_path / "second", seed=2, small=3)
+
+    def second_in_between(method: str, name: str, body: bytes) -> None:
+        if method == "POST" and name.endswith(transfer.LISTING):
+            proxy.before = lambda *_: None
+            transfer.upload(second, address)
+
+    proxy.before = second_in_between
+    with pytest.raises(TryAgain, match="Another process wrote the same directory meanwhile"):
+        transfer.upload(first, address)
+    transfer.download(address, tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(second)
+
+
+@pytest.mark.parametrize("direction", ["POST", "GET"])
+def test_damage_on_the_way_never_counts(
+    proxy: StorageProxy, address: Address, tmp_path: Path, direction: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 1.0)
+    folder = make(tmp_path / "folder", seed=1, small=3)
+    content = (folder / "2" / "file 2.bin").read_bytes()
+
+    def flip(method: str, name: str, body: bytes) -> bytes:
+        return body.replace(content, bytes([content[0] ^ 1]) + content[1:]) if method == direction else body
+
+    if direction == "GET":
+        transfer.upload(folder, address)
+    proxy.alter = flip
+    with pytest.raises(TryAgain, match=re.escape(f"Received: {address}")):
+        transfer.upload(folder, address) if direction == "POST" else transfer.download(address, tmp_path / "back")
+    proxy.alter = lambda method, name, body: body
+    if direction == "POST":
+        with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+            transfer.download(address, tmp_path / "none")
+        transfer.upload(folder, address)
+    transfer.download(address, tmp_path / "whole")
+    assert contents(tmp_path / "whole") == contents(folder)
+
+
+def test_damage_that_passes_is_mended(proxy: StorageProxy, address: Address, tmp_path: Path) -> None:
+    """An answer cut in two and asked for again from the middle: the client itself compares nothing then."""
+    folder = make(tmp_path / "folder", seed=1, small=0, large_bytes=2**20)
+    transfer.upload(folder, address)
+    times = []
+
+    def flip_once(method: str, name: str, body: bytes) -> bytes:
+        if method == "GET" and name.endswith("large.bin") and not times:
+            times.append(1)
+            return bytes([body[0] ^ 1]) + body[1:]
+        return body
+
+    proxy.alter = flip_once
+    cut = iter(["cut within"])
+    proxy.before = lambda method, name, body: next(cut, None) if name.endswith("large.bin") else None
+    transfer.download(address, tmp_path / "back")
+    assert times
+    assert contents(tmp_path / "back") == contents(folder)
+
+
+@pytest.mark.parametrize("listed", ['{"format": 2}', "[]", "{", '{"format": 1, "folder": "../x", "files": []}'])
+def test_other_listings_are_refused(proxy: StorageProxy, address: Address, tmp_path: Path, listed: str) -> None:
+    write(address / transfer.LISTING, listed)
+    with pytest.raises(InvalidInput, match="must be one that this project wrote"):
+        transfer.download(address, tmp_path / "back")
+
+
+def test_a_listing_cannot_write_elsewhere(proxy: StorageProxy, address: Address, tmp_path: Path) -> None:
+    file = {"name": "../../escaped", "size": 1, "crc32c": "AAAAAA==", "generation": 1}
+    write(address / transfer.LISTING, json.dumps({"format": 1, "folder": f".whole/{'0' * 32}", "files": [file]}))
+    with pytest.raises(InvalidInput, match="must be a path below its folder"):
+        transfer.download(address, tmp_path / "a" / "back" if (tmp_path / "a").mkdir() is None else tmp_path)
+    assert not list(tmp_path.rglob("escaped"))
+
+
+def write(address: Address, text: str) -> None:
+    with bucket.opened(address) as opened:
+        opened.blob(address.name).upload_from_string(text)
+
+
+def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    transfer.upload(make(tmp_path / "folder", seed=1, small=3), address / "data")
+    (tmp_path / "table.csv").write_text("a,b\n")
+    transfer.upload(tmp_path / "table.csv", address / "table.csv")
+    given = argparse.Namespace(
+        data=paths.input_path(f"{address}/data/"),
+        table=paths.input_path(f"{address}/table.csv"),
+        here=paths.input_path("params.yaml"),
+        absent=None,
+        report=paths.output(kinds.REPORT)(f"{address}/report.html"),
+        unwritten=paths.output(kinds.GENERATOR)(f"{address}/unwritten"),
+    )
+    with pytest.raises(InvalidInput, match=re.escape(f"Received: {address}/data")), paths.local_paths(given) as local:
+        local.report.place.write_text("half")
+        raise InvalidInput(f"Received: {local.data}")
+    assert not local.report.place.parent.exists()
+    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+        transfer.download(given.report.place, tmp_path / "report.html")
+
+    with paths.local_paths(given) as local:
+        assert contents(local.data) == contents(tmp_path / "folder")
+        assert local.table.read_text() == "a,b\n"
+        assert (local.here, local.absent) == (Path("params.yaml"), None)
+        assert local.report.place.name == "report.html"
+        local.report.place.write_text("whole")
+    transfer.download(given.report.place, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == "whole"
+    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+        transfer.download(given.unwritten.place, tmp_path / "unwritten")
+
+
+def test_an_output_in_a_bucket_replaces_its_own_kind_alone(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    model = make(tmp_path / "model", seed=1, small=3)
+    (model / "generator.json").write_text('{"latent_size": 8, "images_seen": 1}')
+    transfer.upload(model, address / "model")
+    write(address / "scores.json", '{"scores": {}, "protocol": {}}')
+    for _ in range(2):
+        given = argparse.Namespace(
+            model=paths.output(kinds.GENERATOR)(f"{address}/model"),
+            scores=paths.output(kinds.SCORES)(f"{address}/scores.json"),
+        )
+        with paths.local_paths(given):
+            pass
+    for kind, name in ((kinds.PREPARED, "model"), (kinds.REPORT, "scores.json")):
+        wrong = argparse.Namespace(output=paths.output(kind)(f"{address}/{name}"))
+        refused = pytest.raises(InvalidInput, match=rf"nothing else is replaced\. Received: {address}/{name}")
+        with refused, paths.local_paths(wrong):
+            raise AssertionError("the work must not begin")
+    overlapping = argparse.Namespace(data=paths.input_path(f"{address}/model"), **vars(given))
+    with pytest.raises(InvalidInput, match="must not be, hold or lie in"), paths.local_paths(overlapping):
+        raise AssertionError("the work must not begin")
+
+
+class _Refusal(http.server.BaseHTTPRequestHandler):
+    answer: tuple[int, str]
+
+    def do_GET(self) -> None:
+        status, reason = self.answer
+        error = {"code": status, "message": "said so", "errors": [{"reason": reason}]}
+        body = json.dumps({"error": error}).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.mark.parametrize("writes", [True, False])
+@pytest.mark.parametrize(
+    ("answer", "kind", "sentence"),
+    [
+        ((403, "forbidden"), InvalidInput, "These credentials must have permission in the bucket: "),
+        ((403, "rateLimitExceeded"), TryAgain, "The bucket's quota is used up for now: "),
+        ((429, "rateLimitExceeded"), TryAgain, "The bucket's quota is used up for now: "),
+        ((404, "notFound"), InvalidInput, "The bucket must exist."),
+        ((503, "backendError"), TryAgain, "The bucket does not answer: "),
+        ((401, "authError"), InvalidInput, "A bucket needs credentials: "),
+    ],
+)
+def test_refusals_are_told_apart(
+    answer: tuple[int, str], kind: type[Exception], sentence: str, writes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ANSWER_WITHIN_SECONDS", "TRANSFER_WITHIN_SECONDS"):
+        monkeypatch.setattr(bucket, name, 0.2)
+    handler = type("Refusal", (_Refusal,), {"answer": answer})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+        address = Address(BUCKET, "x")
+        with pytest.raises(kind, match=f"^{re.escape(sentence)}.*Received: gs://{BUCKET}/x$"):
+            paths.require_writable(address) if writes else transfer.download(address, Path("nowhere"))
+        server.shutdown()
+        thread.join()
+
+
+def test_no_network_and_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(bucket, "ANSWER_WITHIN_SECONDS", 0.5)
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
+    with pytest.raises(TryAgain, match="The bucket does not answer: "):
+        paths.require_writable(Address(BUCKET, "x"))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_GCE_CHECK": "true"}
+    command = [sys.executable, "-m", "components.register", "--config", "gs://team/params.yaml"]
+    command += ["--model", "m", "--scores", "s", "--registration", "r"]
+    answer = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("error: A bucket needs credentials: ")
+    assert answer.stderr.count("\n") == 1
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    for text in ("gs://", "gs://UPPER/x", "gs://team/a\nb"):
+        with pytest.raises(InvalidInput, match="must look like gs://bucket/folder"):
+            paths.input_path(text)

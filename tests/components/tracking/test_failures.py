@@ -1,0 +1,233 @@
+"""What is wrong with MLflow's address, experiment, run or database: told before a training, in one sentence."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import logging
+import shutil
+import sqlite3
+import ssl
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from certificates import self_signed
+from datasets import blobs, write_dataset
+from evaluations import evaluation, generator
+from recipes import small_parameters
+
+from components import train
+from components.register import register
+from components.registry.warm_start import find_initial
+from components.tracking import database
+from components.tracking.server import check_destination, connect, experiment_id
+from gan_core.config import RegisterConfig
+from gan_core.errors import InvalidInput, TryAgain
+
+CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+LOGIN = b"<html>\n<title>Sign in</title>"
+
+
+@pytest.fixture(autouse=True)
+def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setattr(database, "LOCKED_SECONDS", 0.1)
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    """Answers with the status in the first part of the path, and a page or, after `json`, an object."""
+
+    def do_GET(self) -> None:
+        kind, status, *_ = self.path.strip("/").split("/")
+        self.send_response(int(status))
+        if status == "302":
+            self.send_header("Location", "/page/200/")
+        self.end_headers()
+        self.wfile.write(b'{"detail": "Not Found"}' if kind == "json" else LOGIN)
+
+    do_POST = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _serving(certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def require(error: type[Exception], message: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Registration and a warm start fail with one sentence; so does the check before a training, or it passes."""
+    for call in (
+        lambda: register(CONFIG, Path("generator"), evaluation(1.0, 0.0)),
+        lambda: find_initial("models:/generator@champion"),
+        check_destination,
+    ):
+        caplog.clear()
+        if error is TryAgain and call is check_destination:
+            check_destination()
+            continue
+        with pytest.raises(error, match=message) as raised:
+            call()
+        assert "\n" not in str(raised.value)
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "message"),
+    [
+        ("page/401", InvalidInput, "Set MLFLOW_TRACKING_USERNAME"),
+        ("json/403", InvalidInput, "another program answers"),
+        ("page/403", InvalidInput, "Set MLFLOW_TRACKING_USERNAME"),
+        ("page/404", InvalidInput, "another program answers"),
+        ("json/404", InvalidInput, "another program answers"),
+        ("page/400", InvalidInput, "another program answers"),
+        ("page/200", InvalidInput, "a login page"),
+        ("page/302", InvalidInput, "a login page"),
+        ("page/429", TryAgain, "Run the same command again"),
+        ("json/503", TryAgain, "Run the same command again"),
+        ("page/500", TryAgain, "Run the same command again"),
+    ],
+)
+def test_a_server_that_answers_otherwise(
+    path: str,
+    error: type[Exception],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    generator(Path("generator"))
+    with _serving() as server:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server}/{path}")
+        require(error, message, caplog)
+
+
+def test_a_certificate_that_nobody_trusts_and_a_server_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator(Path("generator"))
+    for certificate in (self_signed(tmp_path), None):
+        with _serving(certificate) as server:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{server}/page/200")
+            require(InvalidInput, "certificate must be trusted", caplog)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("./mlruns", "Use sqlite:///mlflow.db"),
+        ("file:./mlruns", "Use sqlite:///mlflow.db"),
+        ("mlflow.db", "Use sqlite:///mlflow.db"),
+        ("localhost:5000", "Use sqlite:///mlflow.db"),
+        ("gs://bucket/mlflow", "Use sqlite:///mlflow.db"),
+        ("http:/host", "must have a host"),
+        ("http://host:port", "must have a host"),
+        ("http://[::1", "must have a host"),
+        ("https://", "must have a host"),
+        ("sqlite://", "must name a file"),
+        ("sqlite:///a-file/mlflow.db", "must lie in folders that can be written|must be writable"),
+        ("sqlite:////proc/x/mlflow.db", "must lie in folders that can be written|must be writable"),
+        ("sqlite:///a-folder", "file and folder must exist and be writable"),
+        ("mysql://a:b@127.0.0.1/x", "Install the package"),
+        ("databricks", "Databricks needs its own configuration"),
+    ],
+)
+def test_an_address_that_can_never_work(
+    address: str, message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator(Path("generator"))
+    Path("a-file").touch()
+    Path("a-folder").mkdir()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    require(InvalidInput, message, caplog)
+
+
+@pytest.mark.parametrize(
+    ("damage", "error", "message"),
+    [
+        ("zeros", InvalidInput, "Restore the database from a copy"),
+        ("cut", InvalidInput, "Restore the database from a copy"),
+        ("old", InvalidInput, "run `mlflow db upgrade`"),
+        ("locked", TryAgain, "database is locked"),
+    ],
+)
+def test_a_database_that_cannot_be_read(
+    damage: str, error: type[Exception], message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    generator(Path("generator"))
+    database = Path("mlflow.db")
+    content = database.read_bytes()
+    with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        if damage == "zeros":
+            database.write_bytes(bytes(len(content)))
+        elif damage == "cut":
+            database.write_bytes(content[: len(content) // 2])
+        elif damage == "old":
+            connection.execute("UPDATE alembic_version SET version_num = 'cbc13b556ace'")
+        else:
+            connection.execute("BEGIN EXCLUSIVE")
+        require(error, message, caplog)
+
+
+def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = connect()
+    for number in ("77", "abc"):
+        with monkeypatch.context() as patch:
+            patch.setenv("MLFLOW_EXPERIMENT_ID", number)
+            with pytest.raises(InvalidInput, match=f"must be an experiment's number. Received: {number}"):
+                check_destination()
+    run_id = client.create_run(experiment_id(client)).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
+    check_destination()
+    client.delete_run(run_id)
+    for name in (run_id, "0" * 32, "no/../run"):
+        monkeypatch.setenv("MLFLOW_RUN_ID", name)
+        with pytest.raises(InvalidInput, match=f"must name a run that exists.* Received: {name}"):
+            check_destination()
+    monkeypatch.delenv("MLFLOW_RUN_ID")
+    client.create_experiment("of a server", artifact_location="mlflow-artifacts:/5")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of a server")
+    with pytest.raises(InvalidInput, match="go through an MLflow server"):
+        check_destination()
+    Path("a-file").touch()
+    client.create_experiment("below a file", artifact_location=(Path.cwd() / "a-file" / "artifacts").as_uri())
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "below a file")
+    with pytest.raises(InvalidInput, match="must be writable"):
+        check_destination()
+
+
+def test_a_deleted_experiment_is_told_before_the_training(
+    project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = connect()
+    client.delete_experiment(experiment_id(client))
+    generator(Path("generator"))
+    write_dataset(project / "data", blobs(8), blobs(2, seed=1))
+    options = ["--config", json.dumps(small_parameters()), "--dataset", "data", "--checkpoints", "checkpoints"]
+    outputs = ["--model", "model", "--history", "h.csv", "--samples", "s.png"]
+    monkeypatch.setattr(sys, "argv", ["train", *options, *outputs])
+    monkeypatch.setattr(train, "configure_tensorflow", lambda: pytest.fail("the training began"))
+    message = "experiments restore --experiment-id 1`.* Received: gan-pipeline"
+    with pytest.raises(InvalidInput, match=message):
+        train.main()
+    with pytest.raises(InvalidInput, match=message):
+        register(CONFIG, Path("generator"), evaluation(1.0, 0.0))
+
+
+def test_an_empty_file_becomes_a_database(project: Path) -> None:
+    shutil.move(project / "mlflow.db", project / "away.db")
+    (project / "mlflow.db").touch()
+    assert experiment_id(connect())

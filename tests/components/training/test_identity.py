@@ -1,0 +1,187 @@
+"""What decides a training's checkpoints, and what a start says of the checkpoints that do not fit."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from recipes import small_training
+from storage_emulator import BUCKET
+from storage_proxy import StorageProxy
+
+from components.storage import bucket
+from components.storage.bucket import Address
+from components.training.code import ROOTS, code_digests
+from components.training.identity import FILE_NAME, Identity, identify
+from gan_core.checkpoints import Checkpoints
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+CODE = code_digests()
+
+
+def identity(**changes: object) -> Identity:
+    return identify(small_training(**changes), "sha256-data", "sha256-initial", CODE, xla=False, mixed_precision=False)
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A folder with a copy of gan_core."""
+    shutil.copytree(ROOT / "gan_core", tmp_path / "gan_core", ignore=shutil.ignore_patterns("__pycache__", "embedded"))
+    return tmp_path
+
+
+def edit(library: Path, name: str, old: str, new: str) -> None:
+    path = library / "gan_core" / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+UNSEEN = [
+    ("losses.py", '"""', '"""Another docstring. '),
+    ("gan.py", "import numpy as np", "import numpy as np\n\n# A comment."),
+    ("gan.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
+    ("batches.py", "positions(self, start: int, count: int)", "positions(self, start: Any, count: Any)"),
+    ("distribution.py", "raise InvalidInput(", 'raise InvalidInput("Another sentence. " '),
+    ("training.py", "            _logger.warning(", '            _logger.info("More.")\n            _logger.warning('),
+    ("evaluation/report/page.html.j2", "<", "<!-- --><"),
+    ("evaluation/report/page.py", "def ", "def another() -> None: ...\n\n\ndef "),
+    ("evaluation/evaluator.py", "def ", "ANOTHER = 1\n\n\ndef "),
+    ("evaluation/kernel.py", "def ", "ANOTHER = 1\n\n\ndef "),
+    ("data/prepare.py", "def ", "ANOTHER = 1\n\n\ndef "),
+    ("config.py", "class EvaluateConfig(Section):", "class EvaluateConfig(Section):\n    another: int"),
+    ("checkpoints.py", "ThreadPoolExecutor(1)", "ThreadPoolExecutor(2)"),
+    ("export.py", "def load_generator", "ANOTHER = 1\n\n\ndef load_generator"),
+]
+SEEN = {
+    ("losses.py", "return ", "return 1 + "): "losses.cross_entropy_discriminator",
+    ("optimizer.py", "_EPSILON = 1e-7", "_EPSILON = 1e-8"): "optimizer._EPSILON",
+    ("step.py", "_DROPOUT, _AUGMENT = 1, 4", "_DROPOUT, _AUGMENT = 1, 9"): "step._DROPOUT step._AUGMENT",
+    ("networks/layers.py", "_STRIDE = ", "_STRIDE = 1 + "): "networks.layers._STRIDE",
+    ("networks/shapes.py", "def widths(", "def widths(*other, "): "networks.shapes.widths",
+    (
+        "evaluation/frechet.py",
+        "def frechet_distance(",
+        "def frechet_distance(*a, ",
+    ): "evaluation.frechet.frechet_distance",
+    ("evaluation/classifier.py", "def _scale(", "def _scale(*other, "): "evaluation.classifier._scale",
+    ("data/prepared.py", "np.searchsorted(", "1 + np.searchsorted("): "data.prepared.ImageSplit",
+    ("diversity.py", "WARM_UP_IMAGES = ", "WARM_UP_IMAGES = 1 + "): "diversity.WARM_UP_IMAGES",
+    ("batches.py", "class Feed", "print('on import')\n\n\nclass Feed"): "batches.",
+}
+
+
+def test_what_changes_no_weight_keeps_the_checkpoints(library: Path) -> None:
+    for change in UNSEEN:
+        edit(library, *change)
+    assert code_digests(library) == CODE
+
+
+def test_what_can_change_weights_changes_the_key_and_is_named(library: Path) -> None:
+    for change in SEEN:
+        edit(library, *change)
+    now = code_digests(library)
+    differing = {name for name in CODE.keys() | now.keys() if CODE.get(name) != now.get(name)}
+    assert differing == {f"gan_core.{name}" for names in SEEN.values() for name in names.split()}
+
+
+def test_every_root_is_a_definition_of_the_library() -> None:
+    assert set(ROOTS) <= CODE.keys()
+
+
+def test_parameters_that_change_nothing_are_not_in_the_key_and_others_are() -> None:
+    key = identity().key
+    assert key == identity(steps=10**6, steps_per_execution=1, checkpoints_kept=9, distribution="mirrored").key
+    assert key == identity(warm_start="models:/generator@champion").key  # its content decides, below
+    assert key != identity(learning_rate=0.1).key
+    for change in ({"dataset": "other"}, {"initial": "other"}, {"versions": {}}, {"code": {}}):
+        assert key != identity().model_copy(update=change).key
+
+
+def trained(checkpoints: Path | Address, one: Identity, folder: Path | None = None) -> None:
+    """Leaves a checkpoint of 800 images and the record."""
+    with Checkpoints(folder or checkpoints / one.key, 3) as kept:
+        kept.write(800, {"weights": np.zeros(3)})
+        kept.wait()
+    one.keep(checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda one: {"parameters": one.parameters | {"learning_rate": 0.5}},
+            "parameter train.learning_rate 0.001 → 0.5",
+        ),
+        (lambda one: {"dataset": "sha256-more"}, "data sha256-data → sha256-more"),
+        (lambda one: {"initial": "sha256-x"}, "state to start from sha256-initial → sha256-x"),
+        (lambda one: {"versions": one.versions | {"keras": "4.0"}}, "library keras 3.15.1 → 4.0"),
+        (lambda one: {"code": one.code | {"gan_core.gan.Gan": "0"}}, "code gan_core.gan.Gan"),
+    ],
+)
+def test_a_start_says_what_changed(tmp_path: Path, change: Callable[[Identity], dict[str, object]], said: str) -> None:
+    before = identity()
+    now = before.model_copy(update=change(before))
+    trained(tmp_path, before)
+    text = now.start(tmp_path, 0, 1600)
+    assert text == (
+        f"The training starts from the first of 1600 images ({tmp_path / now.key}). The checkpoints in "
+        f"{tmp_path / before.key} (800 images) do not fit; changed since then: {said}."
+    )
+
+
+def test_the_most_similar_training_is_the_one_compared_with(tmp_path: Path) -> None:
+    trained(tmp_path, identity(learning_rate=0.5, seed=3))
+    trained(tmp_path, identity(learning_rate=0.25))
+    trained(tmp_path, identity(beta_1=0.25, seed=3))
+    assert (
+        identity(learning_rate=0.125).start(tmp_path, 0, 1600).endswith(": parameter train.learning_rate 0.25 → 0.125.")
+    )
+
+
+def test_a_first_training_and_one_that_goes_on_have_nothing_to_compare(tmp_path: Path) -> None:
+    one = identity()
+    first = f"The training starts from the first of 1600 images ({tmp_path / one.key})."
+    assert one.start(tmp_path / "absent", 0, 1600) == first.replace(str(tmp_path), str(tmp_path / "absent"))
+    (tmp_path / "0123456789abcdef").mkdir()  # of a training that ended before its first checkpoint
+    assert one.start(tmp_path, 0, 1600) == first
+    trained(tmp_path, one)
+    assert one.start(tmp_path, 800, 1600) == f"The training goes on from 800 of 1600 images ({tmp_path / one.key})."
+    assert one.start(tmp_path, 0, 400) == (
+        f"The training starts from the first of 400 images ({tmp_path / one.key}). Its checkpoints, up to 800 images, "
+        "lie beyond that, or are damaged."
+    )
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
+def test_checkpoints_without_a_readable_record_are_those_of_other_code(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    before = identity(seed=1)
+    trained(tmp_path, before)
+    damage(tmp_path / before.key / FILE_NAME)
+    assert (
+        identity()
+        .start(tmp_path, 0, 1600)
+        .endswith("changed since then: code, for an earlier version of this project wrote them.")
+    )
+    assert list((tmp_path / before.key).glob("*.npz"))
+
+
+def test_in_a_bucket_alike(proxy: StorageProxy, tmp_path: Path) -> None:
+    place = Address(BUCKET, "identities")
+    before, now = identity(), identity(learning_rate=0.5)
+    assert now.start(place, 0, 1600) == f"The training starts from the first of 1600 images ({place / now.key})."
+    trained(place, before, tmp_path)
+    (checkpoint,) = tmp_path.glob("*.npz")
+    with bucket.opened(place) as opened:
+        opened.blob(f"{place.name}/{before.key}/{checkpoint.name}").upload_from_filename(checkpoint)
+    assert now.start(place, 0, 1600).endswith(
+        f"The checkpoints in {place / before.key} (800 images) do not fit; changed since then: "
+        "parameter train.learning_rate 0.001 → 0.5."
+    )
