@@ -62,7 +62,7 @@ def samples(generated: Collection) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.images.count)
     images = generated.images.images(np.arange(count))
-    caption = "Generated: the first of the first sampling seed, not chosen by anyone."
+    caption = "Generated: the first ones, not chosen by anyone."
     return strip(images, COLUMNS, f"{count} generated images, chosen by nothing but their order", caption)
 
 
