@@ -1,1 +1,1 @@
-"""Where data stands: on this machine or in a bucket, under DVC; how outputs appear whole and copies travel."""
+"""Data on this machine, in a bucket or under DVC: paths, atomic outputs and transfers."""

@@ -1,4 +1,4 @@
-"""Checks that what a command writes is apart from what it reads."""
+"""Checks that a command's outputs do not overlap its inputs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gan_core.errors import InvalidInput
 def require_apart(
     written: Sequence[Path | Address], read: Sequence[Path | Address], folders: Sequence[Path | Address]
 ) -> None:
-    """Checks that no output is, holds or lies in an input or another output, and that no folder lies in an input.
+    """Checks that no output overlaps an input or another output, and that no folder is or lies in an input.
 
-    Links are followed.
+    Two places overlap if they are the same or one contains the other. Links are followed.
 
     Args:
         written: outputs.
@@ -43,11 +43,12 @@ def require_apart(
 
 
 class _Whereabouts:
-    """What names a place, whatever way it is spelled.
+    """Identities of a place, which do not depend on how its path is spelled.
 
     Attributes:
-        own: of the place itself, where it stands and where links lead; an existing folder's number on its disk.
-        all: also of all folders that it lies in.
+        own: of the place itself and of the place that its links lead to. An existing folder's identity is its device
+            and inode number; any other identity is the path.
+        all: `own`, and the identities of all folders above it.
     """
 
     def __init__(self, place: Path | Address) -> None:
@@ -58,7 +59,7 @@ class _Whereabouts:
             return
         try:
             places = {true_place(place), place.resolve()}
-        except (OSError, RuntimeError):  # a circle of links, which whatever uses the path refuses
+        except (OSError, RuntimeError):  # a circle of links, which fails where the path is used
             places = {place.absolute()}
         self.own = set(map(_identity, places))
         self.all = self.own | {_identity(parent) for place in places for parent in place.parents}

@@ -1,4 +1,4 @@
-"""Google Cloud Storage: addresses, the client's settings, and the outside world's failures as one sentence each."""
+"""Google Cloud Storage: addresses, client settings, and failures as one sentence each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gan_core.raw_data import split_bucket
 ANSWER_WITHIN_SECONDS = 10.0
 TRANSFER_WITHIN_SECONDS = 120.0  # one request with all its retries
 PARALLEL_TRANSFERS = 8
-UPLOADS = ".whole/"  # what `paths` sends stands below it; a listing tells which of it counts
+UPLOADS = ".whole/"  # uploaded directories are stored below it; a listing names the valid files
 _QUOTA = re.compile(r"[rR]ateLimitExceeded|quotaExceeded|usageLimits")
 
 
@@ -31,7 +31,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Reads a gs:// address. Raises InvalidInput: it is not one."""
+        """Reads a gs:// address; raises InvalidInput if it is not one."""
         name, prefix = split_bucket(text)
         return cls(name, prefix.rstrip("/"))
 
@@ -43,7 +43,7 @@ class Address:
 
 
 def require_readable(address: str) -> None:
-    """Lists one object, to tell a bucket that cannot be read from one that lacks an object.
+    """Checks that the bucket can be read, by listing one object.
 
     Raises:
         InvalidInput, TryAgain: as `download`, but an empty prefix is fine.
@@ -54,12 +54,12 @@ def require_readable(address: str) -> None:
 
 
 def download(address: str, folder: Path) -> int:
-    """Copies the objects below `address`, whatever tool wrote them, into the new folder `folder`; returns their number.
+    """Downloads the objects below `address`, written by any tool, to the new folder `folder`; returns their number.
 
-    The client compares each object with the checksum that the bucket has for it.
+    The client verifies the bucket's checksum of each object.
 
     Raises:
-        InvalidInput: no such bucket, no permission, no object there, or a name that cannot be a file's in `folder`.
+        InvalidInput: no such bucket, no permission, no object there, or a name that cannot be a file name in `folder`.
         TryAgain: the bucket does not answer.
     """
     from google.cloud.storage import transfer_manager
@@ -98,7 +98,7 @@ def listing_digest(address: str) -> str:
 
 
 def read_bytes(address: str, most_bytes: int) -> bytes | None:
-    """The content of one object, of which no more than `most_bytes` + 1 are read; None if there is no such object.
+    """The first `most_bytes` + 1 bytes of one object's content; None if there is no such object.
 
     Raises:
         InvalidInput: no such bucket or no permission.
@@ -110,16 +110,16 @@ def read_bytes(address: str, most_bytes: int) -> bytes | None:
         blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
         if blob is None:
             return None
-        # Raw: what a bucket would unpack on the way has no limit.
+        # Raw, because the limit does not hold for content that the bucket decompresses.
         content: bytes = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS, raw_download=True)
         return content
 
 
 def read_text(address: str, most_bytes: int) -> str:
-    """The text of one object, of which no more than `most_bytes` + 1 are read.
+    """The text in the first `most_bytes` + 1 bytes of one object.
 
     Raises:
-        InvalidInput: no such object, no permission, or no text.
+        InvalidInput: no such object, no permission, or the content is not text.
         TryAgain: the bucket does not answer.
     """
     content = read_bytes(address, most_bytes)
@@ -132,9 +132,9 @@ def read_text(address: str, most_bytes: int) -> str:
 
 
 def _objects(address: str) -> tuple[dict[str, Any], Any]:
-    """The objects below `address` by their names there, each of which can be a file's; and the bucket.
+    """The objects below `address` by relative name, each a valid file name; and the bucket.
 
-    An empty object whose name ends with a slash is how the web console marks a folder; so is one named as the prefix.
+    Leaves out the web console's folder markers: empty objects whose name ends with a slash, and the prefix itself.
     """
     bucket, prefix = split_bucket(address)
     blobs = _blobs(bucket, prefix)
@@ -160,7 +160,7 @@ def _blobs(bucket: str, prefix: str, max_results: int | None = None) -> Any:
 
 
 def retry(within_seconds: float) -> Any:
-    """The client's retries (429, 5xx, cut connections), with exponential pauses of random length, for so long."""
+    """The client's retries (429, 5xx, cut connections) with randomised exponential backoff, for `within_seconds`."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(within_seconds)
@@ -168,7 +168,7 @@ def retry(within_seconds: float) -> Any:
 
 @contextlib.contextmanager
 def opened(address: Address) -> Iterator[Any]:
-    """Yields the bucket of `address`; what its client raises in the body is told in one sentence.
+    """Yields the bucket of `address`; explains its client's errors in the body in one sentence.
 
     Raises:
         InvalidInput, TryAgain: as `explained`.
@@ -183,7 +183,7 @@ def opened(address: Address) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Turns what the client raises in the body into the two failures that a caller can do something about.
+    """Turns the client's errors in the body into the two failures that a caller can act on.
 
     Raises:
         InvalidInput: no credentials, no permission, no such bucket.
@@ -204,7 +204,7 @@ def explained(address: str) -> Iterator[None]:
             f"`gcloud auth application-default login` elsewhere. Received: {address}"
         ) from None
     except (*outside, DataCorruption, ConnectionError) as error:
-        # A RetryError is what is raised when the retries' time is over.
+        # The client raises a RetryError when the time for retries is over.
         cause = (error.cause if isinstance(error, exceptions.RetryError) else None) or error
         if isinstance(cause, InvalidResponse):
             cause = exceptions.from_http_response(cause.response)

@@ -1,6 +1,6 @@
-"""The listing of a folder under DVC, as a remote holds it: which files the folder has. It is read and checked here.
+"""Reads and checks a remote's listing of the files in a folder under DVC.
 
-DVC uses its names and digests as paths before it compares it with the digest that the pointer names.
+DVC uses the listing's names and digests as paths before it compares the listing with the digest in the pointer.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from components.storage import bucket
 from gan_core.errors import InvalidInput
 from gan_core.names import require_names
 
-MOST_BYTES = 2**28  # an entry has about 100
+MOST_BYTES = 2**28  # an entry has about 100 bytes
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_NOT_IN_LISTINGS = {".dvc", ".dvcignore", ".git"}  # parts of names that DVC leaves out, and would obey
+_NOT_IN_LISTINGS = {".dvc", ".dvcignore", ".git"}  # path components that DVC never lists, and would act on
 
 
 def read_listing(remote: str, md5: str) -> bytes:
-    """The listing that the remote, a gs:// address or a folder, has under the pointer's digest `md5`, which it has.
+    """Reads the listing with the pointer's digest `md5` from the remote, a gs:// address or a folder.
 
     Raises:
-        InvalidInput: there is none, it may not be read, it is too large, or it has another digest.
+        InvalidInput: the listing is missing, unreadable or too large, or has another digest.
         TryAgain: the bucket does not answer.
     """
     name = f"files/md5/{md5[:2]}/{md5[2:]}"
@@ -41,7 +41,7 @@ def read_listing(remote: str, md5: str) -> bytes:
 
 
 def files_of(listing: bytes, md5: str) -> dict[str, str]:
-    """Each file's name and md5.
+    """The md5 of each file by its name.
 
     Raises:
         InvalidInput: DVC did not write the listing, or a name cannot be a file's below one folder.
@@ -54,7 +54,7 @@ def files_of(listing: bytes, md5: str) -> dict[str, str]:
     if not isinstance(entries, list):
         raise InvalidInput(f"{rule}, in a list. Received: md5-{md5}")
     for entry in entries:
-        # DVC obeys further keys, such as the name of another remote.
+        # DVC would act on further keys, such as the name of another remote.
         if not isinstance(entry, dict) or entry.keys() != {"md5", "relpath"} or not isinstance(entry["relpath"], str):
             raise InvalidInput(f"{rule} and nothing else. Received: {str(entry)[:200]} in md5-{md5}")
         if not isinstance(entry["md5"], str) or not _MD5.fullmatch(entry["md5"]):
@@ -67,7 +67,7 @@ def files_of(listing: bytes, md5: str) -> dict[str, str]:
 
 def _read_file(path: Path) -> bytes | None:
     try:
-        if not path.is_file():  # a pipe would never end
+        if not path.is_file():  # reading a pipe would never end
             return None
         with path.open("rb") as file:
             return file.read(MOST_BYTES + 1)

@@ -1,4 +1,4 @@
-"""A DVC pointer as a command is given it: a .dvc file, or its text."""
+"""A DVC pointer as passed to a command: a .dvc file or its text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_core.errors import InvalidInput
 from gan_core.raw_data import MAX_CHARACTERS
 
 NOTHING_FETCHED = "NOTHING-FETCHED"
-"""The only file in the folder that fetch writes when it is given no data, so that it is no failed fetch."""
+"""The only file in the folder that fetch writes when there is nothing to fetch, to tell it from a failed fetch."""
 
 
 class Pointer(raw_data.Pointer):
-    """A folder under DVC."""
+    """The pointer of a folder under DVC."""
 
     @classmethod
     def read(cls, pointer: str) -> Self:

@@ -1,6 +1,6 @@
-"""Remembers in the user's cache which files `fetch` wrote to a place, so that another version can replace them.
+"""Records in the user's cache which files `fetch` wrote to a folder, so that another version can replace them.
 
-The fetched folder itself holds nothing but the data. A file that changed since is not taken for a fetched one.
+The fetched folder itself holds only the data. A file that changed since does not count as fetched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def kind_at(place: Path) -> Kind:
 
 
 def remember(place: Path) -> None:
-    """Notes the files below the place. A cache that cannot be written costs the right to replace them."""
+    """Records the files below `place`. If the cache cannot be written, a later fetch will not replace them."""
     stamps = {str(path.relative_to(place)): _stamp(path) for path in sorted(place.rglob("*")) if path.is_file()}
     record = _record(place)
     unfinished = record.with_suffix(f".{os.getpid()}")

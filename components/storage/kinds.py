@@ -1,7 +1,7 @@
-"""What each stage writes, and how its own earlier output is told from everything else.
+"""The kinds of output, and how a stage recognises its own earlier output.
 
-A stage replaces its own earlier output and nothing else. A file is recognised by its content. A folder is recognised by
-one file in it, its mark; of the folder only the files that the stage wrote are replaced.
+A stage replaces only its own earlier output. A file is recognised by its content. A folder is recognised by one file in
+it, its mark; only the files in it that the stage wrote are replaced.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.warm_start import STATE_FILE
 
 MOST_BYTES = 2**28
-"""A larger file is none that a stage wrote, or the mark of its folder."""
+"""A larger file is neither a stage's output nor the mark of a folder."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Kind:
     """One kind of output.
 
     Attributes:
-        what: in words.
+        what: the kind in words.
         recognises: whether bytes are the content of such a file, or of the mark of such a folder.
-        mark: the file that makes a folder one of this kind; empty for an output that is a file.
-        members: from the mark's content the paths of the stage's other files, relative to the folder.
-        recorded: paths of the earlier output's files in a folder without a mark, where something else tells them.
+        mark: name of the file that marks a folder of this kind; empty for an output that is a file.
+        members: computes the paths of the stage's other files, relative to the folder, from the mark's content.
+        recorded: paths of the earlier output's files in a folder without a mark, if they are known from elsewhere.
     """
 
     what: str
@@ -49,11 +49,11 @@ class Kind:
         return f"An output's place must be absent, {empty} or {self.what} of this project; nothing else is replaced."
 
     def is_own(self, content: bytes) -> bool:
-        """Whether a file, or the mark of a folder, shows that its place may be replaced."""
+        """Whether the content of a file, or of a folder's mark, shows that its place may be replaced."""
         return self.recognises(content) or (not self.mark and not content)
 
     def owned(self, mark: bytes | None) -> set[str]:
-        """The paths in a folder that the stage wrote, from its mark; a path that leaves the folder is none."""
+        """The paths in a folder that the stage wrote, according to its mark; leaves out paths outside the folder."""
         paths = self.recorded if mark is None else {self.mark, *self.members(mark)}
         return {
             path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
@@ -85,7 +85,7 @@ def _first_line_names(column: str) -> Callable[[bytes], bool]:
 
 
 def _is_grid(content: bytes) -> bool:
-    """Whether it is a PNG that `write_png` signed, or an unsigned grid of an earlier version: its border is white."""
+    """Whether it is a PNG that `write_png` signed, or an earlier version's unsigned grid, which has a white border."""
     from PIL import Image
 
     from gan_core.data.grid import SIGNATURE

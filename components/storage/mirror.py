@@ -1,8 +1,8 @@
-"""Checkpoints that outlive the machine: copied to a bucket while the training runs, and brought back by the next start.
+"""Mirrors checkpoints to a bucket while the training runs, and restores them at the next start.
 
-Below `<address>/<key>/` stand the checkpoints' files and `newest.json`, which lists those that are complete. It is
-written after each of them, on the condition that it is still the one that this process read or wrote last. So of two
-processes with one key the second to write finds it changed, and stops.
+The checkpoint files are stored below `<address>/<key>/`, with `newest.json`, which lists the complete ones.
+`newest.json` is written after each checkpoint, on the condition that nobody else has changed it since this process read
+or wrote it. If two processes use one key, the second to write finds it changed and stops.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Pointer(BaseModel):
 
 @contextlib.contextmanager
 def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[tuple[Path, Mirror | None]]:
-    """Yields the folder for the checkpoints `key`: below `place`, or if that is in a bucket a new one and its mirror.
+    """Yields the local folder for the checkpoints `key`, and its mirror if `place` is in a bucket.
+
+    The folder lies below `place`, or is a temporary one if `place` is in a bucket.
 
     Raises:
         TryAgain: at the end, if another process took over.
@@ -69,7 +71,7 @@ def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[tuple[Path,
 
 
 class Mirror:
-    """The copies of one training's checkpoints at `address`, of which the newest `kept` stay."""
+    """The copies of one training's checkpoints at `address`; the newest `kept` stay."""
 
     def __init__(self, address: Address, folder: Path, kept: int) -> None:
         self._address = address
@@ -84,7 +86,7 @@ class Mirror:
         self._waiting: BinaryIO | None = None
 
     def restore(self, at_most: int, records: Path) -> None:
-        """Brings the newest complete checkpoint with at most `at_most` images seen, and the folder of `keeping`.
+        """Restores the newest complete checkpoint with at most `at_most` images seen, and the folder `records`.
 
         Raises:
             InvalidInput, TryAgain: the bucket cannot be read.
@@ -101,7 +103,7 @@ class Mirror:
 
     @contextlib.contextmanager
     def keeping(self, records: Path) -> Iterator[None]:
-        """Copies a folder of small files at the start and at the end, in place of what an earlier start copied.
+        """Copies a folder of small files at the start and at the end, and replaces an earlier start's copy.
 
         Raises:
             InvalidInput, TryAgain: as `transfer.upload`.
@@ -113,11 +115,11 @@ class Mirror:
             transfer.upload(records, self.place_of(records))
 
     def place_of(self, records: Path) -> Address:
-        """Where `keeping` copies a folder to."""
+        """The address to which `keeping` copies a folder."""
         return self._address / records.relative_to(self._folder).as_posix()
 
     def send(self, path: Path) -> None:
-        """Starts copying a checkpoint in the background. One that still waits for that gives way to this one.
+        """Starts copying a checkpoint in the background; it replaces one that still waits to be copied.
 
         Raises:
             TryAgain: another process took over.
@@ -125,12 +127,12 @@ class Mirror:
         self.raise_failure()
         if self._sending is not None and self._sending.cancel() and self._waiting is not None:
             self._waiting.close()
-        # Opened here: the folder keeps a file only until newer ones are there.
+        # Opened now, because the folder keeps a checkpoint only until there are newer ones.
         self._waiting = path.open("rb")
         self._sending = self._sender.submit(self._send, path.name, self._waiting)
 
     def finish(self) -> None:
-        """Waits until what is to be copied has been, or could not be."""
+        """Waits until pending copies have succeeded or failed."""
         self._sender.shutdown()
 
     def raise_failure(self) -> None:
@@ -139,7 +141,7 @@ class Mirror:
             raise self._failure
 
     def _send(self, name: str, content: BinaryIO) -> None:
-        """The background thread: the bucket may be away for a while, the next checkpoint tries again."""
+        """Copies one checkpoint, in the background thread. If the bucket is away, the next checkpoint tries again."""
         try:
             with content, opened(self._address) as bucket:
                 sent = objects.send(bucket, (self._address / name).name, content)
@@ -149,7 +151,7 @@ class Mirror:
 
     def _point_to(self, bucket: Any, new: _Checkpoint) -> None:
         known = [checkpoint for checkpoint in self._pointer.checkpoints if checkpoint.name != new.name]
-        # As on this machine: those beyond this one come from a training with more steps.
+        # Checkpoints beyond this one come from a training with more steps and stay, as on this machine.
         reached = [checkpoint for checkpoint in known if checkpoint.images_seen <= new.images_seen]
         dropped = reached[: max(0, len(reached) + 1 - self._kept)]
         listed = sorted([new, *(entry for entry in known if entry not in dropped)], key=lambda entry: entry.name)

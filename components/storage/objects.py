@@ -1,4 +1,4 @@
-"""Single objects of a bucket: sent, received and replaced, checked on the way and tried again."""
+"""Sends, receives and replaces single objects of a bucket, with checksums and retries."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from components.storage import bucket
 from gan_core.errors import InvalidInput, TryAgain
 
-MOST_BYTES = 2**28  # of an object that is read into memory: a listing has about 150 for each file
-READINGS = 10  # of an object that is replaced again and again
-CHUNK_BYTES = 8 * 2**20  # of a resumable upload: what is sent again after a cut
+MOST_BYTES = 2**28  # the largest object that is read into memory; a listing has about 150 bytes per file
+READINGS = 10  # attempts to read an object that others keep replacing
+CHUNK_BYTES = 8 * 2**20  # chunk of a resumable upload; after a cut connection one chunk is sent again
 
 
 class Entry(BaseModel):
-    """An object, and what it must be.
+    """An object's name and expected content.
 
     Attributes:
-        name: below the place that lists it.
+        name: relative to the place that lists it.
         size: bytes.
-        crc32c: of the content, as base64 of four bytes, as the bucket writes it.
-        generation: the bucket's number of this content.
+        crc32c: checksum of the content, as base64 of four bytes, as the bucket writes it.
+        generation: the bucket's generation number of this content.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +37,7 @@ class Entry(BaseModel):
 
 
 def send(opened: Any, name: str, content: BinaryIO, present: Any = None) -> Entry:
-    """Writes `content` as the object `name`, unless `present` is that object already; the bucket's checksum decides."""
+    """Writes `content` as the object `name`, unless the object `present` has the same size and checksum already."""
     size, crc32c = content.seek(0, 2), _crc32c(content)
     if present is None or (present.size, present.crc32c) != (size, crc32c):
         present = opened.blob(name, chunk_size=CHUNK_BYTES)
@@ -58,7 +58,7 @@ def receive(opened: Any, name: str, entry: Entry, target: Path) -> None:
     def transfer() -> None:
         blob.download_to_filename(str(target), checksum="crc32c", retry=retry())
         with target.open("rb") as content:
-            # The client does not compare what it had to ask for twice.
+            # The client skips its own comparison if it had to repeat the request.
             if _crc32c(content) != entry.crc32c:
                 raise ConnectionError(f"{name} arrived damaged.")
 
@@ -69,8 +69,8 @@ def read_object(opened: Any, name: str) -> tuple[bytes, int] | None:
     """The content of a small object and its generation; None if there is none.
 
     Raises:
-        InvalidInput: it is no small object.
-        TryAgain: it is replaced again and again.
+        InvalidInput: the object is larger than MOST_BYTES.
+        TryAgain: the object was replaced during each of READINGS attempts.
     """
     from google.api_core.exceptions import NotFound
 
@@ -86,14 +86,17 @@ def read_object(opened: Any, name: str) -> tuple[bytes, int] | None:
 
 
 def replace(opened: Any, name: str, content: bytes, generation: int, ours: Callable[[bytes], bool]) -> int | None:
-    """Writes a small object if it still has `generation`, 0 for none; returns the new one, None if another wrote it.
+    """Writes a small object unless another process has written it.
 
     Args:
         opened: the bucket.
-        name: of the object.
-        content: to be written.
-        generation: of what is replaced.
-        ours: says whether an object's content was written by this process: the answer to that may have been lost.
+        name: the object's name.
+        content: the new content.
+        generation: the generation that is replaced; 0 if there is no object yet.
+        ours: whether this process wrote the given content. It recognises an earlier write whose answer was lost.
+
+    Returns:
+        The new generation; None if another process has written the object.
     """
     from google.api_core.exceptions import PreconditionFailed
 
@@ -113,7 +116,7 @@ def replace(opened: Any, name: str, content: bytes, generation: int, ours: Calla
 
 
 def delete(opened: Any, name: str, entry: Entry) -> None:
-    """Removes an object that nothing lists any more, unless it is gone or has been written anew."""
+    """Removes an object that no listing names any more, unless it is gone or has been rewritten."""
     from google.api_core.exceptions import NotFound, PreconditionFailed
 
     with contextlib.suppress(NotFound, PreconditionFailed):

@@ -1,6 +1,6 @@
-"""Outputs: each appears whole or not at all, and nothing but an earlier output of the same kind is ever replaced.
+"""Atomic outputs: each appears whole or not at all, and replaces only an earlier output of the same kind.
 
-An output's place is absent, an empty folder, or holds this kind's own earlier output. It never overlaps an input or
+An output's place must be absent, be empty, or hold an earlier output of the same kind. It must not overlap an input or
 another output.
 """
 
@@ -25,7 +25,7 @@ class Output:
     """A place on this machine that a command writes.
 
     Attributes:
-        place: as the user named it.
+        place: the path as the user gave it.
         kind: what is written.
     """
 
@@ -38,11 +38,10 @@ class Output:
 
 @contextlib.contextmanager
 def whole_output(output: Output) -> Iterator[Path]:
-    """Yields a place to write a file or a folder to; it becomes the output when the body succeeds.
+    """Yields a temporary path for a file or a folder, which becomes the output when the body succeeds.
 
-    After an exception the output is what it was before. After a kill it is so at the latest when the next call for the
-    same place begins, which also removes what the killed process left. The yielded path does not exist yet; its parent
-    does.
+    After an exception the output is unchanged. After a kill, the next call for the same place restores the output if
+    necessary, and removes what the killed process left. The yielded path does not exist yet; its parent does.
 
     Raises:
         InvalidInput: the place cannot be written, or holds something else.
@@ -57,7 +56,7 @@ def whole_output(output: Output) -> Iterator[Path]:
 
 
 def require_writable(*outputs: Output) -> None:
-    """Checks that outputs can be written, for a stage that would otherwise find out after hours of work.
+    """Checks that outputs can be written, before a stage does hours of work.
 
     Raises:
         InvalidInput: a place cannot be written, or holds something else.
@@ -68,7 +67,7 @@ def require_writable(*outputs: Output) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Checks that a folder which a command reads and writes all the time can be written, or made.
+    """Checks that a folder that a command reads and writes while it runs can be written or created.
 
     Raises:
         InvalidInput: it cannot.
@@ -105,7 +104,7 @@ def _explained(place: Path | Output) -> Iterator[None]:
 
 
 def true_place(place: Path) -> Path:
-    """The absolute place. A link to a folder is followed; one to a file is replaced, and what it leads to stays."""
+    """The absolute path. A link to a folder is followed; a link to a file is itself replaced, and its target stays."""
     if place.is_dir() or place.name == "..":
         return place.resolve()
     return place.parent.resolve() / place.name
@@ -130,12 +129,12 @@ def _owned(folder: Path, kind: Kind) -> set[str]:
 
 
 def _is_empty(folder: Path, prefix: str) -> bool:
-    """Whether the folder holds nothing but workplaces of its own."""
+    """Whether the folder holds nothing but this output's own workplaces."""
     return all(name.startswith(prefix) for name in os.listdir(folder))
 
 
 def _read(path: Path, kind: Kind) -> bytes | None:
-    """The content of a file if it may be replaced, or marks a folder whose files may be; else None."""
+    """The content of a file that may be replaced, or of a mark whose folder's files may be; None otherwise."""
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         return None
     try:
@@ -147,7 +146,7 @@ def _read(path: Path, kind: Kind) -> bytes | None:
 
 @contextlib.contextmanager
 def _workplace(target: Path, prefix: str) -> Iterator[Path]:
-    """Yields a workplace beside `target`, or in it if files cannot be renamed from there, as to a mount point."""
+    """Yields a workplace beside `target`, or in it if files cannot be renamed into it, as for a mount point."""
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(workplace(target.parent, prefix))

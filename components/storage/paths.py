@@ -1,4 +1,4 @@
-"""Paths of a command that may be gs:// addresses: inputs are copied here, outputs sent when the command succeeds."""
+"""Command paths that may be gs:// addresses: inputs are downloaded, outputs are uploaded if the command succeeds."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gan_core.errors import InvalidInput, TryAgain
 from gan_core.workplaces import remove_abandoned, workplace
 
 PREFIX = "gan-pipeline-at-work-"
-"""Of the temporary folders that hold copies of what lies in a bucket."""
+"""Name prefix of the temporary folders that hold copies of a bucket's objects."""
 _WORKING_FOLDERS = {"cache", "checkpoints"}
 """Options that name a folder which the command both reads and writes; an output may lie in it."""
 
 
 class Input(Address):
-    """What a command reads."""
+    """The address of an input in a bucket."""
 
 
 @dataclass(frozen=True)
 class BucketOutput:
-    """What a command writes to a bucket."""
+    """An output in a bucket."""
 
     place: Address
     kind: Kind
@@ -46,7 +46,7 @@ def input_path(text: str) -> Path | Input:
 
 
 def input_or_text(text: str) -> str | Path | Input:
-    """The type of an option that names an input or says something else."""
+    """The type of an option that names an input or is itself a JSON object."""
     if text.startswith("gs://"):
         return Input.parse(text)
     return text if text.lstrip().startswith("{") else _local(text)
@@ -60,19 +60,19 @@ def output(kind: Kind) -> Callable[[str], Output | BucketOutput]:
 
 
 def folder_path(text: str) -> Path | Address:
-    """The type of an option that names a folder which the command reads and writes all the time."""
+    """The type of an option that names a folder that the command reads and writes while it runs."""
     return Address.parse(text) if text.startswith("gs://") else _local(text)
 
 
 def local_path(text: str) -> Path:
-    """The type of an option that names a place of this machine alone."""
+    """The type of an option that names a path of this machine and must not be a gs:// address."""
     if text.startswith("gs://"):
         raise InvalidInput(f"This must be a file or folder of this machine. Received: {text}")
     return _local(text)
 
 
 def _local(text: str) -> Path:
-    """The path; `~` at its beginning is the home folder, which a shell leaves as it is after an equals sign."""
+    """The path with a leading `~` expanded, which a shell does not do after an equals sign."""
     if not text:
         raise InvalidInput("A path must not be empty. Received: ''")
     return Path(os.path.expanduser(text))
@@ -82,15 +82,16 @@ def _local(text: str) -> Path:
 def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterator[argparse.Namespace]:
     """Yields `arguments` with a path of this machine for each input and output in a bucket.
 
-    Inputs are whole by then. What the body made of the outputs is sent when it has succeeded. Whether outputs can be
-    written, and overlap no input, is checked first, for a stage that would otherwise find out after hours of work.
+    Inputs have been downloaded completely by then. Outputs that the body wrote are uploaded after it has succeeded.
+    Before all that, it checks that outputs can be written and overlap no input, so that a stage does not fail after
+    hours of work.
 
     Args:
-        arguments: the command line's.
+        arguments: the parsed command line.
         read: what the command reads besides the paths among `arguments`.
 
     Raises:
-        InvalidInput, TryAgain: an input cannot be read, or an output not be written; or the body's own.
+        InvalidInput, TryAgain: an input cannot be read or an output cannot be written; also those of the body.
     """
     given = vars(arguments)
     require_apart(
@@ -145,7 +146,7 @@ def _last_name(value: Input | BucketOutput) -> str:
 
 
 def require_writable(address: Address) -> None:
-    """Checks that objects may be written below `address`: starts an upload, which leaves nothing behind.
+    """Checks that objects can be written below `address`, by starting an upload, which leaves nothing behind.
 
     Raises:
         InvalidInput: no such bucket, no permission, no credentials.

@@ -1,6 +1,6 @@
-"""Replaces the files of an earlier output in a folder that stays: a mount point, a working directory, a link's target.
+"""Replaces an earlier output's files in a folder that itself stays: a mount point, working directory or link's target.
 
-A kill in between is undone by the next start: the workplace tells what had been moved.
+If a kill interrupts this, the next start undoes it: the workplace records which files were to be moved.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _OF_A_WORKPLACE = {"new", "old", "names", "names.unfinished", "probe", "reposito
 def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
     """Moves the files of the workplace's folder `new` into the folder `target`.
 
-    The mark leaves first and arrives last, so a folder with a mark is whole. `names` exists only in between: with it
-    a later start undoes what a kill interrupted.
+    The mark is removed first and added last, so a folder with a mark is complete. The workplace's file `names` exists
+    only in between; a later start uses it to undo what a kill interrupted.
 
     Args:
         place: the workplace.
-        target: the folder, which stays, with all files that are not replaced.
-        mark: name of the file that says that the folder is whole.
-        owned: paths of the earlier output's files in the folder, which give way.
+        target: the folder; it stays, with all files that are not replaced.
+        mark: name of the file that marks the folder as complete.
+        owned: paths of the earlier output's files in the folder, which are replaced or removed.
 
     Raises:
         InvalidInput: another file stands where a new one belongs.
@@ -51,7 +51,7 @@ def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
 
 
 def recover(parent: Path, prefix: str, target: Path) -> None:
-    """Removes what killed processes left for `target`; an output that they were replacing comes back first."""
+    """Removes what killed processes left for `target`, after restoring an output that they were replacing."""
     for left in abandoned(parent, prefix):
         if set(os.listdir(left)) <= _OF_A_WORKPLACE:
             _undo(left, target)
@@ -59,7 +59,7 @@ def recover(parent: Path, prefix: str, target: Path) -> None:
 
 
 def _undo(place: Path, target: Path) -> None:
-    """Takes back the files that were moved to `target`, and puts those back that had given way."""
+    """Moves the new files out of `target` again, and moves the earlier files back."""
     if not os.path.lexists(target) and (place / "old").is_dir():  # an earlier version moved whole folders
         os.rename(place / "old", target)
         return
@@ -89,14 +89,14 @@ def _files(folder: Path) -> list[str]:
 
 
 def _is_inside(folder: Path, name: str) -> bool:
-    """Whether a file is there, below the folder without a link between."""
+    """Whether the file `name` exists below the folder, with no link in between."""
     path = folder / name
     is_folder = path.is_dir() and not path.is_symlink()
     return os.path.lexists(path) and not is_folder and path.parent.resolve() == folder / PurePosixPath(name).parent
 
 
 def _move(source: Path, target: Path, name: str) -> None:
-    """Renames one file; folders are made where it goes, and removed where it leaves them empty."""
+    """Renames one file; makes the folders that it moves to, and removes those that it leaves empty."""
     (target / name).parent.mkdir(parents=True, exist_ok=True)
     os.rename(source / name, target / name)
     for parent in PurePosixPath(name).parents[:-1]:

@@ -1,9 +1,10 @@
-"""Files and directories to a bucket and back, whole or not at all.
+"""Transfers files and directories to a bucket and back, whole or not at all.
 
-A file is one object. A directory is objects below `.whole/<digest of its content>/` and a listing, `.whole.json`, that
-is written last, in one request that fails if another process has replaced it meanwhile. Readers trust only what is
-listed, at the listed generation and with the listed checksum: what was sent by half is invisible, and what was there
-before stays until then. A directory that is sent again goes on where the last time ended.
+A file is one object. A directory is a set of objects below `.whole/<digest of its content>/` and a listing,
+`.whole.json`. The listing is written last, in one request that fails if another process has replaced it meanwhile.
+Readers trust only listed objects, at the listed generation and with the listed checksum. A partial upload is therefore
+invisible, and the earlier directory stays until the new listing is written. A repeated upload continues where the last
+one ended.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _Result = TypeVar("_Result")
 
 
 class Listing(BaseModel):
-    """The files of a directory; `folder` is where they stand below its address."""
+    """The files of a directory; `folder` is their place below its address."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -39,10 +40,10 @@ class Listing(BaseModel):
 
 
 def download(address: Address, target: Path) -> None:
-    """Copies the file or the directory at `address` to `target`, whole and compared with its checksums.
+    """Downloads the file or the directory at `address` to `target`, and verifies its checksums.
 
     Raises:
-        InvalidInput: there is none, or a listing that this project did not write.
+        InvalidInput: there is none, or its listing is not one that this project wrote.
         TryAgain: the bucket does not answer, or the directory was replaced meanwhile.
     """
     from google.api_core.exceptions import NotFound
@@ -54,7 +55,7 @@ def download(address: Address, target: Path) -> None:
             return
         listing = read_listing(opened, address)
         if listing is None:
-            list(opened.list_blobs(max_results=1, retry=objects.retry()))  # a bucket that is not there is told apart
+            list(opened.list_blobs(max_results=1, retry=objects.retry()))  # raises if there is no such bucket
             raise InvalidInput(
                 "The address must hold a file, or a directory that was written whole by a command of this project; "
                 f"components.fetch brings what other tools wrote. Received: {address}"
