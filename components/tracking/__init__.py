@@ -1,1 +1,1 @@
-"""What a training and its scores tell MLflow, also while its server is away."""
+"""Logs trainings and their scores to MLflow, also while its server is away."""

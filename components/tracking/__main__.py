@@ -1,4 +1,4 @@
-"""Sends the records of an ended training that MLflow did not take while it ran. Sending them twice changes nothing."""
+"""Sends an ended training's records that MLflow did not receive while it ran. Sending them twice changes nothing."""
 
 from __future__ import annotations
 

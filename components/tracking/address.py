@@ -1,4 +1,4 @@
-"""Which MLflow: the address in MLFLOW_TRACKING_URI, or else the database mlflow.db in the project."""
+"""MLflow's address: MLFLOW_TRACKING_URI, or else the database mlflow.db in the project."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def database_of(address: str) -> Path | None:
 
 
 def is_remote() -> bool:
-    """Whether the server can be away: a database file of this machine cannot."""
+    """Whether MLflow can be unreachable, as a server can; a database file on this machine cannot."""
     return database_of(tracking_uri()) is None
 
 
@@ -51,14 +51,14 @@ def project_root() -> Path:
 
 
 def _resolved(variable: str) -> str:
-    """The address in an environment variable, empty if there is none. A relative sqlite path starts at the project."""
+    """The address in an environment variable; empty if there is none. Relative sqlite paths start at the project."""
     address = os.environ.get(variable, "").strip()
     if address.lower().startswith("http") or ("@" in address and "://" not in address):
         return require_server(address, variable)
     if not address.lower().startswith("sqlite"):
         return address
     match = _SQLITE.fullmatch(address)
-    # A database in memory ends with its process, and SQLite's own file: addresses hide the file's folder.
+    # A database in memory ends with its process. SQLite's own file: addresses hide the file's folder.
     if match is None or match["path"].startswith((":memory:", "file:")):
         raise InvalidInput(
             "A sqlite address must name a file, as sqlite:///mlflow.db in the project, or sqlite:////folder/mlflow.db. "
@@ -68,9 +68,9 @@ def _resolved(variable: str) -> str:
 
 
 def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:
-    """The address of the database at `path`, which starts at the project if it is relative."""
+    """The address of the database at `path`; a relative path starts at the project."""
     database = project_root() / path
-    # A link at the path's end stays, since the artifacts lie beside it.
+    # A link at the path's end is not resolved, since the artifacts lie beside the link.
     database = database.parent.resolve() / database.name
     if "?" in str(database):
         raise InvalidInput(f"The folder of a sqlite database must have no '?' in its name. Received: {database}")

@@ -1,7 +1,7 @@
-"""MLflow's database in a file: made whole or not at all, with its artifacts in the folder `mlruns` beside it.
+"""MLflow's SQLite database file: created atomically, with its artifacts in the folder `mlruns` beside it.
 
-MLflow stores absolute paths of artifacts. The database therefore keeps a record of its own folder; when that folder was
-moved or copied, the paths are rewritten, in one transaction, before anything is read.
+MLflow stores absolute paths of artifacts. The database therefore keeps a record of its own folder. If that folder was
+moved or copied, the paths are rewritten in one transaction before anything is read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from gan_core.errors import InvalidInput
 
 LOCKED_SECONDS = 20.0  # how long to wait for another process's transaction, as MLflow does
-LEFT_BEHIND_SECONDS = 3600.0  # age of an unfinished database that no process can still be making: it takes seconds
+LEFT_BEHIND_SECONDS = 3600.0  # an unfinished database of this age was left by a kill: making one takes seconds
 _ARTIFACTS = "mlruns"
 _RECORD = "gan_pipeline_folder"  # a table with one row
 _PATHS = (
@@ -38,7 +38,7 @@ def artifacts_of(database: Path) -> Path:
 
 
 def make_ready(database: Path) -> None:
-    """Makes the database if it is missing, and points it to its artifacts if its folder was moved or copied.
+    """Creates the database if it is missing, and corrects its artifact paths if its folder was moved or copied.
 
     Raises:
         InvalidInput: the file is the database of another program.
@@ -60,7 +60,7 @@ def make_ready(database: Path) -> None:
 
 
 def _create(database: Path) -> None:
-    """Makes MLflow's tables in a file beside, which then takes the name: a half-made database is never mended."""
+    """Creates MLflow's tables in a temporary file and then gives it the name, so no half-made database is ever seen."""
     from mlflow import MlflowClient
 
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def _create(database: Path) -> None:
     MlflowClient(f"sqlite:///{unfinished}").search_experiments(max_results=1)
     with _opened(unfinished) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        # MLflow puts its default experiment below the working directory: DVC's temporary copy, perhaps.
+        # MLflow puts its default experiment below the working directory, which may be DVC's temporary copy.
         _rewrite(connection, "experiments", "artifact_location", Path.cwd(), database.parent)
         _record(connection, database.parent)
         connection.execute("COMMIT")
@@ -78,14 +78,14 @@ def _create(database: Path) -> None:
 
 
 def _unfinished(database: Path) -> str:
-    """How the names of unfinished databases and their journals begin."""
+    """The name prefix of unfinished databases and their journals."""
     return f".{database.name}."
 
 
 def _clean(database: Path) -> None:
-    """Deletes what killed processes left of databases that they were making, or of the second name of the finished one.
+    """Deletes what killed processes left: unfinished databases, and second names (hard links) of the finished one.
 
-    None of them is opened: closing the second name would drop the locks that SQLite holds on the database.
+    Opens none of these files: closing a second name would drop the locks that SQLite holds on the database.
     """
     for path in database.parent.iterdir():
         with contextlib.suppress(OSError):  # another process was quicker, or the folder is read-only
@@ -117,11 +117,11 @@ def _former_folders(connection: sqlite3.Connection, folder: Path) -> list[Path]:
     recorded = _recorded(connection)
     if recorded is not None:
         return [Path(recorded)] if recorded != str(folder) else []
-    # A database of an earlier version of this project has no record, but its experiments tell where they were.
+    # A database of an earlier version of this project has no record, but its experiments' locations name the folder.
     locations = [row[0] for row in connection.execute("SELECT artifact_location FROM experiments")]
     found = [match for location in locations if (match := _LOCATION.fullmatch(location or ""))]
     formers = {Path(match["default"] or unquote(match["folder"])) for match in found} - {folder}
-    # It may also have been kept elsewhere than its artifacts, which then are where they were.
+    # Such a database may also have been kept apart from its artifacts, which then have not moved.
     return [
         former for former in sorted(formers) if (folder / _ARTIFACTS).exists() or not (former / _ARTIFACTS).exists()
     ]

@@ -10,11 +10,11 @@ from gan_core.evaluation.protocol import Evaluation
 
 REPORT = "report.html"
 NOTE = "mlflow.note.content"
-_START = "**Score** "  # which a description that a person wrote does not begin with
+_START = "**Score** "  # a description that a person wrote does not begin with this
 
 
 def describe_run(client: Any, run_id: str, evaluation: Evaluation) -> None:
-    """Describes the run of the scored generator's training, unless a person did."""
+    """Describes the run of the scored generator's training, unless a person has described it."""
     note = client.get_run(run_id).data.tags.get(NOTE, "")
     if not note or note.startswith(_START):
         client.set_tag(run_id, NOTE, describe(client, run_id, evaluation, next(iter(evaluation.scores))))
@@ -27,8 +27,8 @@ def describe(client: Any, run_id: str, evaluation: Evaluation, score: str) -> st
 
     Args:
         client: MLflow's.
-        run_id: the run that has the report and the samples; what it does not have is left out.
-        evaluation: of the generator.
+        run_id: the run with the report and the samples; either is left out if it is missing.
+        evaluation: the generator's evaluation.
         score: the name of the first score.
     """
     experiment = client.get_run(run_id).info.experiment_id

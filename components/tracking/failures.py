@@ -1,4 +1,4 @@
-"""What MLflow, its database and its artifacts' place raise, as one of the two failures a caller can act on."""
+"""Turns errors of MLflow, its database and its artifact store into the two failures that a caller can act on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from components.tracking.address import tracking_uri
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.masking import masked
 
-MOST_CHARACTERS = 300  # of what a server says: it may be a page
+MOST_CHARACTERS = 300  # of a server's message, which may be a whole page
 
-# Answers that no repetition changes, with the remedy. All others may pass: the network, a lock, a full disk.
+# Permanent errors and their remedies. All others may pass: the network, a lock, a full disk.
 _PERMANENT = (
     (
         r"out-of-date database schema|Can't locate revision",
@@ -62,7 +62,7 @@ _PERMANENT_CODES = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "FEATU
 
 @contextlib.contextmanager
 def answered(task: str) -> Iterator[None]:
-    """Turns what MLflow and what it stands on raise in the body into one sentence.
+    """Turns errors that MLflow and its dependencies raise in the body into one sentence.
 
     Args:
         task: what the body does, in the infinitive: `register the generator`.
@@ -104,7 +104,7 @@ def _is_outside(error: Exception) -> bool:
 
 
 def _remedy(error: Exception) -> str | None:
-    """What helps against a permanent mistake; None if the same call may succeed later."""
+    """The remedy for a permanent error; None if the same call may succeed later."""
     told = f"{type(error).__name__} {getattr(error, 'error_code', '')} {error}"
     for pattern, remedy in _PERMANENT:
         if re.search(pattern, told, re.DOTALL):

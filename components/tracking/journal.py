@@ -1,4 +1,4 @@
-"""Files of records: a power cut leaves the old content or the new one, and damage costs only what it hit."""
+"""Files of records: a power cut leaves the old or the new content, and damage loses only the damaged records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_core.checkpoints import write_durably
 
 
 def set_aside(path: Path) -> None:
-    """Renames a file that cannot be read, and says so. Nothing is deleted: a person may still find something in it."""
+    """Renames an unreadable file and warns about it. It is not deleted, since a person may still recover something."""
     places = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
     place = next(place for place in places if not place.exists())
     path.rename(place)
@@ -24,15 +24,15 @@ def set_aside(path: Path) -> None:
 
 
 class Journal:
-    """An append-only file of JSON objects, one a line. A line that a kill tore off is dropped.
+    """An append-only file of JSON objects, one per line. A line that a kill cut short is dropped.
 
     Attributes:
-        records: all objects, from before a kill too; only ever appended to.
-        damaged: whether lines could not be read. They are not among `records`, and the file that held them is kept.
+        records: all objects, including those from before a kill; only ever appended to.
+        damaged: whether lines were unreadable. They are not in `records`; a file with them is kept, renamed.
     """
 
     def __init__(self, path: Path, form: type[BaseModel]) -> None:
-        """Opens or makes the file; lines that do not have the form of `form` cannot be read."""
+        """Opens or creates the file; a line that does not match `form` counts as unreadable."""
         self.records: list[dict[str, Any]] = []
         self.damaged = False
         content = _content(path)
@@ -55,7 +55,7 @@ class Journal:
         self._file = path.open("ab")
 
     def append(self, record: Mapping[str, object]) -> None:
-        """Writes one record through to the operating system."""
+        """Writes one record and flushes it to the operating system."""
         self._file.write(json.dumps(record).encode() + b"\n")
         self._file.flush()
         self.records.append(dict(record))
@@ -82,7 +82,7 @@ def read_record(path: Path, form: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _content(path: Path) -> bytes:
-    """The file's bytes; none if it is missing or no file."""
+    """The file's bytes; empty if it is missing or a folder."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

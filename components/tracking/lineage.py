@@ -1,4 +1,4 @@
-"""Where the code that runs comes from: git, the container image, the pipeline run."""
+"""The origin of the running code: git, the container image, the pipeline run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import subprocess
 def lineage() -> dict[str, str]:
     """Tags of a tracking run or a registered model.
 
-    `git_revision` and `git_dirty` come from git, or without a git repository (in a container) from the environment
-    variables GIT_REVISION and GIT_DIRTY; `image_digest` and `kfp_run_id` from IMAGE_DIGEST and KFP_RUN_ID;
-    `dvc_experiment` from the variable that DVC sets.
+    `git_revision` and `git_dirty` come from git; without a git repository, as in a container, they come from the
+    environment variables GIT_REVISION and GIT_DIRTY. `image_digest` and `kfp_run_id` come from IMAGE_DIGEST and
+    KFP_RUN_ID, `dvc_experiment` from DVC_EXP_NAME, which DVC sets.
     """
     revision = _git("rev-parse", "HEAD")
     changes = _git("status", "--porcelain", "--untracked-files=no")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Machine:
-    """Reads what MLflow calls system metrics. Its own monitor gives up for good when the server does not answer."""
+    """Reads MLflow's system metrics. MLflow's own monitor stops for good when the server does not answer."""
 
     def __init__(self) -> None:
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
@@ -15,7 +15,7 @@ class Machine:
         self._monitors = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
         try:
             self._monitors.append(GPUMonitor())
-        except (ImportError, RuntimeError):  # how it says that there is no NVIDIA GPU
+        except (ImportError, RuntimeError):  # raised if there is no NVIDIA GPU
             return
 
     def read(self) -> dict[str, float]:

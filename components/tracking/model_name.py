@@ -1,4 +1,4 @@
-"""The name under which generators are registered: one model for each data set and shape, unless one is given."""
+"""The name under which generators are registered: one per data set and shape, unless the parameters give a name."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _LONGEST = 100  # characters of the source's name that are kept
 
 
 def registered_name(configured: str, source: str, shape: Sequence[int], *, paired: bool) -> str:
-    """The model's name in the registry: `register.model_name`, or for `auto` one made of the data: `cats-64x64x3`.
+    """The model's name in the registry: `register.model_name`, or for `auto` one from the data, as `cats-64x64x3`.
 
-    The same source keeps its name when images are added, and wherever it lies: on this machine, in a bucket, under DVC.
-    Generators of different shapes never compete, and neither do those that make images of images.
+    A source keeps its name when images are added, and whether it is local, in a bucket or under DVC. Generators of
+    different shapes never compete, nor do image-to-image generators compete with others.
 
     Args:
         configured: the value of `register.model_name`.
-        source: what `prepare.source` named.
+        source: the value of `prepare.source`.
         shape: height, width, channels.
-        paired: whether the generator makes an image of an input image.
+        paired: whether the generator maps an input image to an image.
     """
     if configured != AUTO:
         return configured
@@ -48,7 +48,7 @@ def champion_address(name: str) -> str:
 
 
 def name_in_address(text: str) -> str | None:
-    """The model's name in an address of its champion; None if the text is another."""
+    """The model's name in an address of its champion; None for any other text."""
     match = re.fullmatch(r"models:/([^/@]+)@champion", text)
     return match and match[1]
 
@@ -60,7 +60,7 @@ def name_for_data(configured: str, dataset: PreparedDataset) -> str:
 
 
 def name_in_configuration(config: str, model: Path) -> str:
-    """The model's name by the value of `--config`, for `auto` that of the generator in the folder `model`.
+    """The model's name according to the value of `--config`; `auto` uses the generator in the folder `model`.
 
     Raises:
         InvalidInput: the configuration cannot be read, or there is no generator.
@@ -75,8 +75,8 @@ def name_in_configuration(config: str, model: Path) -> str:
 def source_name(source: str) -> str:
     """The last part of a source's path or address, in ASCII letters, digits, `_`, `.` and `-`.
 
-    Any other characters become `-`. Where this could make different names equal, because they have characters beyond
-    ASCII or are long, eight digits of the name's SHA-256 tell them apart.
+    Any other characters become `-`. A name that is long or has characters beyond ASCII also gets eight digits of its
+    SHA-256, so that different names stay different.
     """
     if source.startswith("gs://"):
         source = source.partition("#")[0]

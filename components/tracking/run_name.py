@@ -12,11 +12,11 @@ from components.tracking.model_name import source_name
 def run_name(source: str, shape: Sequence[int], parameters: Mapping[str, object], experiment: str | None) -> str:
     """Returns `plain-base cats-64x64x3 dcgan hinge`; outside of a DVC experiment six digits replace DVC's name.
 
-    They stand for all parameters, so runs of one recipe have one name. What tells runs apart comes first, because
-    MLflow's tables cut names off.
+    The digits are a digest of all parameters, so runs of one recipe have one name. The part that distinguishes runs
+    comes first, because MLflow's tables cut names off.
 
     Args:
-        source: what `prepare.source` named.
+        source: the value of `prepare.source`.
         shape: height, width, channels.
         parameters: the train section.
         experiment: DVC's name of the experiment; None for a plain `dvc repro`.

@@ -1,4 +1,4 @@
-"""Logs an evaluation's scores to the MLflow run of the generator's training, one point a score."""
+"""Logs an evaluation's scores to the MLflow run of the generator's training, one point per score."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gan_core.evaluation.protocol import Evaluation
 def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
     """Logs the figures, and the report if there is one, to the run of the generator's training.
 
-    Never fails the evaluation: one sentence says why MLflow has no scores. Scores of images that no training of this
-    project made belong to no run.
+    Never fails the evaluation: if the scores cannot be logged, it prints one sentence that says why. Scores of images
+    that no training of this project generated belong to no run.
     """
     run_id = evaluation.tracking_run_id
     if run_id is None:
@@ -35,18 +35,18 @@ def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
         if report:
             client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
         describe_run(client, run_id, evaluation)
-    except Exception as error:  # whatever the server does, the evaluation is done
+    except Exception as error:  # no server failure may fail the evaluation
         _say(f"The scores are not in MLflow: {explain(error)}")
 
 
 def points(
     client: Any, run_id: str, figures: Mapping[str, float], images_seen: int, model_id: str | None = None
 ) -> list[Any]:
-    """Metrics that can be logged again and again: MLflow drops a point that it has with the same time and value.
+    """Metrics that can be logged repeatedly: MLflow drops a point that it already has with the same time and value.
 
     Args:
         client: MLflow's.
-        run_id: the run that they will be logged to; a point that it has keeps its time.
+        run_id: the run that they will be logged to; a point that it already has keeps its time.
         figures: value by name.
         images_seen: the points' step.
         model_id: the logged model that the figures belong to, if any.

@@ -18,7 +18,7 @@ PREVIEW_PIXELS = 256
 
 
 class Sender:
-    """Brings what a spool holds to MLflow; every call of `send` goes on where the last one got to."""
+    """Sends a spool's records to MLflow; each call of `send` continues where the last one ended."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
@@ -35,7 +35,7 @@ class Sender:
         sent = self._spool.sent
         for kind, journal in (("history", self._spool.history), ("machine", self._spool.machine)):
             size = METRICS_IN_A_BATCH // max((len(row["figures"]) for row in journal.records), default=1)
-            journal.sync()  # what has been sent must be here after a power cut
+            journal.sync()  # sent records must still be here after a power cut
             while rows := journal.records[sent[kind] : sent[kind] + size]:
                 self._client.log_batch(
                     sent["run_id"], metrics=_metrics(self._unrecorded(rows) if kind == "history" else rows)
@@ -50,7 +50,7 @@ class Sender:
             self._spool.mark(status=status)
 
     def _open(self) -> None:
-        """Finds or makes the run and says what it is."""
+        """Finds or creates the run and describes it."""
         training, sent = self._spool.training, self._spool.sent
         if sent["run_id"] and not has_run(self._client, sent["run_id"]):
             self._spool.forget()
@@ -69,7 +69,7 @@ class Sender:
             self._spool.mark(status="RUNNING")
 
     def _unrecorded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows without the figures that the run has already, from records that were lost."""
+        """The rows without the figures that the run already has from records that were since lost here."""
         run_id = self._spool.sent["run_id"]
         if self._names is None:
             self._names = set(self._client.get_run(run_id).data.metrics)
@@ -89,7 +89,7 @@ class Sender:
         # An attached run may have parameters already, and MLflow refuses to change one.
         known = self._client.get_run(run_id).data.params
         parameters = [Param(key, value) for key, value in training["parameters"].items() if key not in known]
-        described = {**training["tags"], "training_id": training["id"]}  # an attached run is found again by it, too
+        described = {**training["tags"], "training_id": training["id"]}  # also identifies an attached run
         self._client.log_batch(run_id, params=parameters, tags=[RunTag(*tag) for tag in described.items()])
         data = training["dataset"]
         dataset = Dataset(
@@ -103,14 +103,14 @@ class Sender:
         inputs = [DatasetInput(dataset, tags)]
         try:
             self._client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # another training named the same data in the same moment; now the server knows them
+        except MlflowException:  # another training logged the same data at the same time; now the server has it
             self._client.log_inputs(run_id, datasets=inputs)
 
     def _send_picture(self, run_id: str, picture: Path) -> bool:
-        """Uploads what MlflowClient.log_image does, under a name that is the same each time; its own is random.
+        """Uploads the files that MlflowClient.log_image would, under reproducible names instead of random ones.
 
         Returns:
-            False if the file is no picture; then it was set aside.
+            False if the file is not a picture and was set aside.
         """
         from PIL import Image
 

@@ -1,4 +1,4 @@
-"""The way to MLflow: which server, which experiment, which run. Configured by MLflow's own environment variables."""
+"""Connects to MLflow and finds the experiment and the run that MLflow's own environment variables name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_core.addresses import require_token
 from gan_core.errors import InvalidInput, TryAgain
 
 EXPERIMENT = "gan-pipeline"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # a name or a number that cannot be one is the latter
+_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for a malformed name or number
 _DATABASE_SERVER = re.compile(r"(postgresql|mysql|mssql)(\+\w+)?://")
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -31,10 +31,10 @@ _DEFAULTS = {
 
 
 def configure_mlflow() -> None:
-    """Imports MLflow, with what it reads from the environment set, where the user has not.
+    """Sets the environment variables that MLflow reads, unless the user has set them, and imports MLflow.
 
-    Its own patience with a server is up to 17 minutes a call; here half a minute. Usage reports to its makers, notes
-    about tables, about each try of a request, and progress bars are off.
+    By default MLflow waits up to 17 minutes per call for a server; here it waits half a minute. Telemetry, progress
+    bars, and notes about tables and about each attempt of a request are off.
     """
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     for name, value in _DEFAULTS.items():
@@ -48,7 +48,7 @@ def configure_mlflow() -> None:
 def connect() -> Any:
     """A client of the server that MLFLOW_TRACKING_URI names, or of mlflow.db in the project.
 
-    A database in a file is made if it is missing, and follows its folder when that was moved or copied.
+    A database file is created if it is missing. If its folder was moved or copied, its artifact paths are corrected.
     """
     require_token("MLFLOW_TRACKING_TOKEN")
     configure_mlflow()
@@ -63,7 +63,7 @@ def connect() -> Any:
 
 
 def _try(address: str) -> None:
-    """Opens a connection to a database server once, where MLflow itself would try for minutes."""
+    """Tries once to connect to a database server; MLflow itself would try for minutes."""
     import sqlalchemy
 
     url = sqlalchemy.make_url(address)
@@ -76,16 +76,16 @@ def _try(address: str) -> None:
 
 
 def check_destination() -> None:
-    """Checks before a training whether its run, experiment and server can be used at all.
+    """Checks before a training that its run, experiment and server can be used.
 
-    A server that is merely away is no mistake: the tracker keeps the records until it is back.
+    An unreachable server is not an error, because the tracker keeps the records until the server is back.
 
     Raises:
-        InvalidInput: they cannot, however often it is tried.
+        InvalidInput: they cannot be used, and trying again does not help.
     """
     attached = os.environ.get("MLFLOW_RUN_ID")
     database = database_of(tracking_uri())
-    # The tracker makes a database in the background. What can be wrong before is its place.
+    # The tracker creates the database in the background. Until then only its folder can be checked.
     absent = database and not database.exists() and not attached and not os.environ.get("MLFLOW_EXPERIMENT_ID")
     retries = os.environ.get("MLFLOW_HTTP_REQUEST_MAX_RETRIES")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -107,7 +107,7 @@ def check_destination() -> None:
 
 
 def _folder(location: str) -> Path | None:
-    """The folder of this machine that an artifact location names; None if it is elsewhere."""
+    """The local folder that an artifact location names; None if the location is not local."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 
@@ -137,7 +137,7 @@ def experiment_id(client: Any) -> str:
     from mlflow.exceptions import MlflowException
 
     if (experiment := _find_experiment(client)) is None:
-        # MLflow would put a local database's artifacts below the working directory: DVC's temporary copy, perhaps.
+        # MLflow would put a local database's artifacts below the working directory, perhaps DVC's temporary copy.
         database = database_of(tracking_uri())
         artifacts = artifacts_of(database).as_uri() if database else None
         try:
@@ -153,7 +153,7 @@ def _experiment_name() -> str:
 
 
 def _find_experiment(client: Any) -> Any | None:
-    """The experiment that is asked for; None if its name is free."""
+    """The configured experiment; None if no experiment has its name."""
     from mlflow.exceptions import MlflowException
 
     if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
@@ -198,10 +198,10 @@ def has_run(client: Any, run_id: str) -> bool:
 def create_run(
     client: Any, identity: tuple[str, str], name: str | None, tags: Mapping[str, str], start_time: int
 ) -> str:
-    """Returns the id of the run that has the tag `identity`, which is made if there is none.
+    """Returns the id of the run that has the tag `identity`; creates the run if there is none.
 
-    It is called `name`, or what MLflow likes if that is None. When an answer is lost after the server did its work, the
-    call is repeated: of several such runs the oldest stays.
+    A new run is called `name`; if that is None, MLflow chooses a name. A call that is repeated after a lost answer may
+    create several such runs; only the oldest stays.
     """
     experiment = experiment_id(client)
     query = f"tags.`{identity[0]}` = '{identity[1]}'"

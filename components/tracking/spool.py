@@ -1,4 +1,4 @@
-"""What a training tells MLflow, first on disk: nothing is lost while the server is away. Knows nothing of MLflow."""
+"""Keeps a training's records for MLflow on disk, so none is lost while the server is away. Does not use MLflow."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ class Spool:
     """The folder of one training's records: rows, machine readings, pictures, and how much of them has been sent.
 
     Attributes:
-        history: rows of figures, each with `step` (images seen) and `timestamp` (milliseconds of its first writing).
+        history: rows of figures, each with `step` (images seen) and `timestamp` (of its first writing, milliseconds).
         machine: readings of the machine, in the same form.
-        training: what the run is: its id here, start, parameters, tags, data set. Written with the first start.
+        training: the run's local id, start, status, parameters, tags and data set. Written at the first start.
         sent: the MLflow run, and how many records of each kind it has.
     """
 
     def __init__(self, folder: Path, training: Mapping[str, object] | None = None) -> None:
-        """Opens the spool in `folder`; with `training`, makes it if it is not there yet.
+        """Opens the spool in `folder`; creates it if it is missing and `training` is given.
 
         Raises:
-            InvalidInput: there is no spool and none is to be made, or another process writes to it.
+            InvalidInput: there is no readable spool and `training` is None, or another process writes to it.
         """
         if training is not None:
             (folder / "pictures").mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class Spool:
         return {**start, **training}
 
     def _open_sent(self) -> None:
-        """Reads what has been sent. What may have been is sent again, which changes nothing in MLflow."""
+        """Reads what has been sent. Records in doubt are sent again, which changes nothing in MLflow."""
         path = self.folder / _SENT_FILE
         found = read_record(path, _Sent)
         self._first_reading = int(found["machine"]) if found else 0
@@ -123,11 +123,11 @@ class Spool:
             return
         self.sent = found
         for kind, journal in (("history", self.history), ("machine", self.machine)):
-            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is of others
+            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is wrong
                 self.mark(**{kind: 0})
 
     def forget(self) -> None:
-        """Nothing has been sent: the MLflow run is not there (any more)."""
+        """Notes that nothing has been sent, because the MLflow run does not exist (any more)."""
         self.mark(run_id=None, history=0, machine=0, pictures=[], status=None)
 
     def mark(self, **progress: object) -> None:
@@ -136,12 +136,12 @@ class Spool:
         self._write(_SENT_FILE, self.sent)
 
     def set_status(self, status: str) -> None:
-        """Notes that the training runs, or how it ended, in MLflow's words."""
+        """Notes the training's status, in MLflow's terms."""
         self.training.update(status=status, end_time=None if status == "RUNNING" else now_milliseconds())
         self._write(_TRAINING_FILE, self.training)
 
     def save_picture(self, step: int, name: str, image: NDArray[np.uint8]) -> None:
-        """Writes `image` [H, W, C] as `<name>+<step>.png`, unless it is there."""
+        """Writes `image` [H, W, C] as `<name>+<step>.png`, unless that file exists."""
         from PIL import Image
 
         path = self.folder / "pictures" / f"{name}+{step}.png"
@@ -158,7 +158,7 @@ class Spool:
         return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
 
     def next_reading(self) -> int:
-        """The step of the next machine reading; it goes on also after readings were lost."""
+        """The step of the next machine reading; it keeps counting after readings were lost."""
         steps = [int(record["step"]) for record in self.machine.records[-1:]]
         return max([self._first_reading, *(step + 1 for step in steps)])
 

@@ -1,8 +1,8 @@
-"""What a training tells MLflow. A training never waits for the server.
+"""Tracks a training in MLflow. The training's steps never wait for the server.
 
-Rows and pictures go to disk (components/tracking/spool.py) and a background thread sends them, in order. Sending a
-thing twice changes nothing, so whatever may not have arrived is sent again. What an ended training could not send:
-`python -m components.tracking send <folder>`.
+Rows and pictures go to disk (components/tracking/spool.py), and a background thread sends them in order. Sending a
+record twice changes nothing, so records that may not have arrived are sent again. The command
+`python -m components.tracking send <folder>` sends what an ended training could not.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from gan_core.data.manifest import Manifest
 from gan_core.masking import masked
 
 SEND_EVERY_SECONDS = 10.0
-PATIENCE_SECONDS = 15.0  # with a server that does not answer, at the end of a training
+PATIENCE_SECONDS = 15.0  # the longest wait for a server that does not answer, at the end of a training
 
 
 class TrainingTracker:
-    """One MLflow run for one training, also over several starts of it.
+    """One MLflow run for one training, shared by all its starts.
 
     Enter it after TensorFlow has been imported: MLflow is imported in the background, and two threads should not
-    import the packages that both use at the same time.
+    import their common packages at the same time.
 
     Args:
-        folder: where the records stand; the same for every start of the same training.
-        kept_at: where the records stand after the training, if not there.
+        folder: folder of the records; the same for every start of the same training.
+        kept_at: where the records are kept after the training, if not in `folder`.
         parameters: the train section; tracked as `train.<key>`, beside the data's `prepare.<key>`.
-        tags: more of them than where the code comes from, which is always told.
-        dataset: of the prepared data.
+        tags: tags in addition to the code's origin, which is always tracked.
+        dataset: the prepared data's manifest.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class TrainingTracker:
 
     def __enter__(self) -> Self:
         self._spool.set_status("RUNNING")
-        # MLflow's import makes full collections, which would go through all that TensorFlow has made, too.
+        # MLflow's import runs full garbage collections, which would also traverse all of TensorFlow's objects.
         gc.freeze()
         self._thread.start()
         return self
@@ -87,7 +87,7 @@ class TrainingTracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the run FINISHED, FAILED, or KILLED if it was interrupted: the next start sets it running again."""
+        """Ends the run as FINISHED, FAILED, or KILLED if it was interrupted; the next start sets it running again."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
         self._spool.set_status("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
         self._stop.set()
@@ -108,7 +108,7 @@ class TrainingTracker:
         return run_id
 
     def log_row(self, images_seen: int, figures: Mapping[str, float]) -> None:
-        """Records what is new in a row of the history: a resumed training repeats rows, the last may get a score."""
+        """Records a row's new figures: a resumed training repeats rows, and the last row may gain a score."""
         new = {name: value for name, value in figures.items() if (images_seen, name) not in self._logged}
         if new:
             self._spool.history.append(_record(images_seen, new))
@@ -119,11 +119,11 @@ class TrainingTracker:
         self._spool.save_picture(images_seen, name, image)
 
     def rows(self) -> list[dict[str, float]]:
-        """The whole history, also from before a kill: `images_seen` and the figures of each row."""
+        """The whole history, including rows from before a kill: `images_seen` and the figures of each row."""
         return [{"images_seen": row["step"], **row["figures"]} for row in self._spool.history.records]
 
     def _work(self) -> None:
-        """The background thread. Nothing that goes wrong here may end the training, hence the broad except."""
+        """The background thread. No failure here may end the training, hence the broad except."""
         sender = machine = None
         stopping = False
         while not stopping:
