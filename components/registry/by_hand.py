@@ -1,4 +1,4 @@
-"""What people decided about the champion, on record in the versions' tag `by_hand`: who, why, when."""
+"""Manual decisions about the champion, recorded in the versions' tag `by_hand`: who, why and when."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 _TAG = "by_hand"
-_MOST_MOVES = 50  # on a version's record, the last ones: MLflow's tags are limited
+_MOST_MOVES = 50  # only the latest moves stay in a version's record, since MLflow limits the length of tags
 
 
 class Hand(NamedTuple):
@@ -19,10 +19,10 @@ class Hand(NamedTuple):
 
 
 def promote(client: Any, model: str, target: str, hand: Hand, require_turn: Callable[[], None]) -> str | None:
-    """Makes version `target` of the model the champion; to be called in the model's turn.
+    """Makes version `target` of the model the champion; call it while holding the model's turn.
 
     Returns:
-        The champion before; `target` itself if that was the champion already, None if there was none.
+        The previous champion: `target` itself if it was the champion already, None if there was none.
     """
     champion = _champion(client, model)
     if champion != target:
@@ -36,10 +36,10 @@ def promote(client: Any, model: str, target: str, hand: Hand, require_turn: Call
 
 
 def back(client: Any, model: str, hand: Hand, require_turn: Callable[[], None]) -> tuple[str, str] | None:
-    """Makes the champion before this one the champion again; to be called in the model's turn.
+    """Makes the previous champion the champion again; call it while holding the model's turn.
 
     Returns:
-        Both versions, the champion until now and the one that is again; None if there is no such pair on record.
+        The replaced version and the restored one; None if no previous champion is on record or it no longer exists.
     """
     champion = _champion(client, model)
     before = _before(client, model, champion) if champion else None
@@ -54,7 +54,7 @@ def back(client: Any, model: str, hand: Hand, require_turn: Callable[[], None]) 
 
 
 def demotion(client: Any, model: str, generator_digest: str) -> str | None:
-    """A sentence that says who took this generator's championship, if that was the last word of a hand about it."""
+    """A sentence about the manual demotion of this generator; None if its latest manual move is not a demotion."""
     versions = client.search_model_versions(f"name = '{model}' and tags.generator_digest = '{generator_digest}'")
     moves = [(move["when"], str(version.version), move) for version in versions for move in _moves(version.tags)]
     _, number, last = max(moves, key=lambda entry: entry[:2], default=("", "", {"move": ""}))
@@ -109,13 +109,13 @@ def _before(client: Any, model: str, number: str) -> str | None:
 def _moves(tags: Mapping[str, str]) -> list[dict[str, Any]]:
     try:
         moves = json.loads(tags.get(_TAG, "[]"))
-    except ValueError:  # somebody wrote there
+    except ValueError:  # somebody edited the tag
         return []
     return [move for move in moves if isinstance(move, dict) and "when" in move] if isinstance(moves, list) else []
 
 
 def _record(client: Any, model: str, number: str, hand: Hand, **move: Any) -> None:
-    """Adds to a version's record, unless it is the last entry already: a command may be repeated after a kill."""
+    """Adds a move to a version's record, unless it is the last entry already, as in a repetition after a kill."""
     moves = _moves(client.get_model_version(model, number).tags)
     entry = move | hand._asdict()
     if not moves or {name: moves[-1].get(name) for name in entry} != entry:

@@ -1,4 +1,4 @@
-"""Finds the champion that an evaluated generator is compared with. Without one, a sentence says why."""
+"""Finds the champion to compare an evaluated generator with, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read
 def registry_name(argument: str, generated: Path) -> str | None:
     """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
 
-    It stands in the address models:/NAME@champion, or in a register section.
+    The name comes from the address models:/NAME@champion or from a register section.
 
     Args:
         argument: the value of `--champion`.
-        generated: what is evaluated.
+        generated: the evaluated generator or images.
 
     Raises:
-        InvalidInput: it is no generator's folder, address or register section, or the name is that of the generator's
-            data and `generated` is no generator.
+        InvalidInput: the argument is not a generator's folder, an address or a register section; or the section names
+            the model `auto` and `generated` is not a generator.
     """
     if name := name_in_address(argument):
         return name
@@ -60,7 +60,7 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
 
     Args:
         argument: the value of `--champion`.
-        generated: what is evaluated, which may be the champion itself.
+        generated: the evaluated generator or images; it may be the champion itself.
     """
     name = registry_name(argument, generated)
     if name is None:
@@ -70,7 +70,7 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
             found = _download(name, generated, Path(folder))
-        except Exception as error:  # whatever the server does, the generator is evaluated
+        except Exception as error:  # no server failure may stop the evaluation
             found = f"The champion of the model '{name}' cannot be compared with: {explain(error)}"
         yield found
 

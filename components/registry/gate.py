@@ -1,4 +1,4 @@
-"""Whether a generator becomes the champion: which record counts, and a pure decision about two of them."""
+"""The gate: checks a generator's evaluation and decides, without side effects, whether it becomes the champion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Decision(NamedTuple):
 
 
 def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) -> None:
-    """Checks that a record is of exactly the generator in the folder `model`, and that all its figures can be true.
+    """Checks that an evaluation is of exactly the generator in the folder `model`, and that its figures are possible.
 
     Raises:
         InvalidInput: otherwise.
@@ -63,11 +63,11 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
 def decide(
     config: RegisterConfig, candidate: Evaluation, collapsed: bool, champion: Evaluation | None, version: str | None
 ) -> Decision:
-    """Compares a candidate with the champion, which is version `version` of the model; None if there is no champion.
+    """Compares a candidate with the champion, version `version` of the model; `version` is None without a champion.
 
     With scores s (lower is better) and their uncertainties σ, a candidate replaces the champion if
     s_champion − s > max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a
-    challenger. Refused are a generator that collapsed, and scores of another protocol, which do not compare.
+    challenger. A generator that collapsed is refused, and so are scores of another protocol, which are not comparable.
     """
     name = config.score
     if collapsed:
@@ -106,5 +106,5 @@ def decide(
 
 
 def _uncertainty(evaluation: Evaluation, name: str) -> float:
-    """The spread over the sampling seeds and the standard error over the images, where the score has one, together."""
+    """The root sum of squares of the spread over the sampling seeds and the standard error over the images, if any."""
     return math.hypot(evaluation.spread[name], evaluation.standard_errors.get(name, 0.0))

@@ -1,4 +1,4 @@
-"""The generator as an MLflow model: code as files, nothing pickled, every requirement to the digit."""
+"""Packages the generator as an MLflow model: code as files, nothing pickled, exact versions of all requirements."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     """Writes the generator in the folder `model` as a pyfunc model into the new folder `target`.
 
     Args:
-        target: the MLflow model.
-        model: the generator.
-        generator: what it is.
+        target: the MLflow model's folder.
+        model: the generator's folder.
+        generator: the generator's metadata.
         described: an mlflow.models.Model that says where the model is logged.
     """
     import mlflow.pyfunc
@@ -34,7 +34,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
-        # The two files and no more: MLflow would follow a link in the folder and upload what it leads to.
+        # Only the two files: MLflow would follow a link in the folder and upload its target.
         alone = Path(folder) / "generator"
         alone.mkdir()
         for name in (METADATA_FILE, MODEL_FILE):
@@ -58,7 +58,7 @@ def served_versions() -> dict[str, str]:
     except packages.PackageNotFoundError:  # its CPU build is another distribution of the same version
         tensorflow = packages.version("tensorflow-cpu")
     versions = {name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic")}
-    # The image has MLflow without its server: a distribution of its own, of the same version.
+    # The image has MLflow without its server, which is a separate distribution of the same version.
     return {"tensorflow": tensorflow, **versions, "mlflow": packages.version("mlflow-skinny")}
 
 

@@ -1,4 +1,4 @@
-"""The MLflow model registry of one model: versions with an identity, the two aliases. Every call may be repeated."""
+"""One model in the MLflow registry: its versions, each with an identity, and its aliases. All calls are idempotent."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from gan_core.warm_start import STATE_FILE
 
 
 class ModelRegistry:
-    """The versions of the model `name`; makes the model if it is not there.
+    """The versions of the model `name`, which is created if it does not exist.
 
-    A version's identity is a digest of what it was made of, kept in its tag `registration`: the same generator with
-    the same scores is found again and not registered twice.
+    A version's identity is a digest of its generator and scores, kept in its tag `registration`. The same generator
+    with the same scores is therefore found again and not registered twice.
     """
 
     def __init__(self, client: Any, name: str) -> None:
@@ -40,7 +40,7 @@ class ModelRegistry:
                 raise
 
     def register(self, identity: str, model: Path, evaluation: Evaluation, tags: Mapping[str, str]) -> Any:
-        """Returns the version with this identity; logs the generator in the folder `model` if there is none."""
+        """Returns the version with this identity; registers the generator in the folder `model` if there is none."""
         if (version := self._find(identity)) is None:
             logged = self._log(identity, model, evaluation)
             self.client.create_model_version(
@@ -68,11 +68,11 @@ class ModelRegistry:
         return {alias: str(number) for alias, number in aliases.items()}
 
     def set_alias(self, alias: str, number: str) -> None:
-        """Makes the alias name this version, and no other."""
+        """Points the alias to this version."""
         self.client.set_registered_model_alias(self._name, alias, number)
 
     def remove_alias(self, alias: str, number: str) -> None:
-        """Takes the alias from this version, if it has it."""
+        """Removes the alias if it points to this version."""
         if self.aliases().get(alias) == number:
             self.client.delete_registered_model_alias(self._name, alias)
 
@@ -81,7 +81,7 @@ class ModelRegistry:
         self.client.set_model_version_tag(self._name, number, key, value)
 
     def _find(self, identity: str) -> Any | None:
-        """The version with this identity. If an answer was lost and the call repeated, the older one stays."""
+        """The oldest version with this identity. Deletes others, which repeated calls after lost answers leave."""
         found = self.client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
         numbers = sorted(int(version.version) for version in found)
         for repeated in numbers[1:]:
@@ -89,7 +89,7 @@ class ModelRegistry:
         return self.version(str(numbers[0])) if numbers else None
 
     def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
-        """Logs the generator and its scores to the run of its training; where that has none, to a run made for it."""
+        """Logs the generator and its scores to its training's run, or to a new run if the training has none."""
         from mlflow.exceptions import MlflowException
 
         generator = read_metadata(model)
@@ -108,7 +108,7 @@ class ModelRegistry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-        # Of two that register the same generator at once, each deletes what the other has not finished.
+        # Two processes that register the same generator at once delete each other's unfinished models.
         if ready := self._only_ready_model(experiment, identity):
             return ready
         raise TryAgain("Another process registers the same generator at this moment. Run the same command again.")
@@ -135,7 +135,7 @@ class ModelRegistry:
     def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
         """The finished logged model of a registration, if any. Deletes its unfinished ones.
 
-        A kill leaves an unfinished one, and so does a lost answer, after which MLflow's client repeats the call.
+        A kill leaves an unfinished model. So does a lost answer, after which MLflow's client repeats the call.
         """
         ready = None
         for logged in self.client.search_logged_models([experiment], f"tags.registration = '{identity}'"):

@@ -1,8 +1,9 @@
 """The generator as MLflow serves it: a request in, images out. MLflow runs this file itself, so nothing is pickled.
 
-A request is one row of `count`, `seed` and, if not 1, `truncation`; or rows of `latents`, one image each. For a
-conditional generator `label` names the class in either form; without it, the classes of `count` images are drawn as
-often as in its training. A paired generator takes rows of an `input` image and a `seed`, one image each.
+A request is one row of `count`, `seed` and optionally `truncation` (1 by default), or rows of `latents`, one image per
+row. For a conditional generator, `label` names the class in either form. It may be left out of the first form: the
+classes are then drawn with their frequencies in the training. A paired generator takes rows of an `input` image and a
+`seed`, one image per row.
 
 The model has no input schema: with one, MLflow turns 1.5 and true into 1 and drops unknown columns before the model
 sees them. So every column and value is checked here.
@@ -114,7 +115,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
 
 
 def _columns(request: Any) -> dict[str, list[Any]]:
-    """A request's columns by name, in whichever of MLflow's formats it came."""
+    """A request's columns by name, from any of MLflow's formats."""
     if isinstance(request, pd.DataFrame):
         if not request.columns.is_unique:
             raise _refusal(f"A request names each column once. Received: {_few(request.columns)}")
@@ -131,7 +132,7 @@ def _columns(request: Any) -> dict[str, list[Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A number or text of numpy's as Python's own; others as they are."""
+    """Converts a numpy scalar to a Python number or text; returns any other value unchanged."""
     scalar = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0)
     return value.item() if scalar else value
 
@@ -141,7 +142,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> int | float:
-    """The value, if it is a finite number: neither true nor false, nor the text of a number."""
+    """Returns the value if it is a finite number; a boolean or a number's text is not one."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
         raise _refusal(f"{name!r} must be a number. Received: {_text(repr(value))}")
     return value
@@ -168,7 +169,7 @@ def _stacked(name: str, rows: Iterable[Any], shape: tuple[int, ...]) -> NDArray[
             raw = np.asarray(row, object)
             kinds = set(map(type, raw.ravel()))
             array = raw.astype(np.float64)
-        except (TypeError, ValueError, OverflowError):  # the rows of a list are not of one length, or no numbers
+        except (TypeError, ValueError, OverflowError):  # rows of different lengths, or not numbers
             raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: other ones") from None
         if array.shape != shape:
             raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {array.shape}")

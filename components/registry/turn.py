@@ -1,7 +1,8 @@
-"""One registration at a time compares with the champion and moves the aliases, whatever the server.
+"""A lock: one registration at a time compares with the champion and moves the aliases, on any MLflow server.
 
-MLflow has no compare-and-set, so this is Lamport's bakery, which needs nothing but values that one process writes and
-all read: the tags of the registered model. A tag of this queue is there only while its registration waits or decides.
+MLflow has no compare-and-set, so this is Lamport's bakery algorithm. It needs only values that one process writes and
+all processes read: the tags of the registered model. A registration's tag, its ticket, exists only while it waits or
+decides.
 
 Reference: Lamport 1974, "A new solution of Dijkstra's concurrent programming problem".
 """
@@ -16,8 +17,8 @@ from typing import Any
 
 from gan_core.errors import TryAgain
 
-WAIT_SECONDS = 300.0  # after which a registration that shows no change is taken for dead
-ASK_EVERY_SECONDS = 0.5  # whether it is this registration's turn
+WAIT_SECONDS = 300.0  # a registration that shows no change for longer is taken for dead
+ASK_EVERY_SECONDS = 0.5  # interval of asking whether it is this registration's turn
 _PREFIX = "registering."
 _CHOOSING = "choosing a number"
 # Versions before 0.2 queued in a second model, `<name>.turns`, whose versions were tickets.
@@ -27,20 +28,20 @@ _OLD_TICKET = "gs://turns/none"
 
 @contextlib.contextmanager
 def turn(client: Any, model: str, identity: str) -> Iterator[Callable[[], None]]:
-    """Holds the one turn that there is for the registered model `model`, which must exist.
+    """Holds the lock (the turn) of the registered model `model`, which must exist.
 
-    Everyone takes a number above all that are shown, and the lowest number's owner goes first. While one chooses, the
-    others wait for it: two may choose the same number, and the key then decides.
+    Each process takes a number above all numbers that it sees, and the lowest number goes first. While a process
+    chooses, the others wait for it. Two processes may choose the same number; then the lower tag key goes first.
 
     Args:
-        client: of MLflow.
+        client: MLflow's client.
         model: the registered model.
-        identity: of what is registered. A ticket that a kill left behind goes when the same is registered again, or
-            when another has waited WAIT_SECONDS for it.
+        identity: identity of the registration. A ticket left behind by a kill is deleted when the same registration is
+            repeated, or when another process has waited WAIT_SECONDS for it.
 
     Yields:
-        A check to call before the aliases are moved: it raises TryAgain if this process was taken for dead meanwhile,
-        so that another one may have the turn.
+        A check to call before the aliases are moved. It raises TryAgain if this process was taken for dead meanwhile,
+        since another process may then hold the lock.
     """
     _delete_old_queue(client, model)
     owner = f"{_PREFIX}{identity}."
@@ -86,19 +87,19 @@ def _tickets(client: Any, model: str) -> dict[str, str]:
 
 
 def _first_before(tickets: Mapping[str, str], number: int, mine: str) -> tuple[str, str] | None:
-    """A ticket that goes before mine: of a lower number, or without a number yet."""
+    """The first ticket that goes before mine: it has a lower number, the same number and a lower key, or none yet."""
     before = [(_number(value), key, value) for key, value in tickets.items() if key != mine]
     first = min(before, default=None)
     return first[1:] if first and first[:2] < (number, mine) else None
 
 
 def _number(value: str) -> int:
-    """The ticket's number; 0, which is below all numbers, while it is chosen."""
+    """The ticket's number; 0, which is below all numbers, while it is being chosen."""
     return int(value) if value.isdecimal() else 0
 
 
 def _delete_old_queue(client: Any, model: str) -> None:
-    """Deletes the model that earlier versions of this project queued in, if it is that and nobody is in it."""
+    """Deletes the model that earlier versions of this project used as the queue, unless something is waiting in it."""
     from mlflow.exceptions import MlflowException
 
     name = f"{model}.turns"

@@ -1,4 +1,4 @@
-"""The state of a registered version's training, to start another training from."""
+"""Loads the training state of a registered version, so that another training can start from it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Initial:
     """What a training starts from.
 
     Attributes:
-        name: of the registered version whose networks they are, or `random weights`.
-        content: of the file STATE_FILE of its training; empty for random weights.
+        name: the registered version that the networks come from, or `random weights`.
+        content: content of the file STATE_FILE of its training; empty for random weights.
     """
 
     name: str
@@ -40,10 +40,10 @@ RANDOM = Initial("random weights", b"")
 
 
 def find_initial(warm_start: str) -> Initial:
-    """What `train.warm_start` asks for; random weights for an alias that no version has yet.
+    """Loads the state that `train.warm_start` names; random weights for an alias that no version has yet.
 
     Raises:
-        InvalidInput: there is no such version, or it has no state, or another one than was registered; or MLflow's
+        InvalidInput: there is no such version, its state is missing or differs from the registered one, or MLflow's
             address or database cannot be used.
         TryAgain: the server, or the bucket of its artifacts, does not answer.
     """
@@ -86,7 +86,7 @@ def _find_version(client: Any, warm_start: str) -> tuple[str, Any | None]:
             return model, client.get_model_version_by_alias(model, alias)
         return model, client.get_model_version(model, number)
     except MlflowException as error:
-        # An alias that a model does not have is an invalid parameter to MLflow.
+        # MLflow answers that an alias that the model does not have is an invalid parameter.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         if alias:
