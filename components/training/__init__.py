@@ -1,1 +1,1 @@
-"""What the training command needs besides the library: identity, outputs, progress in words and records."""
+"""Parts of the training command: the training's identity, digests of its code, hooks and outputs."""

@@ -1,7 +1,7 @@
-"""The library's code that can change a training's weights, definition by definition.
+"""Digests of the library's definitions that can change a training's weights.
 
-A definition (a function, a class, a constant) counts if a training reaches it by name. Its source is compared without
-what changes no value: comments, layout, docstrings, annotations, log lines, and the text of errors.
+A definition (a function, a class, a constant) counts if a training reaches it by name. Its digest ignores the parts of
+its source that change no value: comments, layout, docstrings, annotations, log lines, and the text of errors.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import gan_core
 
-# What components.train makes networks, batches and scores with. Everything else is reached from here.
+# The definitions that components.train uses for networks, batches and scores. All others are reached from these.
 ROOTS = (
     "gan_core.batches.Feed",
     "gan_core.config.TrainConfig",
@@ -26,15 +26,15 @@ ROOTS = (
     "gan_core.warm_start.start_from",
 )
 _PACKAGE = "gan_core."
-# The name under which a module's other statements stand: they run whenever the module is imported.
+# The name for a module's other statements, which run whenever the module is imported.
 _ALWAYS = ""
 
 
 def code_digests(folder: Path = Path(gan_core.__file__).parent.parent) -> dict[str, str]:
-    """The start of the SHA-256 of every definition that is reached from the roots, by its dotted name.
+    """The truncated SHA-256 of every definition that is reached from the roots, by its dotted name.
 
     Args:
-        folder: where the package gan_core stands.
+        folder: the folder that contains the package gan_core.
     """
     modules: dict[str, _Module] = {}
     found: dict[str, str] = {}
@@ -92,13 +92,13 @@ class _Module:
                     yield self._imports[node.id]
 
     def digest(self, definition: str) -> str:
-        """The start of the SHA-256 of a definition's source."""
+        """The truncated SHA-256 of a definition's source."""
         text = "\n".join(ast.unparse(statement) for statement in self.definitions[definition])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class _Bare(ast.NodeTransformer):
-    """Removes what changes no value."""
+    """Removes the parts of a syntax tree that change no value."""
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         node.returns = None
@@ -135,7 +135,7 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, str]]:
 
 
 def _defined(statement: ast.stmt) -> list[str]:
-    """The names that a module's statement defines; none of a statement that is not only there for its names."""
+    """The names that a module-level function, class or assignment defines; empty for any other statement."""
     if isinstance(statement, ast.FunctionDef | ast.ClassDef):
         return [statement.name]
     if isinstance(statement, ast.Assign | ast.AnnAssign):

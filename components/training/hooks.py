@@ -1,4 +1,4 @@
-"""What a training shows and tracks around its steps."""
+"""Progress display and tracking around a training's steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Hooks:
-    """Shows and tracks what happens around the steps."""
+    """Shows the progress of a training, and tracks its rows and samples."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Hooks:
 
 
 class NoHooks:
-    """For a host that computes and writes nothing."""
+    """Hooks for a host that trains along but writes nothing."""
 
     def on_step(self, images_seen: int) -> None:
         """Nothing."""
@@ -70,5 +70,5 @@ class NoHooks:
         """Nothing."""
 
     def stop_requested(self) -> bool:
-        """Never: the chief's end ends them all."""
+        """Always False: when the chief ends, all hosts end."""
         return False

@@ -1,7 +1,7 @@
-"""What decides a training's weights: the key of its checkpoints, and what a new training has otherwise than older ones.
+"""A training's identity: everything that determines its weights, its digest as the checkpoints' key, and differences.
 
-A training goes on from the checkpoints below `<checkpoints>/<key>/`. The record that the key is the digest of stands
-beside them, so that a training that cannot go on can say what changed.
+A training resumes from the checkpoints below `<checkpoints>/<key>/`. The identity is stored beside them, so that a
+training that cannot resume can report what changed.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gan_core.config import TrainConfig
 
 FILE_NAME = "identity.json"
-# A training that only goes on for longer, saves at other times, or computes elsewhere goes the same way. What a warm
-# start names is in the identity as its content's digest.
+# A training that only runs longer, saves at other times, or computes elsewhere takes the same course. The state that a
+# warm start names is in the identity as the digest of its content.
 _NOT_IN_THE_KEY = {
     "steps",
     "steps_per_execution",
@@ -44,13 +44,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Identity(BaseModel):
-    """What decides the weights of a training, and nothing else.
+    """Everything that determines the weights of a training, and nothing else.
 
     Attributes:
-        parameters: the train section, with `xla` and `mixed_precision` as they were decided.
+        parameters: the train section, with `xla` and `mixed_precision` resolved to true or false.
         dataset: the prepared data's digest.
-        initial: the digest of the state it starts from.
-        versions: of Python and the libraries.
+        initial: the digest of the state that the training starts from.
+        versions: versions of Python and the libraries.
         code: digests of the library's definitions that a training reaches.
     """
 
@@ -65,11 +65,11 @@ class Identity(BaseModel):
 
     @property
     def key(self) -> str:
-        """Names the checkpoints of all trainings that go the same way."""
+        """The key of the checkpoints, shared by all trainings that take the same course."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
 
     def changes_since(self, earlier: Identity) -> list[str]:
-        """What differs from an earlier training, a phrase each."""
+        """The differences from an earlier training, one phrase each."""
         found = [
             f"{kind} {name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
             for kind, before, now in (
@@ -97,12 +97,12 @@ class Identity(BaseModel):
                 objects.send(opened, (place / FILE_NAME).name, io.BytesIO(content))
 
     def start(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
-        """What to tell about a start.
+        """The message to log when the training starts.
 
         Args:
             checkpoints: the folder of the checkpoints of every training.
-            images_seen: of the checkpoint that the training goes on from; 0 if there is none.
-            target: images to be seen.
+            images_seen: images seen at the checkpoint that the training resumes from; 0 if there is none.
+            target: images seen at the end of the training.
         """
         place = checkpoints / self.key
         if images_seen:
@@ -110,7 +110,7 @@ class Identity(BaseModel):
         return f"The training starts from the first of {target} images ({place}).{self._why_anew(checkpoints)}"
 
     def _why_anew(self, checkpoints: Path | Address) -> str:
-        """Why no checkpoint below `checkpoints` is one to go on from; empty if there is none."""
+        """The reason why no checkpoint below `checkpoints` can be resumed; empty if there are no checkpoints."""
         try:
             earlier = _trainings(checkpoints)
         except (InvalidInput, TryAgain) as error:
@@ -120,7 +120,7 @@ class Identity(BaseModel):
         if not earlier:
             return ""
         known = {key: self.changes_since(one.identity) for key, one in earlier.items() if one.identity}
-        # The most similar one, and of those the latest.
+        # The most similar training; the latest of several.
         key = min(known or earlier, key=lambda key: (len(known.get(key, ())), -earlier[key].written))
         changes = "; ".join(known[key]) if known else "code, for an earlier version of this project wrote them"
         seen = earlier[key].images_seen
@@ -130,7 +130,7 @@ class Identity(BaseModel):
 def identify(
     config: TrainConfig, dataset: str, initial: str, code: dict[str, str], *, xla: bool, mixed_precision: bool
 ) -> Identity:
-    """The identity of a training with the libraries as they are installed; the arguments are as its attributes."""
+    """The identity of a training with the installed libraries; the arguments match its attributes."""
     decided = {"xla": xla, "mixed_precision": mixed_precision}
     return Identity(
         format=1,
@@ -144,7 +144,7 @@ def identify(
 
 @dataclass
 class _Training:
-    """What stands below one key; `written` is when its newest checkpoint was, seconds since 1970."""
+    """The files below one key; `written` is the time of its newest checkpoint, in seconds since 1970."""
 
     images_seen: int = 0
     written: float = 0.0
@@ -152,7 +152,7 @@ class _Training:
 
 
 def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
-    """Those that have a checkpoint, by key."""
+    """The trainings that have a checkpoint, by key."""
     found: dict[str, _Training] = {}
     for key, name, written, read in _files(checkpoints):
         one = found.setdefault(key, _Training())
@@ -168,10 +168,10 @@ def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
 
 
 def _files(checkpoints: Path | Address) -> Iterator[tuple[str, str, float, Callable[[], bytes]]]:
-    """Key, name, time of writing and content of every file that stands directly below a key."""
+    """Yields the key, name, time of writing and a reader of the content of every file directly below a key."""
     if isinstance(checkpoints, Path):
         for path in checkpoints.glob("*/*"):
-            with contextlib.suppress(FileNotFoundError):  # another training removes what it need not keep
+            with contextlib.suppress(FileNotFoundError):  # another training removes its old checkpoints
                 yield path.parent.name, path.name, path.stat().st_mtime, path.read_bytes
         return
     prefix = checkpoints.name and f"{checkpoints.name}/"

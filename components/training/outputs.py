@@ -1,4 +1,4 @@
-"""What a training leaves: the generator's folder, the history, the grid of samples."""
+"""Writes a training's outputs: the generator's folder, the history, the grid of samples."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
-    """Writes the places that `arguments` names, all of them or none."""
+    """Writes the outputs that `arguments` names, all of them or none."""
     from gan_core.course import CourseRecord
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import save_generator
@@ -66,7 +66,7 @@ def write_outputs(
 
 
 def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
-    """What the averaged generator is now."""
+    """The metadata of the averaged generator in its current state."""
     from gan_core.export import GeneratorMetadata
 
     classes = dataset.manifest.classes if gan.classes else ()
@@ -89,7 +89,7 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that decide how a training goes."""
+    """The versions of Python and of the packages that determine a training's course."""
     import keras
     import numpy as np
     import tensorflow as tf
@@ -99,7 +99,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """What computes here, in words: GPUs, or else the processor and how many of its cores this process may use."""
+    """The hardware in words: GPUs, or else the processor and the number of its cores that this process may use."""
     import tensorflow as tf
 
     devices = tf.config.list_physical_devices("GPU")
@@ -115,7 +115,7 @@ def machine() -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a text file; none if it cannot be read."""
+    """The lines of a text file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
