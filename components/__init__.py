@@ -1,1 +1,1 @@
-"""One thin command a stage; a person, DVC and a Kubeflow container run the same."""
+"""One thin command per stage; a person, DVC and a Kubeflow container run the same commands."""

@@ -1,9 +1,9 @@
-"""Checks, before anything is trained, what evaluation and registration need: of the data, and of each other.
+"""Checks before training that the data, the evaluate section and the register section fit together.
 
-It also says which champion the generator will be compared with, so that the steps after it need not read the register
-section: a changed rule of registration repeats no training.
+It also writes the address of the champion that the generator will be compared with. Later steps then need not read the
+register section, so that a changed rule of registration does not repeat the training.
 
-The train command does the same by itself when it is given the whole params.yaml.
+The train command runs the same checks if it is given the whole params.yaml.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> RegisterConfig:
-    """Checks the evaluate section in `config` and the register section in `register` with each other and the data.
+    """Checks that the evaluate section in `config`, the register section in `register` and the data fit together.
 
     Returns:
         The register section.
 
     Raises:
-        InvalidInput: they do not go together, or the Inception weights cannot be read.
+        InvalidInput: they do not fit together, or the Inception weights cannot be read.
         TryAgain: the Inception weights cannot be downloaded.
     """
     from gan_core.config import EvaluateConfig, RegisterConfig

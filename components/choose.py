@@ -1,7 +1,7 @@
 """Chooses the best of a sweep's generators by the score that decides registration.
 
-Its inputs are what a parallel loop made, as many as there were trials, so they come in Kubeflow's executor input:
-`models` and `evaluations`, in the same order.
+The inputs are the outputs of a parallel loop, one per trial. They come in Kubeflow's executor input as `models` and
+`evaluations`, in the same order.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: str) -> int:
-    """Position of the lowest `score` among the generators that did not collapse, or of all if all did.
+    """Position of the lowest `score` among the generators that did not collapse, or among all if all did.
 
     Raises:
         InvalidInput: a score is missing or not finite, or two evaluations were made under different protocols.

@@ -1,14 +1,14 @@
-"""What every command of the pipeline shares: reading its parameters, TensorFlow's settings, exit codes.
+"""Shared by all commands of the pipeline: reading parameters, TensorFlow's settings, exit codes.
 
-| exit code | who | examples |
+| exit code | meaning | examples |
 |---|---|---|
 | 0 | done | |
-| 1 | a fault of this project, with a traceback; or a training that diverged | |
+| 1 | a bug in this project, with a traceback; or a training that diverged | |
 | 2 | the user's mistake: repeating the command cannot help | a wrong parameter, path or file |
-| 75 | the outside world failed: the same command may succeed later | a full disk, a server that does not answer |
+| 75 | an external failure: the same command may succeed later | a full disk, a server that does not answer |
 | 130 | Ctrl-C | |
 
-`gan_core.errors.failure_of` sorts the operating system's errors.
+`gan_core.errors.failure_of` classifies the operating system's errors.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
     """Reads one section of the parameters.
 
     Args:
-        argument: the value of `--config`: a params.yaml file, also on gs://, whose section `name` is read, or that
-            section itself as a JSON object (how Kubeflow passes it).
-        name: the section's name, which is the stage's.
+        argument: the value of `--config`: the path or gs:// address of a params.yaml file that has the section `name`,
+            or that section itself as a JSON object, as Kubeflow passes it.
+        name: the section's name, which is also the stage's.
         section: the section's type.
 
     Raises:
@@ -71,7 +71,7 @@ def _section_of_file(path: Path, name: str) -> object:
     from ruamel.yaml.error import YAMLError
 
     try:
-        # As DVC reads it: YAML 1.2, in which no key may stand twice.
+        # YAML 1.2, without duplicate keys, as DVC reads it.
         document = YAML(typ="safe", pure=True).load(read_modest(path))
     except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())
@@ -82,16 +82,16 @@ def _section_of_file(path: Path, name: str) -> object:
 
 
 def cache_folder() -> Path:
-    """Where a person's commands keep what need not be computed twice."""
+    """The user's cache folder, for results that need not be computed twice."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"
 
 
 def configure_tensorflow() -> None:
-    """Imports TensorFlow, with what it reads from the environment at that moment set.
+    """Sets the environment variables that TensorFlow reads when it is imported, imports it and configures it.
 
-    oneDNN's kernels, which TensorFlow leaves off on processors without AVX-512, are 1.5 times faster. Kernels are
-    deterministic. The graph optimiser's remapper is off: it fails on a discriminator that is called twice, says so on
-    stderr, and what it would fuse is not faster here.
+    oneDNN's kernels are 1.5 times faster; TensorFlow leaves them off on processors without AVX-512. Kernels are
+    deterministic. The graph optimiser's remapper is off: it fails on a discriminator that is called twice, reports that
+    on stderr, and its fused operations are not faster here.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -106,9 +106,9 @@ def configure_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-    """Keeps what native code writes to stderr from the user, unless the body fails.
+    """Hides what native code writes to stderr, unless the body fails.
 
-    TensorFlow's import tells of oneDNN before it looks at TF_CPP_MIN_LOG_LEVEL.
+    TensorFlow's import prints a notice about oneDNN before it reads TF_CPP_MIN_LOG_LEVEL.
     """
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
@@ -125,7 +125,7 @@ def _held_back_stderr() -> Iterator[None]:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a command's main function and ends the process with its exit code, a sentence on stderr if it failed."""
+    """Runs a command's main function; after a failure, prints a sentence on stderr and exits with the code for it."""
     guard_output()
     try:
         main()

@@ -1,7 +1,8 @@
 """Compares new data with the data that the champion was trained on, and says whether to train again.
 
-Both are prepared data sets, prepared alike. The extractor is that of the evaluation; the classifier learns from the
-reference. Exit code 0 whatever the answer, or with --exit-code 3 if the data has drifted.
+Both are prepared data sets with images of the same shape. The feature extractor is the one that the evaluation uses; a
+classifier is trained on the reference. The exit code is 0 for either answer; with --exit-code it is 3 if the data has
+drifted.
 """
 
 from __future__ import annotations
@@ -58,12 +59,12 @@ def parser() -> argparse.ArgumentParser:
 def compare(
     config: DriftConfig, evaluation: EvaluateConfig, reference: PreparedDataset, data: PreparedDataset, cache: Path
 ) -> Drift:
-    """Compares the held-out images' features and all images' classes.
+    """Compares the features of the held-out images and the classes of all images.
 
-    Held-out on both sides, for the classifier has seen the reference's training images.
+    Features come from held-out images only, because the classifier was trained on the reference's training images.
 
     Raises:
-        InvalidInput: the two were not prepared alike, or there are too few images.
+        InvalidInput: the images' shapes differ, or too few images are held out.
     """
     from gan_core.evaluation.drift import block_distance, decide, require_comparable, unchanged
 

@@ -1,7 +1,7 @@
 """Scores generated images against real ones, and explains the scores in a report.
 
-Images are a prepared data set, a folder or a .zip of images. Real ones may also be a .npz of statistics, generated ones
-a generator.
+Both real and generated images may be a prepared data set, a folder or a .zip of images. Real images may also be a .npz
+of statistics, and generated images may be a generator.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Reads the command line, checks what can be checked at once, and evaluates."""
+    """Reads the command line, runs the checks that take no computation, and evaluates."""
     arguments = executor.checked(parser().parse_args(), "scores")
     config = _config(arguments)
     with paths.local_paths(arguments) as local:
@@ -145,7 +145,7 @@ def _compared(
     measured: Measured,
     evaluation: Evaluation,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
-    """The champion's side, or why there is none, and its scores for the record."""
+    """Yields the comparison with the champion, or why there is none, and the champion's scores for the record."""
     from components.progress import counting
     from components.registry.champion import find_champion
     from gan_core.evaluation.champion import Comparison, compare

@@ -1,8 +1,8 @@
-"""What a step tells Kubeflow besides its outputs: the executor output file.
+"""Reads Kubeflow's executor input and writes its executor output file.
 
-Kubeflow hands a container component its executor input (JSON) where the command says `{{$}}`. The file named in it
-lists the artifacts with their metadata. Scalars in an artifact's metadata are what the run's page shows; kfp.local
-drops artifacts that the file does not list.
+Kubeflow puts the executor input (JSON) where a container component's command says `{{$}}`. It names the executor output
+file, which lists the output artifacts with their metadata. The run's page shows the scalars in an artifact's metadata.
+kfp.local drops artifacts that the file does not list.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.errors import InvalidInput
 
-# Where Kubeflow's launcher keeps the local copy of an object store's address.
+# Folders in which Kubeflow's launcher keeps local copies of objects, by the scheme of their addresses.
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
 
 
@@ -45,33 +45,33 @@ class _Outputs(_Part):
 
 
 class ExecutorInput(_Part):
-    """What Kubeflow hands to a step."""
+    """The executor input that Kubeflow passes to a step."""
 
     inputs: _Inputs = _Inputs()
     outputs: _Outputs
 
     def input_paths(self, name: str) -> list[Path]:
-        """The local paths of the input artifacts `name`, in order: how a step receives what a parallel loop made."""
+        """The local paths of the input artifacts `name`, in order; a parallel loop's outputs are passed like this."""
         return [_local_path(artifact.uri) for artifact in self.inputs.artifacts[name].artifacts]
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """Adds `--executor-input`, which a person and DVC leave out."""
+    """Adds `--executor-input`, which only Kubeflow passes."""
     parser.add_argument(
         "--executor-input", metavar="JSON", help="Kubeflow's executor input; its executor output is then written"
     )
 
 
 def checked(arguments: argparse.Namespace, *outputs: str, inputs: Sequence[str] = ()) -> argparse.Namespace:
-    """The arguments with the executor input read, before any work.
+    """Returns the arguments with the executor input parsed; to be called before any work.
 
     Args:
-        arguments: the command line's.
+        arguments: the parsed command line.
         outputs: the output artifacts that `write_output` gives metadata to.
         inputs: the input artifacts that the command reads.
 
     Raises:
-        InvalidInput: it is no executor input, or lacks such an artifact.
+        InvalidInput: the text is not an executor input, or it lacks one of these artifacts.
     """
     text = arguments.executor_input
     found = None if text is None else _read(text, outputs, inputs)
@@ -81,12 +81,12 @@ def checked(arguments: argparse.Namespace, *outputs: str, inputs: Sequence[str] 
 def write_output(
     executor_input: ExecutorInput | None, metadata: Mapping[str, Mapping[str, float | str]] | None = None
 ) -> None:
-    """Writes the executor output, or nothing without an executor input.
+    """Writes the executor output; does nothing without an executor input.
 
     Args:
-        executor_input: the value of `--executor-input`.
-        metadata: output artifact → name → value to show on the run's page. JSON has no NaN: numbers that are not
-            finite are left out.
+        executor_input: the parsed value of `--executor-input`.
+        metadata: output artifact → name → value to show on the run's page. Numbers that are not finite are left out,
+            since JSON has no NaN.
     """
     if executor_input is None:
         return
@@ -103,7 +103,7 @@ def write_output(
 def _read(text: str, outputs: Sequence[str], inputs: Sequence[str]) -> ExecutorInput:
     try:
         found = ExecutorInput.model_validate_json(text)
-        json.dumps(found.model_dump(), allow_nan=False)  # what cannot be written in the end is refused now
+        json.dumps(found.model_dump(), allow_nan=False)  # fails now if the output could not be written later
     except (ValidationError, ValueError) as error:
         raise InvalidInput(
             f"--executor-input must be a JSON object as Kubeflow passes it: {_reason(error)}. Received: {text[:500]}"

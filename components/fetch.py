@@ -1,7 +1,7 @@
-"""Brings raw data to a cluster's step: one version of a folder under DVC, or what lies below a gs:// prefix.
+"""Fetches raw data for a cluster's step: one version of a folder under DVC, or the objects below a gs:// prefix.
 
-DVC runs here without git, in a folder of its own that is thrown away. What the remote lists is checked before DVC sees
-it, and what arrived is compared with its digest.
+DVC runs here without git, in a temporary folder. The remote's listing is checked before DVC reads it, and each fetched
+file is compared with its digest.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _data(text: str) -> Output | paths.BucketOutput:
-    """The folder to write, with what an earlier fetch wrote there."""
+    """The folder to write, with the record of the files that an earlier fetch wrote there."""
     place = paths.output(FETCHED)(text)
     return Output(place.place, fetched.kind_at(place.place)) if isinstance(place, Output) else place
 
@@ -91,9 +91,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def copy(source: str, folder: Path) -> int:
-    """Writes what lies at the address `source` to the new folder `folder`; returns the number of its files.
+    """Downloads the objects at the address `source` to the new folder `folder`; returns the number of files.
 
-    A directory that a command of this project wrote is taken as its listing says.
+    Of a directory that a command of this project wrote, only the files in its listing are downloaded.
 
     Raises:
         InvalidInput, TryAgain: as `bucket.download`.
@@ -108,13 +108,13 @@ def copy(source: str, folder: Path) -> int:
 
 
 def pull(md5: str, remote: str, folder: Path) -> int:
-    """Writes the version `md5` to the new folder `folder`; returns the number of its files.
+    """Downloads the version `md5` to the new folder `folder`; returns the number of files.
 
     DVC uses a listing's names and digests as paths before it compares the listing with its own digest. So the listing
-    is read and checked here first, and DVC brings only the objects that it names.
+    is read and checked here first, and DVC fetches only the objects that it names.
 
     Raises:
-        InvalidInput: the remote lacks the version or a file of it, may not be read, or holds something else.
+        InvalidInput: the remote lacks the version or one of its files, denies access, or holds other content.
         TryAgain: the remote does not answer.
     """
     content = read_listing(remote, md5)
@@ -127,7 +127,7 @@ def pull(md5: str, remote: str, folder: Path) -> int:
     if remote.startswith("gs://"):
         url = remote
     else:
-        # By a link, since DVC's configuration cannot hold every name of a folder.
+        # A link, since DVC's configuration cannot hold every folder name.
         url = "../remote"
         (repository / "remote").symlink_to(remote)
     (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=url), encoding="utf-8")
@@ -155,7 +155,7 @@ def pull(md5: str, remote: str, folder: Path) -> int:
 
 
 def _require_files(remote: Path, files: Mapping[str, str]) -> None:
-    """Checks that a remote that is a folder has files, no pipe or device, from which DVC would read for ever."""
+    """Checks that the files in a folder remote are regular ones; DVC would read from a pipe or device for ever."""
     for name, digest in files.items():
         path = remote / "files" / "md5" / digest[:2] / digest[2:]
         if path.exists() and not path.is_file():
@@ -163,7 +163,7 @@ def _require_files(remote: Path, files: Mapping[str, str]) -> None:
 
 
 def _explain_absence(repository: Path, remote: str, md5: str, fetched: subprocess.CompletedProcess[str]) -> NoReturn:
-    """Raises why a fetch did not bring every file."""
+    """Raises an error that says why a fetch did not bring every file."""
     status = _dvc(repository, "data", "status", "--granular", "--not-in-remote", "--json")
     absent = json.loads(status.stdout).get("not_in_remote", []) if status.returncode == 0 else []
     if absent:
@@ -175,7 +175,7 @@ def _explain_absence(repository: Path, remote: str, md5: str, fetched: subproces
 
 
 def _dvc(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs DVC. gcsfs is kept from looking up a bucket's type: it warns where that is not permitted."""
+    """Runs DVC. gcsfs must not look up a bucket's type, because it warns if that is not permitted."""
     settings = {
         "DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site"),
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",
@@ -196,10 +196,10 @@ def _last_error(process: subprocess.CompletedProcess[str]) -> str:
 
 
 def require_remote(remote: str) -> str:
-    """The remote, if it can be read.
+    """Returns the remote, as an absolute path if it is a folder.
 
     Raises:
-        InvalidInput, TryAgain: otherwise.
+        InvalidInput, TryAgain: the remote cannot be read.
     """
     if remote.startswith("gs://"):
         bucket.require_readable(remote)

@@ -1,8 +1,8 @@
-"""Writes a digest of the raw data as it is now, so that DVC sees every change to it, wherever it stands.
+"""Writes a digest of the raw data's current state, so that DVC notices every change to it, wherever it is stored.
 
-DVC itself watches places that dvc.yaml names. `prepare.source` may be any folder, and DVC does not look behind links to
-folders. The digest is over names and contents, so it is the same on every machine. A file is read again only when its
-size, its times or its inode have changed.
+DVC itself watches only the places that dvc.yaml names, but `prepare.source` may be any folder. DVC also does not follow
+links to folders. The digest covers names and contents, so it is the same on every machine. A file is read again only if
+its size, its times or its inode have changed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from components.storage.outputs import Output, whole_output
 from gan_core.checkpoints import write_durably
 
 _THREADS = 8
-# A file that was written this short a time ago may be written again without a visible change of its times.
+# A file that was written more recently than this may be written again without a visible change of its times.
 _SECONDS_UNTIL_TIMES_TELL = 2.0
 
 
@@ -58,11 +58,11 @@ def parser() -> argparse.ArgumentParser:
 def fingerprint(folder: Path, known_at: Path) -> str:
     """`sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
 
-    Links are followed. Hidden files and folders are passed over, as `prepare` does.
+    Links are followed. Hidden files and folders are skipped, as in `prepare`.
 
     Args:
-        folder: the raw data. What is not there, or cannot be read, has a digest too: `prepare` tells what is wrong.
-        known_at: a file that keeps the digests of unchanged files; it is written again if it is gone or damaged.
+        folder: the raw data. Missing or unreadable data has a digest too; `prepare` reports what is wrong with it.
+        known_at: the file that caches the digests of unchanged files; it is rewritten if it is missing or damaged.
     """
     known = _read(known_at)
     entries = dict(_entries(folder))
@@ -84,7 +84,7 @@ def fingerprint(folder: Path, known_at: Path) -> str:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
-    """Everything below `folder` by its name: what changes when a file is written, or what else it is, in a word."""
+    """Yields the name of each entry below `folder` with a file's signature, or with a phrase for anything else."""
     if not folder.is_dir():
         yield ".", _signature(folder)
         return
@@ -92,7 +92,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
     for place, folders, files in os.walk(folder, followlinks=True):
         here = os.path.relpath(place, folder)
         real = os.path.realpath(place)
-        if real in passed:  # a link to a folder that is here already, or above
+        if real in passed:  # a link to a folder that was already visited
             folders.clear()
             yield here, f"the folder {passed[real]}"
             continue

@@ -1,4 +1,4 @@
-"""Opens the trainings in MLflow's pages, on the server that MLFLOW_TRACKING_URI names or on one that it starts here."""
+"""Shows the trainings in MLflow's pages, on the server that MLFLOW_TRACKING_URI names or on one started here."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def main() -> None:
 
 
 def _server(port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """MLflow's server on the project's database. Its log would bury the address, so it goes to a file.
+    """Starts MLflow's server on the project's database. Its log goes to a file, since it would bury the address.
 
-    One worker is enough for one person. Of several, those that a busy machine delays at the start are killed for it.
+    One worker is enough for one person. With several, those that start too slowly on a busy machine are killed.
     """
     command = [
         sys.executable,
@@ -91,9 +91,9 @@ def _answers(address: str) -> bool:
 
 
 def share(client: Any, experiment: str, address: str) -> str:
-    """Gives the experiment the view with the samples first, and returns the address of its trainings in that view.
+    """Adds a view to the experiment that shows the latest samples first; returns the address of the trainings in it.
 
-    Otherwise MLflow shows the first samples of a training, and writes every parameter above them.
+    Without this view MLflow shows the first samples of a training, below all of its parameters.
     """
     chart = {
         "type": "IMAGE",
@@ -114,7 +114,7 @@ def share(client: Any, experiment: str, address: str) -> str:
 
 
 def _last_step(client: Any, experiment: str) -> int:
-    """Images seen at the last samples of the newest training that has some; 0 if none has."""
+    """Images seen at the last samples of the newest training that has samples; 0 if no training has any."""
     for tracked in client.search_runs([experiment], "tags.`mlflow.loggedImages` = 'True'", max_results=1):
         files = client.list_artifacts(tracked.info.run_id, "images")
         return max((int(found[1]) for file in files if (found := re.search(r"\+step\+(\d+)\+", file.path))), default=0)
@@ -122,10 +122,10 @@ def _last_step(client: Any, experiment: str) -> int:
 
 
 def _open(page: str) -> None:
-    """Says where the trainings are, and shows them where there is a browser."""
-    # Whatever else a command prints loses the queries of addresses; this one's was made here.
+    """Prints the address of the trainings, and opens it in a browser if there is a display."""
+    # sys.stdout masks the queries of addresses; this query holds no secret.
     print(f"The trainings: {page}", file=sys.__stdout__, flush=True)
-    if os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:  # Python would take a text browser in a terminal, too
+    if os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:  # without a display, Python would open a text browser
         webbrowser.open(page)
 
 

@@ -1,4 +1,4 @@
-"""Numbers on a command line: finite, and within the limits of their option."""
+"""Numeric options of a command: finite, and within the option's limits."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _Number = TypeVar("_Number", int, float)
 
 
 def number(option: str, kind: type[_Number], low: _Number, high: _Number) -> Callable[[str], _Number]:
-    """Reads an option's number from `low` to `high`, both allowed; to be the option's `type`.
+    """Returns an option's argparse `type`, which reads a number from `low` to `high`, both included.
 
     Raises:
-        InvalidInput: the text is no such number; nan is none.
+        InvalidInput: by the returned function, if the text is not such a number; nan is not one.
     """
 
     def read(text: str) -> _Number:

@@ -1,4 +1,4 @@
-"""Makes a prepared data set of raw images: decoded, square, of one size, in shards with a manifest and a preview."""
+"""Prepares raw images as a data set: decoded, square, of one size, in shards with a manifest and a preview."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _open_source(name: str, fetched: Path | None) -> Source:
-    """The raw images: those in the folder `fetched`, or else, if fetch had nothing to fetch, of `prepare.source`."""
+    """The raw images: those in the folder `fetched`, or those of `prepare.source` if nothing was fetched."""
     from gan_core.data.sources import BUILT_IN, open_source
 
     if fetched is None or _says_nothing_was_fetched(fetched):

@@ -1,4 +1,4 @@
-"""How far a long loop is: a bar on a terminal, a plain line now and then in a log."""
+"""Progress of a long loop: a bar on a terminal, or an occasional plain line in a log."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Protocol
 _FORMAT = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 _BAR_FORMAT = _FORMAT.replace("{desc}:", "{desc}: {percentage:3.0f}% {bar}")
 _SECONDS_BETWEEN_LINES = 10
-_Moment = tuple[float, int]  # seconds of a clock, and how many were done
+_Moment = tuple[float, int]  # a clock's seconds, and the count at that time
 
 
 class Progress(Protocol):
     """A running count."""
 
     def advance(self, count: int, **figures: float) -> None:
-        """Counts `count` more; `figures` are shown beside the count until the next ones."""
+        """Adds `count`; `figures` are shown beside the count until the next call that has some."""
 
 
 @contextlib.contextmanager
 def progress(total: int, unit: str, description: str, initial: int = 0) -> Iterator[Progress]:
     """Shows on stderr how many of `total` are done, the rate, the time left and the loop's own figures.
 
-    The rate counts from after the first step, which includes what is done once, such as compiling.
+    The rate excludes the first step, which includes one-off work such as compiling.
 
     Args:
-        total: how many there are.
-        unit: what is counted, in the plural.
+        total: the count at the end.
+        unit: the name of the counted things, in the plural.
         description: what is being done.
-        initial: how many were done before; they do not count for the rate.
+        initial: the count at the start, which the rate excludes.
     """
     shown = _Bar if sys.stderr.isatty() else _Lines
     running = shown(total, f" {unit}", description, initial)
@@ -43,7 +43,7 @@ def progress(total: int, unit: str, description: str, initial: int = 0) -> Itera
 
 @contextlib.contextmanager
 def counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """A progress over images that appears with the first one: what comes out of a cache shows none."""
+    """Yields a function that counts images. Progress appears with its first call, so a cached result shows none."""
     with contextlib.ExitStack() as stack:
         bar = None
 
@@ -101,7 +101,7 @@ class _Lines:
         self._show(time.monotonic(), since=self._counted_from)
 
     def _show(self, now: float, since: _Moment | None) -> None:
-        """Prints a line with the rate since that moment, or with the rate of the whole if nothing was done since."""
+        """Prints a line with the rate since that moment, or the overall rate if nothing was done since."""
         from tqdm import tqdm
 
         rate = (self._done - since[1]) / (now - since[0]) if since and self._done > since[1] else None

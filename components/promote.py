@@ -1,7 +1,7 @@
-"""Makes a version of a registered model the champion by hand, or the champion before this one again.
+"""Makes a version of a registered model the champion by hand, or restores the previous champion.
 
-The record of it, who, why and when, is in the version's tag `by_hand`. Registration respects it: the champion made by
-hand is the one to beat, and a generator that a hand took back is not promoted again by the gate.
+The version's tag `by_hand` records who did this, why and when. Registration respects it: new generators are compared
+with the champion made by hand, and the gate does not promote a generator that was demoted by hand.
 """
 
 from __future__ import annotations
@@ -57,10 +57,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def move(name: str, version: str | None, hand: Hand) -> str:
-    """Makes a version of the model `name` the champion, or without one the champion before; says what it did.
+    """Makes `version` of the model `name` the champion, or restores the previous champion if `version` is None.
+
+    Returns:
+        A sentence that says what was done.
 
     Raises:
-        InvalidInput: there is no such model or version, or no champion before.
+        InvalidInput: there is no such model or version, or no previous champion.
         TryAgain: the server does not answer.
     """
     with answered("move the champion"):

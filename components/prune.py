@@ -1,8 +1,9 @@
-"""Removes checkpoints, mirrors in a bucket and cached features that are no longer needed, and says how many bytes.
+"""Removes checkpoints, mirrors in a bucket and cached features that are no longer needed, and prints the bytes freed.
 
-A finished training loses all its checkpoints: with more steps it would begin again. An unfinished one keeps its newest
-and loses the others when they are old. A running one, and records that MLflow has not got, are left alone. In the cache
-old features and classifiers go, which are computed again when they are needed.
+All checkpoints of a finished training are removed; with more steps it would then start from the beginning. An
+unfinished training keeps its newest checkpoint, and its other ones are removed when they are old. Running trainings and
+records that MLflow has not received are left alone. Old features and classifiers are removed from the cache; they are
+computed again when they are needed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _MOST_DAYS = 36_500
 
 @dataclass(frozen=True)
 class Removal:
-    """Something to remove: where it is, why, its size, and how."""
+    """Something to remove: its place, the reason, its size in bytes, and the function that removes it."""
 
     place: str
     reason: str
@@ -45,7 +46,7 @@ class Removal:
 
 
 def main() -> None:
-    """Reads the command line; lists, and removes unless told not to."""
+    """Reads the command line, and lists and removes what is no longer needed; a dry run only lists it."""
     arguments = parser().parse_args()
     before = time.time() - arguments.days * SECONDS_A_DAY
     freed = 0
@@ -86,7 +87,7 @@ def _checkpoints_place(text: str) -> Path | Address:
 
 
 def _existing(text: str) -> Path:
-    """A folder that is named must be there: a slip of the pen would free nothing. A default may be absent."""
+    """The folder that the user names, which must exist: a misspelt one would free nothing. A default may be absent."""
     if not (place := paths.local_path(text)).is_dir():
         raise InvalidInput(f"A place to prune must be a folder that exists. Received: {text!r}")
     return place
@@ -102,7 +103,7 @@ def _checkpoints(place: Path | Address, before: float, stack: contextlib.ExitSta
 
 
 def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:
-    """What goes of one training on this machine, which nobody else can start until `stack` is closed."""
+    """Yields what to remove of one training on this machine; nobody else can start it until `stack` is closed."""
     lock = stack.enter_context((folder / "lock").open("a"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -126,7 +127,7 @@ def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> It
 
 
 def _finished(records: list[Path]) -> bool:
-    """Whether there was a training and each of its runs came to its end."""
+    """Whether there are records of runs and every run finished."""
     return bool(records) and all(_status(path) == "FINISHED" for path in records)
 
 
@@ -144,7 +145,7 @@ def _unsent(record: Path) -> str:
 
 
 def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
-    """The checkpoints of finished trainings in a bucket. A running one has said so in its records."""
+    """Yields the checkpoints of finished trainings in a bucket. A running training's records say that it is running."""
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""
     blobs: dict[str, list[Any]] = {}
@@ -171,7 +172,7 @@ def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
 
 
 def _tracking_of(blobs: Sequence[Any], prefix: str) -> set[str]:
-    """The names of a training's folders of records that are whole."""
+    """The names of a training's record folders that were uploaded completely."""
     names = (blob.name.removeprefix(prefix) for blob in blobs)
     return {
         name.removesuffix(f"/{transfer.LISTING}")
@@ -181,7 +182,7 @@ def _tracking_of(blobs: Sequence[Any], prefix: str) -> set[str]:
 
 
 def cached(folder: Path, before: float) -> Iterator[Removal]:
-    """Features and classifiers that were made before a time; downloads and notes of other commands stay."""
+    """Yields features and classifiers that were made before the time `before`; any other files stay."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if _CACHED.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
             yield Removal(str(path), "an old result in the cache", path.stat().st_size, path.unlink)

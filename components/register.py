@@ -1,6 +1,6 @@
 """Registers a generator in the MLflow model registry and decides whether it is the champion.
 
-Every step looks first whether it was done, so the command can be interrupted anywhere and run again.
+Every step first checks whether it was done already, so the command can be interrupted anywhere and run again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 
     from components.registry.gate import Outcome
 
-# Scored beside another champion it is the same version still. The generator's digest has a tag of its own.
+# A generator that is re-evaluated together with another champion stays the same version. The generator's digest has a
+# tag of its own.
 _NOT_IN_THE_IDENTITY = {"champion", "generator_digest"}
 
 
@@ -74,15 +75,16 @@ def parser() -> argparse.ArgumentParser:
 def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dict[str, Any]:
     """Registers the generator in the folder `model`, with its evaluation, and returns the record of the decision.
 
-    Nothing is registered unless the evaluation is of exactly this generator and its figures can be true.
+    Nothing is registered unless the evaluation is of exactly this generator and its figures are possible.
 
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
-    command changes nothing, even when another version has become the champion since, and the record says `repeated`.
-    Decided anew are another rule, and a refused generator that was scored beside a champion since.
+    command changes nothing, even if another version has become the champion since, and the record says `repeated`. The
+    decision is made again if the rule has changed, if a refused generator was re-evaluated together with a champion, or
+    if the generator's demotion by hand has changed.
 
     Raises:
-        InvalidInput: the evaluation is no good; MLflow's address or database or the artifacts' bucket cannot be used.
-        TryAgain: the server or the artifacts' bucket does not answer, or not as it should.
+        InvalidInput: the evaluation, MLflow's address or database, or the artifacts' bucket cannot be used.
+        TryAgain: the server or the artifacts' bucket does not answer, or answers wrongly.
     """
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
@@ -105,7 +107,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())
     if run_id := origin.get("kfp_run_id"):
-        tags["kfp_run_id"] = run_id  # beside provenance, since components.report_status looks for it
+        tags["kfp_run_id"] = run_id  # a tag besides provenance, since components.report_status searches for it
     scores = evaluation.model_dump_json(exclude=_NOT_IN_THE_IDENTITY)
     identity = _digest((tags["generator_digest"] + scores).encode())
     # The artifacts may lie in a bucket.
@@ -137,8 +139,8 @@ def _promote(
 ) -> dict[str, Any]:
     """Decides, writes the decision down, moves the aliases, and notes that they were moved.
 
-    A decision that was written down and not carried out holds, unless the terms have changed since, the champion it was
-    made against, or what a hand decided about this generator.
+    A decision that was written down but not carried out still holds, unless its basis has changed: the rule, the
+    champion, a refused generator's re-evaluation together with a champion, or the generator's demotion by hand.
     """
     number = str(version.version)
     champion = registry.aliases().get("champion")
@@ -183,12 +185,13 @@ def _promote(
 
 
 def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) -> Evaluation | None:
-    """The evaluation of the champion, version `number`, under the candidate's protocol if it was scored beside it.
+    """The evaluation of the champion, version `number`, to compare the candidate's with.
 
-    New data is another protocol: the reference images are others, and so is a classifier that learned from them.
+    New data changes the protocol: its reference images differ, and so does a classifier that was trained on them.
 
     Returns:
-        Else the evaluation it was registered with; None if that is not there, in another form, or cannot be true.
+        The champion's evaluation under the candidate's protocol if both were evaluated together. Otherwise the
+        evaluation that it was registered with; None if that is missing, malformed or impossible.
     """
     tags = registry.version(number).tags
     beside = candidate.champion

@@ -1,4 +1,4 @@
-"""Copies the metrics of runs that an earlier version of this project wrote to today's names (gan_core/metric_names.py).
+"""Copies metrics with an earlier version's names to their current names (gan_core/metric_names.py).
 
 It copies every point with its step and time, in the experiment that MLflow's environment variables name. The old
 metrics stay, because MLflow cannot delete one. A second run of the command copies nothing again.
@@ -21,13 +21,13 @@ _METRICS_IN_A_BATCH = 1000  # MLflow's limit
 def main() -> None:
     """Reads the command line and copies."""
     argparse.ArgumentParser(prog="python -m components.rename_metrics", description=__doc__).parse_args()
-    with answered("take the metrics"):  # what was copied stays, and the same command goes on from there
+    with answered("take the metrics"):  # copied points stay, and the same command continues from there
         runs, points = rename_metrics(connect())
     print(f"{points} points of {runs} runs were copied to the new names." if points else "All runs have the new names.")
 
 
 def rename_metrics(client: Any) -> tuple[int, int]:
-    """Copies what has an old name and is not there under the new one; returns how many runs and points that were."""
+    """Copies the points that are missing under their new names; returns the numbers of runs and of points copied."""
     experiment = experiment_id(client)
     of_models: dict[str, list[Any]] = {}
     for model in _pages(client.search_logged_models, experiment_ids=[experiment]):
@@ -64,7 +64,7 @@ def _copies(client: Any, run_id: str, names: dict[str, float], of_models: list[A
 
 
 def _point(metric: Any) -> tuple[int, str]:
-    """Step and value. The earlier version logged a score twice, once more when the generator was registered."""
+    """Step and value, without the time: the earlier version logged a score again when the generator was registered."""
     return metric.step, repr(metric.value)
 
 

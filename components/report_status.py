@@ -1,6 +1,6 @@
-"""Says how a Kubeflow run ended and what it registered: to the log, and to a webhook when one is configured.
+"""Reports how a Kubeflow run ended and what it registered, in the log and to a webhook if one is configured.
 
-The webhook's address is a secret: it stands in RUN_STATUS_WEBHOOK_URL and is never printed. It receives
+The webhook's address, in RUN_STATUS_WEBHOOK_URL, is a secret and is never printed. The webhook receives
 `{"text": "…"}`, which Slack, Mattermost and Google Chat show as a message.
 """
 
@@ -58,16 +58,16 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
 
 
 def registered(run_id: str) -> str:
-    """What the run brought to the model registry, in a sentence; empty if the registry does not answer.
+    """A sentence that says what the run registered; empty if the registry does not answer.
 
-    A version is tagged with the run that registered it, so a run whose work was all done before has none.
+    A version is tagged with the run that registered it. So a run that found all its work already done has no version.
     """
     from components.tracking.failures import explain
     from components.tracking.server import connect
 
     try:
         found = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")
-    except Exception as error:  # whatever the server does, the run has ended as it did
+    except Exception as error:  # a registry failure must not hide how the run ended
         print(f"warning: the registry cannot be asked: {explain(error)}", file=sys.stderr)
         return ""
     if not found:
@@ -84,7 +84,7 @@ def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
     Raises:
-        InvalidInput: `address` is not https, or its host is not public. The message does not repeat it: it is a secret.
+        InvalidInput: `address` is not https, or its host is not public. The message omits the address, a secret.
         OSError, http.client.HTTPException: the webhook does not answer, or refuses.
     """
     if not address.lower().startswith("https://"):
@@ -104,7 +104,7 @@ def send(address: str, text: str) -> None:
 
 
 def main() -> None:
-    """Reports the status. A webhook that does not answer is a warning: the run's own result stands."""
+    """Reports the status. If the webhook does not answer, that is only a warning: the run's own result stands."""
     arguments = parser().parse_args()
     run_id = os.environ.get("KFP_RUN_ID")
     text = message(arguments.pipeline, arguments.status, run_id)

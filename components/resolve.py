@@ -1,7 +1,7 @@
-"""Finds which version of the raw data an address names at this moment, so that unchanged data is known to be unchanged.
+"""Finds the version of the raw data that an address names now, so that unchanged data is recognised as unchanged.
 
-An address that moves is a .dvc file in a bucket, which whoever adds data replaces, or a gs:// prefix. What comes out
-names one content: the pointer of a folder under DVC, or the prefix with the digest of its listing.
+The content of an address can change if it is a .dvc file in a bucket, which is replaced when data is added, or a gs://
+prefix. The version names fixed content: the pointer of a folder under DVC, or the prefix with its listing's digest.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def resolve(pointer: str) -> str:
     """The version that `pointer` names now; the same text for the same content, whatever else the pointer says.
 
     Raises:
-        InvalidInput: there is nothing at the address, or no pointer.
+        InvalidInput: there is nothing at the address, or the text is not a pointer.
         TryAgain: the bucket does not answer.
     """
     if not pointer:

@@ -1,7 +1,7 @@
 """Runs a command of MLflow on the pipeline's server or database.
 
-`python -m components.run_mlflow models serve …` is `mlflow models serve …`. MLflow alone would take the database in the
-working directory, and the artifacts' paths from before the project's folder was moved.
+`python -m components.run_mlflow models serve …` runs `mlflow models serve …`. Plain MLflow would use the database in
+the working directory, and artifact paths that are out of date if the project's folder was moved.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from components.tracking.failures import answered
 
 
 def main() -> None:
-    """Becomes the command `mlflow` with the arguments of this one."""
+    """Replaces this process by `mlflow` with the same arguments."""
     options = argparse.ArgumentParser(prog="python -m components.run_mlflow", description=__doc__)
     options.add_argument("arguments", nargs=argparse.REMAINDER, help="what follows `mlflow`")
     arguments = options.parse_args().arguments

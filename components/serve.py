@@ -1,7 +1,7 @@
-"""Serves a registered model's champion over HTTP, and the next champion as soon as there is one.
+"""Serves a registered model's champion over HTTP, and switches to the next champion as soon as there is one.
 
-MLflow's scoring server answers. A new version is loaded and asked for an image while the one before still answers; then
-new requests go to it, and those under way end where they began: no request is lost or waits.
+MLflow's scoring server answers. A new version is loaded and asked for an image while the previous one still answers.
+Then new requests go to the new version, and running requests end on the previous one. No request is lost or waits.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class _Served(NamedTuple):
 
 
 class Switch:
-    """An ASGI application that hands each request to MLflow's own one of the version that the alias names.
+    """An ASGI application that passes each request to MLflow's application for the version that the alias names.
 
     Raises:
         InvalidInput: there is no such version.
@@ -95,7 +95,7 @@ class Switch:
         await self._served.application(scope, receive, send)
 
     def look(self) -> None:
-        """Changes to the version that the alias names now, if that is another one."""
+        """Switches to the version that the alias names now, if that is another one."""
         if (version := self._named()) != self._served.version:
             self._served = self._load(version)
 
@@ -117,7 +117,7 @@ class Switch:
 
 
 async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
-    """MLflow's server ignores keys beside the table of a request; a slip of the pen must not go unnoticed."""
+    """Refuses keys of a request that MLflow's server would ignore, so that a misspelt key does not go unnoticed."""
     from fastapi.responses import JSONResponse
     from mlflow.pyfunc.scoring_server import SUPPORTED_FORMATS
 
@@ -127,7 +127,7 @@ async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
         )
     except InvalidInput as error:
         return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": str(error)}, 400)
-    except (ValueError, RecursionError):  # not JSON, which MLflow itself answers
+    except (ValueError, RecursionError):  # not JSON: MLflow's server answers that itself
         body = None
     unknown = sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []
     if unknown:
@@ -152,11 +152,11 @@ def _refuse_constant(text: str) -> Any:
 
 
 def watch(switch: Switch, every: float, ended: threading.Event) -> None:
-    """Looks at the alias every so many seconds until `ended` is set."""
+    """Looks at the alias every `every` seconds until `ended` is set."""
     while not ended.wait(every):
         try:
             switch.look()
-        except Exception as error:  # whatever is wrong with the server or the new version, the one before is served
+        except Exception as error:  # after any failure the previous version is still served
             _logger.warning("The version before is still served: %s", explain(error))
 
 

@@ -1,4 +1,4 @@
-"""Where the folder that `prepare.source` names stands, also in DVC's temporary copies of the project."""
+"""Finds the folder that `prepare.source` names, also from DVC's temporary copies of the project."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from components.tracking.address import project_root
 
 
 def source_folder(name: str) -> str:
-    """The folder `name`, or, if it is not here, the one of that name in the project.
+    """The folder `name`, or the folder of that name in the project if there is none here.
 
-    `dvc exp run --temp` and `--queue` run in a copy of what git and DVC track. Images that neither tracks are in the
-    project alone.
+    `dvc exp run --temp` and `--queue` run in a copy of the files that git and DVC track. Untracked images exist only in
+    the project itself.
     """
     there = project_root() / name
     return str(there) if not Path(name).exists() and there.exists() else name

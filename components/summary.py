@@ -1,7 +1,7 @@
 """Prints what a run of the pipeline made: files, scores, the registry's decision, and what to try next.
 
-Also writes what DVC shows of it: the few figures that experiments are compared by, and the scores made while training
-under names that do not depend on the extractor.
+Also writes what DVC shows: the few figures by which experiments are compared, and the scores made while training, under
+names that do not depend on the extractor.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REGISTRATION = Path("reports/registration.json")
 METRICS = Path("reports/metrics.json")
 QUALITY = Path("reports/quality.csv")
 
-# Of the many scores, those that a person compares experiments by.
+# The few scores by which a person compares experiments.
 _COMPARED = ("fd", "kid", "precision", "recall", "coverage", "class_shift", "authenticity")
 _COMPARED_OF_PAIRS = ("target_l1", "target_psnr", "target_ssim")
 _QUALITY = {"frechet_distance": ("fd_", "fid"), "precision": ("precision_",), "recall": ("recall_",)}
@@ -95,7 +95,7 @@ def _files(descriptions: dict[Path, str]) -> str:
 
 
 def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
-    """Of the whole training; the generator that came out of it had seen `images_seen`."""
+    """Describes the whole training; `images_seen` are those that the resulting generator had seen."""
     seen = int(float(rows[-1]["images_seen"]))
     best = f", the best after {images_seen:,}" if images_seen < seen else ""
     speed = _speed(rows)
@@ -105,7 +105,7 @@ def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
 
 
 def _speed(rows: list[dict[str, str]]) -> float:
-    """Images a second, the median of the rows that have a rate; 0 if none has."""
+    """Images per second: the median over the rows with a positive rate; 0 if no row has one."""
     speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
     return statistics.median(speeds) if speeds else 0.0
 
@@ -142,14 +142,14 @@ def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, f
     if (distance := names[0]) in evaluation.standard_errors:
         place = f"standard_errors.{distance}"
         figures[score(place)] = evaluation.standard_errors[distance]
-    # The generator's own row: the best one may not be the last.
+    # The row of the resulting generator, which is the best one and may not be the last.
     own = next((row for row in reversed(rows) if float(row["images_seen"]) <= evaluation.images_seen), rows[-1])
     figures |= {name: float(own[name]) for name in (DIVERSITY, COLLAPSED) if name in own}
     return figures | {"images_seen": evaluation.images_seen, EXAMPLES_PER_SECOND: _speed(rows)}
 
 
 def _write_quality(path: Path, rows: list[dict[str, str]]) -> None:
-    """Writes the scores made while training, one row for each time; none if none were made."""
+    """Writes the scores made while training, one row per evaluation; only the header if there are none."""
     columns = {
         name: next((column for column in rows[0] if column.startswith(tuple(map(quick_score, starts)))), "")
         for name, starts in _QUALITY.items()

@@ -1,7 +1,7 @@
-"""Trains a generator on a prepared data set; run again after a stop or a kill, it goes on where it was.
+"""Trains a generator on a prepared data set; run again after a stop or a kill, it continues from its checkpoint.
 
-Beside the command's exit codes: 1 also when the training diverged, 75 also after SIGTERM (as a machine that is taken
-away sends it), 130 after Ctrl-C. A checkpoint is written before either ends the process.
+The exit code is also 1 if the training diverged, 75 after SIGTERM (which a preempted machine sends) and 130 after
+Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     dataset = PreparedDataset(arguments.dataset)
     images = _checked(config, dataset)
-    if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: also what follows the training
+    if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: check the later stages too
         check(arguments.config, arguments.config, dataset, arguments.cache)
     config = config.decided(labelled=images.labelled)
     check_destination()
@@ -87,7 +87,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as (folder, mirror),
             Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
         ):
-            # An MLflow run has one set of parameters: a training that goes on with more steps is another run.
+            # An MLflow run has one set of parameters, so a training that continues with more steps is another run.
             tracking = folder / f"tracking-{_digest(config.model_dump())}"
             training = Training(gan, feed, checkpoints, scorer)
             if mirror:
@@ -124,7 +124,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 
 def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
-    """The training images, if the parameters go with them."""
+    """Returns the training images after checking that the parameters fit them."""
     from gan_core.data.manifest import first_names
     from gan_core.evaluation.requirements import require_images_to_score_while_training
     from gan_core.networks.shapes import check_shape
@@ -159,7 +159,7 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
 
 
 def _version_to_start_from(warm_start: str, champion: str | Path | None, dataset: PreparedDataset) -> str:
-    """What `train.warm_start` names, with `champion` spelled out."""
+    """The value of `train.warm_start`, with `champion` replaced by the champion's address."""
     if warm_start != "champion":
         return warm_start
     if champion is None:
@@ -176,7 +176,7 @@ def _version_to_start_from(warm_start: str, champion: str | Path | None, dataset
 
 
 def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
-    """The networks on the devices at hand, and whether XLA and mixed precision are used."""
+    """Builds the networks on the available devices; also returns whether XLA and mixed precision are used."""
     from gan_core.distribution import Distribution
     from gan_core.gan import Gan
     from gan_core.warm_start import start_from
@@ -192,7 +192,7 @@ def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> t
 
 
 def _take_part(training: Training) -> None:
-    """Computes with the chief, which alone writes."""
+    """Trains together with the chief; only the chief writes."""
     training.resume()
     training.run(NoHooks())
 
@@ -238,7 +238,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 class _Stop:
-    """Remembers the first SIGTERM or SIGINT, so that a step and a checkpoint get finished; a second ends at once."""
+    """Remembers the first SIGTERM or SIGINT, so that a step and a checkpoint can finish; a second one ends at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -252,7 +252,7 @@ class _Stop:
 
 
 def _xla(config: TrainConfig, distribution: Distribution) -> bool:
-    """Whether the step is compiled. Replicas talk to each other within it, which XLA cannot compile."""
+    """Whether XLA compiles the step. It cannot compile the communication between several replicas."""
     if distribution.replicas > 1:
         if config.xla == "on":
             raise InvalidInput(

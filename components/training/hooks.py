@@ -61,13 +61,13 @@ class NoHooks:
     """Hooks for a host that trains along but writes nothing."""
 
     def on_step(self, images_seen: int) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def on_row(self, row: Row) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def stop_requested(self) -> bool:
         """Always False: when the chief ends, all hosts end."""

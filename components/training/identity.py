@@ -1,4 +1,4 @@
-"""A training's identity: everything that determines its weights, its digest as the checkpoints' key, and differences.
+"""A training's identity is everything that determines its weights; its digest is the key of the checkpoints.
 
 A training resumes from the checkpoints below `<checkpoints>/<key>/`. The identity is stored beside them, so that a
 training that cannot resume can report what changed.
