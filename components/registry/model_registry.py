@@ -89,7 +89,7 @@ class ModelRegistry:
         return self.version(str(numbers[0])) if numbers else None
 
     def _log(self, identity: str, model: Path, evaluation: Evaluation) -> Any:
-        """Logs the generator and its scores to its training's run, or to a new run if the training has none."""
+        """Logs the generator and its scores to its training's run, or to a new run if the server has none."""
         from mlflow.exceptions import MlflowException
 
         generator = read_metadata(model)
