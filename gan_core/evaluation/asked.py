@@ -1,4 +1,4 @@
-"""How far generated images are what was asked for: of the class of their labels, like the targets of their inputs."""
+"""How well generated images match what was asked for: the class of their label, or the target of their input."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gan_core.evaluation.features import Advance, ClassProbabilities, Extractor,
 from gan_core.evaluation.images import Images
 
 _ROUNDING = 1 / 12
-"""Mean squared error of a grey level that was rounded: what lies below it cannot be told from 0."""
+"""Mean squared error of rounding to a whole grey level. A smaller error cannot be told from 0."""
 
 
 def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[np.integer] | None) -> dict[str, float]:
-    """Share of the images that `extractor` takes for the class in `labels` [count].
+    """Share of the images that `extractor` assigns to their class in `labels` [count].
 
-    Nothing without labels, or if the extractor knows other classes than the data's.
+    Empty without labels, or if the extractor's classes are not those of the data.
     """
     if labels is None or extractor.accuracy is None or not isinstance(extractor, ClassProbabilities):
         return {}
@@ -24,17 +24,17 @@ def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[
 
 
 def target_scores(generated: Images, targets: Images, batch_size: int, advance: Advance) -> dict[str, float]:
-    """Distances of each generated image from the target at its position, means over all targets.
+    """Mean distances of the generated images from their targets, position by position.
 
-    L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image is
-    10 · log₁₀(255² / mean squared difference), in decibels, and 58.9 at most: no difference is less than that of
-    rounding. The structural similarity is that of 11 × 11 Gaussian windows.
+    L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image is 10 · log₁₀(255² /
+    mean squared difference), in decibels. It is at most 58.9, because a mean squared difference below that of rounding
+    counts as that of rounding. The structural similarity uses 11 × 11 Gaussian windows.
 
     Args:
         generated: the generator's images, uint8; as many as there are targets.
-        targets: the images that they should be, uint8.
+        targets: the target images, uint8.
         batch_size: images at a time.
-        advance: told when so many are done.
+        advance: called with the number of images in each finished batch.
 
     Reference: Wang et al. 2004, IEEE TIP 13(4), equation 13 (structural similarity).
     """

@@ -1,4 +1,4 @@
-"""Arrays that are costly to compute, kept by what determines them."""
+"""Arrays that are costly to compute, cached by everything that determines them."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def file_digest(path: Path) -> str:
 
 
 def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
-    """Returns the arrays kept in `folder` for `parts`, or computes and keeps them.
+    """Returns the arrays cached in `folder` for `parts`, or computes and caches them.
 
-    The file is named by the digest of everything that determines its content and appears whole, so runs may race for
-    it. A file that is damaged, or not the one that was written, is computed again and replaced. A folder that cannot be
-    written costs time only.
+    The cache key is the digest of everything that determines the content. The file appears whole, so several runs may
+    write it at once. A file that is damaged or altered is computed again and replaced. If the folder cannot be written,
+    the arrays are returned uncached.
     """
     path = folder / f"{digest_of(parts)}.npz"
     try:
@@ -50,10 +50,10 @@ def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arra
 
 
 def _read(path: Path) -> Arrays:
-    """The arrays that `_write_whole` wrote; any exception if the file holds anything else."""
+    """Returns the arrays that `_write_whole` wrote; raises any exception if the file holds anything else."""
     if not path.is_file():
         raise FileNotFoundError(path)
-    # np.load leaves a damaged file open that it opened itself.
+    # If np.load opens a damaged file itself, it leaves the file open.
     with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
         arrays = dict(kept)
     if str(arrays.pop(_CHECKSUM)) != _checksum(arrays):

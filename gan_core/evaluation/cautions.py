@@ -1,4 +1,4 @@
-"""What a reader of the scores must be warned of, in words."""
+"""Warnings for readers of the scores."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ def warnings(
     unknown_training: bool,
     collapsed: bool,
 ) -> list[str]:
-    """Sentences a reader of the scores must know.
+    """Returns the warnings that a reader of the scores must know, as sentences.
 
     Args:
-        real_count: real images; 0 if not known.
-        generated_count: generated images of a sampling seed.
-        dimensions: numbers in a feature vector.
+        real_count: number of real images; 0 if unknown.
+        generated_count: number of generated images for each sampling seed.
+        dimensions: length of a feature vector.
         figures: the scores, by metric.
-        frechet_error: standard error of the Fréchet distance; infinite if it is not known.
-        shared: share of the generated images that are among the real ones, 0 to 1.
-        training_share: share of the training images that copies were looked for among; 1 if they are not known.
-        unknown_training: whether memorisation was to be measured and the training images are not known.
-        collapsed: whether the generator had collapsed when it was taken from its training.
+        frechet_error: standard error of the Fréchet distance; infinite if unknown.
+        shared: share of the generated images that are also among the real ones, 0 to 1.
+        training_share: share of the training images that were searched for copies; 1 if the training images are
+            unknown.
+        unknown_training: whether memorisation was requested but the training images are unknown.
+        collapsed: whether the generator had collapsed when it was exported.
     """
     found = []
     if shared > FEW_SHARED:
@@ -75,7 +76,7 @@ def warnings(
             f"The Fréchet distance to training images is by {figures['train_gap']:.3g} smaller than to as many unseen "
             f"ones, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised training images."
         )
-    # A copy of an image that was not looked at is no nearer to one side than to the other.
+    # Copies of training images that were not searched prefer neither side, so they dilute the preference.
     if figures.get("train_preference", 0.5) > 0.5 + (HIGH_TRAIN_PREFERENCE - 0.5) * training_share:
         found.append(
             f"{figures['train_preference']:.0%} of the generated images are nearer to a training image than to an "

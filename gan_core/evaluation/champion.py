@@ -1,4 +1,4 @@
-"""The champion under the same protocol, for a comparison side by side."""
+"""Evaluates the champion under the same protocol, for a side-by-side comparison."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Champion:
     """A generator to compare with.
 
     Attributes:
-        name: of it, after "the champion, ".
-        folder: where its generator is.
-        recorded: the evaluation it was registered with; None if that is not known.
+        name: follows "the champion, " in messages.
+        folder: folder of the generator.
+        recorded: the evaluation it was registered with; None if unknown.
     """
 
     name: str
@@ -31,13 +31,13 @@ class Champion:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The champion's side.
+    """The champion's side of a comparison.
 
     Attributes:
-        name: of the champion.
-        evaluation: under the protocol of the generator it is compared with; None if it cannot be had.
-        images: its images under the first sampling seed; None if they cannot be had.
-        remarks: sentences a reader of the comparison must know.
+        name: the champion's name.
+        evaluation: its scores under the protocol of the generator it is compared with; None if it cannot be scored.
+        images: its images for the first sampling seed; None if it cannot be scored.
+        remarks: sentences that a reader of the comparison must know.
     """
 
     name: str
@@ -55,12 +55,12 @@ def compare(
     champion: Champion,
     counting: Counting,
 ) -> Comparison:
-    """Takes the champion's recorded scores if they were made under the same protocol, or else scores it anew.
+    """Uses the champion's recorded scores if their protocol is the same; otherwise re-evaluates the champion.
 
-    What is wrong with the champion becomes a remark: it is no fault of the generator that is evaluated.
+    A fault of the champion becomes a remark, not an error, because the evaluated generator is not to blame.
     """
     remarks = []
-    # Beside a set of images it draws as many as there are.
+    # If a set of images is evaluated, the champion draws as many images.
     config = config.model_copy(update={"samples": evaluation.protocol.samples})
     recorded = champion.recorded
     if recorded and (differences := evaluation.protocol.differences(recorded.protocol)):

@@ -1,4 +1,4 @@
-"""Classes of real and generated images, and each class's own scores."""
+"""Classes of real and generated images, and the scores of each class."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.scores import score_name
 
 FEWEST_IN_A_CLASS = 100
-"""Images of either kind that a class must have to get scores of its own."""
+"""Real images, and generated images, that a class needs to get its own scores."""
 MOST_CLASSES = 50
-"""Of more classes the first ones are told apart."""
+"""If there are more classes, only the first ones are scored."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """Which class each image is of.
+    """The class of each image.
 
     Attributes:
-        names: of the classes, by label.
-        told_by: what tells an image's class: `labels` that the generator was given and the data have, or else the
-            `extractor`, of real and generated images alike.
+        names: class names, by label.
+        told_by: how the classes are determined: by `labels`, if the generator was given labels and the data has them,
+            or else by the `extractor`, for real and generated images alike.
         real: label of each real image whose features are kept, [N].
-        generated: label of each generated one, [M].
+        generated: label of each generated image whose features are kept, [M].
     """
 
     names: tuple[str, ...]
@@ -42,7 +42,7 @@ class Classes:
 
 
 def find_classes(names: Sequence[str], extractor: Extractor, real: Collection, generated: Collection) -> Classes | None:
-    """Tells the images' classes; None if the data has none, or nothing can tell them."""
+    """Returns the images' classes; None if the data has none or they cannot be determined."""
     if len(names) < 2 or not len(real.features.features):
         return None
     if generated.labels is not None and isinstance(real.images, ImageSplit):
@@ -55,11 +55,11 @@ def find_classes(names: Sequence[str], extractor: Extractor, real: Collection, g
 
 
 def score_classes(classes: Classes, real: FeatureSet, generated: FeatureSet, extractor: Extractor) -> list[ClassScores]:
-    """Shares, Fréchet distance, precision and recall of each class, in the order of labels.
+    """Computes the shares, Fréchet distance, precision and recall of each class, in label order.
 
-    The scores are of the images of one class alone, and left out of a class with fewer than FEWEST_IN_A_CLASS images of
-    a kind. A distance of few images is biased upwards: compare a class with itself in another evaluation made of as
-    many, rather than with another class.
+    The scores use the images of one class only. A class with fewer than FEWEST_IN_A_CLASS real or generated images gets
+    no scores. A distance over few images is biased upwards, so compare a class with the same class in another
+    evaluation that has as many images, not with another class.
     """
     found = []
     for label, name in enumerate(classes.names[:MOST_CLASSES]):

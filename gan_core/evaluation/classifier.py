@@ -1,7 +1,7 @@
 """The extractor `classifier`: a small convolutional network trained on the prepared data's own labels.
 
 It needs no download and fits the data, so it ranks generators of that data well. Its Fréchet distance is called
-`fd_classifier`, never FID: the number depends on this network and compares with no published one.
+`fd_classifier`, never FID: the number depends on this network and cannot be compared with published ones.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from gan_core.evaluation.features import Advance
 
 RECIPE: dict[str, int | float] = {
     "version": 1,
-    "widest": 64,  # channels of the last convolution; the ones before it have half of the next one's, 16 at least
+    "widest": 64,  # channels of the last convolution; each earlier one has half as many as the next, at least 16
     "kernel": 3,
     "features": 64,
-    "steps": 468,  # whatever the size of the data: 8 epochs of 7,500 images
+    "steps": 468,  # for data of any size; 8 epochs of 7,500 images
     "batch_size": 128,
-    "learning_rate": 0.002,  # falls to 0 along half a cosine
+    "learning_rate": 0.002,  # decays to 0 along half a cosine
 }
-"""With the data, all that determines the weights."""
+"""Together with the data, this determines the weights."""
 IMAGES_SHOWN = int(RECIPE["steps"]) * int(RECIPE["batch_size"])
 
 
 class ClassifierExtractor:
     """Features before the last layer of the trained classifier, at the data's own resolution.
 
-    They are divided by one number, so that over the training images a feature's variance is 1 on average: without that
+    The features are divided by one number, so that their variance over the training images is 1 on average. Otherwise
     the kernel distance would depend on the network's arbitrary scale.
 
     Attributes:
-        name, digest, size, resize: as of every `Extractor`.
-        accuracy: share of the held-out images that it names rightly.
+        name, digest, size, resize: as in `Extractor`.
+        accuracy: share of the held-out images that it classifies correctly.
     """
 
     name = "classifier"
@@ -62,7 +62,7 @@ class ClassifierExtractor:
         """Features float32 [B, D] of uint8 images [B, H, W, C].
 
         Raises:
-            InvalidInput: the images are of another shape than those it was trained on.
+            InvalidInput: the images' shape is not that of the training images.
         """
         if images.shape[1:] != self._shape:
             raise InvalidInput(
@@ -83,11 +83,9 @@ class ClassifierExtractor:
 
 
 def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = lambda _: None) -> ClassifierExtractor:
-    """Trains the classifier on the train split, or takes it from the cache.
+    """Trains the classifier on the train split, or loads it from the cache.
 
-    On one kind of CPU the same data gives the same weights to the bit.
-
-    The data must have labels of at least two classes.
+    The data must have labels of at least two classes. The same data gives bit-identical weights on CPUs of one kind.
     """
     manifest = dataset.manifest
     parts = {"what": "classifier", "dataset": manifest.digest, **RECIPE}
@@ -96,7 +94,7 @@ def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = l
 
 
 def _build(shape: tuple[int, int, int], classes: int) -> Any:
-    """uint8 images → halving convolutions down to 8 pixels or fewer → features → one logit a class."""
+    """uint8 images → halving convolutions down to 8 pixels or fewer → features → one logit per class."""
     import keras
 
     layers = [keras.Input(shape, dtype="uint8"), keras.layers.Rescaling(1 / 127.5, offset=-1.0)]
@@ -138,7 +136,7 @@ def _train(dataset: PreparedDataset, advance: Advance) -> Arrays:
 
 
 def _positions(count: int, step: int, batch_size: int) -> NDArray[np.int64]:
-    """The training images of a step: batches along an endless row of shuffles of the split."""
+    """Positions of a step's training images: consecutive batches from an endless sequence of shuffled epochs."""
     places = np.arange(step * batch_size, (step + 1) * batch_size)
     chosen = np.empty(batch_size, np.int64)
     for epoch in np.unique(places // count):
@@ -157,6 +155,6 @@ def _accuracy(model: Any, split: ImageSplit) -> float:
 
 
 def _scale(trunk: Any, split: ImageSplit) -> float:
-    """√(mean variance of a feature) over the first training images; 1 if they do not vary."""
+    """√(mean variance of the features) over the first 2048 training images; 1 if they do not vary."""
     features = np.asarray(trunk(split.images(np.arange(min(split.count, 2048))), training=False))
     return float(np.sqrt(features.var(axis=0).mean())) or 1.0

@@ -1,4 +1,4 @@
-"""How sure a score is: what it would have been with other images of the same number."""
+"""Uncertainty of a score: how much it varies between image sets of the same size."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from gan_core.evaluation.features import FeatureSet
 from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
 
 COVERED = 0.95
-"""Share of repetitions of which an interval holds the mean."""
+"""Confidence level of the intervals: the share of repetitions in which they cover the mean score."""
 
 
 def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int, seed: int) -> NDArray[np.float64]:
-    """Fréchet distances [replicates] of sets that are drawn anew, with replacement, from the images of either side.
+    """Fréchet distances [replicates] between sets resampled with replacement from the real and generated images.
 
-    A set of which only statistics are known stays as it is; of a larger one than FEATURES_KEPT the kept images are
-    drawn, which errs on the wide side. The distance of a replicate is biased upwards, as a smaller set's would be. The
-    replicates' standard deviation is the distance's standard error, on the wide side where that bias is most of it.
+    A set known only by its statistics is not resampled. For a set of more than FEATURES_KEPT images, only the kept ones
+    are resampled, which overestimates the spread. Each replicate is biased upwards, as the distance of a smaller set
+    would be. The replicates' standard deviation is the distance's standard error; it is too large where most of the
+    distance is that bias.
 
     Reference: Efron 1979, "Bootstrap methods: another look at the jackknife", section 2.
     """
@@ -33,18 +34,18 @@ def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int
 
 
 def distance_interval(value: float, replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """A 95 % interval about a Fréchet distance, from the quantiles of its replicates' square roots.
+    """A 95 % interval around a Fréchet distance, from the quantiles of its replicates' square roots.
 
-    With q the quantiles of √d* less the median of √d*, the interval is (√d + q(0.025))² to (√d + q(0.975))², where a
-    root is at least 0. So the ends are never negative, and the value lies between them. Two properties of the bootstrap
-    are the reason:
+    With q the quantiles of √d* − median(√d*), the interval is from (√d + q(0.025))² to (√d + q(0.975))², where a
+    negative √d + q counts as 0. So the ends are never negative, and the value lies between them. Two properties of the
+    bootstrap are the reason for this form:
 
     - Replicates d* lie above d, because resampling adds its own bias. Subtracting the median removes it.
-    - Larger distances vary more, so the replicates also vary more than d does. Their roots do not, as the root of a
-      noncentral chi-squared variable does not.
+    - Larger distances vary more, so the replicates also vary more than d does. The spread of their square roots does
+      not grow, as for the root of a noncentral chi-squared variable.
 
-    The interval holds the mean score of other images of the same number. The score's own bias, which more images would
-    lower, is part of that mean.
+    The interval covers the mean score of other image sets of the same size. The score's own bias, which more images
+    would lower, is part of that mean.
 
     Args:
         value: the score d, at least 0.
@@ -56,11 +57,11 @@ def distance_interval(value: float, replicates: NDArray[np.float64]) -> tuple[fl
     tail = (1 - COVERED) / 2
     roots = np.sqrt(replicates)
     low, high = np.maximum(np.sqrt(value) + np.quantile(roots - np.median(roots), (tail, 1 - tail)), 0) ** 2
-    return min(float(low), value), max(float(high), value)  # the root of a square differs in its last digit
+    return min(float(low), value), max(float(high), value)  # squaring the root can change the last digit
 
 
 def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
-    """The middle 95 % of a normal distribution about the value."""
+    """The central 95 % of a normal distribution around the value."""
     reach = NormalDist().inv_cdf((1 + COVERED) / 2) * standard_error
     return value - reach, value + reach
 

@@ -1,4 +1,4 @@
-"""Whether new data is distributed like the data that a champion was trained on: its features, and its class shares."""
+"""Drift detection: compares the features and class shares of new data with those of a champion's training data."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Distance(_Entry):
 
 
 class Shares(_Entry):
-    """The classes' shares of all images.
+    """The share of each class in two data sets.
 
     Attributes:
-        reference, data: share of each class.
-        total_variation: half the sum of the shares' absolute differences: 0 equal, 1 no class in common.
-        p_value: of the chi-square test that both are draws of one distribution.
+        reference, data: the shares in the reference and in the data, by class.
+        total_variation: half the sum of the absolute differences of the shares; 0 if equal, 1 if no class is in common.
+        p_value: of the chi-square test, whose null hypothesis is that both data sets come from one distribution.
     """
 
     reference: dict[str, float]
@@ -49,13 +49,13 @@ class Drift(_Entry):
     """The record that components.drift writes.
 
     Attributes:
-        drifted: whether the distance or the shares say so.
-        reasons: a sentence for each comparison.
+        drifted: whether the features or the classes have drifted.
+        reasons: one sentence for each comparison.
         rule: the parameters of the decision.
-        reference_digest, data_digest: of the two prepared data sets.
-        extractor: name of the network whose features are compared; None if the two are the same data.
-        distance: between the features of the held-out images; None if the two are the same data.
-        shares: None if the two are the same data, or one has no classes.
+        reference_digest, data_digest: digests of the two prepared data sets.
+        extractor: name of the network whose features are compared; None if the two data sets are the same.
+        distance: between the features of the held-out images; None if the two data sets are the same.
+        shares: None if the two data sets are the same or one has no classes.
     """
 
     format: Literal[1]
@@ -92,17 +92,18 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
 def block_distance(
     reference: NDArray[np.floating], data: NDArray[np.floating], config: DriftConfig, seed: int
 ) -> Distance:
-    """The mean of the unbiased squared maximum mean discrepancy over disjoint blocks, with Student's interval.
+    """Mean unbiased squared maximum mean discrepancy over disjoint blocks, with Student's t interval.
 
-    Both sets are shuffled and cut into `config.blocks` blocks of the same number of images. The blocks share no image,
-    so their distances are independent: mean ± t·s/√blocks holds whether the sets differ or not, where the distance over
-    all images has no normal distribution if they do not. Images that are in both sets make the distance smaller.
+    Both sets are shuffled and cut into `config.blocks` blocks with the same number of images. The blocks share no
+    image, so their distances are independent, and mean ± t·s/√blocks holds whether the sets differ or not. The distance
+    over all images would not be normally distributed if the sets do not differ. Images that are in both sets make the
+    distance smaller.
 
     Args:
         reference: features [N, D].
         data: features [M, D].
-        config: how many blocks, and the interval's confidence.
-        seed: of the shuffles.
+        config: number of blocks, and confidence of the interval.
+        seed: seed of the shuffles.
 
     Reference: Zaremba et al. 2013, "B-test: a non-parametric, low variance kernel two-sample test", arXiv 1307.1954,
     section 3.
@@ -124,7 +125,7 @@ def block_distance(
 
 
 def class_shares(reference: Manifest, data: Manifest) -> Shares | None:
-    """Compares the classes by name; None if one side has none.
+    """Compares the class shares by class name; None if either data set has no classes.
 
     Reference: Pearson 1900, chi-square test of homogeneity on the table of counts.
     """
@@ -145,7 +146,7 @@ def class_shares(reference: Manifest, data: Manifest) -> Shares | None:
 
 
 def unchanged(config: DriftConfig, digest: str) -> Drift:
-    """The record of two data sets with one digest."""
+    """Returns the record for two data sets with the same digest."""
     return Drift(
         format=1,
         drifted=False,
@@ -160,11 +161,11 @@ def unchanged(config: DriftConfig, digest: str) -> Drift:
 
 
 def decide(config: DriftConfig, extractor: str, reference: Manifest, data: Manifest, distance: Distance) -> Drift:
-    """Drift is what is both sure and large: neither alone is.
+    """Decides whether the data has drifted: a difference must be both significant and large.
 
-    The features have drifted if the whole interval of their distance lies above `config.kid_threshold`; the classes
-    have if the chi-square test refuses chance at `config.confidence`, and the total variation is above
-    `config.class_share_threshold`.
+    The features have drifted if the whole interval of their distance lies above `config.kid_threshold`. The classes
+    have drifted if the chi-square test rejects the null hypothesis at `config.confidence` and the total variation is
+    above `config.class_share_threshold`.
     """
     shares = class_shares(reference, data)
     far = distance.low > config.kid_threshold

@@ -31,14 +31,15 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Generated:
-    """The generated side with its features.
+    """Generated images with their features.
 
     Attributes:
         draws: features, one set for each sampling seed.
-        seeds: the sampling seeds; empty if there are but images.
-        generator: what drew them; None if there are but images.
-        first: the first of the draws with its images.
-        asked: how far each draw is what was asked for, by metric; nothing of images and unconditional generators.
+        seeds: the sampling seeds; empty if only images are given.
+        generator: the generator that drew them; None if only images are given.
+        first: the first draw with its images.
+        asked: for each draw, how well it matches what was asked for, by metric; empty if only images are given or the
+            generator is unconditional.
     """
 
     draws: list[FeatureSet]
@@ -50,14 +51,14 @@ class Generated:
 
 @dataclass(frozen=True)
 class Measured:
-    """The subjects with their features.
+    """The subjects of an evaluation with their features.
 
     Attributes:
         subjects: what was measured.
         reference: name of the real images in the protocol.
-        reference_digest: of their content.
-        real: their features, or statistics alone.
-        training: features of the training images; None if they are not known, or are the real ones.
+        reference_digest: digest of their content.
+        real: their features, or only statistics.
+        training: features of the training images; None if they are unknown or are the real images.
         generated: the generated images.
     """
 
@@ -69,7 +70,7 @@ class Measured:
     generated: Generated
 
     def classes(self, extractor: Extractor) -> Classes | None:
-        """Which class each image is of; None if nothing can tell."""
+        """The class of each image; None if it cannot be determined."""
         if self.subjects.real is None:
             return None
         real = Collection(self.subjects.real.images, self.real)
@@ -79,7 +80,7 @@ class Measured:
 def measure(
     config: EvaluateConfig, subjects: Subjects, extractor: Extractor, cache: Path, counting: Counting
 ) -> Measured:
-    """Extracts the features of both sides, those of images on the disk through the cache.
+    """Extracts the features of both sides; those of images on disk are cached.
 
     Raises:
         InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
@@ -116,10 +117,10 @@ def draw(
     description: str,
     subjects: Subjects,
 ) -> Generated:
-    """Draws a generator's images under every sampling seed and extracts their features.
+    """Draws a generator's images for every sampling seed and extracts their features.
 
-    A paired one makes images of the input images in `subjects`, and is asked for their targets. Of a conditional one's
-    labels no notice is taken if its classes are not those of the data.
+    A paired generator makes images from the input images in `subjects` and is scored against their targets. A
+    conditional generator's labels are ignored if its classes differ from the data's.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
     images = [GeneratedImages(generator, config.samples, seed, subjects.inputs) for seed in seeds]
@@ -137,7 +138,7 @@ def draw(
 
 
 def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -> Evaluation:
-    """Scores each draw and joins the figures.
+    """Scores each draw and combines the scores into the record of the evaluation.
 
     Raises:
         InvalidInput: there are too few images for a score.
@@ -213,9 +214,10 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, measured: Measured) -
 def _uncertainty(
     config: EvaluateConfig, means: dict[str, float], real: FeatureSet, generated: FeatureSet
 ) -> tuple[float, dict[str, float], dict[str, Interval]]:
-    """The Fréchet distance's standard error, and standard errors and intervals over the images, of the distances made.
+    """The Fréchet distance's standard error, then standard errors and intervals over the images, by metric.
 
-    The first is infinite where neither that distance nor the gap between two of them was made.
+    The first is infinite if neither the Fréchet distance nor the training gap was computed. The others cover the
+    distances that were computed.
     """
     frechet_error = math.inf
     errors, intervals = {}, {}

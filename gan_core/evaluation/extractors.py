@@ -1,4 +1,4 @@
-"""The extractor that a configuration asks for."""
+"""Builds the extractor that a configuration names."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ def silently(_total: int, _description: str) -> Iterator[Advance]:
 def build_extractor(
     config: EvaluateConfig, dataset: PreparedDataset | None, cache: Path, counting: Counting = silently
 ) -> Extractor:
-    """Reads, draws or trains the extractor, or takes it from the cache.
+    """Loads, draws or trains the extractor, or takes it from the cache.
 
     Args:
-        config: names it.
-        dataset: the prepared data set, on whose labels `classifier` is trained; None if there are but images.
-        cache: folder for what need not be computed or downloaded twice.
+        config: names the extractor.
+        dataset: the prepared data set, whose labels train `classifier`; None if only images are given.
+        cache: folder for results and downloads that are used again.
         counting: shows the progress.
 
     Raises:
-        InvalidInput: the extractor needs what is not there: labels, or weights.
+        InvalidInput: labels or weights that the extractor needs are missing.
         TryAgain: the weights could not be downloaded.
     """
     if config.extractor == "inception":

@@ -1,4 +1,4 @@
-"""Images → features: what an extractor is, and what is kept of the features of a set of images."""
+"""Features of images: the interface of an extractor, and the features that are kept for a set of images."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gan_core.evaluation.cache import cached
 from gan_core.evaluation.frechet import GaussianStatistics
 
 Advance = Callable[[int], None]
-"""Told the number of images that were just done."""
+"""Called with the number of images that were just processed."""
 Counting = Callable[[int, str], AbstractContextManager[Advance]]
 """Shows the progress over a number of images under a description."""
 
 FEATURES_KEPT = 10_000
-"""Rows kept for the scores that compare images one by one. The mean and the covariance are of all images."""
+"""Rows kept for the scores that compare single images. The mean and the covariance cover all images."""
 
 
 class Extractor(Protocol):
     """A network whose features are compared.
 
     Attributes:
-        name: as it stands in the scores' names.
-        digest: `sha256-<hex>` of its weights; for a network trained here, of what determines them.
-        size: D, numbers in a feature vector.
-        resize: name of the way images reach its resolution.
-        accuracy: share of held-out images that it names rightly; None if it was not measured.
+        name: part of the scores' names.
+        digest: `sha256-<hex>` of its weights; for a network that this project trains, of what determines them.
+        size: D, the length of a feature vector.
+        resize: name of the method that brings images to the network's resolution.
+        accuracy: share of held-out images that it classifies correctly; None if it was not measured.
     """
 
     @property
@@ -51,7 +51,7 @@ class Extractor(Protocol):
 
 @runtime_checkable
 class ClassProbabilities(Protocol):
-    """An extractor that also names classes."""
+    """An extractor that also predicts class probabilities."""
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities [B, classes] of images with the features [B, D]."""
@@ -62,10 +62,10 @@ class FeatureSet:
     """Features of a set of images.
 
     Attributes:
-        count: number of images; of the whole set, as are the next two.
-        mean: float64 [D].
-        covariance: float64 [D, D], divided by count − 1.
-        features: float32 [min(count, FEATURES_KEPT), D] of the first images; [0, D] where only statistics are known.
+        count: number of images in the whole set.
+        mean: float64 [D], over the whole set.
+        covariance: float64 [D, D], over the whole set, divided by count − 1.
+        features: float32 [min(count, FEATURES_KEPT), D] of the first images; [0, D] if only statistics are known.
     """
 
     count: int
@@ -77,10 +77,10 @@ class FeatureSet:
 def extract(
     extractor: Extractor, batches: Iterable[NDArray[np.uint8]], advance: Advance = lambda _: None
 ) -> FeatureSet:
-    """Passes uint8 images [B, H, W, C] through the extractor, in memory that does not grow with their number.
+    """Extracts the features of uint8 images [B, H, W, C]; memory does not grow with their number.
 
     Raises:
-        InvalidInput: fewer than two images, or features that are not finite.
+        InvalidInput: there are fewer than two images, or features are not finite.
     """
     statistics, kept, rows = GaussianStatistics(extractor.size), [np.empty((0, extractor.size), np.float32)], 0
     for images in batches:
@@ -100,7 +100,7 @@ def extract_cached(
     cache: Path,
     advance: Advance = lambda _: None,
 ) -> FeatureSet:
-    """As `extract`, computed once for `content`, the parts that identify the images' pixels."""
+    """Like `extract`, but cached under `content`, which identifies the images' pixels."""
 
     def compute() -> dict[str, NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]]:
         found = extract(extractor, batches, advance)

@@ -1,4 +1,4 @@
-"""Images in a folder or a zip archive, each at its own size. Nothing of an archive is ever written to the disk."""
+"""Images in a folder or a zip archive, each at its own size. An archive is never unpacked to disk."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from gan_core.printing import printable
 
 LARGEST_IMAGE_MEGAPIXELS = 80.0
 BATCH_BYTES = 2**26
-"""Of decoded pixels that are held at once; of a larger image, that one alone."""
+"""Most decoded pixels that are held at once; a larger image is held alone."""
 
 
 class FileImages:
-    """The images below a folder or in a .zip, in a random order that their paths decide.
+    """The images below a folder or in a .zip, in a random order that their paths determine.
 
-    In order of their paths they would come class by class where classes are folders, and some scores take the first
-    images, or cut them into parts. Hidden files are passed over, as `prepare` does.
+    In path order, images would be grouped by class if classes are folders, and some scores use only the first images or
+    cut them into parts. Hidden files are skipped, as in `prepare`.
 
     Attributes:
         count: number of images.
         digest: `sha256-<hex>` of the files' contents in order.
 
     Raises:
-        InvalidInput: there is no such folder or archive, it holds no image, or a file's header is not one of an image
+        InvalidInput: there is no such folder or archive, it holds no image, or a file's header is not that of an image
             of a reasonable size.
     """
 
@@ -57,7 +57,8 @@ class FileImages:
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C].
 
-        A batch ends where the size changes, or BATCH_BYTES are full: memory does not grow with the size of photos.
+        A batch ends where the image size changes or BATCH_BYTES is reached, so memory does not grow with the size of
+        photos.
         """
         batch: list[NDArray[np.uint8]] = []
         for name, read in self._images:
@@ -75,7 +76,7 @@ class FileImages:
             yield self._decode(*self._images[position])
 
     def _in_folder(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """Names below the folder, and what reads them."""
+        """Yields the names below the folder, each with a function that reads the file."""
         root, folders = self._path.resolve(), [self._path]
         while folders:
             for entry in scan(folders.pop()):
@@ -86,12 +87,12 @@ class FileImages:
                     yield path.relative_to(self._path).as_posix(), functools.partial(read_below, root, path)
 
     def _in_archive(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """Names in the archive, and what reads them."""
+        """Yields the names in the archive, each with a function that reads the member."""
         try:
             if not self._path.is_file():  # opening a named pipe would wait for ever
                 raise FileNotFoundError("there is no such file or folder")
             archive = zipfile.ZipFile(self._path)
-        except Exception as error:  # a damaged archive makes zipfile raise whatever it may
+        except Exception as error:  # a damaged archive can make zipfile raise nearly anything
             raise InvalidInput(
                 f"Images to evaluate are a prepared data set, a generator, or a folder or .zip of images: {error}. "
                 f"Received: {self._path}"
@@ -117,11 +118,11 @@ class FileImages:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    # The size an archive declares may be a lie, so what comes out is counted.
+    # An archive can declare a false size, so the unpacked bytes are counted.
     try:
         with archive.open(member) as stream:
             content = stream.read(LARGEST_FILE_BYTES + 1)
-    except Exception as error:  # encrypted, damaged, or packed in a way that zipfile does not know
+    except Exception as error:  # encrypted, damaged, or compressed with an unknown method
         raise UnreadableImage(f"the archive cannot be read: {error or type(error).__name__}") from None
     if len(content) > LARGEST_FILE_BYTES:
         raise UnreadableImage(f"more than {LARGEST_FILE_BYTES} bytes")
@@ -129,5 +130,5 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _stacked(batch: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    """As numpy.stack, without a copy of an image that is alone."""
+    """Like numpy.stack, but does not copy a single image."""
     return batch[0][None] if len(batch) == 1 else np.stack(batch)

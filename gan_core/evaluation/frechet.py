@@ -29,7 +29,7 @@ class GaussianStatistics:
         """Adds `features` [B, D].
 
         Raises:
-            InvalidInput: another D, or a value that is not finite.
+            InvalidInput: D differs, or a value is not finite.
         """
         batch = check_features(features, "features")
         if batch.shape[1] != len(self.mean):
@@ -38,10 +38,10 @@ class GaussianStatistics:
         self._join(len(batch), mean, batch - mean)
 
     def merge(self, other: GaussianStatistics) -> None:
-        """Adds what `other` has seen.
+        """Adds the features that `other` has seen.
 
         Raises:
-            InvalidInput: `other` has another D.
+            InvalidInput: D differs.
         """
         if other.mean.shape != self.mean.shape:
             raise InvalidInput(f"A feature must have {len(self.mean)} numbers. Received: {len(other.mean)}")
@@ -81,9 +81,10 @@ def frechet_distance(
 ) -> float:
     """Squared Fréchet distance of two Gaussians, ‖μ_a − μ_b‖² + Tr(Σ_a + Σ_b − 2 (Σ_a Σ_b)^½).
 
-    With Σ = F Fᵀ the last trace is the sum of the singular values of F_aᵀ F_b. The factors come from a pivoted Cholesky
-    decomposition, which is defined for every positive semidefinite matrix and as narrow as its rank: fewer images than
-    dimensions need no other method and cost less, and a matrix of zeros (all images identical) is no special case.
+    With Σ = F Fᵀ, Tr((Σ_a Σ_b)^½) is the sum of the singular values of F_aᵀ F_b. The factors F come from a pivoted
+    Cholesky decomposition, which exists for every positive semidefinite matrix and has as many columns as its rank. So
+    fewer images than dimensions need no other method and cost less, and a zero matrix (all images identical) is no
+    special case.
 
     Args:
         mean_a: μ_a [D].
@@ -92,7 +93,7 @@ def frechet_distance(
         covariance_b: Σ_b [D, D].
 
     Raises:
-        InvalidInput: the shapes do not fit, or a value is not finite.
+        InvalidInput: the shapes do not match, or a value is not finite.
 
     Reference: Heusel et al. 2017, arXiv 1706.08500, equation 6.
     """
@@ -105,7 +106,7 @@ def frechet_distance(
     product = _factor(covariance_a).T @ _factor(covariance_b)
     if product.shape[0] > product.shape[1]:
         product = product.T
-    # The squares of the singular values: four times faster than the singular values themselves at D = 2048.
+    # Eigenvalues give the squared singular values, four times faster than the singular values at D = 2048.
     squares = np.linalg.eigvalsh(product @ product.T)
     overlap = np.sqrt(np.maximum(squares, 0)).sum()
     shift = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
@@ -131,17 +132,17 @@ def frechet_distance_infinity(
 ) -> float:
     """Fréchet distance for infinitely many generated images: the intercept of a line fitted in 1/N.
 
-    The distance of N images from the truth is biased upwards by about 1/N. It is taken at 15 sizes from a tenth of the
-    images to all of them, each a random subset.
+    The distance of N images from the truth has an upward bias that is about proportional to 1/N. It is computed for 15
+    random subsets, whose sizes range from a tenth of the images to all of them.
 
     Args:
-        mean: of the real images' features, [D].
-        covariance: of the real images' features, [D, D].
-        features: of the generated images, [N, D].
-        seed: of the subsets.
+        mean: mean of the real images' features, [D].
+        covariance: covariance of the real images' features, [D, D].
+        features: features of the generated images, [N, D].
+        seed: seed of the subsets.
 
     Raises:
-        InvalidInput: fewer than 20 generated images, or values as in `frechet_distance`.
+        InvalidInput: there are fewer than 20 generated images, or as for `frechet_distance`.
 
     Reference: Chong and Forsyth 2020, arXiv 1911.07023, section 4.
     """
@@ -160,10 +161,11 @@ def frechet_distance_infinity(
 
 
 def check_features(features: ArrayLike, name: str) -> NDArray[np.float64]:
-    """The features as float64 [N, D].
+    """Returns the features as float64 [N, D].
 
     Raises:
-        InvalidInput: they are no such matrix, there are none, or a value is not finite; the message calls them `name`.
+        InvalidInput: they are not a matrix, are empty, or have a value that is not finite; the message calls them
+            `name`.
     """
     matrix = np.asarray(features, np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:

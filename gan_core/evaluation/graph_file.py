@@ -84,7 +84,7 @@ LAYERS = STEM | {
     for scope, (block, branches) in BLOCKS.items()
     for inner, branch in branches.items()
 }
-"""The layer's name by its scope in the graph."""
+"""Layer names, by scope in the graph."""
 
 PARTS = {
     "conv2d_params": "conv.weight",
@@ -100,14 +100,14 @@ NAMES = {f"{scope}/{part}": f"{layer}.{name}" for scope, layer in LAYERS.items()
 
 
 def read_graph_file(content: bytes, name: str) -> dict[str, NDArray[np.float32]]:
-    """The network's tensors by the names, and in the axis order, of pytorch-fid's file.
+    """Returns the network's tensors with the names and axis order of pytorch-fid's file.
 
     Args:
-        content: of the graph, or of the archive it was published in.
-        name: of the file, for messages.
+        content: content of the graph, or of the archive that it was published in.
+        name: name of the file, for messages.
 
     Raises:
-        InvalidInput: it holds no such graph.
+        InvalidInput: the file does not hold that graph.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Sets of images, as the evaluator reads them: in order, in batches, or some by their position."""
+"""Sets of images, which the evaluator reads in batches or by position."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ class Collection:
 
     Attributes:
         images: the images.
-        features: their features; row i is of the image at position i.
-        labels: of the classes that the images are to show, [count]: those that a generator was asked for, or those of a
-            prepared data set; None if they are not known.
+        features: their features; row i belongs to the image at position i.
+        labels: class labels of the images, [count]: those that a generator was given, or those of a prepared data set;
+            None if unknown.
     """
 
     images: Images
@@ -50,12 +50,12 @@ class GeneratedImages:
 
     Attributes:
         count: number of images.
-        labels: that they were drawn for, [count]; None of a generator without classes.
-        latent_size: numbers in one latent vector.
+        labels: class labels that the generator was given, [count]; None for a generator without classes.
+        latent_size: length of a latent vector.
     """
 
     def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
-        """`inputs` gives the input images by position, for a paired generator; another takes no notice of them."""
+        """Takes `inputs`, the input images by position for a paired generator; other generators ignore them."""
         metadata = generator.metadata
         self.count = count
         self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
@@ -75,5 +75,5 @@ class GeneratedImages:
         return self.draw(draw_latents(int(positions.max()) + 1, self.latent_size, self._seed)[positions], positions)
 
     def draw(self, latents: NDArray[np.float32], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of other latents [B, latent_size], for the classes or input images at `positions` [B]."""
+        """Images of the given latents [B, latent_size], for the classes or input images at `positions` [B]."""
         return self._generator.draw(latents, None if self._conditions is None else self._conditions(positions))

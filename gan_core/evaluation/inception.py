@@ -1,7 +1,7 @@
-"""The 2015-12-05 Inception network, on whose features alone the Fréchet distance is called FID.
+"""The 2015-12-05 Inception network. Only a Fréchet distance on its features is called FID.
 
-It differs from keras.applications.InceptionV3 in its weights, its 1008 classes, and in the last block's pooling. Layers
-bear the names of pytorch-fid's modules, by which the weights are found.
+It differs from keras.applications.InceptionV3 in its weights, its 1008 classes, and the pooling of the last block.
+Layers have the names of pytorch-fid's modules, by which the weights are found.
 
 Reference: Szegedy et al. 2015, arXiv 1512.00567; Heusel et al. 2017, arXiv 1706.08500.
 """
@@ -27,12 +27,12 @@ class InceptionExtractor:
     """Features of images: the spatial mean of the network's last block.
 
     Attributes:
-        name: as it stands in the scores' names: `inception`, or `inception_unverified` if the weights are another file
-            than the published one, whose scores are not called FID.
+        name: part of the scores' names: `inception`, or `inception_unverified` if the weight file is not the published
+            one, in which case no score is called FID.
         digest: `sha256-<hex>` of the weight file.
-        size: numbers in a feature vector.
-        resize: the way images reach the network's resolution.
-        accuracy: None; its classes are not those of the data.
+        size: length of a feature vector.
+        resize: the method that brings images to the network's resolution.
+        accuracy: None, because its classes are not those of the data.
 
     Raises:
         InvalidInput: the weights are not those of this network.
@@ -61,7 +61,7 @@ class InceptionExtractor:
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities [B, 1008] of images with the features [B, 2048].
 
-        Without the layer's bias, as the Inception score's authors compute them.
+        The last layer's bias is left out, as in the computation by the Inception score's authors.
         """
         logits = features @ self._classes
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -70,7 +70,7 @@ class InceptionExtractor:
 
 
 def build_network() -> Any:
-    """The network as a Keras model with weights of 0, [B, 299, 299, 3] float32 → [B, 2048] float32."""
+    """Builds the network as a Keras model with zero weights, [B, 299, 299, 3] float32 → [B, 2048] float32."""
     import keras
 
     images = keras.Input((SIDE, SIDE, 3))
@@ -91,7 +91,7 @@ def build_network() -> Any:
     x = _block_c(x, "Mixed_6e", width=192)
     x = _block_d(x, "Mixed_7a")
     x = _block_e(x, "Mixed_7b", keras.layers.AveragePooling2D)
-    # The released network takes the maximum here, against its paper: part of what FID is.
+    # Unlike its paper, the released network has max pooling here; FID is defined with the released network.
     x = _block_e(x, "Mixed_7c", keras.layers.MaxPooling2D)
     return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x))
 
@@ -99,7 +99,7 @@ def build_network() -> Any:
 def _convolution(
     x: Any, name: str, filters: int, kernel: tuple[int, int], *, stride: int = 1, padding: str = "same"
 ) -> Any:
-    """Convolution, batch normalisation (folded into its kernel and bias) and ReLU. Strided ones are not padded."""
+    """Convolution, batch normalisation (folded into kernel and bias) and ReLU. Strided convolutions are not padded."""
     import keras
 
     padding = "valid" if stride > 1 else padding
@@ -110,7 +110,7 @@ def _convolution(
 
 
 def _pool(x: Any, pooling: Any) -> Any:
-    """3×3 pooling at stride 1; its average does not count the padding."""
+    """3×3 pooling at stride 1; average pooling does not count the padding."""
     return pooling(3, 1, "same")(x)
 
 
@@ -184,7 +184,7 @@ def _block_e(x: Any, name: str, pooling: Any) -> Any:
 
 
 def load_tensors(network: Any, tensors: dict[str, NDArray[np.float32]]) -> None:
-    """Sets the network's weights, batch normalisation γ (x − μ) / √(σ² + ε) + β folded into the convolutions.
+    """Sets the network's weights, with batch normalisation γ (x − μ) / √(σ² + ε) + β folded into the convolutions.
 
     Args:
         network: from `build_network`.
@@ -192,7 +192,7 @@ def load_tensors(network: Any, tensors: dict[str, NDArray[np.float32]]) -> None:
             `.running_var` σ², each [out]; `fc.weight` [1008, 2048], `fc.bias` [1008].
 
     Raises:
-        InvalidInput: a tensor is missing, one too many, of another shape, or not finite.
+        InvalidInput: a tensor is missing, unexpected, of another shape, or not finite.
     """
     layers = [layer for layer in network.layers if layer.weights]
     shapes: dict[str, tuple[int, ...]] = {"fc.weight": (CLASSES, FEATURES), "fc.bias": (CLASSES,)}

@@ -1,4 +1,4 @@
-"""Inception score: how sure a classifier is of each image, and how many classes it sees in all."""
+"""Inception score: how sure a classifier is of each image, and how varied the predicted classes are."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ def inception_score(probabilities: NDArray[np.floating], splits: int) -> tuple[f
     """Mean and standard deviation, over the splits, of exp(mean KL(p(y|x) ‖ p(y))), from 1 to the number of classes.
 
     Args:
-        probabilities: p(y|x), [N, classes], rows that sum to 1. The splits follow their order: shuffle them first if
-            the images are sorted.
-        splits: number of equal parts; p(y) is a part's mean. The score grows with the images in a part.
+        probabilities: p(y|x), [N, classes], rows that sum to 1. The splits follow the order of the rows, so shuffle the
+            rows first if the images are sorted.
+        splits: number of equal parts; p(y) is the mean over a part. The score grows with the number of images in a
+            part.
 
     Raises:
-        InvalidInput: fewer images than splits, or rows that are not probabilities.
+        InvalidInput: there are fewer images than splits, or rows are not probabilities.
 
     Reference: Salimans et al. 2016, arXiv 1606.03498, section 4.
     """

@@ -16,18 +16,18 @@ def kernel_distance(
 ) -> tuple[float, float]:
     """Mean and standard deviation, over random subsets, of the unbiased squared maximum mean discrepancy.
 
-    MMD² = mean k(x, x′) + mean k(y, y′) − 2 mean k(x, y) over pairs of different images, k(x, y) = (x·y / D + 1)³.
-    It is unbiased at every number of images, and may be negative.
+    MMD² = mean k(x, x′) + mean k(y, y′) − 2 mean k(x, y) over pairs of different images, k(x, y) = (x·y / D + 1)³. It
+    is unbiased at every number of images, and may be negative.
 
     Args:
         real: features [N, D].
         generated: features [M, D].
-        subsets: number of subsets, each drawn anew without replacement.
-        subset_size: images of either kind in a subset.
-        seed: of the subsets.
+        subsets: number of random subsets, each drawn without replacement.
+        subset_size: number of real images, and of generated images, in a subset.
+        seed: seed of the subsets.
 
     Raises:
-        InvalidInput: fewer images than `subset_size`, another D, or a value that is not finite.
+        InvalidInput: there are fewer images than `subset_size`, the two D differ, or a value is not finite.
 
     Reference: Bińkowski et al. 2018, arXiv 1801.01401, section 4.
     """
@@ -42,7 +42,7 @@ def kernel_distance(
             f"The kernel distance needs a subset size of at least 2 and at most the number of images. "
             f"Received: kid_subset_size={subset_size}, {len(real)} real and {len(generated)} generated images"
         )
-    # The legacy generator, generated images before real ones: the subsets that torch-fidelity draws for the same seed.
+    # The legacy generator, with generated images drawn first, gives torch-fidelity's subsets for the same seed.
     generator = np.random.RandomState(seed)
     distances = []
     for _ in range(subsets):
@@ -53,9 +53,10 @@ def kernel_distance(
 
 
 def kernel_standard_error(real: NDArray[np.floating], generated: NDArray[np.floating]) -> float:
-    """Standard error of the kernel distance of all images, by the leading term of its variance.
+    """Standard error of the kernel distance of all images, from the leading term of its variance.
 
-    σ² = 4 (Var h(x) / N + Var h(y) / M), h(x) = mean k(x, x′) − mean k(x, y) over the other images, h(y) likewise.
+    σ² = 4 (Var h(x) / N + Var h(y) / M), with h(x) = mean k(x, x′) − mean k(x, y) over the other images, and h(y)
+    likewise.
 
     Args:
         real: features [N, D].

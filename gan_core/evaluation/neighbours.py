@@ -1,8 +1,8 @@
-"""Measures made of nearest neighbours in feature space: fidelity, diversity, memorisation.
+"""Scores from nearest neighbours in feature space: fidelity, diversity, memorisation.
 
-Distances are Euclidean. They are taken for a block of images at a time, so memory does not grow with the product of the
-two numbers of images. Reference for the strict inequality of "inside a ball", on which the papers differ: the authors'
-implementation of Naeem et al. 2020, so that values agree.
+Distances are Euclidean. They are computed for one block of images at a time, so memory does not grow with the product
+of the two numbers of images. A point is inside a ball if its distance is strictly less than the radius. The papers
+differ on this; the strict inequality follows the authors' implementation of Naeem et al. 2020, so that values agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
         k: the neighbour that sets the radius of a ball.
 
     Raises:
-        InvalidInput: not more than k images of a kind, another D, or a value that is not finite.
+        InvalidInput: there are only k or fewer real or generated images, the two D differ, or a value is not finite.
 
     Reference: Kynkäänniemi et al. 2019, arXiv 1904.06991, equations 1 and 2.
     """
@@ -43,10 +43,10 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
 
 
 def density_coverage(real: Features, generated: Features, k: int = 5) -> tuple[float, float]:
-    """Density, at least 0 and 1 on average when the distributions agree, and coverage in [0, 1].
+    """Density (at least 0; 1 on average when the distributions agree) and coverage (in [0, 1]).
 
-    Density is the number of real balls a generated image lies in, on average, divided by k. Coverage is the share of
-    real images whose ball holds a generated image.
+    Density is the mean number of real balls that contain a generated image, divided by k. Coverage is the share of real
+    images whose ball contains a generated image.
 
     Args:
         real: [N, D].
@@ -64,10 +64,10 @@ def density_coverage(real: Features, generated: Features, k: int = 5) -> tuple[f
 
 
 def realism(real: Features, generated: Features, k: int = 3) -> NDArray[np.float64]:
-    """Realism of each generated image, [M] float64 in [0, ∞]: above 1 it lies inside the real manifold.
+    """Realism of each generated image, [M] float64 in [0, ∞]; an image above 1 lies inside the real manifold.
 
-    R(g) = max over real r of (distance from r to its k-th real neighbour) / ‖g − r‖, over the half of the real images
-    with the smallest such radii: the balls of outliers are too large to tell anything.
+    R(g) = max over real r of (distance from r to its k-th real neighbour) / ‖g − r‖. Only the half of the real images
+    with the smallest such radii counts, because the balls of outliers are too large to be informative.
 
     Args:
         real: [N, D].
@@ -92,7 +92,7 @@ def realism(real: Features, generated: Features, k: int = 3) -> NDArray[np.float
 
 
 def authenticity(train: Features, generated: Features) -> float:
-    """Share of generated images that are no copies of training images, in [0, 1].
+    """Share of generated images that are not copies of training images, in [0, 1].
 
     A generated image counts as a copy when it is at least as near to its nearest training image as that image is to its
     own nearest other training image.
@@ -112,18 +112,18 @@ def authenticity(train: Features, generated: Features) -> float:
 
 
 def nearest(queries: Features, pool: Features, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k images of the pool that are nearest to each query, nearest first, the earlier one first among equals.
+    """The k images of the pool that are nearest to each query, nearest first; ties are in the pool's order.
 
     Args:
         queries: [Q, D].
         pool: [P, D].
-        k: how many.
+        k: number of neighbours.
 
     Returns:
         Positions in the pool [Q, k] and distances [Q, k]; equal features are at a distance of exactly 0.
 
     Raises:
-        InvalidInput: fewer than k images in the pool, another D, or a value that is not finite.
+        InvalidInput: the pool has fewer than k images, the two D differ, or a value is not finite.
     """
     queries, pool = check_features(queries, "queries"), check_features(pool, "pool")
     if queries.shape[1] != pool.shape[1] or not 1 <= k <= len(pool):
@@ -136,7 +136,7 @@ def nearest(queries: Features, pool: Features, k: int) -> tuple[NDArray[np.int64
     for start, squared in _blocks(queries, pool):
         rows = slice(start, start + len(squared))
         chosen = np.sort(np.argpartition(squared, k - 1, axis=1)[:, :k], axis=1)
-        # The expanded square loses digits where images are near each other: the chosen few are measured again.
+        # The expanded square loses precision for close images, so the chosen distances are computed again.
         measured = np.stack([np.linalg.norm(queries[rows] - pool[column], axis=1) for column in chosen.T], axis=1)
         order = np.argsort(measured, axis=1, kind="stable")
         positions[rows] = np.take_along_axis(chosen, order, axis=1)
@@ -155,14 +155,14 @@ def _check(real: Features, generated: Features, k: int) -> tuple[NDArray[np.floa
 
 
 def _radii(features: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Distance from each image to its k-th nearest other image, [N]; the nearest of all is the image itself."""
+    """Distance from each image to its k-th nearest other image, [N]; the very nearest is the image itself."""
     return nearest(features, features, k + 1)[1][:, k]
 
 
 def _balls(
     centres: NDArray[np.float64], radii: NDArray[np.float64], points: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """In how many balls each point lies, and how many points lie in each ball."""
+    """Counts the balls that contain each point, and the points that each ball contains."""
     balls_of_point = np.empty(len(points), np.int64)
     points_of_ball = np.zeros(len(centres), np.int64)
     for start, squared in _blocks(points, centres):
@@ -173,7 +173,7 @@ def _balls(
 
 
 def _blocks(x: NDArray[np.float64], y: NDArray[np.float64]) -> Iterator[tuple[int, NDArray[np.float64]]]:
-    """Squared distances ‖x‖² + ‖y‖² − 2 x·y from a block of rows of x to all of y: (first row, [rows, len(y)])."""
+    """Yields blocks (first row, [rows, len(y)]) of squared distances ‖x‖² + ‖y‖² − 2 x·y from rows of x to all of y."""
     squared_norms = (y * y).sum(axis=1)
     rows = min(max(BLOCK_DISTANCES // len(y), 1), 1024)
     for start in range(0, len(x), rows):

@@ -1,4 +1,4 @@
-"""Whether the generated images are the real ones: then a distance of 0 says nothing about a generator."""
+"""Detects generated images that are also real images: then a distance of 0 says nothing about a generator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from gan_core.evaluation.features import FeatureSet
 from gan_core.evaluation.neighbours import nearest
 
 _ROUNDING = 1e-5
-"""Relative difference that another place in a batch can make to an image's float32 features."""
+"""Relative difference in an image's float32 features that its position in a batch can cause."""
 
 
 def shared_images(real: FeatureSet, generated: FeatureSet) -> float:
-    """Share of the generated images, 0 to 1, whose features a real image has too.
+    """Share of the generated images, 0 to 1, whose features equal those of a real image.
 
-    Files with other names, in another order or format have the same features if they hold the same pixels. Where only
-    statistics of the real images are known, all images count as shared if the generated ones have the same statistics.
+    Equal pixels give equal features, whatever the files' names, order or format. If only statistics of the real images
+    are known, all images count as shared if the generated ones have the same statistics, and none otherwise.
     """
     # The root mean square of a feature vector's length.
     size = float(np.sqrt(real.mean @ real.mean + np.trace(real.covariance)))

@@ -1,4 +1,4 @@
-"""How a score was made, and the record of an evaluation. Scores compare only under equal protocols."""
+"""The protocol of a score, and the record of an evaluation. Only scores with equal protocols can be compared."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class Protocol(_Entry):
 
     Attributes:
         extractor: name of the network whose features are compared.
-        extractor_digest: `sha256-<hex>` of its weights; for a network trained here, of what determines them.
-        resize: name of the way images reach the extractor's resolution.
-        reference: split of the real images, or what else they are; `reference_digest` of their content,
-            `reference_count` their number, 0 if a statistics file does not tell it.
-        samples: generated images for each of `sampling_seeds`, which is empty where no generator is at hand.
-        kid_subsets, kid_subset_size: subsets of the kernel distance.
+        extractor_digest: `sha256-<hex>` of its weights; for a network that this project trains, of what determines
+            them.
+        resize: name of the method that brings images to the extractor's resolution.
+        reference: the real images: a split, `files` or `statistics`.
+        reference_digest: digest of their content.
+        reference_count: number of real images; 0 if a statistics file does not hold it.
+        samples: number of generated images, for each sampling seed.
+        sampling_seeds: seeds that the images were drawn with; empty if only images are given.
+        kid_subsets, kid_subset_size: number and size of the kernel distance's subsets.
     """
 
     extractor: str
@@ -40,7 +43,7 @@ class Protocol(_Entry):
     kid_subset_size: int
 
     def differences(self, other: Protocol) -> list[str]:
-        """What differs, `name: mine, not theirs`; empty if scores under the two compare."""
+        """The differences, as `name: mine, not theirs`; empty if scores of the two protocols can be compared."""
         mine, theirs = self.model_dump(), other.model_dump()
         return [
             f"{name}: {mine[name]}, not {theirs[name]}{_CONSEQUENCES.get(name, '')}"
@@ -56,19 +59,19 @@ _CONSEQUENCES = {
 
 
 class Interval(_Entry):
-    """Where the score of other images of the same number would lie in 95 % of repetitions."""
+    """A 95 % interval for the mean score of other image sets of the same size."""
 
     low: float
     high: float
 
 
 class ClassScores(_Entry):
-    """A class of the data, by the generator's labels or else as the extractor sees it.
+    """The scores of one class, which is told by the generator's labels or by the extractor.
 
     Attributes:
-        name: of the class.
-        real_share, generated_share: its share of the real and of the generated images, 0 to 1.
-        scores: made of the class's images alone, for the first sampling seed; empty if there are too few.
+        name: name of the class.
+        real_share, generated_share: the class's share of the real and of the generated images, 0 to 1.
+        scores: computed from the class's images only, for the first sampling seed; empty if there are too few images.
     """
 
     name: str
@@ -78,11 +81,11 @@ class ClassScores(_Entry):
 
 
 class ChampionScores(_Entry):
-    """The scores of the champion at the time, under the protocol of the record they are part of.
+    """The scores of the champion at the time, under the protocol of the record that holds them.
 
     Attributes:
-        generator_digest: which generator that was.
-        scores, spread, standard_errors: as of the record.
+        generator_digest: digest of the champion's generator.
+        scores, spread, standard_errors: as in `Evaluation`.
     """
 
     generator_digest: str
@@ -95,20 +98,21 @@ class Evaluation(_Entry):
     """The record that components.evaluate writes.
 
     Attributes:
-        scores: each score's mean over the sampling seeds. A score is named `<metric>_<extractor>`; the Fréchet
-            distance on the 2015 Inception's features alone is named `fid`.
-        spread: each score's standard deviation over the sampling seeds (ddof 1; 0 for one seed).
-        standard_errors: over the images, of the scores that have one: the Fréchet distance's by the bootstrap, the
-            kernel distance's by its variance.
+        scores: mean of each score over the sampling seeds. A score is named `<metric>_<extractor>`; only the Fréchet
+            distance on the 2015 Inception's features is named `fid`.
+        spread: standard deviation of each score over the sampling seeds (ddof 1; 0 for one seed).
+        standard_errors: standard errors over the images: of the Fréchet distance from the bootstrap, of the kernel
+            distance from its variance. Other scores have none.
         intervals: 95 % intervals over the images, of the same scores.
-        classes: each class in the order of labels; empty if nothing tells the classes apart.
-        extractor_accuracy: share of held-out images that an extractor with classes names rightly.
-        warnings: sentences a reader of the scores must know.
-        images_seen, dataset_digest: of the generator's training; 0 and empty where no generator is at hand.
+        classes: scores of each class in label order; empty if the classes cannot be determined.
+        extractor_accuracy: share of held-out images that the extractor classifies correctly; None if it was not
+            measured.
+        warnings: sentences that a reader of the scores must know.
+        images_seen, dataset_digest: from the generator's training; 0 and empty if only images are given.
         tracking_run_id: the MLflow run of the generator's training.
-        generator_digest: of the generator's files, as `export.generator_digest` gives it; None where no generator is at
-            hand, and in records of earlier versions.
-        champion: None if there was none, or it could not be scored.
+        generator_digest: digest of the generator's files, from `export.generator_digest`; None if only images are
+            given, and in records of earlier versions.
+        champion: the champion's scores; None if there was no champion or it could not be scored.
     """
 
     format: Literal[1]
@@ -127,7 +131,7 @@ class Evaluation(_Entry):
     champion: ChampionScores | None = None
 
     def figures(self) -> dict[str, float]:
-        """The figures by name, `scores/fd_classifier`, without those of a class."""
+        """The figures by name, such as `scores/fd_classifier`, without those of single classes."""
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
         return {metric_names.score(place): value for place, value in _leaves(self.model_dump(include=parts))}
 

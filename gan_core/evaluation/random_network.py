@@ -1,10 +1,10 @@
-"""The extractor `random`: a convolutional network whose weights were drawn once and never trained.
+"""The extractor `random`: a convolutional network with random weights that are never trained.
 
-It needs neither labels nor a download. A distance between its features sees shapes, edges and variety, and knows
-nothing of what the images show: it ranks generators more coarsely than a network that was trained.
+It needs neither labels nor a download. A distance between its features reflects shapes, edges and variety, but not the
+content of the images, so it ranks generators more coarsely than a trained network.
 
 Reference: Naeem et al. 2020, arXiv 2002.09797, section 4.1 (random embeddings); Ulyanov et al. 2018, arXiv 1711.10925
-(what an untrained convolutional network knows of images).
+(untrained convolutional networks as image priors).
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ SEED = 0
 class RandomExtractor:
     """Features of images of any size, resized to 64 pixels with antialiasing; grey is repeated to three channels.
 
-    Four 3×3 convolutions at stride 2 with ReLU, 32 to 256 channels, then a linear map of the 4×4 cells to 128 numbers.
-    Weights are N(0, 2 / inputs), after the last convolution N(0, 1 / inputs), from a counter-based generator.
+    The network is four 3×3 convolutions at stride 2 with ReLU and 32 to 256 channels, then a linear map of the 4×4
+    cells to 128 numbers. The convolutions' weights are N(0, 2 / inputs), the linear map's N(0, 1 / inputs), from a
+    counter-based generator.
 
     Attributes:
-        name, size, resize, accuracy: as of every `Extractor`.
+        name, size, resize, accuracy: as in `Extractor`.
         digest: `sha256-<hex>` of the weights.
     """
 
@@ -60,14 +61,14 @@ class RandomExtractor:
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features float32 [B, 128] of images [B, H, W, C], C = 1 grey or 3 RGB."""
-        # Channel by channel: a photo takes four times its own memory as numbers.
+        # One channel at a time, because a photo takes four times its memory as float32.
         channels = [self._resized(images[..., channel : channel + 1]) for channel in range(images.shape[-1])]
         found: NDArray[np.float32] = self._features(np.concatenate(channels * (3 // len(channels)), axis=-1)).numpy()
         return found
 
 
 def _draw_weights() -> list[NDArray[np.float32]]:
-    """Kernels [3, 3, inputs, outputs] and the last map [inputs, outputs]."""
+    """Draws the kernels [3, 3, inputs, outputs] and the linear map [inputs, outputs]."""
     generator = np.random.Generator(np.random.Philox(key=SEED))
     weights = []
     inputs = 3

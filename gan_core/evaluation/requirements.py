@@ -1,4 +1,4 @@
-"""What an evaluation needs of its images and parameters, known before anything is trained or drawn."""
+"""Requirements of an evaluation on its images and parameters, checked before anything is trained or drawn."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.scores import FEWEST_TO_EXTRAPOLATE, score_name
 
 FEWEST_IMAGES = 2
-"""Of either kind: a covariance needs two."""
+"""Least number of real and of generated images: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
-"""Of either kind for `prdc`: density and coverage need a fifth neighbour."""
+"""Least number of real and of generated images for `prdc`: density and coverage need a fifth neighbour."""
 FEWEST_SAMPLES_WHILE_TRAINING = 4
-"""Precision and recall need a third neighbour."""
+"""Least number of generated images: precision and recall need a third neighbour."""
 _NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
 
 
 def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
-    """Checks that the evaluation makes the score that decides at registration.
+    """Checks that the evaluation computes the score that decides at registration.
 
     Raises:
-        InvalidInput: it makes others.
+        InvalidInput: it does not.
     """
     made = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
     if register.score not in (*made, "target_l1"):
@@ -55,7 +55,7 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
 
 
 def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
-    """Returns the data set, on whose labels the extractor `classifier` can be trained.
+    """Returns the data set if the extractor `classifier` can be trained on its labels.
 
     Raises:
         InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.
@@ -77,12 +77,12 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
 
     Args:
         count: number of images.
-        kind: the split of a prepared data set, `generated` by a generator, or `files`.
-        place: where they are.
-        metrics: the groups of scores that are made of them.
+        kind: the split of a prepared data set, `generated` for a generator's images, or `files`.
+        place: where the images are.
+        metrics: the groups of scores that are computed from them.
 
     Raises:
-        InvalidInput: there are fewer.
+        InvalidInput: there are too few.
     """
     neighbours = "prdc" in metrics
     fewest = FEWEST_FOR_NEIGHBOURS if neighbours else FEWEST_IMAGES
@@ -98,10 +98,10 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
 
 
 def require_images_to_score_while_training(dataset: PreparedDataset, samples: int) -> None:
-    """Checks that there are enough held-out and generated images for the scores that a training makes of itself.
+    """Checks that there are enough held-out and generated images for the scores that are computed while training.
 
     Raises:
-        InvalidInput: there are fewer.
+        InvalidInput: there are too few.
     """
     if samples < FEWEST_SAMPLES_WHILE_TRAINING:
         raise InvalidInput(
@@ -119,7 +119,7 @@ def require_images_to_score_while_training(dataset: PreparedDataset, samples: in
 
 
 def _distances(config: EvaluateConfig) -> list[str]:
-    """The metrics that may decide at registration."""
+    """The metrics that can decide at registration."""
     made = []
     if "fid" in config.metrics:
         made.append("fd")

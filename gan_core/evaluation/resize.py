@@ -1,4 +1,4 @@
-"""The ways images reach the Inception network's resolution and range. A score depends on which, so each has a name."""
+"""Methods that bring images to the Inception network's resolution and range. A score depends on the method."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ SIDE = 299
 
 
 def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
-    """Resizes images to what the network takes.
+    """Resizes and scales images for the Inception network.
 
     Args:
         images: [B, H, W, C], C = 1 grey or 3 RGB.
         mode: `legacy_tensorflow`, the original protocol: bilinear without antialiasing, pixel corners aligned at the
-            top left; `legacy_pytorch`, pytorch-fid's: bilinear without antialiasing, pixel centres aligned; `clean`,
-            clean-fid's: bicubic with antialiasing, in float, clipped to 0..255.
+            top left; `legacy_pytorch`, as in pytorch-fid: bilinear without antialiasing, pixel centres aligned;
+            `clean`, as in clean-fid: bicubic with antialiasing, in float, clipped to 0..255.
 
     Returns:
-        Tensor float32 [B, 299, 299, 3]. Grey level u became (u − 128) / 128, in `legacy_pytorch` 2u / 255 − 1.
+        Tensor float32 [B, 299, 299, 3]. Grey level u becomes (u − 128) / 128, or 2u / 255 − 1 in `legacy_pytorch`.
 
     Raises:
-        InvalidInput: an unknown mode, or no such images.
+        InvalidInput: the mode is unknown, or the images have another type or shape.
 
     Reference: Parmar et al. 2022, arXiv 2104.11222, section 3.
     """
@@ -44,9 +44,9 @@ def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
         scaled = (levels - 128.0) / 128.0
     elif mode == "legacy_pytorch":
         channels = []
-        for channel in np.split(images, images.shape[-1], axis=-1):  # one by one: a photo takes gigabytes as numbers
+        for channel in np.split(images, images.shape[-1], axis=-1):  # one at a time: a photo takes gigabytes as float32
             unit = channel.astype(np.float32)
-            unit /= np.float32(255)  # scaled before it is resized, as there: the roundings differ
+            unit /= np.float32(255)  # scaled before resizing, as in pytorch-fid: rounding differs
             channels.append(tf.raw_ops.ResizeBilinear(images=unit, size=[SIDE, SIDE], half_pixel_centers=True))
         scaled = 2.0 * tf.concat(channels, axis=-1) - 1.0
     else:
@@ -55,7 +55,7 @@ def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
 
 
 def _bicubic(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Each channel by itself as a float image: Pillow rounds every other kind to whole grey levels."""
+    """Resizes each channel as a float image, because Pillow rounds all other modes to whole grey levels."""
     from PIL import Image
 
     resized = np.empty((len(images), SIDE, SIDE, images.shape[-1]), np.float32)

@@ -1,4 +1,4 @@
-"""Features → scores: what each figure is, and how it is called."""
+"""Computes scores from features, and defines the name and the meaning of each score."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ FEWEST_TO_EXTRAPOLATE = 200
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a figure says, for a reader who does not know it.
+    """Explanation of a figure for readers who do not know it.
 
     Attributes:
         title: its name in words.
-        better: where good generators are.
+        better: which values are good.
         sentence: what it measures.
     """
 
@@ -82,13 +82,13 @@ MEANINGS: dict[str, Meaning] = {
         "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
     ),
 }
-"""The figures, in the order in which they are shown: of pairs, what compares an image with its target leads."""
+"""The figures, in display order. For paired data, the comparisons with the target come first."""
 
 
 def score_name(metric: str, extractor: str) -> str:
-    """The score's name. The Fréchet distance on the 2015 Inception's features alone is called FID.
+    """The score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
 
-    Distances to a target are of pixels, not of an extractor's features.
+    The name of a distance to a target has no extractor, because it compares pixels, not features.
     """
     if metric.startswith("target_"):
         return metric
@@ -108,20 +108,21 @@ def score(
     kid_subset_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """The figures of one set of generated images, by metric.
+    """Computes the figures of one set of generated images, by metric.
 
     Args:
-        real: reference images. With their statistics alone, only the Fréchet distance and the diversity are defined.
+        real: reference images. If only their statistics are known, only the Fréchet distances and the diversity are
+            computed.
         generated: generated images.
-        training: images the generator was trained on, others than `real`; None if they are not known.
-        extractor: whose features they are.
+        training: images the generator was trained on, other than `real`; None if unknown.
+        extractor: the extractor of the features.
         metrics: groups of figures to compute.
-        kid_subsets: subsets of the kernel distance.
-        kid_subset_size: images of either kind in such a subset.
-        seed: of the random subsets.
+        kid_subsets: number of subsets of the kernel distance.
+        kid_subset_size: number of real images, and of generated images, in such a subset.
+        seed: seed of the random subsets.
 
     Raises:
-        InvalidInput: too few images for a figure, or features of different sizes.
+        InvalidInput: there are too few images for a figure, or features have different sizes.
     """
     figures: dict[str, float] = {}
     if "fid" in metrics:
@@ -139,7 +140,7 @@ def score(
         figures["density"], figures["coverage"] = density_coverage(real.features, generated.features)
     if isinstance(extractor, ClassProbabilities):
         shown = extractor.probabilities(generated.features)
-        if extractor.accuracy is not None:  # its classes are the data's own, not a thousand others
+        if extractor.accuracy is not None:  # its classes are those of the data, not Inception's
             figures["class_shift"] = _class_shift(extractor.probabilities(real.features), shown)
         figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
     if "memorisation" in metrics and training is not None:
@@ -150,7 +151,7 @@ def score(
 
 
 def decimals(value: float, uncertainty: float | None) -> int:
-    """Decimals that show two digits of the uncertainty, four of the value if there is none; 6 at most."""
+    """Number of decimals that show two digits of the uncertainty, or four of the value without one; at most 6."""
     smallest, digits = (uncertainty, 2) if uncertainty else (value, 4)
     if smallest == 0 or not math.isfinite(smallest):
         return 2
@@ -158,7 +159,7 @@ def decimals(value: float, uncertainty: float | None) -> int:
 
 
 def shown(value: float, digits: int) -> str:
-    """The value with so many decimals; one that rounds to 0 has no sign."""
+    """The value with `digits` decimals; a value that rounds to 0 has no sign."""
     return f"{value:z.{digits}f}"
 
 
@@ -168,16 +169,16 @@ def _diversity(real: FeatureSet, generated: FeatureSet) -> float:
 
 
 def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> float:
-    """Total variation distance ½ Σ |p − q| between the shares of the most probable classes."""
+    """Total variation distance ½ Σ |p − q| between the predicted class shares of real and generated images."""
     classes = real.shape[1]
     shares = [np.bincount(rows.argmax(axis=1), minlength=classes) / len(rows) for rows in (real, generated)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
 def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
-    """The distance to unseen images less that to training images, of as many of either kind.
+    """Fréchet distance to unseen images minus that to equally many training images.
 
-    Both are biased alike, so without memorisation the gap is 0 on average.
+    Both distances have the same bias, so without memorisation the gap is 0 on average.
     """
     rows = min(len(training.features), len(unseen.features))
     distances = []
@@ -189,9 +190,10 @@ def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) 
 
 
 def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
-    """Share of generated images whose nearest neighbour is a training image, from as many of either kind.
+    """Share of generated images that are nearest to a training image, among equally many training and unseen images.
 
-    Without memorisation both kinds are drawn from one distribution, so neither is nearer; a tie counts half.
+    Without memorisation, training and unseen images come from one distribution, so neither is nearer. A tie counts
+    half.
     """
     rows = min(len(training.features), len(unseen.features))
     distances = [nearest(generated.features, images.features[:rows], 1)[1][:, 0] for images in (training, unseen)]

@@ -1,4 +1,4 @@
-"""Whether the record of an evaluation can be true: every figure finite, complete and in its range."""
+"""Checks that the record of an evaluation can be true: every figure is finite, complete and in its range."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
-# The kernel distance is unbiased, and the extrapolated distances are intercepts: these may be negative.
+# The unbiased kernel distance and the extrapolated distances, which are intercepts, may be negative.
 _AT_LEAST_0 = ("fid", "fd", "target_l1", "density", "diversity")
 _SHARES = ("precision", "recall", "coverage", "authenticity", "class_agreement", "class_shift", "train_preference")
 _WITH_STANDARD_ERROR = ("fid", "fd", "kid")
@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 
 
 def faults(evaluation: Evaluation) -> list[str]:
-    """What cannot be true of a record: a sentence each, `place: rule, not value`; empty if the record is sound."""
+    """Sentences on what cannot be true in a record, `place must …, not value`; empty if the record is sound."""
     found = [f"{place} must be finite, not {value}" for place, value in _not_finite(evaluation.model_dump())]
     found += _faults_of_scores(evaluation, "")
     if evaluation.champion:
@@ -45,7 +45,7 @@ def recorded(text: str) -> Evaluation | None:
 
 
 def has_standard_error(score: str) -> bool:
-    """Whether an evaluation gives the score a standard error over the images: that of a distance not extrapolated."""
+    """Whether an evaluation gives the score a standard error: only distances that are not extrapolated have one."""
     return score.partition("_")[0] in _WITH_STANDARD_ERROR and not _is_extrapolated(score)
 
 

@@ -1,6 +1,6 @@
-"""Statistics of real images as a `.npz` file that pytorch-fid and clean-fid read and write too: `mu` and `sigma`.
+"""Statistics of real images, `mu` and `sigma`, in a `.npz` file that pytorch-fid and clean-fid can also read and write.
 
-The files of this project also say how many images and which extractor made them; those of others do not.
+This project's files also hold the number of images, the extractor's digest and the resize mode.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COUNT_UNKNOWN = 0
 
 
 def write_statistics(path: Path, images: FeatureSet, extractor: Extractor) -> None:
-    """Writes the file."""
+    """Writes the statistics file."""
     with path.open("wb") as stream:
         np.savez(
             stream,
@@ -35,10 +35,10 @@ def write_statistics(path: Path, images: FeatureSet, extractor: Extractor) -> No
 
 
 def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
-    """Reads the file, which must be made of the extractor's features. Its count is COUNT_UNKNOWN if it is not told.
+    """Reads a statistics file of the extractor's features; the count is COUNT_UNKNOWN if the file does not hold it.
 
     Raises:
-        InvalidInput: it is no such file, or one of another extractor or resize mode.
+        InvalidInput: it is not such a file, or was made with another extractor or resize mode.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,14 +71,14 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
         raise InvalidInput(f"mu and sigma must be finite, and sigma symmetric. Received: {path}")
     if not _is_covariance(covariance):
-        # The trace of such a matrix can bring the Fréchet distance down to any value.
+        # With negative eigenvalues, the trace can lower the Fréchet distance to any value.
         raise InvalidInput(f"sigma must be a covariance, without negative eigenvalues. Received: {path}")
     _check_origin(path, extractor, {name: str(arrays.get(name, "")) for name in ("extractor", "resize")})
     return FeatureSet(count, mean, covariance, np.empty((0, extractor.size), np.float32))
 
 
 def _is_covariance(matrix: NDArray[np.float64]) -> bool:
-    """Whether a finite, symmetric matrix has no eigenvalue below 0, but for the rounding of float32."""
+    """Whether a finite, symmetric matrix has no negative eigenvalue, apart from the rounding of float32."""
     largest = np.abs(matrix).max()
     return not largest or float(np.linalg.eigvalsh(matrix / largest)[0]) > -1e-3
 

@@ -1,4 +1,4 @@
-"""What the two paths of an evaluation stand for."""
+"""Opens the real and the generated side of an evaluation."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from gan_core.export import METADATA_FILE, METADATA_KEYS, Conditions, GeneratorM
 
 @dataclass(frozen=True)
 class Source:
-    """Images on the disk.
+    """Images on disk.
 
     Attributes:
         name: the split of a prepared data set, or `files`.
         digest: `sha256-<hex>` of their content.
         images: the images.
-        classes: names in order of label; empty if the images have no labels.
+        classes: class names in label order; empty if the images have no labels.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Source:
 
     @property
     def labels(self) -> NDArray[np.integer] | None:
-        """Of the images, [count]; None if they have none."""
+        """Labels of the images, [count]; None if they have none."""
         return (
             self.images.labels(np.arange(self.images.count))
             if isinstance(self.images, ImageSplit) and self.classes
@@ -48,18 +48,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Subjects:
-    """What is compared; nothing big is read yet.
+    """The two sides of an evaluation. Their images are opened but not read.
 
     Attributes:
-        real_path: what `--real` names.
-        generated_path: what `--generated` names.
+        real_path: the path given as `--real`.
+        generated_path: the path given as `--generated`.
         real: reference images; None if `real_path` is a file of statistics.
-        training: images that generators are trained on; None if they are not known, or are `real`.
-        dataset: the prepared data set that `real` belongs to, if it does.
-        generator: what the generator is; None if there are but images.
+        training: images that generators are trained on; None if they are unknown or are `real`.
+        dataset: the prepared data set of `real`; None if `real` belongs to none.
+        generator: the generator's metadata; None if only images are given.
         generated: generated images; None if they are still to be drawn from the generator.
-        inputs: gives the input images of the reference's pairs by position, again from the first after the last; None
-            if it has no pairs.
+        inputs: returns the input images of the reference's pairs by position, and starts again after the last; None if
+            it has no pairs.
     """
 
     real_path: Path
@@ -73,7 +73,7 @@ class Subjects:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Of the prepared data set, in order of label."""
+        """Class names of the prepared data set, in label order."""
         return _class_names(self.dataset) if self.dataset else ()
 
 
@@ -81,8 +81,8 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
     """Opens both sides.
 
     Raises:
-        InvalidInput: there is nothing of the kinds that an evaluation takes, no image in it, or images of one size on
-            one side and of another on the other.
+        InvalidInput: a path names nothing that an evaluation accepts or holds no image, or the two sides differ in
+            image size.
     """
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
@@ -150,7 +150,7 @@ def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
 
 
 def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
-    """The images at `path`, if there are enough of them for `metrics`."""
+    """Opens the images at `path`, if there are enough of them for `metrics`."""
     if not _is_prepared(path):
         files = FileImages(path)
         source = Source("files", files.digest, files)

@@ -1,4 +1,4 @@
-"""The scores for a person at a terminal."""
+"""Formats the scores for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gan_core.evaluation.scores import decimals, shown
 
 
 def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
-    """A line for each score with its uncertainty and the champion's, then what a reader must know."""
+    """One line per score with its uncertainty and the champion's score, then warnings and notes."""
     protocol = evaluation.protocol
     champion = comparison.evaluation if comparison else None
     rows = [("", "value", "sampling seeds", "95 % interval", comparison.name if comparison and champion else "")]

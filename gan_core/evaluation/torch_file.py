@@ -1,8 +1,8 @@
-"""Reads the tensors of a PyTorch weight file without PyTorch and without executing anything of the file.
+"""Reads the tensors of a PyTorch weight file without PyTorch and without executing anything from the file.
 
-Such a file is a pickle that names the tensors, and their raw numbers: in a zip archive (since PyTorch 1.6), or one
-after the other behind the pickle (before). The pickle is read by an unpickler that knows the five names such a file
-needs, gives each a harmless meaning, and refuses every other.
+Such a file holds the tensors' raw numbers and a pickle that names the tensors. Since PyTorch 1.6 both are in a zip
+archive; before, the numbers followed the pickle. The unpickler accepts only the five names that such a file needs,
+gives each a harmless meaning, and refuses all others.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Where a tensor's numbers are: `size` numbers of the storage `key`, in C order, from `offset`."""
+    """Location of a tensor's numbers: in C order from `offset` in the storage `key`, which has `count` numbers."""
 
     dtype: np.dtype[Any]
     key: str
@@ -37,14 +37,14 @@ class _Tensor:
 
 
 def read_torch_file(content: bytes, name: str) -> dict[str, NDArray[np.float32]]:
-    """The floating-point tensors by name. Counters (`num_batches_tracked`) are left out.
+    """Returns the floating-point tensors by name, without counters (`num_batches_tracked`).
 
     Args:
-        content: of the file.
-        name: of the file, for messages.
+        content: content of the file.
+        name: name of the file, for messages.
 
     Raises:
-        InvalidInput: it is not such a file, is damaged, or asks for anything but tensors.
+        InvalidInput: it is not such a file, is damaged, or refers to anything but tensors.
     """
     try:
         is_archive = zipfile.is_zipfile(io.BytesIO(content))
@@ -63,7 +63,7 @@ def read_torch_file(content: bytes, name: str) -> dict[str, NDArray[np.float32]]
 
 def _open_archive(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
     archive = zipfile.ZipFile(io.BytesIO(content))
-    # Stored entries cannot be larger than the file: there is no archive that unpacks without end.
+    # Uncompressed entries cannot be larger than the file, so the archive cannot be a zip bomb.
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
         raise zipfile.BadZipFile("its entries are compressed, which PyTorch never does")
     (index,) = (entry for entry in archive.namelist() if entry.endswith("/data.pkl"))
@@ -87,7 +87,7 @@ def _open_legacy(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
 
 
 class _Index(pickle.Unpickler):
-    """An unpickler that can build numbers, strings, containers and `_Tensor`s."""
+    """An unpickler that can build only numbers, strings, containers and `_Tensor`s."""
 
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream)

@@ -38,7 +38,7 @@ class InceptionWeights:
 
     Attributes:
         digest: `sha256-<hex>` of the file they came from.
-        tensors: by the names of pytorch-fid's modules, float32.
+        tensors: float32 tensors, by the names of pytorch-fid's modules.
     """
 
     digest: str
@@ -46,16 +46,16 @@ class InceptionWeights:
 
 
 def load_weights(place: str, cache: Path) -> InceptionWeights:
-    """Reads the weights, after the file's SHA-256 was found to be the expected one.
+    """Reads the weights after verifying the file's SHA-256.
 
     Args:
-        place: a file or an https address; empty for the published address. It may end in `#sha256=<hex>`, the digest to
-            expect; without it the published file's is expected. pytorch-fid's .pth is read, and the original frozen
-            TensorFlow graph, alone (.pb) or in its archive (.tgz).
-        cache: where a downloaded file is kept.
+        place: a file or an https address; empty for the published address. It may end in `#sha256=<hex>`, the expected
+            digest; by default, the published file's digest is expected. The file is pytorch-fid's .pth, or the original
+            frozen TensorFlow graph, alone (.pb) or in its archive (.tgz).
+        cache: folder that keeps a downloaded file.
 
     Raises:
-        InvalidInput: no such file, another digest, or no weights in it.
+        InvalidInput: there is no such file, its digest differs, or it holds no weights.
         TryAgain: the download failed.
     """
     location, fragment, expected = (place or PUBLISHED_ADDRESS).partition("#sha256=")
@@ -102,7 +102,7 @@ def _read_address(address: str) -> bytes:
 
 
 def _download(address: str, sha256: str, cache: Path) -> Path:
-    """The file at the address, from the cache if it is there; it appears there whole, and only with this digest."""
+    """Downloads the file into the cache, unless it is there; it appears whole, and only with this digest."""
     if not address.startswith("https://"):
         raise InvalidInput(f"The address of the weights must begin with https://. Received: {address}")
     target = cache / f"{sha256}-{address.rsplit('/', 1)[1]}"
@@ -111,7 +111,7 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
     try:
         content = within(DOWNLOAD_WITHIN_SECONDS, lambda: _read_address(address))
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        if target.is_file():  # damaged, as whoever reads it says
+        if target.is_file():  # damaged, which the caller reports
             return target
         raise TryAgain(
             f"The Inception weights could not be downloaded: {error}. {_HOW_TO_PROVIDE} Received: {address}"
@@ -132,7 +132,7 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
 
 
 def _has_digest(path: Path, sha256: str) -> bool:
-    """Whether a kept file is what it was; a damaged one is downloaded again."""
+    """Whether a cached file has the digest; a damaged one is downloaded again."""
     try:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == sha256

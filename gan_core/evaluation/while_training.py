@@ -1,4 +1,4 @@
-"""A cheap score of a generator in training, on the scale of the evaluation's: fewer images, one sampling seed."""
+"""Quick scores of a generator during training: those of the evaluation, with fewer images and one sampling seed."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ from gan_core.export import Generator
 from gan_core.metric_names import quick_score
 
 _BATCH_SIZE = 256
-# Of the latents: none of evaluation's, which count up from evaluate.seed and must not be those that chose the best.
+# Seed of the latents. It is not among evaluation's seeds, which count up from evaluate.seed: the latents that selected
+# the best generator must not evaluate it.
 _SEED = 2**31 - 1
 
 
 def scorer(
     generator: Generator, dataset: PreparedDataset, samples: int, cache: Path
 ) -> Callable[[], Mapping[str, float]]:
-    """Returns a function that scores `generator` as it is when called: Fréchet distance first, precision, recall.
+    """Returns a function that scores `generator` in its current state: Fréchet distance first, precision, recall.
 
-    The features are those of the classifier that evaluation trains on the data's labels, or, with fewer than two
-    classes, of the untrained network. They are compared with the held-out images'.
+    The features are those of the classifier that evaluation trains on the data's labels, or those of the untrained
+    network if there are fewer than two classes. They are compared with the features of the held-out images.
 
     Args:
-        generator: the generator; a model whose weights may move.
+        generator: the generator, whose weights may change between calls.
         dataset: the prepared data.
-        samples: images to draw; precision and recall take as many real ones at most.
-        cache: folder for what need not be computed twice.
+        samples: number of images to draw; precision and recall use at most as many real ones.
+        cache: folder for results that are used again.
     """
     labelled = len(dataset.manifest.classes) > 1
     extractor: Extractor = train_classifier(dataset, cache, lambda _: None) if labelled else RandomExtractor()
