@@ -1,1 +1,1 @@
-"""Images on disk become a validated, resized, sharded data set."""
+"""Turns images on disk into a validated, resized, sharded data set."""

@@ -1,4 +1,4 @@
-"""One image, in whatever form it comes, becomes uint8 [resolution, resolution, channels]."""
+"""Decodes one image of any accepted kind to uint8 [resolution, resolution, channels]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LONGEST_SIDE = 2**20
-"""Pixels. Resizing takes 48 bytes for each pixel of a side, however few the image has."""
+"""In pixels. Resizing takes 48 bytes for each pixel of a side, even if the image has few pixels in total."""
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _ORIENTATION = "orientation"  # in the image's info
 _LONGEST_REASON = 200
@@ -30,7 +30,7 @@ class UnreadableImage(Exception):
 
 
 def open_image(content: bytes) -> Image.Image:
-    """Opens the content of a PNG, JPEG or WebP file. Only its header is read, and its side data left out.
+    """Opens a PNG, JPEG or WebP file from its content. Reads only the header, and drops the side data.
 
     Raises:
         UnreadableImage: it is not such a file.
@@ -51,13 +51,13 @@ def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[
     """Opens and decodes an image, turns it upright, makes it square, resizes it and converts it to grey or RGB.
 
     Transparent pixels are composited over the background. 16-bit levels are scaled to 8 bits. Colour becomes grey by
-    luma, ITU-R 601-2. Of an animated image the first frame is taken. Colour profiles are ignored.
+    luma, ITU-R 601-2. Only the first frame of an animated image is used. Colour profiles are ignored.
 
     Returns:
         uint8 [resolution, resolution, channels].
 
     Raises:
-        UnreadableImage: the file is no image, is damaged, or has more pixels than `max_image_megapixels`.
+        UnreadableImage: the file is not an image, is damaged, or has more pixels than `max_image_megapixels`.
     """
     with _reasons():
         image = _upright(opener, config.max_image_megapixels)
@@ -75,7 +75,7 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
         uint8 [H, W, 1] of a grey image, [H, W, 3] of any other.
 
     Raises:
-        UnreadableImage: the file is no image, is damaged, or has more than `max_megapixels`.
+        UnreadableImage: the file is not an image, is damaged, or has more than `max_megapixels`.
     """
     with _reasons():
         image = _over_background(_upright(opener, max_megapixels), 0)
@@ -84,10 +84,11 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
 
 
 def require_image(content: bytes, max_megapixels: float) -> None:
-    """Checks what a file's header says; nothing is decoded.
+    """Checks the size in a file's header, without decoding the image.
 
     Raises:
-        UnreadableImage: the file is no image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a side.
+        UnreadableImage: the file is not an image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a
+            side.
     """
     with _reasons(), open_image(content) as image:
         _require_modest(image, max_megapixels)
@@ -103,7 +104,7 @@ def _require_modest(image: Image.Image, max_megapixels: float) -> None:
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Makes every failure a reason: a damaged file makes Pillow raise whatever it may."""
+    """Turns every exception into UnreadableImage, because a damaged file can make Pillow raise nearly anything."""
     try:
         yield
     except UnreadableImage:
@@ -145,7 +146,7 @@ def _over_background(image: Image.Image, background: int) -> Image.Image:
     if not sixteen_bits and not image.has_transparency_data:
         return image
     canvas = Image.new("L" if sixteen_bits else "RGB", image.size)
-    rows = max(1, _STRIP_PIXELS // image.width)  # strip by strip: what is computed takes several times the memory
+    rows = max(1, _STRIP_PIXELS // image.width)  # in strips: intermediate results take several times the memory
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         if sixteen_bits:  # Pillow's convert would clip 16-bit levels at 255

@@ -1,4 +1,4 @@
-"""Fashion-MNIST: its test split is part of this package, the whole comes from Debian's package or the public download.
+"""Fashion-MNIST. The test split is part of this package; the whole comes from Debian's package or a download.
 
 Reference: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
 """
@@ -41,7 +41,7 @@ ADDRESS = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/maste
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _COUNTS = {"train": 60_000, "t10k": 10_000}
-# Of the decoded images followed by their labels: the same for files that were packed differently.
+# Of the decoded images followed by their labels, so that the files' compression does not matter.
 _SHA256 = {
     "train": "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
     "t10k": "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
@@ -63,9 +63,9 @@ def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Pa
     """Both splits: images uint8 [70000, 28, 28], labels uint8 [70000].
 
     Args:
-        debian_folder: where Debian's package dataset-fashion-mnist puts it; used if it is there.
-        address: else the files are downloaded from below this address, once.
-        cache: and kept in this folder; None for the user's cache folder.
+        debian_folder: folder of Debian's package dataset-fashion-mnist; used if it exists.
+        address: otherwise, the files are downloaded once from below this address.
+        cache: folder that keeps the download; None for the user's cache folder.
 
     Raises:
         InvalidInput: files on this machine are not Fashion-MNIST.
@@ -78,7 +78,7 @@ def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Pa
     if kept.is_dir():
         try:
             return _read(kept)
-        except InvalidInput:  # damaged: what is only a copy is downloaded again
+        except InvalidInput:  # a damaged copy is downloaded again
             shutil.rmtree(kept, ignore_errors=True)
     return _download(address, kept)
 
@@ -105,7 +105,7 @@ def _read_part(folder: Path, part: str, suffix: str) -> Labelled:
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Reads an idx file of bytes; what it says about its shape must be the shape expected."""
+    """Reads an idx file of bytes, whose header must give the expected shape."""
     header = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape)
     size = len(header) + math.prod(shape)
     with lzma.open(path) if path.suffix == ".xz" else gzip.open(path) as stream:

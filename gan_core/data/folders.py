@@ -1,4 +1,4 @@
-"""What counts in a folder or an archive of images, and how its files are read. `prepare` and `evaluate` share this."""
+"""Selects and reads the image files of a folder or an archive, for `prepare` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from gan_core.printing import printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
-# What macOS, Synology, Windows and Linux put beside a person's files.
+# System folders of macOS, Synology, Windows and Linux.
 _PASSED_OVER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
 def is_passed_over(name: str) -> bool:
-    """Whether a file or folder of that name is hidden (as .ipynb_checkpoints and ._1.png are) or a system's own."""
+    """Whether a file or folder is hidden (such as .ipynb_checkpoints and ._1.png) or a system's own, by its name."""
     return name.startswith(".") or name in _PASSED_OVER
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file's name ends as those of PNG, JPEG and WebP images do."""
+    """Whether a file's name has the suffix of a PNG, JPEG or WebP image."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
-    """Whether the file `name` makes `folder` one that this project wrote.
+    """Whether the file `name` shows that this project wrote `folder`.
 
-    Not if it holds a JSON document without `keys`: then it is another program's, beside a person's images. A damaged
-    file is taken for this project's, whose reader tells what is wrong.
+    A JSON document without `keys` does not: it belongs to another program, and lies among a person's images. A damaged
+    file does, and its reader reports what is wrong.
     """
     try:
         document = json.loads((folder / name).read_bytes())
@@ -46,10 +46,10 @@ def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
 
 
 def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """The files and folders that count, in any order; none of the folders is a link.
+    """Yields the files and folders that are not skipped, in any order; none of the folders is a link.
 
     Raises:
-        InvalidInput: the folder cannot be read, or holds a link to a folder or a link to nothing.
+        InvalidInput: the folder cannot be read, or holds a link to a folder or a dead link.
     """
     try:
         with os.scandir(folder) as entries:
@@ -69,12 +69,12 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 
 def read_below(root: Path, path: Path) -> bytes:
-    """The content of an image file below the folder `root`, which is resolved.
+    """Returns the content of an image file below the resolved folder `root`.
 
-    A link may also lead to a file in a cache of DVC (`cache.type symlink`), which is named by its content's MD5.
+    A link may also lead to a file in a DVC cache (`cache.type symlink`), whose name is the MD5 of its content.
 
     Raises:
-        UnreadableImage: it is no regular file, cannot be read, is huge, or a link that leads elsewhere.
+        UnreadableImage: it is not a regular file, cannot be read, is too large, or is a link that leads elsewhere.
     """
     try:
         target = path.resolve()
@@ -93,10 +93,10 @@ def read_below(root: Path, path: Path) -> bytes:
 
 
 def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
-    """Whether a link leads to something that is no folder; a dead one with an image's name was an image."""
+    """Whether a link leads to something other than a folder; a dead link with an image's name was an image."""
     return not entry.is_dir() if os.path.exists(entry.path) else is_image_name(entry.name)
 
 
 def _last_two(path: Path) -> str:
-    """`d41d8cd98f00b204e9800998ecf8427e` of `…/d4/1d8cd98f00b204e9800998ecf8427e`, as DVC's cache names a content."""
+    """`d41d8cd98f00b204e9800998ecf8427e` of `…/d4/1d8cd98f00b204e9800998ecf8427e`, the MD5 in a path of DVC's cache."""
     return path.parent.name + path.name

@@ -1,4 +1,4 @@
-"""Many images as one picture, for people to look at."""
+"""Shows many images as one picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNATURE = "gan-pipeline"
-"""In the text field Software of the PNG files that this project writes: they may be replaced, others may not."""
+"""Text field Software of the PNG files that this project writes. Only files with it may be replaced."""
 _COMFORTABLE_SIDE = 80
 _GAP_LEVEL = 255
 _LETTER_PIXELS = 14
@@ -24,7 +24,7 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
         images: uint8 [N, H, W, C].
         columns: images in a row; the last row is filled up with white.
         gap: white pixels between two images and around the grid.
-        names: of the rows, which stand to their left; without names there is no such margin.
+        names: names of the rows, in a margin to their left; without names there is no margin.
 
     Returns:
         uint8 [H', W', C].
@@ -43,11 +43,11 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
 
 
 def _written(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.uint8]:
-    """The names in black on white, each in the middle of its row's height, uint8 [rows * row_height, W]."""
+    """The names in black on white, each centred on the height of its row, uint8 [rows * row_height, W]."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_LETTER_PIXELS)
-    # The font's own box stands for a letter that it lacks; a line break would make a text of several lines.
+    # A line break would make a text of several lines. The font draws a box for a letter that it lacks.
     texts = [" ".join(name.split()) for name in names]
     texts = [text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…" for text in texts]
     width = max(round(font.getlength(text)) for text in texts) + 2 * _LETTER_PIXELS

@@ -1,4 +1,4 @@
-"""What a prepared data set says about itself: `manifest.json`, whose digest is the data's version."""
+"""The manifest of a prepared data set, `manifest.json`. Its digest is the data's version."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE_NAME = "manifest.json"
 KEYS = frozenset({"digest", "shards", "settings"})
-"""By these a manifest is told from another document of its file's name."""
+"""Keys that distinguish a manifest from another document with the same file name."""
 
 
 _NAMED = 5
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first names of many, for a message."""
+    """The first few names of many, for a message."""
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
@@ -34,12 +34,12 @@ class _Entry(BaseModel):
 
 
 class ShardEntry(_Entry):
-    """One pair of shard files.
+    """The files of one shard.
 
     Attributes:
         images: name of an .npy file, uint8 [count, H, W, C].
         labels: name of an .npy file, int32 [count]; None if the data has no labels.
-        inputs: name of an .npy file like that of the images, of which it has the pairs' inputs; None without pairs.
+        inputs: name of an .npy file with the input images of the pairs, like that of the images; None without pairs.
         images_sha256, labels_sha256, inputs_sha256: hexadecimal digests of the files.
     """
 
@@ -54,7 +54,7 @@ class ShardEntry(_Entry):
 
 
 class ClassEntry(_Entry):
-    """A class of images: its position in the manifest is its label."""
+    """A class of images. Its position in the manifest is its label."""
 
     name: str
     train: Count
@@ -62,25 +62,25 @@ class ClassEntry(_Entry):
 
 
 class RejectedEntry(_Entry):
-    """An image that was set aside, by its path below the source, and why."""
+    """A rejected image: its path below the source, and the reason."""
 
     path: str
     reason: str
 
 
 class Manifest(_Entry):
-    """The data set as a whole.
+    """Description of a prepared data set.
 
     Attributes:
-        digest: `sha256-<hex>` of the decoded images, their labels and the split; the same for the same content on
-            every machine and in any file order.
-        source: what `prepare.source` named.
+        digest: `sha256-<hex>` of the decoded images, their labels and the split. The same content gives the same digest
+            on every machine and in any file order.
+        source: value of `prepare.source`.
         shape: height, width, channels.
-        counts: images in each split.
-        classes: in order of label; empty if the data has no labels.
+        counts: number of images in each split.
+        classes: in label order; empty if the data has no labels.
         mean, standard_deviation: of each channel over the train split, in grey levels 0..255.
         settings: the parameters it was prepared with.
-        seal: SHA-256 of all other values, by which a change by hand is seen; None from an earlier version.
+        seal: SHA-256 of all other values, which reveals manual changes; None from an earlier version.
     """
 
     format: Literal[1]
@@ -136,11 +136,11 @@ class Manifest(_Entry):
         return self
 
     def sealed(self) -> Self:
-        """The manifest with its seal, as it is written."""
+        """The manifest with its seal, as written to disk."""
         return self.model_copy(update={"seal": self._content_digest()})
 
     def _content_digest(self) -> str:
-        # Without defaults, so that a field that a later version adds changes no seal.
+        # Defaults are left out, so that a field added by a later version does not change seals.
         values = self.model_dump(mode="json", exclude={"seal"}, exclude_defaults=True)
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
@@ -149,7 +149,7 @@ class Manifest(_Entry):
         return [entry.name for entry in self.classes if not getattr(entry, split)]
 
     def warnings(self) -> list[str]:
-        """Sentences on classes whose images are all in one split."""
+        """Warnings about classes whose images are all in one split."""
         found = []
         sides: tuple[tuple[Split, str, str, str], ...] = (
             ("train", "training", "which no network learns", "lower"),

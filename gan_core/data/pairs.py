@@ -1,4 +1,4 @@
-"""The input image of a pair, made of its target: what an image-to-image GAN is given and must draw."""
+"""Makes the input image of a pair from its target, for an image-to-image GAN."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _FACTOR = 4
 def input_of(target: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.uint8]:
     """The input for `target`, both uint8 [H, W, C] with H and W multiples of 4.
 
-    `inpainting`: the square of half the height and width in the middle is grey. `super_resolution`: each block of 4 × 4
-    pixels has its mean, rounded to the nearest grey level, halves up.
+    `inpainting`: a central square of half the height and width is grey. `super_resolution`: each block of 4 × 4 pixels
+    is replaced by its mean, rounded to the nearest grey level, halves up.
     """
     height, width, channels = target.shape
     if pairs == "inpainting":

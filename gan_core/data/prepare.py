@@ -1,8 +1,8 @@
-"""Raw images become a prepared data set: shards, manifest, preview.
+"""Turns raw images into a prepared data set: shards, manifest, preview.
 
-The stored order is that of the images' digests, and an image's digest alone decides its split. So the result does not
-depend on the order or the names of the files, an image does not change sides when others are added, and all copies of
-an image are on one side.
+Images are stored in the order of their digests, and an image's digest alone decides its split. So the result does not
+depend on the order or the names of the files, adding images does not move others to another split, and all copies of an
+image are in one split.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
 
     Args:
         source: the raw images.
-        config: what to make of them.
+        config: the parameters of the preparation.
         folder: gets the shards, the manifest and the preview.
         on_image: called after each image that was decoded or rejected.
 
@@ -93,7 +93,7 @@ def prepare(source: Source, config: PrepareConfig, folder: Path, on_image: Calla
 
 
 def is_held_out(digest: bytes, seed: int, fraction: float) -> bool:
-    """Whether an image is kept from training: first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ < fraction."""
+    """Whether an image is held out from training: first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ < fraction."""
     draw = hashlib.sha256(seed.to_bytes(8, "little") + digest).digest()
     return int.from_bytes(draw[:8], "big") < fraction * 2**64
 
@@ -113,7 +113,7 @@ def _decode_into(
 
 
 def _decode_all(source: Source, config: PrepareConfig) -> Iterator[Decoded | RejectedEntry]:
-    """Decodes in several threads, in the source's order, never far ahead of what has been taken."""
+    """Decodes in several threads, in the source's order, only a few images ahead of the consumer."""
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     raw_images = iter(source)
     running: deque[Future[list[Decoded | RejectedEntry]]] = deque()
@@ -162,7 +162,7 @@ def _require_whole_classes(
 
 
 def _positions(store: ImageStore, labels: NDArray[np.int64], config: PrepareConfig) -> dict[Split, NDArray[np.int64]]:
-    """The positions in the store of each split's images, in stored order: by digest, copies by label."""
+    """The positions in the store of each split's images in stored order: by digest, then by label."""
     digests = store.digests
     order = np.lexsort((labels, *digests.view(">u8").T[::-1]))
     held_out = np.array(
@@ -178,7 +178,7 @@ def _positions(store: ImageStore, labels: NDArray[np.int64], config: PrepareConf
 
 
 def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, from whole numbers: exact in any order of summation."""
+    """Mean and standard deviation of each channel, from integer histograms: exact in any order of summation."""
     channels = store.shape[2]
     histogram = np.zeros((channels, 256), np.int64)
     for position in positions:
@@ -193,7 +193,7 @@ def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[
 def _digest(
     store: ImageStore, positions: Positions, labels: NDArray[np.int64], classes: Sequence[str], pairs: Pairs
 ) -> str:
-    """Of shape, class names, pairs, and for each split its pixels' digests and labels in stored order."""
+    """Digest of shape, class names, counts, pairs, and each split's pixel digests and labels in stored order."""
     counts = {split: len(chosen) for split, chosen in positions.items()}
     paired = [] if pairs == "none" else [pairs]
     sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts, *paired]).encode())
@@ -214,7 +214,7 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions:
 def _preview(
     store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """A row of training images for each of the first classes, with its name; without classes the first images."""
+    """One row of training images with its name for each of the first classes; without classes, the first images."""
     first = [positions[start : start + _PREVIEW_COLUMNS] for start in range(0, len(positions), _PREVIEW_COLUMNS)]
     of_class = [positions[labels[positions] == label] for label in range(labels.max() + 1)]
     rows = (of_class if classes else first)[:_PREVIEW_ROWS]

@@ -21,10 +21,10 @@ class PreparedDataset:
     """A prepared data set on disk.
 
     Attributes:
-        manifest: what the data set says about itself.
+        manifest: the description of the data set.
 
     Raises:
-        InvalidInput: the folder holds no prepared data set, or its files do not fit its manifest.
+        InvalidInput: the folder holds no prepared data set, or its files do not match its manifest.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -106,16 +106,16 @@ class ImageSplit:
 
 
 def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
-    """Maps a shard into memory and compares its content with the manifest.
+    """Memory-maps a shard and compares its content with the manifest.
 
-    The file is read once a process for that, at the speed of SHA-256, and is in the system's cache afterwards.
+    The comparison reads the file once per process, at the speed of SHA-256, and leaves it in the system's cache.
     """
     try:
         if not path.is_file():
             raise FileNotFoundError("there is no such file")
         array: NDArray[Number] = np.load(path, mmap_mode="r", allow_pickle=False)
         found_shape, found_dtype = array.shape, array.dtype
-    # A file that is no array can make numpy's reader of headers raise nearly anything.
+    # A file that is not an array can make numpy's header reader raise nearly anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidInput(f"A shard must be a readable .npy file: {reason}. Received: {path}") from None
@@ -131,19 +131,19 @@ def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Nu
             "A shard must have the SHA-256 that its manifest says; prepare the data again, or fetch it again. "
             f"Received: {path} with SHA-256 {digest}, not {sha256}"
         )
-    return array.view(np.ndarray)  # memory-mapped as before, without numpy's own class, whose indexing is slow
+    return array.view(np.ndarray)  # still memory-mapped, but without numpy.memmap, whose indexing is slow
 
 
 @functools.lru_cache(maxsize=2**16)
 def _sha256(path: Path, size: int, changed: int, inode: int) -> str:
-    """Of the file's content; size, time of the last change and inode say whether it is still the file that was read."""
+    """SHA-256 of the file's content, cached until its size, modification time or inode changes."""
     del size, changed, inode
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _require_counted(labels: NDArray[np.int32], counts: Sequence[int], folder: Path) -> None:
-    """Checks that the labels are those that the manifest counts."""
+    """Checks that the labels match the class counts in the manifest."""
     inside = labels.min(initial=0) >= 0 and labels.max(initial=0) < len(counts)
     if not inside or np.bincount(labels, minlength=len(counts)).tolist() != list(counts):
         raise InvalidInput(

@@ -1,6 +1,6 @@
-"""Decoded images on their way to shards: first a flat file in the order of decoding, then .npy files in stored order.
+"""Collects decoded images in a flat file in decoding order, then writes .npy shards in stored order.
 
-A shard is a plain .npy array, so that it can be memory-mapped and read by anything.
+A shard is a plain .npy array, so that any program can read it and memory-map it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gan_core.data.pairs import input_of
 
 
 class ImageStore:
-    """Decoded images in a flat file, and for each a digest and a label in memory: 36 bytes.
+    """Decoded images in a flat file. Each image's digest and label stay in memory, 36 bytes.
 
     Attributes:
         shape: height, width, channels.
@@ -71,12 +71,12 @@ def write_shards(
     """Writes the images at `positions` of the store, in that order, as shards of one split.
 
     Args:
-        folder: where the files go.
-        split: names them.
+        folder: folder for the files.
+        split: the split, which begins the files' names.
         store: the images.
         positions: [N].
-        labels: of these images, [N]; None without classes.
-        pairs: what input images are made of these, in files of their own.
+        labels: labels of these images, [N]; None without classes.
+        pairs: kind of input images to make from these images, in separate files.
         images_per_shard: images in a file; the last one may hold fewer.
     """
     for number, start in enumerate(range(0, len(positions), images_per_shard)):

@@ -1,7 +1,8 @@
-"""An image file's pixels without its side data: EXIF, XMP, colour profiles, texts, thumbnails.
+"""Removes the side data of an image file: EXIF, XMP, colour profiles, texts, thumbnails.
 
-Side data is often large or broken where the pixels are whole, and Pillow refuses or warns of such files. So it never
-sees side data: only the orientation is read, here. What holds pixels is passed on byte for byte, damaged or not.
+Side data is often large or broken while the pixels are intact, and Pillow refuses such files or warns about them. So
+Pillow never gets side data, and only the orientation is read from it, here. Pixel data is passed on byte for byte, even
+if it is damaged.
 
 Reference: PNG (third edition), section 5; ITU-T T.81, annex B; RFC 9649 (WebP), section 2; EXIF 2.3, section 4.6.4.
 """
@@ -24,11 +25,11 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 
 
 def without_side_data(content: bytes) -> tuple[bytes, int]:
-    """Splits a PNG, JPEG or WebP file into what its pixels are made of, and their orientation.
+    """Splits a PNG, JPEG or WebP file into its pixel data and its orientation.
 
     Returns:
-        The file without side data, and the EXIF orientation 1..8; 1 (upright) if none can be read. Another kind of file
-        comes back as it is.
+        The file without side data, and the EXIF orientation 1..8; 1 (upright) if none can be read. A file of another
+            kind is returned unchanged.
     """
     if content.startswith(_PNG_SIGNATURE):
         return _of_png(content)
@@ -40,7 +41,7 @@ def without_side_data(content: bytes) -> tuple[bytes, int]:
 
 
 def _of_png(content: bytes) -> tuple[bytes, int]:
-    """Keeps the critical chunks and tRNS, and thereby the still image of an animated file."""
+    """Keeps the critical chunks and tRNS, which leaves the still image of an animated file."""
     kept, texts, exif, start = bytearray(_PNG_SIGNATURE), dict[bytes, bytes](), None, len(_PNG_SIGNATURE)
     while start + 8 <= len(content):
         (length,), kind = struct.unpack_from(">I", content, start), content[start + 4 : start + 8]
@@ -59,7 +60,7 @@ def _of_png(content: bytes) -> tuple[bytes, int]:
 
 
 def _png_text(kind: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields the first megabyte of a text that may tell the orientation, under its keyword."""
+    """Yields (keyword, first megabyte of the text) if the text can hold the orientation."""
     keyword, _, text = body.partition(b"\0")
     if keyword not in (_PNG_EXIF, _PNG_RAW_EXIF, _PNG_XMP):
         return
@@ -78,7 +79,7 @@ def _png_text(kind: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """The EXIF data in ImageMagick's text: a line feed, its name, its length, then hexadecimal digits."""
+    """The EXIF data in ImageMagick's text: a line feed, a name, a length, then hexadecimal digits."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:
@@ -86,7 +87,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _of_jpeg(content: bytes) -> tuple[bytes, int]:
-    """Keeps the segments that decoding needs; of the application's, JFIF (APP0) and Adobe (APP14) tell the colours."""
+    """Keeps the segments that decoding needs, also JFIF (APP0) and Adobe (APP14), which define the colours."""
     kept, exif, xmp, start = bytearray(content[:2]), b"", b"", 2
     while start + 4 <= len(content) and content[start] == 0xFF:
         marker, (length,) = content[start + 1], struct.unpack_from(">H", content, start + 2)
@@ -129,7 +130,7 @@ def _of_webp(content: bytes) -> tuple[bytes, int]:
 
 
 def _orientation(exif: bytes, xmp: bytes) -> int:
-    """The orientation that the EXIF data tells, or else the XMP packet."""
+    """The orientation in the EXIF data, or else in the XMP packet."""
     found = _exif_orientation(exif.removeprefix(_EXIF))
     if found is None and (said := re.search(rb'tiff:Orientation(?:="|>)([0-9])', xmp)):
         found = int(said[1])
@@ -149,6 +150,6 @@ def _exif_orientation(tiff: bytes) -> int | None:
             if tag == _ORIENTATION_TAG and values == 1 and kind in _INTEGERS:
                 (orientation,) = struct.unpack_from(order + _INTEGERS[kind], tiff, entry + 8)
                 return int(orientation)
-    except struct.error:  # the data ends before
+    except struct.error:  # the data ends too early
         pass
     return None

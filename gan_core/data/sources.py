@@ -1,4 +1,4 @@
-"""Where raw images come from: a built-in data set, or a folder."""
+"""Sources of raw images: a built-in data set, or a folder."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class RawImage:
     """One image that has not been decoded.
 
     Attributes:
-        path: its place below the source.
+        path: its path below the source.
         label: its class's position in the source's `classes`; −1 without classes.
-        open: opens it, or raises what `decode` turns into a reason.
+        open: opens the image; `decode` turns its exceptions into UnreadableImage.
     """
 
     path: str
@@ -55,7 +55,7 @@ class Source(Protocol):
     count: int
 
     def __iter__(self) -> Iterator[RawImage]:
-        """The images in any order, each looked up when it is asked for."""
+        """The images in any order; each is looked up on demand."""
 
 
 def open_source(name: str) -> Source:
@@ -99,9 +99,9 @@ def _digits() -> Source:
 
 
 class _Folder:
-    """A folder of images, or of one folder for each class. Hidden files are passed over.
+    """A folder of images, or of one folder for each class. Hidden files are skipped.
 
-    It is read twice, first to count, so that the paths need not be held in memory.
+    The folder is read twice, the first time to count, so that the paths need not be held in memory.
     """
 
     def __init__(self, name: str) -> None:
@@ -113,7 +113,7 @@ class _Folder:
             )
         self._folder = folder
         self._place = f"source={str(folder)!r}"
-        folders: dict[str, str] = {}  # by class, the folder's name as the disk has it
+        folders: dict[str, str] = {}  # the folder's name on disk, by class
         counts: dict[str, int] = {}
         loose = others = 0
         for entry in scan(folder):
@@ -186,5 +186,5 @@ def _open_below(root: Path, path: Path) -> Image.Image:
 
 
 def _class_name(folder: str) -> str:
-    """The class of a folder. A Mac writes é as two characters, other systems as one: it is one name."""
+    """The class of a folder, normalised: macOS writes é as two characters, other systems as one."""
     return unicodedata.normalize("NFC", printable(folder))
