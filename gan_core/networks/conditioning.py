@@ -1,7 +1,7 @@
-"""How class labels enter the networks: one-hot, an embedding beside the latents, a projection in the discriminator.
+"""Class conditioning: one-hot labels, an embedding next to the latents, and a projection discriminator.
 
-An embedding is a dense layer on one-hot labels: unlike a table look-up, its gradient is a matrix product, which gives
-the same bits on every run of a GPU and is summed over devices like any other.
+An embedding is a dense layer on one-hot labels. Unlike a table look-up, its gradient is a matrix product, which is
+bit-identical on every run of a GPU and is summed over devices like any other gradient.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from gan_core.networks.spectral import SpectralDense
 
 
 def latents_and_labels(latent_size: int, classes: int, seeds: Iterator[int]) -> tuple[Any, Any]:
-    """The input or inputs of a generator, and what its first layer reads: z, with classes z and the label's embedding.
+    """Returns a generator's inputs, and the input of its first layer: z, or z and the label's embedding.
 
     Inputs: latents [B, latent_size] float32; with `classes` > 0 also labels [B] int32. The embedding has `latent_size`
-    numbers of variance 1, as the latents have.
+    numbers of variance 1, like the latents.
 
     Reference: Karras et al. 2020, arXiv 2006.06676, section 4 (the concatenation); Huang et al. 2025, arXiv 2501.05441,
     appendix D.
@@ -43,7 +43,7 @@ def one_hot(labels: Any, classes: int) -> Any:
 
 
 def projection_layers(features: int, classes: int, spectral: bool, seeds: Iterator[int]) -> tuple[Any, Any]:
-    """The layers ψ [features → 1] and V [classes → features] of a discriminator; no V without classes."""
+    """The layers ψ [features → 1] and V [classes → features] of a discriminator; V is None without classes."""
     linear = _dense(1, spectral, True, seeds)
     return linear, _dense(features, spectral, False, seeds) if classes else None
 
@@ -58,17 +58,18 @@ def _dense(count: int, spectral: bool, use_bias: bool, seeds: Iterator[int]) -> 
 class ProjectionDiscriminator:
     """Images [B, H, W, C] in [−1, 1] → logits [B] float32, positive for real: ψ(φ(x)) + ⟨V[y], φ(x)⟩.
 
-    Always in training mode: nothing asks a discriminator for inference.
+    It always runs in training mode, because a discriminator is not used for inference.
 
     Reference: Miyato and Koyama 2018, arXiv 1802.05637, equation 3.
 
     Attributes:
-        weights: all variables, also those that no gradient moves; trainable_variables: those that learn.
-        dropout_features: numbers in one image's dropout mask; 0 without dropout.
+        weights: all variables, including those that no gradient changes.
+        trainable_variables: the variables that gradients change.
+        dropout_features: length of one image's dropout mask; 0 without dropout.
     """
 
     def __init__(self, features: Any, linear: Any, embedding: Any, *, classes: int, dropout: float) -> None:
-        """Joins the keras model φ, the layer ψ and the layer V on one-hot labels; ψ or V may be None."""
+        """Joins the Keras model φ, the layer ψ and the layer V on one-hot labels; ψ or V may be None."""
         count = features.output_shape[-1]
         layers = [features]
         for layer, size in ((linear, count), (embedding, classes)):
@@ -82,11 +83,11 @@ class ProjectionDiscriminator:
         self.dropout_features = count if dropout > 0 else 0
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor | None, mask: tf.Tensor | None) -> tf.Tensor:
-        """The logits of `images`, whose classes are `labels` [B] int32, None without classes.
+        """Returns the logits of `images` with the classes `labels` [B] int32, None without classes.
 
-        φ(x) is multiplied by `mask` [B, dropout_features] float32, of 0 where a feature is dropped and
-        1 / (1 − dropout) where it is kept; None drops nothing. A layer's own dropout keeps hidden random state, which
-        a checkpoint would have to restore.
+        φ(x) is multiplied by `mask` [B, dropout_features] float32, which is 0 where a feature is dropped and otherwise
+        1 / (1 − dropout); None drops nothing. The mask is an argument because a dropout layer keeps hidden random
+        state, which a checkpoint would have to restore.
         """
         features = tf.cast(self._features(images, training=True), tf.float32)
         if mask is not None:
@@ -94,7 +95,7 @@ class ProjectionDiscriminator:
         logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features, training=True), axis=1)
         if self._embedding is None:
             return logits
-        # ⟨V[y], φ(x)⟩ for every class, of which the label keeps one: a small product instead of passes over V[y].
+        # Computes ⟨V[y], φ(x)⟩ for every class and selects the label's: a small product instead of passes over V[y].
         embeddings = self._embedding(tf.eye(self._classes), training=True)
         products = tf.matmul(features, embeddings, transpose_b=True)
         return logits + tf.reduce_sum(products * tf.one_hot(labels, self._classes), axis=1)

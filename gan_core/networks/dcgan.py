@@ -1,12 +1,12 @@
 """Generator and discriminator of strided convolutions, after DCGAN.
 
-The generator doubles the resolution from 4×4 (7×7 for 28 pixels) with transposed convolutions, the discriminator
-halves it back. Kernels are 4×4 with stride 2, so that every output pixel is made by the same number of kernel cells
-and no checkerboard appears. A network's layer at 1/2 of the image's resolution has `width` channels; the number
-doubles with every further halving, up to `growth` · `width`. `depth` − 1 more layers follow at each of these
-resolutions, with 3×3 kernels and stride 1.
+The generator doubles the resolution from 4×4 (7×7 for 28 pixels) with transposed convolutions; the discriminator halves
+it back. Kernels are 4×4 with stride 2, so that every output pixel is made by the same number of kernel cells and no
+checkerboard appears. A layer at 1/2 of the image's resolution has `width` channels. The number doubles with every
+further halving, up to `growth` · `width`. Each of these resolutions has `depth` − 1 more layers, with 3×3 kernels and
+stride 1.
 
-References: Radford et al. 2016, arXiv 1511.06434, section 3; of the 3×3 layers Miyato et al. 2018, arXiv 1802.05957,
+References: Radford et al. 2016, arXiv 1511.06434, section 3; for the 3×3 layers, Miyato et al. 2018, arXiv 1802.05957,
 table 3.
 """
 
@@ -38,12 +38,12 @@ def build_generator(
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
 
     Dense → Reshape → (batch norm, ReLU, `depth` − 1 times (convolution, batch norm, ReLU), transposed convolution) for
-    each doubling → tanh. A bias before a batch norm and a scale between it and the next linear layer would change
-    nothing, so neither is there. With `synchronized`, batch norm takes its statistics over all devices.
+    each doubling → tanh. There is no bias before a batch norm and no scale between it and the next linear layer,
+    because they would have no effect. With `synchronized`, batch norm takes its statistics over all devices.
 
-    With `classes`, each class adds a map of its own behind the first batch norm, drawn with the variance that the
-    latents' part has there and keeps. Where both pass the dense layer together, the labels come to drown the latents
-    out, and all images of a class are one.
+    With `classes`, a map of the image's class is added after the first batch norm. It is initialised with the variance
+    that the latents' map has, and keeps, after this batch norm. If labels and latents passed the dense layer together,
+    the labels would come to outweigh the latents, and all images of a class would become identical.
     """
     channels = widths(shape[0] // 2, width, growth)
     side = base(shape[0])
@@ -89,8 +89,8 @@ def build_generator(
 class Discriminator(ProjectionDiscriminator):
     """`depth` times (convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense, and the projection.
 
-    The first of these convolutions halves. Batch norm is not on the very first, the spectral norm is on every layer. Of
-    `shape` [H, W, C], C may be any number.
+    The first of the `depth` convolutions halves the resolution. The network's first convolution has no batch norm;
+    spectral norm is on every layer. C in `shape` [H, W, C] may be any number.
     """
 
     def __init__(

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class GroupedConv2D(keras.layers.Layer):  # type: ignore[misc]
-    """Images [B, H, W, C] → [B, H, W, C]: each group of `group_size` channels is convolved by itself, plus a bias.
+    """Images [B, H, W, C] → [B, H, W, C]: each group of `group_size` channels is convolved separately, plus a bias.
 
-    Padding "same". `group_size` divides C. The kernel is [3, 3, group_size, C].
+    The padding is "same". `group_size` must divide C. The kernel is [3, 3, group_size, C].
 
     Reference: Xie et al. 2017, arXiv 1611.05431, figure 3c.
     """
@@ -54,8 +54,8 @@ class GroupedConv2D(keras.layers.Layer):  # type: ignore[misc]
 
 @functools.cache
 def _is_differentiable(dtype: str) -> bool:
-    """Tries whether TensorFlow differentiates its grouped convolution here: on a CPU, oneDNN does, Eigen does not."""
-    # The gradient's own operation: a tape records nothing in an init_scope.
+    """Whether TensorFlow can differentiate its grouped convolution here: on a CPU, oneDNN can, Eigen cannot."""
+    # Calls the gradient's operation directly, because a tape records nothing in an init_scope.
     with tf.init_scope():
         images, kernel = tf.zeros((1, 3, 3, 2), dtype), tf.zeros((3, 3, 1, 2), dtype)
         try:

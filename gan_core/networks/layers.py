@@ -1,9 +1,9 @@
-"""Keras's batch norm and stride-2 convolutions with the same weights and values, computed in less time on a CPU.
+"""Keras's batch norm and stride-2 convolutions with the same weights and values, but faster on a CPU.
 
-- Batch norm is one fused operation, where Keras makes a dozen passes over the map.
-- Spreading a map over few channels, which is a transposed convolution to an image's channels and the gradient of a
-  convolution by the image it reads, is a convolution at stride 1 to the 2×2 pixels of every output cell
-  (Shi et al. 2016, arXiv 1609.05158, section 3.2), of which oneDNN makes twice as many a second.
+- Batch norm is one fused operation; Keras makes a dozen passes over the map.
+- Two operations spread a map over few channels: a transposed convolution to an image's channels, and the gradient of a
+  convolution with respect to the image that it reads. Both are computed as a convolution at stride 1 to the 2×2 pixels
+  of every output cell (Shi et al. 2016, arXiv 1609.05158, section 3.2), of which oneDNN makes twice as many per second.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _STRIDE = 2
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch norm of maps [B, H, W, C] over B, H, W. Of vectors, and where it is `synchronized`, Keras computes it."""
+    """Batch norm of maps [B, H, W, C] over B, H, W. Vectors and the `synchronized` form are left to Keras."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Normalises; in training with the batch's own statistics, which move the kept ones."""
+        """Normalises; in training with the batch's statistics, which also update the moving averages."""
         if not training or self.synchronized or len(inputs.shape) != 4:
             return super().call(inputs, training=training)
         channels = inputs.shape[-1]
@@ -30,7 +30,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
             for variable, start in ((self.gamma, 1.0), (self.beta, 0.0))
         )
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, scale, shift, epsilon=self.epsilon)
-        # The fused operation gives the unbiased variance, n / (n − 1) times that of the n numbers.
+        # The fused operation gives the unbiased variance, n / (n − 1) times the variance of the n numbers.
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         for kept, found in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1) / count)):
             kept.assign(kept * self.momentum + found * (1 - self.momentum))
@@ -39,9 +39,9 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class FromImageConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """Convolution of images [B, H, W, C] of few channels and even sides → [B, H / 2, W / 2, filters].
+    """Convolution of images [B, H, W, C] with few channels and even sides → [B, H / 2, W / 2, filters].
 
-    To be made with strides=2 and padding="same".
+    Requires strides=2 and padding="same".
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: Any) -> tf.Tensor:
@@ -51,9 +51,9 @@ class FromImageConv2D(keras.layers.Conv2D):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class ToImageConv2DTranspose(keras.layers.Conv2DTranspose):  # type: ignore[misc]
-    """Transposed convolution to images of few channels: [B, H, W, C] → [B, 2 H, 2 W, filters].
+    """Transposed convolution to images with few channels: [B, H, W, C] → [B, 2 H, 2 W, filters].
 
-    To be made with strides=2 and padding="same".
+    Requires strides=2 and padding="same".
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
@@ -89,7 +89,7 @@ def _spread(maps: tf.Tensor, kernel: tf.Tensor) -> Any:
     )
     shape = (tf.shape(maps)[0], height + cells - 1, width + cells - 1, _STRIDE * _STRIDE * few)
     images = tf.nn.depth_to_space(tf.nn.conv2d_transpose(maps, kernel_of_cells, shape, 1, "VALID"), _STRIDE)
-    before = (size - _STRIDE) // 2  # what TensorFlow's padding "SAME" puts before an even side
+    before = (size - _STRIDE) // 2  # the padding that TensorFlow's "SAME" puts before an even side
 
     def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return _gathered(upstream, kernel), _kernel_gradient(upstream, maps, kernel)
@@ -98,7 +98,7 @@ def _spread(maps: tf.Tensor, kernel: tf.Tensor) -> Any:
 
 
 def _kernel_gradient(images: tf.Tensor, maps: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """The gradient of ⟨maps, convolution of images⟩ by the kernel."""
+    """The gradient of ⟨maps, convolution of images⟩ with respect to the kernel."""
     return tf.raw_ops.Conv2DBackpropFilter(
         input=images,
         filter_sizes=tf.shape(kernel),

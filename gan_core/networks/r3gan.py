@@ -1,9 +1,9 @@
 """Residual generator and discriminator without normalisation, after R3GAN (config E).
 
-Each resolution has a transition (bilinear resampling, a 1×1 convolution where the number of channels changes) and
-`depth` residual blocks. A resolution has `width` channels at the image's; the number doubles with every halving, up to
-`growth` · `width`. The published networks have depth 2, 64 latents, and width 96, growth 8 for FFHQ at 256 pixels,
-384 and 2 for FFHQ at 64, 768 and 1 for CIFAR-10.
+Each resolution has a transition (bilinear resampling, and a 1×1 convolution if the number of channels changes) and
+`depth` residual blocks. The image's resolution has `width` channels. The number doubles with every halving, up to
+`growth` · `width`. The published networks have depth 2 and 64 latents. Their width and growth are 96 and 8 for FFHQ at
+256 pixels, 384 and 2 for FFHQ at 64, 768 and 1 for CIFAR-10.
 
 Reference: Huang et al. 2025, arXiv 2501.05441, section 3, appendix D, table 9.
 """
@@ -41,7 +41,7 @@ def build_generator(
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32, of any range.
 
     Basis (learned maps, each multiplied by a linear function of the latents) → blocks, transition, blocks, … → 1×1
-    convolution. With `classes` the latents are followed by the label's embedding.
+    convolution. With `classes`, the label's embedding is appended to the latents.
     """
     channels = list(reversed(widths(shape[0], width, growth)))
     make = _Layers(seed, blocks=depth * len(channels), dtype=dtype)
@@ -53,7 +53,7 @@ def build_generator(
     )(x)
     for index, filters in enumerate(channels):
         if index > 0:
-            # The 1×1 convolution gives the same before the doubling, on a quarter of the pixels.
+            # The 1×1 convolution gives the same result before the doubling, on a quarter of the pixels.
             x = make.widened(x, filters)
             x = keras.layers.UpSampling2D(interpolation="bilinear", dtype=dtype)(x)
         x = make.blocks(x, depth)
@@ -62,10 +62,10 @@ def build_generator(
 
 
 class Discriminator(ProjectionDiscriminator):
-    """1×1 convolution → blocks, transition, blocks, … → a weight for every pixel of a channel, summed → linear.
+    """1×1 convolution → blocks, transition, blocks, … → a weighted sum over the pixels of each channel → linear.
 
-    With `classes` the last layer maps to as many features, and the logit is their product with the class's embedding.
-    Of `shape` [H, W, C], C may be any number.
+    With `classes`, the last layer has as many outputs as inputs, and the logit is the inner product of its output and
+    the class's embedding. C in `shape` [H, W, C] may be any number.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Discriminator(ProjectionDiscriminator):
 
 
 class _Layers:
-    """Makes the layers of one network of `blocks` residual blocks, each kernel with a draw of its own."""
+    """Makes the layers of one network with `blocks` residual blocks; each kernel has its own random draw."""
 
     def __init__(self, seed: int, *, blocks: int, dtype: str) -> None:
         self.seeds = itertools.count(1000 * seed)
@@ -115,11 +115,11 @@ class _Layers:
         self._dtype = dtype
 
     def kernel(self, scale: float) -> Any:
-        """Draws of variance scale / (inputs of an output), which keep the inputs' variance times `scale`."""
+        """Random weights of variance scale / fan-in, which multiply the inputs' variance by `scale`."""
         return keras.initializers.VarianceScaling(scale, "fan_in", "untruncated_normal", seed=next(self.seeds))
 
     def map_kernel(self, deviation: float) -> Any:
-        """Draws of this standard deviation."""
+        """Random weights of this standard deviation."""
         return keras.initializers.RandomNormal(stddev=deviation, seed=next(self.seeds))
 
     def pointwise(self, x: Any, filters: int, scale: float, use_bias: bool = False) -> Any:
@@ -134,10 +134,10 @@ class _Layers:
     def blocks(self, x: Any, depth: int) -> Any:
         """`depth` times x + (1×1 → leaky ReLU → grouped 3×3 → leaky ReLU → 1×1)(x), with twice the channels inside.
 
-        Initialisation keeps the variance without normalisation: the last convolution starts at 0, so that a block
-        starts as the identity; the others' standard deviation is that of He et al. (2015, arXiv 1502.01852, equation
-        14) times blocks^(−1/4), so that a first step of the weights moves the output by as much in a deep network as
-        in a shallow one (Zhang et al. 2019, arXiv 1901.09321).
+        The initialisation keeps the variance without normalisation. The last convolution starts at 0, so a block starts
+        as the identity. The standard deviation of the others is that of He et al. (2015, arXiv 1502.01852, equation 14)
+        times blocks^(−1/4), so the first update of the weights moves the output of a deep network by as much as that of
+        a shallow one (Zhang et al. 2019, arXiv 1901.09321).
         """
         channels = _EXPANSION * x.shape[-1]
         for _ in range(depth):
@@ -153,7 +153,7 @@ class _Layers:
 class _BilinearHalving(keras.layers.Layer):  # type: ignore[misc]
     """Halves [B, H, W, C] with the weights 1, 3, 3, 1 of bilinear interpolation in each direction.
 
-    They are three averages of neighbours, which have second derivatives, as TensorFlow's resizing has not.
+    It takes three averages of neighbours, because they have second derivatives and TensorFlow's resizing does not.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

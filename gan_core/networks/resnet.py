@@ -1,10 +1,10 @@
 """Residual generator and discriminator with pre-activation, after SNGAN.
 
-A block is (norm, ReLU, convolution) twice beside a shortcut. The generator's first block at each resolution doubles it,
-the discriminator's halves it; `depth` − 1 plain blocks follow. Blocks at the image's resolution have `width` channels
-in the generator; in the discriminator the first block, which ends at 1/2, has them. The number doubles with every
-halving, up to `growth` · `width`. For 32 pixels, width 256 / 128, growth 1 and depth 1 are the published networks; for
-128 pixels width 64 and growth 16.
+A block is (norm, ReLU, convolution) twice, plus a shortcut. The first block at each resolution doubles it in the
+generator and halves it in the discriminator; `depth` − 1 plain blocks follow. The generator's blocks at the image's
+resolution have `width` channels, and so has the discriminator's first block, which ends at 1/2 of that resolution. The
+number doubles with every halving, up to `growth` · `width`. The published networks have width 256 / 128, growth 1 and
+depth 1 for 32 pixels, and width 64 and growth 16 for 128 pixels.
 
 Reference: Miyato et al. 2018, arXiv 1802.05957, appendix B.4, tables 4 and 5; Miyato and Koyama 2018, arXiv 1802.05637,
 appendix.
@@ -41,9 +41,9 @@ def build_generator(
 ) -> keras.Model:
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
 
-    Dense → Reshape → blocks → batch norm, ReLU, convolution → tanh. With `classes` the shift and the scale after each
-    batch norm but the last are those of the class. A bias before a batch norm would change nothing. With
-    `synchronized`, batch norm takes its statistics over all devices.
+    Dense → Reshape → blocks → batch norm, ReLU, convolution → tanh. With `classes`, each class has its own shift and
+    scale after each batch norm except the last. There is no bias before a batch norm, because it would have no effect.
+    With `synchronized`, batch norm takes its statistics over all devices.
     """
     builder = _Builder(itertools.count(1000 * seed), spectral=False, use_bias=False, dtype=dtype)
     side, channels = base(shape[0]), widths(shape[0], width, growth)
@@ -73,7 +73,7 @@ def build_generator(
         residual = builder.convolution(up(normalized(x)), filters, gain=_RESIDUAL_GAIN)
         residual = builder.convolution(normalized(residual), filters, gain=_RESIDUAL_GAIN)
         if doubling or x.shape[-1] != filters:
-            # A 1×1 convolution gives the same before the doubling, on a quarter of the pixels.
+            # A 1×1 convolution gives the same result before the doubling, on a quarter of the pixels.
             x = up(builder.convolution(x, filters, size=1))
         return keras.layers.Add(dtype=dtype)([x, residual])
 
@@ -91,8 +91,8 @@ def build_generator(
 class Discriminator(ProjectionDiscriminator):
     """Blocks → ReLU → sum over the pixels → Dense, and the classes' projection.
 
-    There is one block more than halvings; for images of 16 and 32 pixels the halvings end at 8×8, and a plain block
-    takes the place of the last. Of `shape` [H, W, C], C may be any number.
+    At depth 1, there is one block more than halvings to the base resolution. For images of 16 and 32 pixels, the
+    halvings end at 8×8, and a plain block replaces the last one. C in `shape` [H, W, C] may be any number.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Discriminator(ProjectionDiscriminator):
 
 
 class _Builder:
-    """Makes the convolutions of one network, each with a draw of its own."""
+    """Makes the convolutions of one network; each has its own random draw."""
 
     def __init__(self, seeds: Iterator[int], *, spectral: bool, use_bias: bool, dtype: str) -> None:
         self._seeds, self._spectral = seeds, spectral

@@ -1,6 +1,4 @@
-"""Which images the networks are built for, and how wide they are. Imports no TensorFlow, so that other images are
-refused at once.
-"""
+"""The image shapes that networks accept, and the networks' widths. Imports no TensorFlow, so checks are immediate."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ def check_shape(shape: tuple[int, int, int]) -> None:
 
 
 def base(resolution: int) -> int:
-    """The resolution that halving `resolution` ends at: 7 or 4 pixels."""
+    """The resolution at which halving `resolution` ends: 7 or 4 pixels."""
     return 7 if resolution % 7 == 0 else 4
 
 

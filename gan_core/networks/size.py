@@ -1,4 +1,4 @@
-"""Whether networks are of a size that can be trained at all, before anything is built."""
+"""Checks that networks have a trainable size, before anything is built."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from gan_core.config import TrainConfig
 from gan_core.errors import InvalidInput
 
 MOST_PARAMETERS = 10**9
-"""Of one network. With the optimiser's two moments and the average these are 16 GB."""
+"""Most parameters of one network: 16 GB with the optimiser's two moments and the averaged weights."""
 MOST_BYTES = 2**37
-"""Of the features of one network for one part of a batch, all devices together: 137 GB."""
+"""Most bytes of one network's features for one part of a batch, on all devices together: 137 GB."""
 
 
 def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
-    """Checks that widths, growth, depth, latent size and batch make no network beyond the limits.
+    """Checks that widths, growth, depth, latent size and batch size keep both networks within the limits.
 
-    Both are estimates: parameters 24·depth·c² + 16·c·latents for the widest layer's c channels (two 3 × 3 convolutions
-    a block, a quarter of that at each finer resolution), features 8 maps of the finest resolution a block.
+    Both figures are estimates. A network has 24·depth·c² + 16·c·latents parameters, where c is the number of channels
+    of the widest layer (two 3 × 3 convolutions a block, and a quarter of that at each finer resolution). Its features
+    are 8 maps of the finest resolution a block.
 
     Raises:
-        InvalidInput: one is beyond.
+        InvalidInput: a figure is above its limit.
     """
     resolution = shape[0]
     factor = min(config.growth, 2 ** max(0, math.ceil(math.log2(resolution / 4))))

@@ -1,7 +1,7 @@
-"""Layers whose kernel is divided by its spectral norm: W / σ(W), so that none stretches its input.
+"""Spectral normalisation: dividing a kernel W by its spectral norm σ(W) limits how far a layer stretches its input.
 
-σ(W) = uᵀWv for the leading singular vectors of W as a matrix [out, in]. u is kept and moved by one power iteration at
-each training call; u and v are constants of the gradient, σ is not, so the gradient is that of W / σ(W).
+σ(W) = uᵀWv for the leading singular vectors of W as a matrix [out, in]. u is kept, and updated by one power iteration
+at each training call. The gradient treats u and v as constants, but not σ, so it is the gradient of W / σ(W).
 
 Reference: Miyato et al. 2018, arXiv 1802.05957, algorithm 1 and equation 12.
 """

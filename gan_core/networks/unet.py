@@ -1,8 +1,9 @@
-"""Image-to-image generator: encoder and decoder with skips. Its discriminator is dcgan's, on image and input together.
+"""Image-to-image generator: encoder and decoder with skip connections.
 
-The encoder halves the resolution down to 4×4 (7×7 for 28 pixels), the decoder doubles it back; each of the decoder's
-layers also reads the encoder's output of its resolution. A layer at 1/2 of the image's resolution has `width` channels;
-the number doubles with every further halving, up to `growth` · `width`.
+The encoder halves the resolution down to 4×4 (7×7 for 28 pixels), and the decoder doubles it back. Each layer of the
+decoder also reads the encoder's output of the same resolution. A layer at 1/2 of the image's resolution has `width`
+channels. The number doubles with every further halving, up to `growth` · `width`. The discriminator is that of
+dcgan.py, on image and input together.
 
 Reference: Isola et al. 2017, arXiv 1611.07004, section 3.2 and appendix 6.1.
 """
@@ -32,9 +33,10 @@ def build_generator(
 ) -> keras.Model:
     """Builds latents [B, latent_size] and inputs [B, H, W, C], float32 → images [B, H, W, C] float32 in [−1, 1].
 
-    (4×4 convolution, batch norm but for the first, leaky ReLU) for each halving; the latents join every pixel of the
-    smallest map; (4×4 transposed convolution, batch norm, ReLU) for each doubling but the last, which ends in tanh.
-    `depth` and `classes` are not used. With `synchronized`, batch norm takes its statistics over all devices.
+    The encoder has (4×4 convolution, batch norm except in the first layer, leaky ReLU) for each halving. The latents
+    are appended to every pixel of the smallest map. The decoder has (4×4 transposed convolution, batch norm, ReLU) for
+    each doubling except the last, which ends in tanh. `depth` and `classes` are not used. With `synchronized`, batch
+    norm takes its statistics over all devices.
     """
     channels, side = widths(shape[0] // 2, width, growth), base(shape[0])
     seeds = itertools.count(1000 * seed)
