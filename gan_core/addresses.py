@@ -1,8 +1,9 @@
-"""Addresses that come from outside: which may be asked.
+"""Decides which addresses from outside may be opened.
 
-An address in a parameter could make a step ask what only the step can reach: the cloud's metadata server, which hands
-out tokens, or a database behind the firewall. So only https to public addresses is opened, redirects included, and what
-was checked is what is connected to. Hosts of one's own are named in PRIVATE_HOSTS_VARIABLE, by whoever runs the step.
+An address in a parameter could make a step open something that only the step can reach: the cloud's metadata server,
+which hands out tokens, or a database behind the firewall. So only https to public addresses is opened, also after
+redirects, and the connection goes to the address that was checked. The operator of the step can allow private hosts in
+PRIVATE_HOSTS_VARIABLE.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
 _HOLDS_IPV4 = (ipaddress.IPv6Network("::/96"), ipaddress.IPv6Network("64:ff9b::/96"))
-PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names with commas between them
+PRIVATE_HOSTS_VARIABLE = "GAN_PIPELINE_PRIVATE_HOSTS"  # names, separated by commas
 
 
 def require_server(address: str, name: str) -> str:
     """Returns the address of a server, set as `name`, if it is http:// or https:// with a host and no query.
 
     Raises:
-        InvalidInput: it is not such an address, and never will be.
+        InvalidInput: it is not such an address.
     """
     try:
         parts = urllib.parse.urlsplit(address)
         is_server = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        # A user's password with a slash ends the host for every reader of addresses.
+        # Every parser of addresses ends the host at a slash, even at one in a user's password.
         is_server = is_server and "@" not in parts.path
     except ValueError:
         is_server = False
     if not is_server or "?" in address or "#" in address or re.search(r"[\s\\\x00-\x20\x7f]", address):
-        # What could be a part of a password is left out, wherever it stands.
+        # The message leaves out all that could be part of a password.
         host = re.split(r"[?#]", address.rpartition("@")[2])[0]
         raise InvalidInput(
             f"{name} must be an http:// or https:// address; it must have a host and no query. In a user's password "
@@ -47,10 +48,10 @@ def require_server(address: str, name: str) -> str:
 
 
 def require_token(variable: str) -> str | None:
-    """The token in an environment variable, if it can be sent; None where there is none.
+    """The token in an environment variable, if it can be sent; None if there is none.
 
     Raises:
-        InvalidInput: it has a line break, a space or other characters that no token has. It is not shown.
+        InvalidInput: it has a line break, a space or another character that no token has. The message does not show it.
     """
     token = os.environ.get(variable)
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -66,7 +67,7 @@ def open_public(request: urllib.request.Request, timeout: float, redirects: bool
 
     Raises:
         InvalidInput: it is not https, or leads to an address that is not public.
-        OSError, http.client.HTTPException: it does not answer, or refuses.
+        OSError, http.client.HTTPException: the server does not answer, or refuses.
     """
     if request.type != "https":
         raise InvalidInput(f"The address must begin with https://. Received: {masked(request.full_url)}")
@@ -83,7 +84,7 @@ def open_public(request: urllib.request.Request, timeout: float, redirects: bool
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        urllib.request.UnknownHandler(),  # a redirect to any other scheme
+        urllib.request.UnknownHandler(),  # refuses redirects to other schemes
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         _PublicHandler(),
@@ -100,14 +101,14 @@ class _PublicHandler(urllib.request.HTTPSHandler):
 
 class _PublicConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
-        # Through a proxy the proxy resolves the name, and whoever set it up decides what it may reach.
+        # A proxy resolves the name itself, and its operator decides what it may reach.
         if not self._tunnel_host:  # type: ignore[attr-defined]
             self._create_connection = _connect_to_public
         super().connect()
 
 
 def _connect_to_public(address: tuple[str, int], *arguments: Any) -> socket.socket:
-    """`socket.create_connection`, with the name resolved once, so that it cannot change after it was checked."""
+    """`socket.create_connection` that resolves the name only once, so that it cannot change after the check."""
     host, port = address
     found = [entry[4][0] for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     if host not in os.environ.get(PRIVATE_HOSTS_VARIABLE, "").split(","):
@@ -123,7 +124,7 @@ def _connect_to_public(address: tuple[str, int], *arguments: Any) -> socket.sock
 def _is_public(place: str) -> bool:
     address = ipaddress.ip_address(place.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        # Networks that translate reach the IPv4 address within. Teredo and 6to4 name the relay's or sender's.
+        # Translating networks connect to the IPv4 address inside. Teredo and 6to4 hold that of the relay or sender.
         if address.teredo or address.sixtofour:
             return False
         if address.ipv4_mapped or any(address in network for network in _HOLDS_IPV4):

@@ -1,4 +1,4 @@
-"""How a training went: samples of the same latents on the way, and when, how long and on what it ran."""
+"""The course of a training: samples of the same latents over time, the time spent, when it ended, and the machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_core.errors import InvalidInput
 
 COURSE_FILE = "course.npz"
 SHOWN_AT_ONCE = 8
-"""Images of a moment; of a conditional generator, one of each of the first classes."""
+"""Images at each moment; for a conditional generator, one of each of the first classes."""
 MOST_MOMENTS = 8
 _LARGEST_FILE_BYTES = 2**26
 
@@ -26,8 +26,8 @@ class Course:
     """Collects samples and time; part of a training's checkpoint.
 
     Attributes:
-        seconds: time spent until the last step, of all processes that took part one after the other. Two checkpoints
-            after the same step hold the same.
+        seconds: time spent until the last step, summed over all processes that continued the training. Two checkpoints
+            after the same step hold the same value.
     """
 
     def __init__(self) -> None:
@@ -40,24 +40,24 @@ class Course:
         self._since = time.monotonic()
 
     def advance(self) -> None:
-        """Counts the time since the last call of this or of `start`."""
+        """Adds the time since the last call of `advance` or `start`."""
         now = time.monotonic()
         self.seconds += now - self._since
         self._since = now
 
     def add(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Remembers samples; when there are too many moments, every second one is forgotten, never the first."""
+        """Stores samples. Above MOST_MOMENTS moments, every second one is dropped, but never the first."""
         self._samples[images_seen] = images[:SHOWN_AT_ONCE]
         if len(self._samples) > MOST_MOMENTS:
             self._samples = {seen: self._samples[seen] for seen in sorted(self._samples)[::2]}
 
     def moments(self, images_seen: int, last: NDArray[np.uint8]) -> dict[int, NDArray[np.uint8]]:
-        """The samples by images seen, with `last` as those of the generator that is kept."""
+        """The samples by images seen, with `last` as the samples of the generator that is kept."""
         found = self._samples | {images_seen: last[:SHOWN_AT_ONCE]}
         return {seen: found[seen] for seen in sorted(found)}
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """For a checkpoint."""
+        """Returns the state for a checkpoint."""
         state: dict[str, NDArray[Any]] = {"course_seconds": np.array(self.seconds)}
         if self._samples:
             state["course_images_seen"] = np.array(list(self._samples))
@@ -65,7 +65,7 @@ class Course:
         return state
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Takes the state from a checkpoint; one of an earlier version has none."""
+        """Restores the state from a checkpoint; a checkpoint of an earlier version has none."""
         self.seconds = float(state.get("course_seconds", np.array(0.0)))
         moments = state.get("course_images_seen", np.empty(0, np.int64)).tolist()
         self._samples = dict(zip(moments, state.get("course_samples", ()), strict=True))
@@ -73,13 +73,13 @@ class Course:
 
 @dataclass(frozen=True)
 class CourseRecord:
-    """What stands in COURSE_FILE beside a generator.
+    """The content of COURSE_FILE in a generator's folder.
 
     Attributes:
         moments: samples uint8 [N, H, W, C] by images seen.
         seconds: time spent training.
-        finished: when, in words.
-        machine: on what, in words.
+        finished: end of the training, in words.
+        machine: the machine that trained, in words.
     """
 
     moments: dict[int, NDArray[np.uint8]]
@@ -101,7 +101,7 @@ class CourseRecord:
 
     @classmethod
     def read(cls, folder: Path) -> CourseRecord | None:
-        """Reads the file; None if there is none: an earlier version wrote none, and the registry keeps none.
+        """Reads the file; None if it does not exist, as with earlier versions and in the registry.
 
         Raises:
             InvalidInput: it is damaged.
@@ -111,7 +111,7 @@ class CourseRecord:
             return None
         try:
             with zipfile.ZipFile(path) as archive:
-                # Stored members cannot be larger than the file: there is no archive that unpacks without end.
+                # Uncompressed members cannot be larger than the file, so the archive cannot be a zip bomb.
                 if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                     raise ValueError("its members are compressed")
             if path.stat().st_size > _LARGEST_FILE_BYTES:

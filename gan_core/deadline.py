@@ -1,4 +1,4 @@
-"""A limit on the whole time of a call that waits for somebody else."""
+"""Limits the total time of a call that waits for another system."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _Result = TypeVar("_Result")
 
 
 def within(seconds: float, call: Callable[[], _Result]) -> _Result:
-    """The call's result, or its exception. The call runs in a thread, which is left to itself when the time is over.
+    """Returns the call's result, or raises its exception, within a time limit.
 
-    A socket's own time limit begins anew with each byte that arrives.
+    The call runs in a thread, which is abandoned after the time limit. A socket's own time limit does not suffice,
+    because it starts again with each byte that arrives.
 
     Raises:
         TimeoutError: the call took longer.
@@ -35,5 +36,5 @@ def within(seconds: float, call: Callable[[], _Result]) -> _Result:
         try:
             raise error
         finally:
-            del error  # or the exception, this frame and the call's sockets would hold each other
+            del error  # breaks the reference cycle of the exception, this frame and the call's sockets
     return cast(_Result, result)

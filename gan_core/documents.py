@@ -1,7 +1,7 @@
-"""Limits on text in YAML, before a parser sees it.
+"""Limits on YAML text, checked before parsing.
 
-An alias costs four characters and stands for all that it names, so a few lines of aliases of aliases can be billions of
-values once something walks through them ("billion laughs"). The parsers of this project's files need one or two.
+An alias costs four characters and stands for everything that it names, so a few lines of nested aliases can become
+billions of values when something walks through them ("billion laughs"). This project's files need one or two aliases.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from gan_core.errors import InvalidInput
 
 MOST_CHARACTERS = 2**20
 _MOST_BYTES = 4 * MOST_CHARACTERS
-MOST_ALIASES = 8  # three levels of aliases at most, some twenty times the text
+MOST_ALIASES = 8  # at most three levels of aliases, about twenty times the text
 
 
 def read_modest(path: Path) -> str:
-    """Returns the text of a file, in UTF-8, as `require_modest` does; reads no more of it than may be in it.
+    """Returns the text of a UTF-8 file, checked by `require_modest`; reads no more than the largest text allowed.
 
     Raises:
-        InvalidInput: as `require_modest`.
-        OSError: it cannot be read, or is no file.
+        InvalidInput: as for `require_modest`.
+        OSError: it cannot be read or is not a file.
         ValueError: it is not UTF-8.
     """
     if path.exists() and not path.is_file():
@@ -34,10 +34,10 @@ def read_modest(path: Path) -> str:
 
 
 def require_modest(text: str, place: object) -> str:
-    """Returns the text, found at `place`, if it cannot become much larger than it is.
+    """Returns the text, found at `place`, if parsing cannot make it much larger.
 
     Raises:
-        InvalidInput: it is too long or has too many aliases. Any asterisk before a name counts, also in a string.
+        InvalidInput: it is too long or has too many aliases. Any asterisk before a name counts, even inside a string.
     """
     aliases = len(re.findall(r"\*[^\s,\[\]{}]", text))
     if len(text) > MOST_CHARACTERS or aliases > MOST_ALIASES:

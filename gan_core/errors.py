@@ -1,4 +1,4 @@
-"""The two failures a caller can do something about; every other exception is a fault of this project."""
+"""The two failures that a user can do something about. Every other exception is a fault of this project."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MISTAKEN = (
 
 
 class InvalidInput(Exception):
-    """The user's mistake: a bad parameter, path or file. The message states the rule and ends `Received: …`.
+    """The user's mistake: a bad parameter, path or file. The message states the rule and ends with `Received: …`.
 
-    Of a line with a huge value, the middle is left out.
+    The middle of a very long line is left out.
     """
 
     def __init__(self, message: str) -> None:
@@ -36,7 +36,7 @@ class TryAgain(Exception):
 
 
 def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
-    """What an error of the operating system is to the user, where nothing nearer to it said so; None if our fault.
+    """Classifies an operating system error that no closer code explained; None if it is this project's fault.
 
     | the system says | failure | why |
     |---|---|---|
@@ -45,8 +45,8 @@ def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
     | too many open files, no memory for the kernel | TryAgain | the machine is busy |
     | a named file is absent, may not be accessed, is a folder or a circle of links | InvalidInput | stays as it is |
 
-    That an output's folder is read-only when a command begins is InvalidInput
-    all the same: `components.storage.outputs`.
+    An output's folder that is read-only when a command begins is nevertheless InvalidInput: see
+    `components.storage.outputs`.
     """
     if error.errno in _FULL:
         return TryAgain(f"The disk is full: {error}. Free some space and run the same command again.")

@@ -1,6 +1,6 @@
-"""A trained generator as a folder: `generator.keras` (the averaged weights) and `generator.json` (what it is).
+"""A trained generator as a folder: `generator.keras` (the averaged weights) and `generator.json` (the metadata).
 
-`keras.models.load_model` in safe mode reads it: no code and no pickle of the folder is executed.
+`keras.models.load_model` in safe mode reads it, so no code and no pickle from the folder is executed.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ from gan_core.files import read_bytes, require_regular
 from gan_core.keras_file import require_modest
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
-"""Labels or input images by position."""
+"""Returns labels or input images by position."""
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
 _MOST_METADATA_BYTES = 2**26
 METADATA_KEYS = frozenset({"latent_size", "images_seen"})
-"""By these metadata are told from another document of their file's name."""
+"""Keys that distinguish the metadata from another document with the same file name."""
 
 
 class GeneratorMetadata(BaseModel):
-    """What a generator is and where it comes from.
+    """Description and origin of a generator.
 
     Attributes:
-        latent_size: numbers in one latent vector.
+        latent_size: length of a latent vector.
         shape: height, width, channels of an image.
-        classes: names in order of label; empty for an unconditional generator.
-        class_shares: of the training images, which are those of drawn labels; even ones if the classes were balanced.
-        paired: whether it makes an image of an input image.
-        images_seen: real images shown to the discriminator.
+        classes: class names in label order; empty for an unconditional generator.
+        class_shares: share of each class in the training images, with which labels are drawn; equal shares if the
+            classes were balanced.
+        paired: whether it makes an image from an input image.
+        images_seen: number of real images shown to the discriminator.
         collapsed: whether the samples' diversity was below train.collapse_diversity at `images_seen`.
         dataset_digest, dataset_source: the prepared data it was trained on.
         parameters: the train section it was trained with.
         tracking_run_id: the MLflow run of its training; None if there was none.
-        versions: of the packages that trained it.
+        versions: versions of the packages that trained it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,10 +79,10 @@ class Generator:
     """A generator ready to sample.
 
     Attributes:
-        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]; beside the
-            latents a conditional one takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
-        metadata: what it is.
-        digest: of its files, as `generator_digest` gives it; None if it has none.
+        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]. A conditional
+            model also takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
+        metadata: its description.
+        digest: digest of its files, from `generator_digest`; None if it has no files.
     """
 
     def __init__(self, model: Any, metadata: GeneratorMetadata, digest: str | None = None) -> None:
@@ -111,14 +112,15 @@ class Generator:
         conditions: Conditions | None = None,
         batch_size: int = 256,
     ) -> Iterator[NDArray[np.uint8]]:
-        """The images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
+        """Yields the images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
 
         Args:
-            count: images to draw.
-            seed: of the latents, and of the labels.
+            count: number of images to draw.
+            seed: seed of the latents and the labels.
             truncation: see `draw_latents`.
-            conditions: for positions [B] in the sequence gives labels int32 [B], which are drawn from a conditional
-                generator's class shares without it; or the input images uint8 [B, H, W, C] that a paired one needs.
+            conditions: returns, for positions [B] in the sequence, the labels int32 [B] of a conditional generator or
+                the input images uint8 [B, H, W, C] of a paired one. Without it, labels are drawn from the class shares;
+                a paired generator needs it.
             batch_size: images at a time.
 
         Raises:
@@ -159,7 +161,11 @@ class Generator:
         return to_uint8(images)
 
     def _run(self, arguments: Any) -> NDArray[np.float32]:
-        """The network's images. One that somebody else made can be of layers that fit only on paper."""
+        """Runs the network.
+
+        A foreign model can be loaded and still fail when it runs, for example because its layers do not fit together.
+        Such failures become InvalidInput.
+        """
         import tensorflow as tf
 
         try:
@@ -181,8 +187,8 @@ class Generator:
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
     """Latents z ~ ψ·N(0, I), float32 [count, latent_size], from a counter-based generator keyed by `seed`.
 
-    `truncation` ψ scales towards the mean latent, which is 0: 1 leaves the distribution as trained, less trades
-    variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
+    `truncation` ψ scales the latents towards their mean, which is 0. With 1 the distribution is that of training; a
+    smaller ψ trades variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
     """
     return np.concatenate(list(_latent_batches(count, latent_size, seed, truncation, count)))
 
@@ -211,7 +217,7 @@ def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
 
 
 def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> None:
-    """Writes the generator into the new folder `folder`; the same weights and metadata are the same bytes."""
+    """Writes the generator into the new folder `folder`; equal weights and metadata give equal bytes."""
     folder.mkdir()
     with tempfile.TemporaryDirectory(dir=folder) as workplace:
         dated = Path(workplace) / MODEL_FILE
@@ -221,7 +227,7 @@ def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> Non
 
 
 def _copy_undated(source: Path, target: Path) -> None:
-    """Copies a .keras file without the time of its saving, by which DVC and the registry would take it for another."""
+    """Copies a .keras file without its save time, which would make DVC and the registry see another file."""
     with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as undated:
         for name in dated.namelist():
             content = dated.read(name)
@@ -231,7 +237,7 @@ def _copy_undated(source: Path, target: Path) -> None:
 
 
 def read_metadata(folder: Path) -> GeneratorMetadata:
-    """Reads what the generator in `folder` is, without loading it.
+    """Reads the metadata of the generator in `folder`, without loading the generator.
 
     Raises:
         InvalidInput: `folder` holds no generator.
@@ -254,7 +260,7 @@ def _not_a_generator(folder: Path, error: OSError) -> InvalidInput:
 
 
 def generator_digest(folder: Path) -> str:
-    """`sha256-<hex>` of the files of the generator in `folder`, weights and metadata.
+    """`sha256-<hex>` of the weights and metadata files of the generator in `folder`.
 
     Raises:
         InvalidInput: a file is missing or cannot be read.
@@ -278,7 +284,7 @@ def load_generator(folder: Path) -> Generator:
     metadata, digest = read_metadata(folder), generator_digest(folder)
     import keras
 
-    # The file may name their layers, which Keras must know.
+    # The file may contain their layers, which must be registered with Keras.
     import gan_core.networks.grouped
     import gan_core.networks.layers  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Reads files from outside: regular ones, of a limited size."""
+"""Reads files from outside, if they are regular and not too large."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 
 def require_regular(path: Path) -> int:
-    """Returns the file's size in bytes, if it is a regular file, or a link to one.
+    """Returns the size in bytes of a regular file or of a link to one.
 
-    A pipe or a device may give bytes without end, or none.
+    Other files are refused, because a pipe or a device may give endless bytes, or none.
 
     Raises:
-        OSError: it is none, or is not there.
+        OSError: it is not a regular file or does not exist.
     """
     try:
         status = path.stat()
@@ -28,10 +28,10 @@ def require_regular(path: Path) -> int:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Returns the content of a regular file of at most `most` bytes; nothing of a larger one is read.
+    """Returns the content of a regular file of at most `most` bytes; a larger file is not read.
 
     Raises:
-        OSError: it is none, is larger, or cannot be read.
+        OSError: it is not a regular file, is larger, or cannot be read.
     """
     size = require_regular(path)
     if size > most:

@@ -1,4 +1,4 @@
-"""What a Keras model file may hold, before Keras reads it."""
+"""Checks the content of a Keras model file before Keras reads it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _MEMBERS = {"config.json", "metadata.json", _WEIGHTS}
 
 
 def require_modest(path: Path) -> None:
-    """Refuses a Keras file that becomes larger than it is when it is read, or has members that a generator has not.
+    """Refuses a Keras file that would expand when it is read, or that has members other than a generator's.
 
-    Stored members cannot be larger than the file. But HDF5 in them can say that an array of any size is compressed, or
-    was never written, and one text of variable length can stand in an array many times.
+    Uncompressed members cannot be larger than the file. But HDF5 inside them can declare an array of any size as
+    compressed or never written, and can repeat one text of variable length many times in an array.
 
     Raises:
-        Exception: it is such a file, or none; HDF5's reader raises nearly anything.
+        Exception: it is such a file, or not a Keras file; HDF5's reader raises nearly anything.
     """
     import h5py  # type: ignore[import-untyped]
 

@@ -1,4 +1,4 @@
-"""Hides secrets in text. All that a command prints passes here, as does what it sends to MLflow and to a webhook."""
+"""Masks secrets in everything that a command prints and everything that it sends to MLflow and to a webhook."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import urllib.parse
 from collections.abc import Iterator
 
-SHORTEST_SECRET = 4  # characters; to hide each place of a shorter one would hide the message
+SHORTEST_SECRET = 4  # characters; masking a shorter one everywhere would hide the message
 
 _SECRET_VARIABLE = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|APIKEY)(_|$)|(^|_)(KEY|PASS|PAT|AUTH|COOKIE|WEBHOOK)(_|$)"
@@ -27,19 +27,19 @@ _BUCKETS = ("gs:", "s3:")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether an environment variable's value is to be hidden, by its name; a secret's file is none."""
+    """Whether an environment variable's value must be masked, by its name; the path of a secret's file is no secret."""
     is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
     return bool(_SECRET_VARIABLE.search(name)) and not is_path
 
 
 def masked(text: str) -> str:
-    """The text without secrets: the user and query of every address, and every value of the environment that is secret.
+    """The text without secrets: users and queries of addresses, and secret values of the environment.
 
-    A password that makes it unclear where an address's host begins hides the whole address.
+    If a password makes it unclear where an address's host begins, the whole address is masked.
     """
     for secret in _secrets():
         if secret in text:
-            # A short word is hidden where it stands alone, not within other words.
+            # A short secret is masked as a whole word, not within other words.
             pattern = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 8 else re.escape(secret)
             text = re.sub(pattern, "…", text)
     text = _HEADER.sub(lambda found: f"{found[1] or found[3]}…", text)
@@ -63,7 +63,7 @@ def _masked_address(found: re.Match[str]) -> str:
 
 
 def _secrets() -> list[str]:
-    """Every value that must not be shown, in each way of writing it, the longest first."""
+    """All values that must not be shown, in every spelling, the longest first."""
     values: set[str] = set()
     for name, value in os.environ.items():
         if is_secret(name, value):
@@ -81,14 +81,14 @@ def _secrets() -> list[str]:
 
 
 def _written(value: str) -> tuple[str, ...]:
-    """The value as it is, quoted in Python and in JSON, and in an address's user, path and query."""
+    """The value as it is, escaped in Python and in JSON, and encoded for an address's user, path and query."""
     encoded = value.encode(errors="surrogatepass")
     in_address = (urllib.parse.quote(encoded, safe=""), urllib.parse.quote(encoded), urllib.parse.quote_plus(encoded))
     return value, repr(value)[1:-1], json.dumps(value)[1:-1], *in_address
 
 
 def _texts(argument: str) -> Iterator[str]:
-    """The texts of an argument: of a JSON value all that it holds, of `key=value` also the value."""
+    """The texts in an argument: all strings of a JSON value; otherwise the argument, and the value of `key=value`."""
     if argument[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):
             stack = [json.loads(argument)]
@@ -104,7 +104,7 @@ def _texts(argument: str) -> Iterator[str]:
 
 
 def _parts_of_address(address: str) -> set[str]:
-    """The password of an address and its parts: a library that misreads the address may name one of them."""
+    """The secrets of an address, and the parts of its password that a library may show when it misreads the address."""
     scheme = re.match(r"[A-Za-z][\w+.-]*:(//)?(?=.*[:@?])", address)
     rest = address[scheme.end() :] if scheme and ("//" in scheme[0] or ":" in address[scheme.end() :]) else address
     if rest.startswith("/") or (scheme and scheme[0].startswith(_BUCKETS)):

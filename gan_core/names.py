@@ -1,4 +1,4 @@
-"""Names of files that come from outside, of a DVC listing or a bucket: checked before anything is written."""
+"""Checks names of files that come from outside (a DVC listing or a bucket) before anything is written."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gan_core.errors import InvalidInput
 
 MOST_FILES = 1_000_000
-MOST_BYTES = 1024  # of a name, as in a bucket
+MOST_BYTES = 1024  # of a name; the limit of buckets
 MOST_BYTES_OF_A_PART = 255  # the limit of file systems
 
 
@@ -20,7 +20,7 @@ def require_names(names: Sequence[str], source: str) -> None:
         source: where they were found, for the message.
 
     Raises:
-        InvalidInput: there are too many, or one is wrong alone or beside another; the message names it.
+        InvalidInput: there are too many names, one is invalid, or two conflict; the message gives the names.
     """
     if len(names) > MOST_FILES:
         raise InvalidInput(f"There must be at most {MOST_FILES} files. Received: {len(names)} in {source}")
@@ -51,7 +51,7 @@ def require_names(names: Sequence[str], source: str) -> None:
 
 
 def require_inside(name: str) -> None:
-    """Checks that a name can be a file's, below the folder that it is written to.
+    """Checks that a name is valid for a file below the folder that it is written to.
 
     Raises:
         InvalidInput: it is absolute, goes up, has an empty part, a backslash or a control character, or is too long.
@@ -76,5 +76,5 @@ def _bytes(text: str) -> int:
 
 
 def _folded(name: str) -> str:
-    """The same for names that a file system may take for one: A and a, é in one character and in two."""
+    """The same text for names that a file system may treat as equal: A and a, é as one character or two."""
     return unicodedata.normalize("NFC", name).casefold()

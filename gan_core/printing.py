@@ -1,4 +1,4 @@
-"""What a person sees of text from outside: nothing in it acts on the terminal, forges a line or gives a secret away."""
+"""Makes text from outside safe to print: no control of the terminal, no forged lines, no secrets."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import NoReturn, TextIO, cast
 
 from gan_core.masking import masked
 
-# Control characters, line separators, overrides of the direction of writing, and bytes that are no UTF-8 (surrogates).
+# Control characters, line separators, overrides of the writing direction, and bytes that are not UTF-8 (surrogates).
 _ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ACTING_BUT_LAYOUT = re.compile(f"(?![\n\t]){_ACTING.pattern}")
 
 
 def printable(text: str) -> str:
-    r"""The text in one line, with an escape such as `\x1b` for each character that acts on a terminal.
+    r"""The text in one line, with an escape such as `\x1b` for each character that controls a terminal.
 
-    Line breaks are escaped too, as are bytes of file names that are no UTF-8: `\xe9`.
+    Line breaks are escaped too, as are bytes of file names that are not UTF-8: `\xe9`.
     """
     return _ACTING.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
-    """As `printable`, but line breaks and tabs stay."""
+    """Like `printable`, but keeps line breaks and tabs."""
     return _ACTING_BUT_LAYOUT.sub(_escape, text)
 
 
 def guard_output() -> None:
-    """From now on all that this process prints is escaped, but for line breaks and tabs, and secrets are masked.
+    """Escapes all that this process prints from now on, except line breaks and tabs, and masks secrets.
 
-    That includes logs, warnings, tracebacks and what libraries print.
+    This includes logs, warnings, tracebacks and the output of libraries.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -48,13 +48,13 @@ def fail(code: int, message: object) -> NoReturn:
 
 
 class _Guarded:
-    """A text stream whose `write` shows nothing that acts and no secret."""
+    """A text stream whose `write` escapes characters that control a terminal, and masks secrets."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        # A progress bar goes back to the start of its line; elsewhere a carriage return hides what was written.
+        # A progress bar begins with a carriage return; elsewhere one would hide the text before it.
         start = "\r" if text.startswith("\r") else ""
         self._stream.write(start + printable_lines(masked(text[len(start) :])))
         return len(text)
@@ -69,7 +69,7 @@ class _Guarded:
 
 def _escape(found: re.Match[str]) -> str:
     character = found[0]
-    if "\udc80" <= character <= "\udcff":  # how Python holds a byte of a file name that is no UTF-8
+    if "\udc80" <= character <= "\udcff":  # Python's form of a file name's byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 

@@ -1,7 +1,10 @@
-"""Which raw data a run on a cluster reads, as its inputs name it: one rule for who submits it and for its steps.
+"""Checks the inputs that name a cluster run's raw data, in the same way for the submitter and for the run's steps.
 
-`data_pointer` is the text of a DVC pointer, or the gs:// address of one, each with `data_remote`, the DVC remote that
-has the content; or a gs:// prefix; or empty, where `prepare.source` names a built-in data set.
+`data_pointer` is one of these:
+
+- the text of a DVC pointer, or the gs:// address of one; `data_remote` is then the DVC remote that has the content
+- a gs:// prefix
+- empty, if `prepare.source` names a built-in data set
 """
 
 from __future__ import annotations
@@ -19,16 +22,16 @@ from gan_core.names import require_inside
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
 _BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
 _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
-Load = Callable[[str], Any]  # a parser of YAML, which this package knows none of
+Load = Callable[[str], Any]  # a YAML parser, which this package does not import itself
 
 
 class Pointer(BaseModel):
-    """What DVC writes in git for a folder that it keeps elsewhere: an output of a .dvc file or of dvc.lock.
+    """What DVC writes in git for a folder that it stores elsewhere: an output of a .dvc file or of dvc.lock.
 
     Attributes:
-        md5: of the folder's listing, which has the md5 of each file.
-        path: where the folder stands in its repository.
-        size, nfiles: bytes and files; DVC writes them for people.
+        md5: of the folder's listing, which holds the md5 of each file.
+        path: path of the folder in its repository.
+        size, nfiles: number of bytes and of files; DVC writes them for information only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,7 +44,7 @@ class Pointer(BaseModel):
 
     @classmethod
     def parse(cls, text: str, load: Load) -> Self:
-        """Reads the text of a .dvc file, or of one output in dvc.lock. It comes from outside: nothing is trusted.
+        """Reads the untrusted text of a .dvc file, or of one output in dvc.lock.
 
         Raises:
             InvalidInput: it is not a pointer that `dvc add` or `dvc repro` of DVC 3 writes for a folder.
@@ -82,7 +85,7 @@ def split_bucket(address: str) -> tuple[str, str]:
 
 
 def split_version(address: str) -> tuple[str, str]:
-    """A gs:// address and the version that it may carry, as in gs://bucket/folder#sha256-…; empty if it has none.
+    """A gs:// address and its version, as in gs://bucket/folder#sha256-…; the version is empty if there is none.
 
     Raises:
         InvalidInput: it is not such an address.
@@ -97,10 +100,10 @@ def split_version(address: str) -> tuple[str, str]:
 
 
 def require_remote(remote: str) -> None:
-    """Checks that a DVC remote is a bucket's address or can be a folder's.
+    """Checks that a DVC remote is a bucket's address or can be a folder's path.
 
     Raises:
-        InvalidInput: it is neither a bucket's address nor a folder's.
+        InvalidInput: it is neither.
     """
     if remote.startswith("gs://"):
         split_bucket(remote)
@@ -112,7 +115,7 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
     """Checks that a run's `data_pointer` and `data_remote` name raw data, before anything is sent.
 
     Raises:
-        InvalidInput: they do not, or do not go together.
+        InvalidInput: they do not name raw data, or do not belong together.
     """
     is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
     if bool(remote) != bool(pointer and not is_prefix):
@@ -133,10 +136,10 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
 
 
 def require_source(source: str, pointer: str) -> None:
-    """Checks that `prepare.source` and a run's `data_pointer` go together.
+    """Checks that `prepare.source` and a run's `data_pointer` belong together.
 
     Raises:
-        InvalidInput: data is fetched and a built-in data set named, or nothing is fetched and a folder named.
+        InvalidInput: data is fetched but a built-in data set is named, or nothing is fetched but a folder is named.
     """
     from gan_core.data.sources import BUILT_IN
 

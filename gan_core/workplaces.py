@@ -1,4 +1,4 @@
-"""Temporary folders for unfinished work. A lock tells a live process's folder from one that a kill left behind."""
+"""Temporary folders for unfinished work. A lock distinguishes a live process's folder from one of a killed process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _RANDOM_PART = re.compile(r"[a-z0-9_]{8}")  # of a name that tempfile makes
 
 @contextlib.contextmanager
 def workplace(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yields a new, locked folder in `parent` whose name begins with `prefix`; removes it in the end.
+    """Yields a new, locked folder in `parent` whose name begins with `prefix`; removes it at the end.
 
     Raises:
         OSError: the folder cannot be made.
@@ -30,9 +30,9 @@ def workplace(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def abandoned(parent: Path, prefix: str) -> Iterator[Path]:
-    """The folders that `workplace` made in `parent` with this prefix and whose processes were killed.
+    """Yields the folders that `workplace` made in `parent` with this prefix and whose processes were killed.
 
-    Each is locked while the caller looks at it. Folders that this process may not read are left out.
+    Each is locked while the caller uses it. Folders that this process may not read are left out.
     """
     try:
         names = sorted(os.listdir(parent))
@@ -56,13 +56,13 @@ def abandoned(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def remove_abandoned(parent: Path, prefix: str) -> None:
-    """Removes what killed processes left in `parent` under this prefix, which nobody else may use for names."""
+    """Removes the folders that killed processes left in `parent`. Nothing else there may use this prefix."""
     for folder in abandoned(parent, prefix):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _claim(parent: Path, prefix: str) -> tuple[Path, int]:
-    """Makes a folder and locks it, again if another process took it for an abandoned one in between."""
+    """Makes and locks a folder; tries again if another process removed it as abandoned before it was locked."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         try:

@@ -26,8 +26,8 @@ def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[
 def target_scores(generated: Images, targets: Images, batch_size: int, advance: Advance) -> dict[str, float]:
     """Mean distances of the generated images from their targets, position by position.
 
-    L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image is 10 · log₁₀(255² /
-    mean squared difference), in decibels. It is at most 58.9, because a mean squared difference below that of rounding
+    L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image, in decibels, is 10 ·
+    log₁₀(255² / mean squared difference). It is at most 58.9, because a mean squared difference below that of rounding
     counts as that of rounding. The structural similarity uses 11 × 11 Gaussian windows.
 
     Args:

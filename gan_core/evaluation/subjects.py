@@ -48,7 +48,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Subjects:
-    """The two sides of an evaluation. Their images are opened but not read.
+    """The two sides of an evaluation. Their images are not decoded yet.
 
     Attributes:
         real_path: the path given as `--real`.
