@@ -1,1 +1,1 @@
-"""The library: data, networks, objectives, training, evaluation. Knows no orchestration, tracking or cloud."""
+"""The library: data, networks, objectives, training, evaluation. Free of orchestration, tracking and cloud."""

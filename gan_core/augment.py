@@ -1,7 +1,7 @@
-"""Differentiable augmentation: what the discriminator sees of real and generated images alike.
+"""Differentiable augmentation of real and generated images before the discriminator sees them.
 
-It draws nothing itself: each image comes with uniform numbers, of which each transform takes its own. Shifts are
-matrix products, so that the gradient is the same on every run of a GPU, has a second derivative, and compiles with XLA.
+The module draws no random numbers; the caller gives uniform numbers for each image. Shifts are matrix products, so the
+gradient is the same on every run of a GPU, has a second derivative, and compiles with XLA.
 
 Reference: Zhao et al. 2020, arXiv 2006.10738, section 4; the ranges are those of the authors' experiments.
 """
@@ -21,12 +21,13 @@ _CUTOUT_SIDE = 0.5
 def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
     """Transforms images [B, H, W, C] in [−1, 1] by the members of `policy`, in the order of POLICIES.
 
-    Color: brightness x + b, b in ±0.5; saturation m + s·(x − m) about the mean m over a pixel's channels, s in [0, 2);
-    contrast likewise about an image's mean, by [0.5, 1.5). Translation: by whole pixels, up to an eighth of each side,
-    0 moving in. Cutout: 0 in a rectangle of half the height and half the width, its centre anywhere.
+    Color: brightness x + b with b in ±0.5; saturation m + s·(x − m), where m is the mean over a pixel's channels and s
+    lies in [0, 2); contrast in the same way about an image's mean, with a factor in [0.5, 1.5). Translation: a shift by
+    whole pixels, up to an eighth of each side, filled with 0. Cutout: a rectangle of half the height and half the width
+    is set to 0, with its centre anywhere in the image.
 
-    Each of the five transforms is applied to each image with `probability`, decided by the first 5 of its `uniforms`
-    [B, NUMBERS], which lie in [0, 1); the others decide how.
+    Each of the five transforms is applied to each image with `probability`. The `uniforms` [B, NUMBERS] lie in [0, 1):
+    the first 5 of an image decide which transforms apply, the others how.
     """
     chosen = tf.cast(uniforms[:, :5] < probability, images.dtype)
     brightness, saturation, contrast, down, right, row, column = tf.unstack(uniforms[:, 5:], axis=1)
@@ -58,7 +59,7 @@ def _stretch(images: tf.Tensor, factors: tf.Tensor, axis: list[int]) -> tf.Tenso
 
 
 def _shift(chosen: tf.Tensor, uniform: tf.Tensor, size: int) -> tf.Tensor:
-    """Matrices [B, size, size] that move pixel j to i = j − t, for whole t in ±`size`/8; t = 0 if not chosen."""
+    """Matrices [B, size, size] that move pixel j to i = j − t, with integer t in ±`size`/8; t = 0 if not chosen."""
     largest = int(size * _LARGEST_SHIFT + 0.5)
     offsets = chosen * (tf.floor(uniform * (2 * largest + 1)) - largest)
     positions = tf.range(size, dtype=uniform.dtype)
@@ -67,9 +68,9 @@ def _shift(chosen: tf.Tensor, uniform: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _stripe(uniform: tf.Tensor, size: int) -> tf.Tensor:
-    """1 on half of `size` pixels around a centre, less what lies outside, else 0; [B, size].
+    """A mask [B, size]: 1 on a stripe of half of `size` pixels, 0 elsewhere. The image's edge may cut the stripe.
 
-    With an even width the stripe may be centred between pixels, which gives one place more.
+    A stripe of even width may be centred between pixels, so it has one more position.
     """
     width = int(size * _CUTOUT_SIDE + 0.5)
     first = tf.floor(uniform * (size + 1 - width % 2)) - width // 2

@@ -1,4 +1,4 @@
-"""In which order real images are shown, and the batches that this makes."""
+"""The order in which real images are shown, and the batches that follow from it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Order(Protocol):
     """An endless sequence of positions, a pure function of the seed."""
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
 
 
 class EpochOrder:
     """Endless positions of `count` images: one permutation after another, each a pure function of (seed, epoch).
 
-    Batches run on across epochs, so any batch size goes with any number of images.
+    A batch may span epochs, so any batch size works with any number of images.
     """
 
     def __init__(self, count: int, seed: int, stream: int = 0) -> None:
@@ -34,7 +34,7 @@ class EpochOrder:
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
         parts = []
         while count > 0:
             epoch, offset = divmod(start, self._count)
@@ -48,13 +48,14 @@ class EpochOrder:
 
 
 class BalancedOrder:
-    """Endless positions in which every class comes once in each round of as many images as there are classes.
+    """Endless positions in rounds: each round shows one image of every class.
 
-    The classes of a round are shuffled, and each class is gone through epoch by epoch.
+    The order of the classes is shuffled in each round. Each class has epochs of its own, with a permutation of its
+    images for each.
 
     Args:
-        labels: of all images, int32 [N].
-        seed: of the order.
+        labels: int32 [N], one for each image.
+        seed: seed of the order.
     """
 
     def __init__(self, labels: NDArray[np.int32], seed: int) -> None:
@@ -63,7 +64,7 @@ class BalancedOrder:
         self._rounds = EpochOrder(len(self._members), seed)
 
     def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """The positions of the images number `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
         rounds = np.arange(start, start + count) // len(self._members)
         found = np.empty(count, np.int64)
         classes = self._rounds.positions(start, count)
@@ -79,8 +80,8 @@ class Feed:
     """The batches of a training.
 
     Args:
-        images: of the train split.
-        config: of the training.
+        images: the train split.
+        config: parameters of the training.
     """
 
     def __init__(self, images: ImageSplit, config: TrainConfig) -> None:
@@ -91,14 +92,14 @@ class Feed:
             self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
 
     def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
-        """What the networks are told of the images at `positions`: labels, input images; None where it is nothing."""
+        """Returns labels and input images of the images at `positions`; None for those that the networks do not use."""
         labels = self.images.labels(positions) if self.config.conditional == "on" else None
         return labels, self.images.inputs(positions) if self.config.network == "unet" else None
 
     def batches(self, images_seen: int, steps: int) -> Batch:
-        """What the `steps` steps that follow `images_seen` images are made with.
+        """Returns the batches of the `steps` steps that follow `images_seen` images.
 
-        `gan_core.step.Batch` with one more axis in front, of the steps.
+        The result is a `gan_core.step.Batch` with one more leading axis, the steps.
         """
         shape = (steps, self.config.discriminator_steps, self.config.batch_size)
         positions = self.order.positions(images_seen, int(np.prod(shape)))

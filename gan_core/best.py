@@ -12,7 +12,7 @@ from gan_core.gan import Gan
 
 
 class Best:
-    """Weights of the averaged generator at the moment of its best score, which is the lowest.
+    """The averaged generator's weights at its best score, the lowest one.
 
     Attributes:
         scored_at: images seen at the last score; 0 before the first.
@@ -36,11 +36,11 @@ class Best:
         return found
 
     def is_stale(self, patience_images: int) -> bool:
-        """Whether there was no better score for so many images; never with a patience of 0."""
+        """Whether the score has not improved for `patience_images`; always False if that is 0."""
         return 0 < patience_images <= self.scored_at - self._images_seen
 
     def give_to(self, gan: Gan) -> int:
-        """Gives the averaged generator the best weights, if there are any; returns the images seen with them."""
+        """Sets the averaged generator to the best weights, if there are any; returns the images seen at that moment."""
         if not self._weights:
             return gan.images_seen
         gan.averaged_generator.set_weights(self._weights)

@@ -1,7 +1,7 @@
-"""Checkpoints on disk: whole or absent, verified when read, the newest few kept, no pickle.
+"""Checkpoints on disk: written atomically, verified when read, without pickle; only the newest few are kept.
 
-A checkpoint is one .npz file named `<images seen>-<start of its SHA-256>.npz`. It is written beside, flushed to the
-disk and renamed, so a kill at any moment leaves the previous one as the newest.
+A checkpoint is one .npz file named `<images seen>-<start of its SHA-256>.npz`. It is written to a temporary file,
+flushed to the disk and renamed, so a kill at any moment leaves the previous checkpoint as the newest.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ State = Mapping[str, NDArray[Any]]
 
 
 class Checkpoints:
-    """The checkpoints of one training; a context manager, which one process at a time can enter.
+    """The checkpoints of one training; a context manager that only one process can enter at a time.
 
     Args:
-        folder: where they stand.
-        kept: how many of them are kept, the newest ones.
-        copy: called in the background with each file as soon as it is whole; what it raises, `wait` raises.
+        folder: the folder of the checkpoints.
+        kept: number of checkpoints to keep; the newest are kept.
+        copy: called in the background with each file as soon as it is complete; `wait` raises its errors.
 
     Raises:
         InvalidInput: the folder cannot be written.
@@ -73,7 +73,7 @@ class Checkpoints:
         self._lock.close()
 
     def newest(self, at_most: int) -> State | None:
-        """The state with the most images seen, up to `at_most`; None if there is none. Passes over damaged files."""
+        """Returns the state with the most images seen, up to `at_most`; None if there is none. Skips damaged files."""
         for images_seen, path in reversed(self._files()):
             if images_seen > at_most:
                 continue
@@ -85,13 +85,13 @@ class Checkpoints:
         return None
 
     def last_good(self) -> Path | None:
-        """The newest file, once what is being written is on the disk."""
+        """Waits until the last checkpoint is on the disk and returns the newest file; None if there is none."""
         self.wait()
         files = self._files()
         return files[-1][1] if files else None
 
     def write(self, images_seen: int, state: State) -> None:
-        """Starts writing `state`, which must not change any more, in the background."""
+        """Starts writing `state` in the background. The caller must not change its arrays any more."""
         self.wait()
         self._writing = self._writer.submit(self._write, images_seen, state)
 
@@ -108,32 +108,32 @@ class Checkpoints:
         write_durably(target, content)
         if self._copy is not None:
             self._copy(target)
-        # Files beyond this one come from a training with more steps; they stay, for it goes the same way.
+        # Files with more images seen come from a training with more steps. They stay valid: it takes the same course.
         reached = [path for seen, path in self._files() if seen <= images_seen and path != target]
         for path in reached[: max(0, len(reached) + 1 - self._kept)]:
             path.unlink()
 
     def _files(self) -> list[tuple[int, Path]]:
-        """Images seen and path of every checkpoint, in that order."""
+        """Returns (images seen, path) of every checkpoint, sorted."""
         found = [(images_seen_in(path.name), path) for path in self._folder.iterdir()]
         return sorted((images_seen, path) for images_seen, path in found if images_seen is not None)
 
 
 def images_seen_in(name: str) -> int | None:
-    """The images seen of the checkpoint with this file name; None if it is no checkpoint's."""
+    """Returns the images seen that a checkpoint's file name states; None for any other name."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else None
 
 
 def write_durably(target: Path, content: bytes | memoryview) -> None:
-    """Writes a file whole or not at all, also through a kill or a power cut."""
+    """Writes a file completely or not at all, even if the process is killed or the power fails."""
     unfinished = target.with_suffix(".partial")
     with unfinished.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, target)
-    # The rename too.
+    # Make the rename durable too.
     descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

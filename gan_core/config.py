@@ -1,7 +1,7 @@
-"""Types and limits of every parameter. The values stand in params.yaml alone, so nothing here has a default.
+"""Types and limits of every parameter. The values are in params.yaml alone, so nothing here has a default.
 
-Kubeflow stores a dict input as a protobuf Struct, which turns every integer into a float: 10.0 is read as 10, and
-10.5 for an integer is refused.
+Kubeflow stores a dict input as a protobuf Struct, which turns every integer into a float. So an integer parameter
+accepts 10.0 as 10 and refuses 10.5.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Images = Annotated[int, Field(ge=1, le=10**12)]
 """A number of images to see."""
 NoneOrImages = Annotated[int, Field(ge=0, le=10**12)]
 Width = Annotated[int, Field(ge=1, le=4096)]
-"""Channels of a layer. `gan_core.networks.size` limits what widths, growth, depth and batch come to together."""
+"""Channels of a layer. `gan_core.networks.size` limits the combination of widths, growth, depth and batch size."""
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 # DVC writes on and off without quotes, which YAML 1.1 reads as true and false.
 Switch = Annotated[
@@ -79,7 +79,7 @@ class Section(BaseModel):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint at the known name that is most like `name`; empty if none is."""
+    """Returns a hint at the known name most similar to `name`; empty if none is similar."""
     found = difflib.get_close_matches(name, list(known), 1)
     return f", the nearest is '{found[0]}'" if found else ""
 
@@ -186,7 +186,7 @@ class TrainConfig(Section):
         return warm_start
 
     def decided(self, *, labelled: bool) -> Self:
-        """With `conditional` on or off: auto means on where images have labels and no pairs do what labels would."""
+        """Returns the section with `conditional` on or off: auto is on for labelled images and any network but unet."""
         if self.conditional != "auto":
             return self
         return self.model_copy(update={"conditional": "on" if labelled and self.network != "unet" else "off"})
@@ -299,7 +299,7 @@ class EvaluateConfig(Section):
 
 
 class RegisterConfig(Section):
-    """Which model generators are versions of, and when one becomes its champion."""
+    """The model under which generators are registered, and the rule that makes one its champion."""
 
     model_name: str
     score: str
@@ -326,7 +326,7 @@ class RegisterConfig(Section):
 
 
 class DriftConfig(Section):
-    """When new data counts as distributed differently."""
+    """The test for drift of new data."""
 
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
     blocks: Annotated[int, Field(ge=2, le=10**4)]

@@ -1,7 +1,7 @@
-"""One device or several: who computes which part of the global batch, and what all must agree on.
+"""Training on one device or several: splits the global batch, and shares the chief's state with all hosts.
 
-Every replica holds the whole state. It takes its slice of the global batch and of the batch's random draws, so the
-number of replicas changes no draw, and the gradients' mean is that of the global batch.
+Every replica holds the whole state. It takes its slice of the global batch and of the batch's random numbers. So the
+random numbers do not depend on the number of replicas, and the mean of the gradients is that of the global batch.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Kind = Literal["auto", "single", "mirrored", "multi_worker"]
 class Distribution:
     """Replicas on the devices of one host, or of the hosts that the environment variable TF_CONFIG lists.
 
-    To be made before TensorFlow has done anything else.
+    Create it before TensorFlow does anything else.
 
     Attributes:
         replicas: number of replicas, on all hosts.
-        chief: whether this process is the one that writes: alone, the chief of TF_CONFIG, or without one worker 0.
+        chief: whether this process writes files: it is alone, TF_CONFIG's chief, or worker 0 if there is no chief.
 
     Raises:
         InvalidInput: TF_CONFIG is missing, wrong, or does not list this host.
@@ -47,7 +47,7 @@ class Distribution:
         self.replicas: int = self._strategy.num_replicas_in_sync
 
     def scope(self) -> AbstractContextManager[Any]:
-        """Where the variables that all replicas hold are made."""
+        """The context in which to create the variables that all replicas hold."""
         scope: AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
@@ -57,7 +57,7 @@ class Distribution:
         return tf.nest.map_structure(lambda answer: self._strategy.experimental_local_results(answer)[0], answers)
 
     def slice(self, rows: Any, part: int, parts: int) -> Any:
-        """This replica's rows of the `part`-th of `parts` parts, from all rows of the global batch."""
+        """Returns this replica's rows of the `part`-th of `parts` parts, given all rows of the global batch."""
         count = rows.shape[0] // (self.replicas * parts)
         if count == rows.shape[0]:
             return rows
@@ -66,7 +66,7 @@ class Distribution:
         return tf.slice(rows, [start] + [0] * (rows.shape.rank - 1), [count, *rows.shape[1:]])
 
     def from_chief(self, state: State | None) -> State | None:
-        """The chief's `state`, on every host; what the others bring is left aside."""
+        """Returns the chief's `state` on every host; the other hosts' states are ignored."""
         if self.kind != "multi_worker":
             return state
         content = _packed(state) if self.chief else np.empty(0, np.int32)
@@ -78,11 +78,11 @@ class Distribution:
             return dict(arrays)
 
     def _total(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """The sum over the hosts; a host has one replica or several, of which the first counts."""
+        """Returns the sum over the hosts, each counted once however many replicas it has."""
 
         def total(numbers: Any) -> Any:
             context = tf.distribute.get_replica_context()
-            # Without the operation its device is not known, and the strategy cannot tell where to sum.
+            # `identity` gives the tensor a device, without which the strategy does not know where to sum.
             return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(numbers))
 
         on_all = tf.function(lambda numbers: self.run(total, (numbers,)), autograph=False)
@@ -92,7 +92,7 @@ class Distribution:
 
 
 def _packed(state: State | None) -> NDArray[np.int32]:
-    """The bytes of an .npz file, as numbers that can be summed."""
+    """The state as the bytes of an .npz file, int32 so that they can be summed; empty for None."""
     if state is None:
         return np.empty(0, np.int32)
     buffer = io.BytesIO()
@@ -101,10 +101,10 @@ def _packed(state: State | None) -> NDArray[np.int32]:
 
 
 def check_replicas(batch_size: int, accumulation_steps: int, replicas: int) -> None:
-    """Checks that a global batch can be dealt out.
+    """Checks that the global batch is divisible by devices × accumulation steps.
 
     Raises:
-        InvalidInput: it cannot.
+        InvalidInput: it does not.
     """
     if batch_size % (accumulation_steps * replicas):
         raise InvalidInput(
@@ -115,10 +115,11 @@ def check_replicas(batch_size: int, accumulation_steps: int, replicas: int) -> N
 
 
 def _hosts() -> tuple[int, bool]:
-    """How many hosts TF_CONFIG lists, and whether this one is the chief.
+    """Returns the number of hosts in TF_CONFIG, and whether this one is the chief.
 
     Raises:
-        InvalidInput: it is not of the form that TensorFlow documents, or lists others than chief and workers.
+        InvalidInput: TF_CONFIG does not have the form that TensorFlow documents, or lists hosts other than chief and
+        workers.
     """
     text = os.environ.get("TF_CONFIG", "")
     try:

@@ -1,4 +1,4 @@
-"""How varied samples are, and when a training has collapsed."""
+"""The diversity of samples, and the check for mode collapse."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _ROWS = 2
 
 
 def mean_pairwise_distance(images: NDArray[np.floating], labels: NDArray[np.integer] | None = None) -> float:
-    """Mean over i < j of ‖xᵢ − xⱼ‖₂ of `images` [N, …], with `labels` [N] over pairs of one class; 0 without a pair.
+    """The mean of ‖xᵢ − xⱼ‖₂ over the pairs i < j of `images` [N, …]; 0 if there is no pair.
 
-    From the Gram matrix: ‖xᵢ − xⱼ‖² = ‖xᵢ‖² + ‖xⱼ‖² − 2 xᵢ·xⱼ.
+    If `labels` [N] are given, only pairs of the same class count. The Gram matrix gives ‖xᵢ − xⱼ‖² = ‖xᵢ‖² + ‖xⱼ‖² − 2
+    xᵢ·xⱼ.
     """
     count = len(images)
     if count < 2:
@@ -32,14 +33,14 @@ def mean_pairwise_distance(images: NDArray[np.floating], labels: NDArray[np.inte
 def relative_diversity(
     samples: NDArray[np.floating], real_distance: float, labels: NDArray[np.integer] | None = None
 ) -> float:
-    """The mean pairwise distance of `samples` [N, …] as a share of the real images'; 1 if those do not differ."""
+    """The mean pairwise distance of `samples` [N, …] as a share of `real_distance`; 1 if that is 0."""
     return mean_pairwise_distance(samples, labels) / real_distance if real_distance > 0 else 1.0
 
 
 def has_collapsed(images_seen: Sequence[int], diversities: Sequence[float], threshold: float) -> bool:
     """Whether the last two diversities lie below `threshold`.
 
-    At the start every generator's samples are alike. So a training is judged once its diversity has been above the
+    At the start the samples of every generator are alike. So the check applies only once the diversity has reached the
     threshold, or after 100,000 images.
     """
     if len(diversities) < _ROWS or max(diversities[-_ROWS:]) >= threshold:

@@ -1,4 +1,4 @@
-"""Both networks, their optimisers, the averaged generator and the counters as one state, and the step that moves it."""
+"""The state of a GAN in training (networks, optimisers, averaged generator, counters) and the step that updates it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ _NETWORKS: dict[str, tuple[Any, Any]] = {
     "r3gan": (r3gan, r3gan.Discriminator),
     "unet": (unet, dcgan.Discriminator),
 }
-# An adaptive augmentation goes from never to always in so many images. Karras et al. 2020, arXiv 2006.06676, section 3.
+# Images in which an adaptive augmentation can go from probability 0 to 1.
+# Karras et al. 2020, arXiv 2006.06676, section 3.
 _IMAGES_TO_ADAPT = 500_000
 
 
@@ -40,16 +41,16 @@ class Gan:
     the whole state.
 
     Args:
-        config: of the training.
+        config: parameters of the training.
         shape: height, width, channels of an image.
         classes: number of classes of a conditional GAN, else 0.
-        distribution: the devices; one if not given.
+        distribution: the devices; by default one.
         xla: compile the step.
-        mixed_precision: compute in float16, r3gan in bfloat16.
+        mixed_precision: compute in float16, or in bfloat16 for r3gan.
 
     Attributes:
         images_seen: real images shown to the discriminator.
-        steps_per_execution: config.steps_per_execution where that is of use: on one device, without XLA.
+        steps_per_execution: config.steps_per_execution on one device without XLA, else 1.
         averaged_generator: Keras model with the exponential moving average of the generator's weights and of its batch
             norm statistics, always float32.
     """
@@ -124,10 +125,10 @@ class Gan:
         self.averaged_generator = generator("float32")
 
     def step(self, batches: Batch) -> None:
-        """Makes a step with each global batch of `batches`: a `gan_core.step.Batch` with one more axis in front.
+        """Makes a step with each global batch of `batches`, a `gan_core.step.Batch` with one more leading axis.
 
-        How many steps are made at once changes nothing but the time: what does not wait for another is computed
-        beside it, so the next step's real images while this step's generator moves.
+        The number of steps in one call affects only the speed: independent operations run in parallel, such as the next
+        step's pass over real images and this step's generator update.
         """
         first = self.images_seen // self.config.batch_size
         count, turns = len(batches.images), self.config.discriminator_steps
@@ -159,9 +160,9 @@ class Gan:
         self._record(images_seen + self.images_per_step, figures)
 
     def _average(self, images_seen: tf.Tensor) -> None:
-        """Moves the averaged generator: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).
+        """Updates the averaged generator: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).
 
-        The half-life is at most `ema_ramp` times the images seen, so that the first, bad weights are soon forgotten.
+        The half-life is at most `ema_ramp` times the images seen, so that the poor early weights are soon forgotten.
 
         Reference: Karras et al. 2020, arXiv 2006.06676, appendix (`ema_rampup` of its code).
         """
@@ -174,7 +175,7 @@ class Gan:
             average.assign(weight + (average - weight) * decay)
 
     def _adapt(self, figures: tf.Tensor) -> None:
-        """Moves the augmentations' probability up where the figure REAL_SIGN is above the target, else down.
+        """Raises the augmentation probability while REAL_SIGN is above `augment_target`, and lowers it while below.
 
         Reference: Karras et al. 2020, arXiv 2006.06676, equation 1 (r_t) and section 3.
         """
@@ -184,7 +185,7 @@ class Gan:
             self._augment_probability.assign(tf.clip_by_value(moved, 0.0, 1.0))
 
     def _record(self, images_seen: tf.Tensor, figures: tf.Tensor) -> None:
-        """Adds to the totals, and keeps the first figures that are not finite, without waiting for the device."""
+        """Adds `figures` to the totals and keeps the first that are not finite, without waiting for the device."""
         self._totals.assign_add(figures)
         first = tf.logical_and(self._failed_at < 0, tf.logical_not(tf.reduce_all(tf.math.is_finite(figures))))
         self._failed_figures.assign(tf.where(first, figures, self._failed_figures))
@@ -201,13 +202,13 @@ class Gan:
         return images
 
     def take_totals(self) -> dict[str, float]:
-        """The sums of the figures over the steps since the last call."""
+        """Returns the sums of the figures over the steps since the last call, and resets them."""
         totals = dict(zip(FIGURES, self._totals.numpy().tolist(), strict=True))
         self._totals.assign(tf.zeros(len(FIGURES)))
         return totals
 
     def learning_rates(self) -> dict[str, float]:
-        """Each network's learning rate of the next step, with the schedule and the scale."""
+        """Each network's learning rate for the next step, including the schedule and the scale."""
         scheduled_rate = scheduled(self.config, tf.constant(self.images_seen)).learning_rate.numpy()
         rate = float(scheduled_rate) * self.learning_rate_scale
         factor = self.config.discriminator_learning_rate_factor
@@ -227,7 +228,7 @@ class Gan:
         }
 
     def failure(self) -> tuple[int, str, float] | None:
-        """Images seen, name and value of the first figure that was not finite; None if all were."""
+        """Images seen, name and value of the first figure that was not finite; None if all were finite."""
         if (images_seen := int(self._failed_at.numpy())) < 0:
             return None
         figures = dict(zip(FIGURES, self._failed_figures.numpy().tolist(), strict=True))
@@ -235,13 +236,13 @@ class Gan:
         return images_seen, name, figures[name]
 
     def slow_down(self, factor: float) -> None:
-        """Multiplies both learning rates, and forgets a failure."""
+        """Multiplies both learning rates by `factor` and clears the recorded failure."""
         self._learning_rate_scale.assign(self._learning_rate_scale * factor)
         self._failed_at.assign(-1)
 
     @property
     def learning_rate_scale(self) -> float:
-        """The product of what `slow_down` was called with, also before the checkpoint that this was restored from."""
+        """The product of all factors given to `slow_down`, including those before the restored checkpoint."""
         return float(self._learning_rate_scale.numpy())
 
     def state(self) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What a training is watched for: figures not finite, samples all alike, a discriminator that wins."""
+"""The guards of a training: values that are not finite, mode collapse, and a discriminator that wins."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Diverged(Exception):
 
 
 class Guards:
-    """Judges each row of a training, and says once when something begins to go wrong.
+    """Checks each row of a training, and warns once when something begins to go wrong.
 
     Args:
-        config: of the training.
-        real_distance: mean distance of two real images, with labels of one class.
-        labels: of the samples that are judged, [N], of a conditional GAN, of which a class may collapse while the
-            classes differ; None otherwise.
+        config: parameters of the training.
+        real_distance: mean distance of two real images; if `labels` are given, of two of the same class.
+        labels: classes of the samples, [N], for a conditional GAN, where one class may collapse while the classes still
+            differ from each other; else None.
     """
 
     def __init__(self, config: TrainConfig, real_distance: float, labels: NDArray[np.integer] | None = None) -> None:
@@ -42,13 +42,13 @@ class Guards:
         figures: Mapping[str, float],
         history: Sequence[Mapping[str, float]],
     ) -> dict[str, float]:
-        """The row's DIVERSITY, and COLLAPSED and DISCRIMINATOR_WINNING as 0 or 1.
+        """Returns the row's DIVERSITY, and COLLAPSED and DISCRIMINATOR_WINNING as 0 or 1.
 
         Args:
-            images_seen: so far.
-            samples: of the averaged generator, [N, H, W, C].
-            figures: means since the last row.
-            history: the rows before.
+            images_seen: real images seen so far.
+            samples: images of the averaged generator, [N, H, W, C].
+            figures: means over the steps since the last row.
+            history: the earlier rows.
         """
         diversity = relative_diversity(samples, self._real_distance, self._labels)
         seen = [int(row["images_seen"]) for row in history]

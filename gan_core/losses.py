@@ -1,8 +1,8 @@
 """Adversarial losses and reconstruction terms: pure functions of logits and images.
 
-Each adversarial loss takes the logits of real and of generated images, of any one shape for both, [B] or a map of
-patches, and is a mean over all of them. σ is the sigmoid, D(x) = σ(logit); −log σ(t) = softplus(−t), which neither
-overflows nor loses the gradient. In the formulas r and f are the logits of real and generated images.
+Each adversarial loss is a mean over the logits of real and of generated images. Both have the same shape: [B], or a map
+of patches. σ is the sigmoid and D(x) = σ(logit). −log σ(t) = softplus(−t), which neither overflows nor loses the
+gradient. In the formulas r and f are the logits of real and generated images.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def cross_entropy_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) 
 
 
 def minimax_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_G = E[log(1 − D(G(z)))]: what the discriminator maximises.
+    """L_G = E[log(1 − D(G(z)))]: minimises what the discriminator maximises.
 
-    Its gradient vanishes where the discriminator is sure.
+    Its gradient vanishes where the discriminator is confident.
 
     Reference: Goodfellow et al. 2014, arXiv 1406.2661, equation 1.
     """
@@ -45,7 +45,7 @@ def hinge_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Te
 
 
 def wasserstein_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_D = E[f] − E[r]: minus the Wasserstein distance, for a discriminator of slope at most 1.
+    """L_D = E[f] − E[r]: minus the Wasserstein distance, for the best 1-Lipschitz discriminator.
 
     Reference: Arjovsky et al. 2017, arXiv 1701.07875, equation 3.
     """
@@ -53,7 +53,7 @@ def wasserstein_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) ->
 
 
 def wasserstein_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_G = −E[f], the hinge loss's too.
+    """L_G = −E[f]; the hinge loss uses it too.
 
     Reference: Arjovsky et al. 2017, arXiv 1701.07875, theorem 3; Miyato et al. 2018, arXiv 1802.05957, equation 17.
     """
@@ -61,7 +61,7 @@ def wasserstein_generator(_real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf
 
 
 def relativistic_discriminator(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
-    """L_D = E[−log σ(r − f)], each real image paired with the generated one at its place in the batch.
+    """L_D = E[−log σ(r − f)]; each real image is paired with the generated image at the same position in the batch.
 
     Reference: Jolicoeur-Martineau 2018, arXiv 1807.00734, section 4; Huang et al. 2025, arXiv 2501.05441, equation 2.
     """

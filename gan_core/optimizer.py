@@ -1,4 +1,4 @@
-"""Adam, whose rates are given at every step, and the scaling of float16 losses."""
+"""Adam with rates that are given at every step, and loss scaling for float16."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _STEPS_TO_DOUBLE = 2000.0
 
 
 class Adam:
-    """Adam over the learned weights of one network, on every replica alike.
+    """Adam for the trainable weights of one network, identical on every replica.
 
-    Keras's optimiser has one β₂ for good; here every rate may follow a schedule. With `mixed_precision`, the loss is
-    multiplied by a scale that keeps float16 gradients from vanishing: a step whose gradients overflow is left out and
-    halves the scale, 2000 good ones in a row double it.
+    Keras's optimiser has a fixed β₂; here every rate may follow a schedule. With `mixed_precision`, the loss is
+    multiplied by a scale that keeps float16 gradients from vanishing. A step whose gradients overflow is skipped and
+    halves the scale; 2000 good steps in a row double it.
 
     Attributes:
         variables: the state, without the weights.
@@ -34,7 +34,7 @@ class Adam:
         self.variables = [*self._means, *self._squares, self._powers, *([self._scale] if mixed_precision else [])]
 
     def tape(self) -> tf.GradientTape:
-        """A tape that sees this network's weights: the other network is fixed."""
+        """A tape that watches only this network's weights, so the other network is fixed."""
         tape = tf.GradientTape(watch_accessed_variables=False)
         with tape:
             tape.watch(self._weights)
@@ -47,9 +47,9 @@ class Adam:
         return found
 
     def descend(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, beta_1: float, beta_2: tf.Tensor) -> Any:
-        """Makes one step with the mean over the replicas of `gradients`, and returns its Euclidean norm, a scalar.
+        """Makes one step with the mean of `gradients` over the replicas; returns the mean's Euclidean norm, a scalar.
 
-        To be called on each replica, of which none may leave it out.
+        Every replica must call it.
         """
         context = tf.distribute.get_replica_context()
         gradients = context.all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
@@ -61,7 +61,7 @@ class Adam:
             norm = tf.linalg.global_norm(gradients)
             finite = tf.math.is_finite(norm)
             gradients = [tf.where(finite, gradient, 0.0) for gradient in gradients]
-            # With these rates nothing moves.
+            # These rates leave the weights and the state unchanged.
             rates = tf.where(finite, rates, tf.constant([0.0, 1.0, 1.0]))
             norm = tf.where(finite, norm, 0.0)
             context.merge_call(self._rescale, args=(finite,))

@@ -1,7 +1,7 @@
-"""Penalties on the discriminator's slope: pure functions of a network and images, to be differentiated once more.
+"""Penalties on the discriminator's gradient: pure functions of a network and images, differentiable once more.
 
 `logits_of` is the network as a function of its images alone (labels and dropout masks fixed). Each image's logit must
-depend on that image alone, which batch norm breaks.
+depend on that image alone, so batch norm is ruled out.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Logits = Callable[[tf.Tensor], tf.Tensor]
 def zero_centered(logits_of: Logits, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The logits of `images` [B, H, W, C], and E‖∇ₓ logit(x)‖²: R1 on real images, R2 on generated ones.
 
-    The objective takes γ/2 times the penalty. The logits come along because the loss needs them too.
+    The objective adds γ/2 times the penalty. The logits are returned because the loss needs them too.
 
     Reference: Mescheder et al. 2018, arXiv 1801.04406, equation 9.
     """
@@ -31,7 +31,7 @@ def gradient_penalty(logits_of: Logits, real_images: tf.Tensor, fake_images: tf.
     """
     _, gradients = _slopes(logits_of, shares * real_images + (1.0 - shares) * fake_images)
     squares = _squared_norms(gradients)
-    # The root of exactly 0 has no gradient: there it is taken of 1, and the result is 0 again.
+    # sqrt has no finite gradient at 0. There sqrt(1) is computed instead, and replaced by 0.
     flat = squares == 0.0
     norms = tf.where(flat, 0.0, tf.sqrt(tf.where(flat, 1.0, squares)))
     return tf.reduce_mean(tf.square(norms - 1.0))

@@ -1,4 +1,4 @@
-"""Values that change over the images seen."""
+"""Parameters that follow a schedule over the images seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gan_core.config import TrainConfig
 
 
 class Values(NamedTuple):
-    """What the schedule decides, as scalars float32."""
+    """The scheduled parameters, float32 scalars."""
 
     learning_rate: tf.Tensor
     beta_2: tf.Tensor
@@ -20,10 +20,11 @@ class Values(NamedTuple):
 
 
 def scheduled(config: TrainConfig, images_seen: tf.Tensor) -> Values:
-    """The values after `images_seen` images, a scalar integer.
+    """Returns the values after `images_seen` images, a scalar integer.
 
-    final + (first − final)·s with s falling from 1 to 0 over the first `schedule_images`: s = 1 − p linearly, or
-    s = ½(1 + cos πp), where p is the share of them that was seen. A constant schedule stays at the first value.
+    A value is final + (first − final)·s, where s falls from 1 to 0 over the first `schedule_images`: s = 1 − p (linear)
+    or s = ½(1 + cos πp) (cosine), where p is the share of them already seen. A constant schedule stays at the first
+    value.
 
     Reference: Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 (cosine).
     """

@@ -41,11 +41,12 @@ _GENERATOR_LOSSES = {
     "wasserstein": losses.wasserstein_generator,
     "relativistic": losses.relativistic_generator,
 }
-# A number added to all logits changes nothing that these teach, so a logit's sign says nothing: a real image is judged
-# by its margin over the generated one at its place in the batch.
+# These losses are invariant to a constant added to every logit, so the sign of a logit means nothing. A real image is
+# judged by the difference between its logit and that of the generated image at the same position in the batch.
 _LOSSES_OF_DIFFERENCES = ("wasserstein", "relativistic")
 _RECONSTRUCTIONS = {"l1": losses.l1_reconstruction, "l2": losses.l2_reconstruction}
-# Purposes of random draws. Three passes through the discriminator: real, generated, generated for the generator.
+# Purposes of random draws. The discriminator makes three passes: real, generated, and generated for the generator's
+# loss.
 _LATENTS, _INTERPOLATION = 0, 7
 _REAL, _FAKE, _GENERATOR = range(3)
 _DROPOUT, _AUGMENT = 1, 4
@@ -54,8 +55,8 @@ _DROPOUT, _AUGMENT = 1, 4
 class Batch(NamedTuple):
     """Real images of one step: uint8 [discriminator_steps, batch_size, H, W, C].
 
-    `labels` int32 [discriminator_steps, batch_size] of a conditional GAN, `inputs` like the images of a paired one;
-    None otherwise.
+    `labels` are int32 [discriminator_steps, batch_size] for a conditional GAN, `inputs` have the form of the images for
+    a paired GAN; otherwise they are None.
     """
 
     images: Any
@@ -64,7 +65,7 @@ class Batch(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """What one pass through the networks works on: B images in [−1, 1] with everything that is drawn for them."""
+    """The data of one pass through the networks: B images in [−1, 1] and all random numbers drawn for them."""
 
     images: tf.Tensor
     labels: tf.Tensor | None
@@ -78,14 +79,14 @@ class _Part(NamedTuple):
 class Step:
     """`discriminator_steps` steps of the discriminator, then one of the generator.
 
-    The generator's step works on the last images that the discriminator's step was made with: the expectation is the
-    same as with fresh ones, and one forward pass is saved.
+    The generator's step uses the images of the last discriminator step. The expectation is the same as with new images,
+    and one forward pass is saved (without accumulation).
 
     Args:
-        config: of the training.
+        config: parameters of the training.
         generator, discriminator: the networks.
-        optimizers: of the two, in this order.
-        distribution: who computes what.
+        optimizers: their optimisers, in this order.
+        distribution: the split of the batch among replicas.
     """
 
     def __init__(
@@ -110,14 +111,14 @@ class Step:
         augment_probability: tf.Tensor,
         penalised: tuple[bool, ...],
     ) -> tf.Tensor:
-        """Moves the weights and returns the FIGURES, float32, of the global batch.
+        """Updates the weights and returns the FIGURES of the global batch, float32.
 
         Args:
             batch: the real images.
-            images_seen: before this step, a scalar int64.
+            images_seen: real images seen before this step, a scalar int64.
             learning_rate_scale: a factor of both learning rates.
-            augment_probability: with which each augmentation is made, where it adapts itself.
-            penalised: whether the penalties are taken, for each of the discriminator's steps.
+            augment_probability: probability of each augmentation; used only if it is adaptive.
+            penalised: for each discriminator step, whether it applies the penalties.
         """
         config = self._config
         for index, penalise in enumerate(penalised):
@@ -130,7 +131,7 @@ class Step:
             gradients: list[list[tf.Tensor]] = []
             found: list[tf.Tensor] = []
             for part in parts:
-                # One part after the other, or their activations would be in memory together.
+                # Compute the parts one after the other, so that only one part's activations are in memory.
                 with tf.control_dependencies(gradients[-1] if gradients else []):
                     generator_tape, generated = self._generate(part)
                     tape = self._discriminator_optimizer.tape()
@@ -178,7 +179,7 @@ class Step:
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, figures)
 
     def _part(self, batch: Batch, index: int, seen: tf.Tensor, part: int) -> _Part:
-        """This replica's share of the `part`-th part of a global batch, and of what is drawn for the whole of it."""
+        """Returns this replica's share of the `part`-th part of the global batch and of its random numbers."""
         config = self._config
         rows, features = config.batch_size, self._discriminator.dropout_features
 
@@ -217,10 +218,13 @@ class Step:
             return tape, self._generator(arguments, training=True)
 
     def _discriminate(self, images: tf.Tensor, part: _Part, one: int, probability: tf.Tensor) -> tf.Tensor:
-        """The logits of `images` in one of the three passes, after augmentation; of a paired GAN, of both images."""
+        """Returns the logits of `images` in one of the three passes, after augmentation.
+
+        For a paired GAN the discriminator sees each image together with its input.
+        """
         shown = [images] if part.inputs is None else [images, part.inputs]
         if part.uniforms[one] is not None:
-            # Both images of a pair alike.
+            # Both images of a pair get the same augmentation.
             shown = [augment(image, self._config.augment, part.uniforms[one], probability) for image in shown]
         return self._discriminator(tf.concat(shown, axis=-1), part.labels, part.masks[one])
 
@@ -270,7 +274,7 @@ class Step:
     def _generator_loss(self, part: _Part, generated: tf.Tensor, probability: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         config = self._config
         fake_logits = self._discriminate(generated, part, _GENERATOR, probability)
-        # Only the relativistic loss asks how real images fare now.
+        # Only the relativistic loss needs the real images' logits after the discriminator's step.
         real_logits = fake_logits
         if config.loss == "relativistic":
             real_logits = self._discriminate(part.images, part, _REAL, probability)
@@ -283,7 +287,7 @@ class Step:
 
 
 def _scaled(images: tf.Tensor) -> tf.Tensor:
-    """Grey levels 0..255 to [−1, 1]."""
+    """Scales grey levels from 0..255 to [−1, 1]."""
     return tf.cast(images, tf.float32) / 127.5 - 1.0
 
 

@@ -32,40 +32,40 @@ Scorer = Callable[[], Mapping[str, float]]
 
 
 class Hooks(Protocol):
-    """What happens around the steps."""
+    """Callbacks of the training loop."""
 
     def on_step(self, images_seen: int) -> None:
-        """After every step, or every few that were made at once."""
+        """Called after every step, or after several steps made in one call."""
 
     def on_row(self, row: Row) -> None:
-        """After every `log_every_images`, every score, and the end: the figures, averaged over the steps since then.
+        """Called after every `log_every_images`, every score and at the end, with means since the last row.
 
-        Once more at the end if the row was there before its score.
+        Called again at the end if the last row was added before its score.
         """
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """At the start and after every `samples_every_images`: what `Training.samples` returns."""
+        """Called at the start and after every `samples_every_images` with the result of `Training.samples`."""
 
     @property
     def stop_requested(self) -> Callable[[], bool]:
-        """Says whether to write a checkpoint and stop."""
+        """A function that says whether to write a checkpoint and stop."""
 
 
 class Training:
-    """One training: the state to be restored, and the loop that moves it.
+    """One training: its state, and the loop that advances it.
 
     Args:
         gan: the networks.
         feed: the real images.
         checkpoints: None on a host that does not write.
-        scorer: asked after every `score_every_images`, and at the end.
+        scorer: called after every `score_every_images`, and at the end.
 
     Attributes:
         gan: the networks and their counters.
-        course: samples on the way, and the time spent.
+        course: samples over the training, and the time spent.
         history: a row for every `log_every_images`, every score and the end, oldest first.
-        target: real images to be seen.
-        columns: of a grid of `samples`; the images of one row have one class.
+        target: real images to see in total.
+        columns: columns in a grid of `samples`; for a conditional GAN each row has one class.
     """
 
     def __init__(self, gan: Gan, feed: Feed, checkpoints: Checkpoints | None, scorer: Scorer | None = None) -> None:
@@ -94,7 +94,7 @@ class Training:
             )
 
     def resume(self) -> bool:
-        """Restores the newest checkpoint that lies on the way to `target`; returns whether there is one."""
+        """Restores the newest checkpoint with at most `target` images seen; returns whether there is one."""
         state: State | None = None
         if self._checkpoints:
             self._checkpoints.wait()
@@ -110,14 +110,13 @@ class Training:
         return True
 
     def run(self, hooks: Hooks) -> bool:
-        """Trains until `target`, or until no score has been better for `patience_images`.
+        """Trains until `target`, or until the score has not improved for `patience_images`.
 
-        Then adds a row for what is left of the last interval, with a score where there are scores. When a loss or a
-        weight is not finite any more, goes back to the last good checkpoint and on from there with lower learning
-        rates, once.
+        Then adds a row for the rest of the last interval, with a score if there is a scorer. If a loss or a weight is
+        no longer finite, restores the last good checkpoint and continues with lower learning rates, at most once.
 
         Returns:
-            Whether it came to its end; False if the hooks asked to stop. Either way a checkpoint is on the disk.
+            True if the training ended, False if the hooks asked to stop. Either way a checkpoint is on the disk.
 
         Raises:
             Diverged: a loss or a weight is not finite.
@@ -149,7 +148,7 @@ class Training:
                 self._save()
                 return False
             before = gan.images_seen
-            # Read in turn with the steps: a thread that reads ahead takes more of them than it saves.
+            # Read between steps: a thread that reads ahead slows the steps down by more than it saves.
             gan.step(self._feed.batches(before, self._steps_at_once()))
             self.course.advance()
             hooks.on_step(gan.images_seen)
@@ -162,7 +161,7 @@ class Training:
             if time.monotonic() - saved_at >= config.checkpoint_every_seconds:
                 self._save(wait=False)
                 saved_at = time.monotonic()
-        # Before the last row and score: a training with more steps goes on from here, and must not depend on this stop.
+        # Save before the last row and score: a training with more steps resumes here, and must not depend on this stop.
         self._save()
         if self._steps_since_row():
             self._add_row(hooks, clock, with_score=self._scorer is not None)
@@ -172,7 +171,7 @@ class Training:
         return True
 
     def _steps_at_once(self) -> int:
-        """As many as are made in one execution, or one where that would go past a row, a grid, a score or the end."""
+        """Returns `steps_per_execution`, or 1 if that would go past a row, a grid, a score or the end."""
         count, before = self.gan.steps_per_execution, self.gan.images_seen
         last = before + (count - 1) * self.gan.images_per_step
         intervals = [self.config.log_every_images, self.config.samples_every_images]
@@ -186,14 +185,14 @@ class Training:
         hooks.on_samples(self.gan.images_seen, self.samples())
 
     def moment(self) -> NDArray[np.uint8]:
-        """The first few samples as they are now, uint8 [N, H, W, C]: of a conditional GAN, one of each first class."""
+        """Returns the first few current samples, uint8 [N, H, W, C]; a conditional GAN's show its classes in turn."""
         return to_uint8(self._sampled()[:SHOWN_AT_ONCE])
 
     def samples(self) -> NDArray[np.uint8]:
-        """Images of the averaged generator, of the same latents at any time, uint8 [N, H, W, C].
+        """Returns images of the averaged generator, always from the same latents, uint8 [N, H, W, C].
 
-        Of a conditional GAN, `columns` images of each of the first classes, class by class. Of a paired GAN, each is
-        the input, what the generator made of it, and the target, side by side: [N, H, 3 W, C].
+        A conditional GAN gives `columns` images of each of the first classes, class by class. A paired GAN gives for
+        each image the input, the output and the target side by side: [N, H, 3 W, C].
         """
         images = to_uint8(self._sampled())
         if self._labels is not None:
@@ -201,7 +200,7 @@ class Training:
         return images if self._inputs is None else np.concatenate([self._inputs, images, self._real], axis=2)
 
     def _real_distance(self, shown: NDArray[np.int64]) -> float:
-        """The mean distance of two real images: of those at `shown`, or of one class with those of a grid's classes."""
+        """Returns the mean distance of two real images at `shown`; for a conditional GAN, of two of the same class."""
         labels = None
         if self._labels is not None:
             known = self._feed.images.labels(np.arange(self._feed.images.count))
@@ -216,9 +215,9 @@ class Training:
         return self.gan.sample(self._latents, condition)
 
     def take_best(self) -> int:
-        """Gives the averaged generator the weights with the best score; returns the images seen at that moment.
+        """Sets the averaged generator to the weights with the best score; returns the images seen at that moment.
 
-        To be called when the training is over. Without a score the generator stays as it is.
+        Call it after the training. Without a score the generator stays as it is.
         """
         return self._best.give_to(self.gan)
 
@@ -282,17 +281,17 @@ class Training:
 
 
 class _Clock:
-    """Measures the rate from the first step of this process on, so that compiling is not counted."""
+    """Measures images per second after the first step of this process, so that compilation does not count."""
 
     def __init__(self) -> None:
         self._since: tuple[float, int] | None = None
 
     def start(self, images_seen: int) -> None:
-        """Starts the clock, if it does not run yet."""
+        """Starts the clock if it is not running."""
         self._since = self._since or (time.monotonic(), images_seen)
 
     def start_anew(self) -> None:
-        """Leaves out the time since the last call of `images_per_second`."""
+        """Excludes the time since the last call of `images_per_second`."""
         if self._since:
             self._since = (time.monotonic(), self._since[1])
 
@@ -305,11 +304,11 @@ class _Clock:
 
 
 def _passed(interval: int, before: int, now: int) -> bool:
-    """Whether a multiple of `interval` lies after `before` images and not after `now`."""
+    """Whether a multiple of `interval` lies in (`before`, `now`]."""
     return now // interval > before // interval
 
 
 def _worst(array: NDArray[np.generic]) -> float:
-    """A value of `array` that is not finite; 0 if all are."""
+    """Returns a value of `array` that is not finite; 0 if all are finite."""
     bad = array[~np.isfinite(array)] if np.issubdtype(array.dtype, np.inexact) else np.empty(0)
     return float(bad.flat[0]) if bad.size else 0.0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.npz"
 _NETWORKS = ("generator/", "averaged_generator/", "discriminator/")
-_HEADER_BYTES = 1024  # of an array in the file, at most
+_HEADER_BYTES = 1024  # the most that an array's header takes in the file
 
 
 def save_networks(folder: Path, gan: Gan) -> None:
@@ -32,10 +32,10 @@ def save_networks(folder: Path, gan: Gan) -> None:
 def start_from(gan: Gan, content: bytes, name: str) -> None:
     """Sets the weights of the three networks to those in `content`, the file that `save_networks` wrote.
 
-    The counters, the optimisers and all that follows a schedule stay as they are at a start.
+    Counters, optimisers and schedules stay in their initial state.
 
     Raises:
-        InvalidInput: it is no such file, or of networks with other arrays; `name` says whose.
+        InvalidInput: `content` is not such a file, or its networks have other arrays; the message names `name`.
     """
     state = gan.state()
     gan.restore({**state, **_read(content, _networks(state), name)})
@@ -54,7 +54,7 @@ def _read(content: bytes, own: State, name: str) -> State:
             odd = min(sizes.keys() ^ own.keys())
             raise InvalidInput(f"{rule}. Received: {name}, with {len(sizes)} arrays, not {len(own)}; {odd} is in one")
         for key, array in own.items():
-            # Before anything is read: a small file may unpack to any size.
+            # Check the sizes before reading: a small file may unpack to any size.
             if sizes[key] > array.nbytes + _HEADER_BYTES:
                 raise InvalidInput(f"{rule}. Received: {name}, where {key} is larger than {array.shape}")
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
