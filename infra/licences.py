@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements-image-cpu.txt", "infra/mlflow/requirements.txt")
 ELSEWHERE = {"pywin32", "colorama", "tensorflow", "waitress"}  # not on Linux; `tensorflow-cpu` has the same licence
-# Their metadata names no licence, or none that says which; these are the files beside it, or those of the source.
+# Packages whose metadata names no licence or an ambiguous one. These come from their licence files or their source.
 BY_HAND = {
     "antlr4-python3-runtime": "BSD-3-Clause",
     "dvc-http": "Apache-2.0",
@@ -41,18 +41,18 @@ imports them. This project's own code is MIT.
 
 
 def normalised(name: str) -> str:
-    """A package's name as the index compares it."""
+    """Returns a package's name in the form that the index compares."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def locked() -> set[str]:
-    """The packages of the locks that come into an image."""
+    """Returns the locked packages that an image contains."""
     text = "\n".join((ROOT / lock).read_text(encoding="utf-8") for lock in LOCKS)
     return {normalised(name) for name in re.findall(r"(?m)^([A-Za-z0-9._-]+)(?:\[[\w,-]+\])?==", text)} - ELSEWHERE
 
 
 def licence(component: dict[str, list[dict[str, object]]]) -> str:
-    """What a component's metadata declares first."""
+    """Returns the first licence that a component's metadata declares."""
     name = normalised(str(component["name"]))
     if name in BY_HAND:
         return BY_HAND[name]
@@ -65,7 +65,7 @@ def licence(component: dict[str, list[dict[str, object]]]) -> str:
 
 
 def main() -> None:
-    """Reads the bill of materials that the argument names."""
+    """Reads the bill of materials named by the argument and writes the page."""
     bill = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     components = {normalised(component["name"]): component for component in bill["components"]}
     if missing := locked() - components.keys():

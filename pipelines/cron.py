@@ -1,4 +1,4 @@
-"""Kubeflow's cron expressions: six fields, seconds first. Five fields would run at other times than meant."""
+"""Kubeflow's cron expressions: six fields, seconds first. Five fields would run at the wrong times."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gan_core.errors import InvalidInput
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-HORIZON_YEARS = 5  # an expression with no time in so many years has none
+HORIZON_YEARS = 5  # an expression with no time within this span has none
 
 
 @dataclass(frozen=True)
 class Cron:
-    """Times of day and days on which a schedule starts. Weekdays count from Sunday, 0."""
+    """The times of day and the days on which a schedule starts. Weekdays count from Sunday, 0."""
 
     seconds: frozenset[int]
     minutes: frozenset[int]
@@ -32,7 +32,7 @@ class Cron:
         """Reads an expression: `*`, `?`, numbers, names of months and weekdays, lists, ranges and steps.
 
         Raises:
-            InvalidInput: it has not six fields, or one of them is wrong.
+            InvalidInput: the expression does not have six fields, or a field is wrong.
         """
         fields = expression.split()
         if len(fields) == 5:
@@ -70,7 +70,7 @@ class Cron:
                 yield from (moment for at in clock if (moment := datetime.combine(day, at)) > after)
 
     def _matches(self, day: date) -> bool:
-        """As cron has it: where both the day and the weekday are restricted, either is enough."""
+        """Whether the schedule starts on `day`. As in cron, either is enough if both day and weekday are restricted."""
         on_day, on_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         either = not self.any_day and not self.any_weekday
         return day.month in self.months and (on_day or on_weekday if either else on_day and on_weekday)
@@ -86,7 +86,7 @@ def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> frozense
         else:
             start, _, end = span.partition("-")
             first = _number(start, low, high, names)
-            # A start with a step alone runs to the end: 5/15 is 5, 20, 35, 50.
+            # A single start with a step runs to the end of the field: 5/15 is 5, 20, 35, 50.
             last = _number(end, low, high, names) if "-" in span else (high if "/" in part else first)
         if first > last:
             raise ValueError(f"a range must rise, not {span}")

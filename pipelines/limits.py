@@ -1,7 +1,8 @@
-"""Limits on what Kubeflow's client waits for and reads: it has none of its own.
+"""Limits on the time and size of answers to Kubeflow's client, which has no limits of its own.
 
-Whoever answers for the host may be a login page, a proxy, or somebody else. So each request has a time in which the
-whole answer must have come, byte by byte or not, and a size; redirects are not followed; an answer is a JSON object.
+The host may answer with a login page, or a proxy or a stranger may answer for it. So each request has a deadline for
+the whole answer, which also holds if bytes trickle in, and a size limit. Redirects are not followed, and an answer must
+be a JSON object.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ import urllib3
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput
 
-ANSWER_WITHIN_SECONDS = 20.0  # one request with its retries, connection and all
-MOST_BYTES = 64 * 2**20  # of one answer; a page of a hundred pipelines' versions has some ten
+ANSWER_WITHIN_SECONDS = 20.0  # for one request, including its retries and connections
+MOST_BYTES = 64 * 2**20  # for one answer; a page with the versions of a hundred pipelines has about 10 MiB
 _PART_BYTES = 2**16
 
 
 class LimitedClient(kfp_server_api.ApiClient):  # type: ignore[misc]
-    """The SDK's way to the API, within limits."""
+    """The SDK's API client with these limits."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.rest_client.pool_manager = _LimitedPool(self.rest_client.pool_manager)
 
     def deserialize(self, response: Any, response_type: Any) -> Any:
-        """As the SDK's, for answers that have another form than the API's too."""
+        """Like the SDK's method, but raises InvalidInput for an answer that does not have the API's form."""
         try:
             return super().deserialize(response, response_type)
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -37,7 +38,7 @@ class LimitedClient(kfp_server_api.ApiClient):  # type: ignore[misc]
 
 
 class _LimitedPool:
-    """What the SDK asks of urllib3's PoolManager."""
+    """The part of urllib3's PoolManager that the SDK uses, with limits."""
 
     def __init__(self, pool: Any) -> None:
         self._pool = pool
@@ -52,7 +53,7 @@ class _LimitedPool:
 
 
 def _read(answer: Any, deadline: float) -> Any:
-    """The answer with its content, read in parts."""
+    """Reads the content in parts and returns the answer with it."""
     content = bytearray()
     try:
         while part := answer.read1(_PART_BYTES, decode_content=False):

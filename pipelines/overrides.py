@@ -1,7 +1,7 @@
 """Overrides as a person writes them: `train.steps=20000`, `prepare.source=data/raw/été (1)`.
 
-Text is taken as it stands, whatever characters it has; in double quotes it is read as JSON. Other values are read as
-YAML 1.2, as DVC reads params.yaml: 1e-4 is a number and off a word.
+A text value is taken literally, whatever characters it has; in double quotes it is read as JSON. Other values are read
+as YAML 1.2, as DVC reads params.yaml: 1e-4 is a number, and off is a word.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Override:
     """One override.
 
     Attributes:
-        section, key: what it changes.
+        section, key: the parameter that it changes.
         text: the value as written.
     """
 
@@ -40,7 +40,7 @@ class Override:
         """Reads an override.
 
         Raises:
-            InvalidInput: it is none.
+            InvalidInput: `text` is not an override.
         """
         if not (found := _FORM.fullmatch(text)):
             raise InvalidInput(
@@ -50,10 +50,10 @@ class Override:
         return cls(**found.groupdict())
 
     def value(self, is_text: bool) -> Any:
-        """The value; text stays what it is.
+        """Returns the value; text is taken literally.
 
         Raises:
-            InvalidInput: there are several.
+            InvalidInput: there is more than one value.
         """
         if is_text:
             return _unquoted(self.text)
@@ -65,16 +65,16 @@ class Override:
         return _yaml(self.text)
 
     def alternatives(self) -> Iterator[str]:
-        """An override for each of the values that commas separate; not the commas in quotes or brackets."""
+        """Yields an override for each of the comma-separated values. Commas in quotes or brackets do not separate."""
         for part in _PARTS.findall(self.text):
             yield f"{self.section}.{self.key}={part.strip()}"
 
 
 def words(text: str, *, strict: bool = False) -> list[str]:
-    """Splits overrides at spaces, as a shell does; one lone quotation mark is a character, unless `strict`.
+    """Splits overrides at spaces, as a shell does. Unless `strict`, an unclosed quotation mark is a plain character.
 
     Raises:
-        InvalidInput: `strict`, and a quotation mark is not closed.
+        InvalidInput: a quotation mark is not closed, and `strict` is set.
     """
     try:
         return shlex.split(text)

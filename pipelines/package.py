@@ -1,4 +1,4 @@
-"""The compiled pipeline as a file: written whole, the same for the same input, and read again."""
+"""The compiled pipeline as a file: written completely, identical for identical input, and read back."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def write(pipeline: BaseComponent, defaults: Mapping[str, Any], output: Path) -> None:
     """Compiles `pipeline` to `output`, with `defaults` as the values of its inputs.
 
-    Kubeflow's own comment at the top is left out: it lists the inputs in another order each time.
+    Kubeflow's comment at the top is left out because the order in which it lists the inputs varies.
 
     Raises:
-        InvalidInput: the file cannot be written, or is there and no compiled pipeline.
+        InvalidInput: the file cannot be written, or exists and is not a compiled pipeline.
     """
     from kfp import compiler
 
@@ -71,16 +71,16 @@ def read(path: Path) -> Values:
 
 
 def checked(specification: Any, place: str) -> Values:
-    """The specification found at `place`, if it is one of a pipeline.
+    """Returns the specification found at `place` after checking that it is a pipeline's.
 
     Raises:
-        InvalidInput: it lacks a part.
+        InvalidInput: a part is missing.
     """
     try:
         str.encode(specification["pipelineInfo"]["name"])
         images(specification)
         given = sections(specification)
-        # A sweep has no section train; its trials hold one each.
+        # A sweep has no input `train`: each of its trials has a train section.
         lacking = SECTIONS.keys() - given.keys() - ({"train"} if "trials" in inputs(specification) else set())
         if lacking or not all(isinstance(values, dict) for values in given.values()):
             raise TypeError("its inputs are not the sections of params.yaml")
@@ -91,16 +91,16 @@ def checked(specification: Any, place: str) -> Values:
 
 
 def inputs(specification: Values) -> dict[str, Any]:
-    """The inputs of a pipeline and their compiled defaults."""
+    """Returns the inputs of a pipeline with their compiled defaults."""
     parameters = specification["root"].get("inputDefinitions", {}).get("parameters", {})
     return {name: parameter.get("defaultValue") for name, parameter in parameters.items()}
 
 
 def sections(specification: Values) -> dict[str, Values]:
-    """Those inputs that are sections of params.yaml."""
+    """Returns the inputs that are sections of params.yaml."""
     return {name: value for name, value in inputs(specification).items() if name in SECTIONS}
 
 
 def images(specification: Values) -> set[str]:
-    """The images that its steps run."""
+    """Returns the images that the steps run."""
     return {executor["container"]["image"] for executor in specification["deploymentSpec"]["executors"].values()}

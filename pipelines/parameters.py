@@ -1,4 +1,4 @@
-"""The sections of params.yaml on their way into a pipeline: overridden and checked."""
+"""Reads the sections of params.yaml for a pipeline, applies overrides and checks them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def preset(path: Path) -> list[str]:
     """Reads a preset, a file like params.yaml with fewer keys, as overrides; `override` checks their values.
 
     Raises:
-        InvalidInput: the file cannot be read, or names a section or a parameter that there is not.
+        InvalidInput: the file cannot be read, or names a section or a parameter that does not exist.
     """
     document = load_yaml(path, "A preset") or {}
     if not isinstance(document, dict) or not all(isinstance(values, dict) for values in document.values()):
@@ -56,13 +56,13 @@ def preset(path: Path) -> list[str]:
             if key not in SECTIONS[name].model_fields:
                 hint = nearest(str(key), SECTIONS[name].model_fields)
                 raise InvalidInput(f"There is no parameter '{name}.{key}'{hint}. Received: {path}")
-            # Quoted, as JSON quotes it, so that text stays text.
+            # Quoted as JSON, so that text stays text.
             found.append(f"{name}.{key}={json.dumps(value, ensure_ascii=False, default=str)}")
     return found
 
 
 def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[str, Values]:
-    """Applies overrides such as `train.steps=20000` and checks the result. `pipelines.overrides` reads them.
+    """Applies overrides such as `train.steps=20000` and checks the result. `pipelines.overrides` parses them.
 
     Raises:
         InvalidInput: an override is malformed, names no parameter, or gives a wrong value.
@@ -90,16 +90,16 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
 
 
 def is_text(section: str, key: str) -> bool:
-    """Whether a parameter is any text, which is then taken as it stands."""
+    """Whether a parameter is free text, whose value is then taken literally."""
     field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
     return field is not None and field.annotation is str
 
 
 def for_dvc(overrides: Sequence[str]) -> list[str]:
-    """The overrides as `dvc exp run -S` reads them: text with characters that its parser knows is quoted.
+    """Returns the overrides for `dvc exp run -S`: text with characters that are special to its parser is quoted.
 
     Raises:
-        InvalidInput: a text that the parser changes, however it is quoted.
+        InvalidInput: the parser would change a text however it is quoted.
     """
     written = []
     for text in overrides:
@@ -120,7 +120,7 @@ def for_dvc(overrides: Sequence[str]) -> list[str]:
 
 
 def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence[str]) -> list[Values]:
-    """The trials of a sweep: each combination of `grid`, then each entry of `listed`.
+    """Returns the trials of a sweep: each combination of `grid`, then each entry of `listed`.
 
     Args:
         sections: the parameters that the trials start from.
@@ -128,10 +128,10 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
         listed: sets of overrides, separated by spaces as in a shell: `train.seed=1 train.dropout=0.3`.
 
     Returns:
-        For each trial `{"train": section}`.
+        A dict `{"train": section}` for each trial.
 
     Raises:
-        InvalidInput: an override is wrong or changes another section than train, or there is no trial, or one twice.
+        InvalidInput: an override is wrong or changes a section other than train; or there is no trial, or a duplicate.
     """
     choices = [Override.read(text) for text in grid]
     combinations = [
@@ -157,13 +157,13 @@ def load_yaml(path: Path, what: str) -> Any:
     """Reads a YAML file.
 
     Raises:
-        InvalidInput: it cannot be read; `what` begins the sentence.
+        InvalidInput: it cannot be read; `what` begins the message.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
-        # As DVC reads it: YAML 1.2, in which no key may stand twice.
+        # As DVC reads it: YAML 1.2, which forbids duplicate keys.
         return YAML(typ="safe", pure=True).load(read_modest(path))
     except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())

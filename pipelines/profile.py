@@ -1,4 +1,4 @@
-"""Where the steps run: one YAML file a place in infra/profiles/, checked here and applied to each task."""
+"""Profiles say where the steps run. Each is a YAML file in infra/profiles/, checked here and applied to each task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.parameters import load_yaml
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
-# Google Kubernetes Engine labels its spot nodes with this; a pool that shall hold spot pods alone is tainted with it.
+# Google Kubernetes Engine puts this label on spot nodes; a pool reserved for spot pods has a taint of the same name.
 SPOT_LABEL = "cloud.google.com/gke-spot"
 
 Step = Literal["resolve", "fetch", "prepare", "check", "train", "evaluate", "choose", "register", "report-status"]
@@ -39,20 +39,21 @@ class Toleration(_Entry):
 
 
 class Accelerator(_Entry):
-    """GPUs of a pod: `resource` is the name that the device plugin offers, such as nvidia.com/gpu."""
+    """GPUs of a pod: `resource` is the device plugin's name for them, such as nvidia.com/gpu."""
 
     resource: str
     count: Annotated[int, Field(ge=1)]
 
 
 class Resources(_Entry):
-    """What a pod asks for.
+    """The resources that a pod requests.
 
     Attributes:
-        shared_memory: size of /dev/shm, counted in the pod's memory; the container runtime's 64 MB without it.
-        spot: on nodes that may be taken away at any time.
-        timeout_seconds: after which one attempt is stopped.
-        retries: how often a failed step is tried again, whatever its exit code; register never is.
+        shared_memory: size of /dev/shm, which counts towards the pod's memory; by default the container runtime's 64
+            MB.
+        spot: run on spot nodes, which may be taken away at any time.
+        timeout_seconds: time after which an attempt is stopped.
+        retries: number of retries of a failed step, whatever its exit code; register is never retried.
     """
 
     cpu_request: Quantity
@@ -69,11 +70,11 @@ class Resources(_Entry):
 
 
 class Secret(_Entry):
-    """Keys of a Kubernetes secret as environment variables of some steps.
+    """Keys of a Kubernetes secret that some steps get as environment variables.
 
     Attributes:
         variables: key of the secret → environment variable.
-        optional: the steps run without it.
+        optional: the steps also run without the secret.
     """
 
     name: Name
@@ -83,17 +84,18 @@ class Secret(_Entry):
 
 
 class Profile(_Entry):
-    """A place to run.
+    """A place where a pipeline runs.
 
     Attributes:
-        name: the file's name; part of the pipeline's name.
-        service_account: that `submit` and `schedule` ask for; the compiled file cannot hold it.
-        run_as_non_root: Kubernetes refuses to start the image as root.
-        retry_after_seconds: before a failed step's first retry; doubled for each further one, until the run's deadline.
-        checkpoints: where trainings keep them, each under a name made of what decides its weights; a folder of the
-            pod, or gs://.
-        environment: variables of every step.
-        light: pods of the other steps than `prepare`, `train` and `evaluate`, which have their own.
+        name: the file's name, which is part of the pipeline's name.
+        service_account: service account that `submit` and `schedule` request; the compiled file cannot hold it.
+        run_as_non_root: have Kubernetes refuse to start the image as root.
+        retry_after_seconds: delay before a failed step's first retry; it doubles with each retry until the run's
+            deadline.
+        checkpoints: where trainings keep checkpoints, a folder in the pod or gs://. Each training has a subfolder whose
+            name is derived from everything that determines its weights.
+        environment: environment variables of every step.
+        light: resources of all steps except `prepare`, `train` and `evaluate`, which have their own.
     """
 
     name: Name
@@ -158,7 +160,7 @@ class Profile(_Entry):
             raise InvalidInput(f"The profile is not valid: {'; '.join(lines)}. Received: {path}") from None
 
     def resources(self, step: Step) -> Resources:
-        """What the pods of `step` ask for."""
+        """Returns the resources that the pods of `step` request."""
         return {"prepare": self.prepare, "train": self.train, "evaluate": self.evaluate}.get(step, self.light)
 
     def place(self, task: PipelineTask, step: Step, image: str) -> PipelineTask:

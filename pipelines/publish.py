@@ -10,10 +10,10 @@ from pipelines import package, server
 
 
 def version_name() -> str:
-    """`git-<revision>` of the working tree. Not the bare revision: it may look like a number.
+    """Returns `git-<revision>` of the working tree. The bare revision could look like a number.
 
     Raises:
-        InvalidInput: there is no git repository, or the tree has changes that the revision does not hold.
+        InvalidInput: there is no git repository, or the tree has uncommitted changes.
     """
     try:
         changes = _git("status", "--porcelain")
@@ -28,13 +28,13 @@ def version_name() -> str:
 
 
 def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
-    """Makes the pipeline and its version, each only where the server does not have it.
+    """Creates the pipeline and its version, each only if the server does not have it.
 
     Returns:
         What was done, in a sentence.
 
     Raises:
-        InvalidInput: the file, the tree or the image is not what a version must come from; or the server refuses.
+        InvalidInput: the file, the tree or the image is not fit for a version, or the server refuses.
         TryAgain: the server does not answer.
     """
     specification = package.read(file)

@@ -1,8 +1,8 @@
-"""Schedules as a declared state: `apply` brings the server's recurring runs to what a file says.
+"""Declarative schedules: `apply` makes the server's recurring runs match a file.
 
-Kubeflow cannot change a recurring run, and a second one of the same name is a duplicate. So a changed schedule is
-created paused, the old one is disabled, the new one enabled, the old one deleted. At no moment do two of one name run,
-and after an interruption the same command finishes the work.
+Kubeflow cannot change a recurring run, and accepts a second one of the same name as a duplicate. So a changed schedule
+is created paused, the old one is disabled, the new one enabled and the old one deleted. Two of the same name never run
+at once, and after an interruption the same command finishes the work.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Schedule(_Entry):
 
     Attributes:
         cron: six fields, seconds first.
-        overrides: as for `submit -S`, of the version's compiled parameters.
+        overrides: changes to the version's compiled parameters, as for `submit -S`.
         data_pointer, data_remote: the raw data; see pipelines.training.
     """
 
@@ -60,7 +60,7 @@ class Schedules(_Entry):
 
     Attributes:
         owner: marks the recurring runs that this file declares; others are left alone.
-        time_zone: in which the server reads cron: its CRON_SCHEDULE_TIMEZONE. Used to print the next times.
+        time_zone: the server's CRON_SCHEDULE_TIMEZONE, in which it reads cron. Used to print the next times.
     """
 
     owner: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -72,7 +72,7 @@ class Schedules(_Entry):
         """Reads a file of schedules.
 
         Raises:
-            InvalidInput: it cannot be read, a key or a cron expression is wrong, or two schedules have one name.
+            InvalidInput: it cannot be read, a key or a cron expression is wrong, or two schedules have the same name.
         """
         import yaml
 
@@ -99,10 +99,10 @@ class Schedules(_Entry):
         return schedules
 
     def next_times(self, schedule: Schedule) -> list[datetime]:
-        """The next three times of a schedule.
+        """Returns the next three times of a schedule.
 
         Raises:
-            InvalidInput: its cron expression is wrong, or never comes.
+            InvalidInput: its cron expression is wrong, or never matches.
         """
         now = datetime.now(ZoneInfo(self.time_zone))
         times = list(itertools.islice(Cron.parse(schedule.cron).times(now), 3))
@@ -113,7 +113,7 @@ class Schedules(_Entry):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What one recurring run is to be; `description` marks its owner and its content."""
+    """The wanted state of one recurring run; `description` marks its owner and its content."""
 
     schedule: Schedule
     version: Any
@@ -145,8 +145,8 @@ def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[st
     """Makes the server's recurring runs those of `schedules`; yields a sentence after each call that changes it.
 
     Raises:
-        InvalidInput: a schedule cannot be resolved, or a recurring run of its name belongs to somebody else. Nothing
-            has been changed then.
+        InvalidInput: a schedule cannot be resolved, or a recurring run of its name belongs to another owner. In either
+            case nothing has been changed.
     """
     plans = [wanted(client, owner, schedule) for schedule in schedules]
     runs = list(server.pages(client.list_recurring_runs, "recurring_runs"))
@@ -166,7 +166,7 @@ def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[st
 
 def _reconcile(client: Any, plan: Wanted, existing: Sequence[Any]) -> Iterator[str]:
     matching = [run for run in existing if run.description == plan.description]
-    # Of several that match, left by two applications at once, the running one stays.
+    # Two simultaneous calls can leave several matches; the running one stays.
     current = next(iter(sorted(matching, key=lambda run: run.status != ENABLED)), None)
     name = plan.schedule.name
     if current is None:

@@ -1,4 +1,4 @@
-"""A connection to Kubeflow Pipelines, with its failures in one sentence each."""
+"""A connection to Kubeflow Pipelines that reports each failure in one sentence."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def connected(host: str | None, namespace: str) -> Iterator[Any]:
     """Yields the SDK's client of the API at `host`, with the token of the environment.
 
     Raises:
-        InvalidInput: there is no host, it is no Kubeflow API, or it refuses the token or a request.
-        TryAgain: it does not answer.
+        InvalidInput: no host is given, it is not a Kubeflow API, or it refuses the token or a request.
+        TryAgain: the host does not answer.
     """
     host = require_server(host or os.environ.get(HOST_VARIABLE) or "", f"--host or {HOST_VARIABLE}")
     token = require_token(TOKEN_VARIABLE)
@@ -59,9 +59,9 @@ def _client(host: str, namespace: str, token: str | None) -> Any:
     if token:
         configuration.api_key = {"authorization": token}
         configuration.api_key_prefix = {"authorization": "Bearer"}
-    # Asked first here: the client's own check takes 25 seconds to say that a token is wrong.
+    # Check the token here first: the client's own check takes 25 seconds to report a wrong one.
     kfp_server_api.HealthzServiceApi(LimitedClient(configuration)).healthz_service_get_healthz()
-    # The client makes its way to the API itself, asks it while it does so, and takes no time limit.
+    # The SDK's Client creates its ApiClient itself, sends a request while doing so, and accepts no time limit.
     unlimited, kfp_server_api.ApiClient = kfp_server_api.ApiClient, LimitedClient
     try:
         with warnings.catch_warnings():
@@ -79,10 +79,10 @@ def _reason(error: Any) -> str:
 
 
 def pages(call: Callable[..., Any], items: str, **arguments: Any) -> Iterator[Any]:
-    """Every item of a listing: `call` is asked page by page, its answer holds them in the attribute `items`.
+    """Yields every item of a listing: calls `call` page by page and reads the attribute `items` of each answer.
 
     Raises:
-        InvalidInput: the pages have no end.
+        InvalidInput: the listing does not end.
     """
     token, known = "", {""}
     for _ in range(MOST_PAGES):
@@ -100,10 +100,10 @@ def pages(call: Callable[..., Any], items: str, **arguments: Any) -> Iterator[An
 
 
 def find_version(client: Any, pipeline: str, version: str) -> Any:
-    """The version `version` of the pipeline `pipeline`.
+    """Returns the version `version` of the pipeline `pipeline`.
 
     Raises:
-        InvalidInput: there is no such pipeline or version; the ones that exist are named.
+        InvalidInput: there is no such pipeline or version; the message lists the existing ones.
     """
     pipeline_id = client.get_pipeline_id(pipeline)
     if pipeline_id is None:
@@ -120,10 +120,10 @@ def find_version(client: Any, pipeline: str, version: str) -> Any:
 
 
 def specification_of(version: Any) -> Values:
-    """The specification of a published version, with or without its platform's part beside it.
+    """Returns the pipeline specification of a published version, stored with or without a platform specification.
 
     Raises:
-        InvalidInput: the version is no pipeline.
+        InvalidInput: the version does not hold a pipeline.
     """
     stored = version.pipeline_spec
     inner = stored.get("pipeline_spec", stored) if isinstance(stored, dict) else stored
@@ -131,10 +131,10 @@ def specification_of(version: Any) -> Values:
 
 
 def find_experiment(client: Any, name: str) -> str:
-    """The identifier of the experiment `name`.
+    """Returns the identifier of the experiment `name`.
 
     Raises:
-        InvalidInput: there is none; the ones that exist are named.
+        InvalidInput: there is no such experiment; the message lists the existing ones.
     """
     known = {
         str(found.display_name): str(found.experiment_id)

@@ -1,4 +1,4 @@
-"""The steps that both pipelines are made of, each in its place, retried where that is safe."""
+"""The steps of both pipelines, placed by the profile and retried where that is safe."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipelines.profile import Profile, Step
 
 @dataclass(frozen=True)
 class Stages:
-    """The steps of the pipeline `name`, run as `profile` says from `image`. To be called inside a pipeline function."""
+    """The steps of the pipeline `name`, placed by `profile`, from `image`. Call the methods in a pipeline function."""
 
     name: str
     profile: Profile
     image: str
 
     def pipeline_config(self) -> dsl.PipelineConfig:
-        """How long a run may take, and how long it is kept."""
+        """The deadline of a run, and how long a finished run is kept."""
         return dsl.PipelineConfig(
             ttl_seconds_after_finished=self.profile.run_ttl_seconds,
             active_deadline_seconds=self.profile.run_deadline_seconds,
@@ -33,9 +33,10 @@ class Stages:
         return dsl.ExitHandler(self.profile.place(task, "report-status", self.image), name="stages")
 
     def prepare(self, config: Any, data_pointer: Any, data_remote: Any) -> Any:
-        """Fetches and prepares the data as it is now; returns the prepared data set.
+        """Fetches and prepares the current data; returns the prepared data set.
 
-        Only looking which version that is never comes from the cache: all else does while the version is the same.
+        Resolving the current version is never cached. The other steps come from the cache while the version is the
+        same.
         """
         resolved = self._retried(steps.resolve(pointer=data_pointer), "resolve")
         resolved.set_caching_options(False)
@@ -46,9 +47,10 @@ class Stages:
     def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
         """Checks what evaluation and registration need, trains and scores; returns the model and its scores.
 
-        The check is a step of its own: with the sections evaluate and register among its inputs, a training would not
-        come from the cache after a change of the evaluation or of the rule of registration. In a sweep each trial has
-        it, since the SDK's local runner gives a loop's steps the loop's item in place of an output from outside.
+        The check is a separate step so that the sections evaluate and register are not inputs of the training. Else a
+        change of the evaluation or of the registration rule would invalidate the training's cache entry. In a sweep
+        each trial repeats the check, because the SDK's local runner passes the loop item to a loop's steps in place of
+        an output from outside the loop.
         """
         checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
         champion = checked.outputs["champion"]
@@ -73,19 +75,19 @@ class Stages:
         return chosen.outputs["model"], chosen.outputs["scores"]
 
     def register(self, config: Any, model: Any, scores: Any) -> None:
-        """Offers the model to the registry: an effect outside the pipeline, so never from the cache, and tried once."""
+        """Offers the model to the registry. Never cached or retried, since it has an effect outside the pipeline."""
         task = steps.register(config=config, model=model, scores=scores)
         task.set_caching_options(False)
         self.profile.place(task, "register", self.image)
 
     def _retried(self, task: Any, step: Step) -> Any:
-        """The outside world fails, and spot pods are taken away."""
+        """Places a step and sets its retries, for services that fail and spot pods that are taken away."""
         profile = self.profile
         profile.place(task, step, self.image)
         return task.set_retry(
             num_retries=profile.resources(step).retries,
             backoff_duration=f"{profile.retry_after_seconds}s",
             backoff_factor=2,
-            # To Argo this is no longest pause but the time from the first try on in which tries may begin.
+            # In Argo this is not the longest pause but the time after the first try in which further tries may begin.
             backoff_max_duration=f"{profile.run_deadline_seconds}s",
         )

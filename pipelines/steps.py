@@ -1,9 +1,9 @@
-"""The stages as container components: the plain command of each, as in dvc.yaml, with Kubeflow's paths.
+"""The stages as container components: each runs the same command as in dvc.yaml, with Kubeflow's paths.
 
-An input that has a default is absent from a container component on the cluster when no value is passed, and its
-placeholder then fails. So no input here has one. The image is set on the task.
+On the cluster, an input with a default is absent from a container component when no value is passed, and its
+placeholder then fails. So no input here has a default. The image is set on the task.
 """
-# kfp reads the annotations at run time: no `from __future__ import annotations` here.
+# No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any
 
@@ -18,13 +18,13 @@ def _command(stage: str, *arguments: object) -> dsl.ContainerSpec:
 
 @dsl.container_component
 def resolve(pointer: str, version: dsl.OutputPath(str)) -> dsl.ContainerSpec:  # type: ignore[valid-type]
-    """Which content the raw data has now."""
+    """Resolves the current version of the raw data."""
     return _command("resolve", "--pointer", pointer, "--version", version)
 
 
 @dsl.container_component
 def fetch(pointer: str, remote: str, data: dsl.Output[dsl.Dataset]) -> dsl.ContainerSpec:
-    """One version of the raw data, by DVC pointer or gs:// prefix."""
+    """Fetches one version of the raw data, by DVC pointer or gs:// prefix."""
     return _command("fetch", "--pointer", pointer, "--remote", remote, "--data", data.path, *EXECUTOR_INPUT)
 
 
@@ -32,7 +32,7 @@ def fetch(pointer: str, remote: str, data: dsl.Output[dsl.Dataset]) -> dsl.Conta
 def prepare(
     config: dict[str, Any], data: dsl.Input[dsl.Dataset], dataset: dsl.Output[dsl.Dataset]
 ) -> dsl.ContainerSpec:
-    """Raw images become a prepared data set."""
+    """Makes a prepared data set from raw images."""
     return _command("prepare", "--config", config, "--data", data.path, "--dataset", dataset.path, *EXECUTOR_INPUT)
 
 
@@ -43,7 +43,7 @@ def check(
     dataset: dsl.Input[dsl.Dataset],
     champion: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> dsl.ContainerSpec:
-    """Stops before the training what evaluation (`config`) or registration would refuse; names the champion."""
+    """Fails before the training if evaluation (`config`) or registration would fail later; names the champion."""
     return _command(
         "check", "--config", config, "--register", register, "--dataset", dataset.path, "--champion", champion
     )
@@ -59,7 +59,7 @@ def train(
     history: dsl.Output[dsl.Artifact],
     samples: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """A generator, its history as CSV and its sample grid as PNG; it may start from the `champion`."""
+    """Trains a generator, optionally from the `champion`; writes its history as CSV and its sample grid as PNG."""
     return _command(
         "train",
         *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
@@ -78,7 +78,7 @@ def evaluate(
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
-    """Scores, shown on the run's page, and the report, with the `champion` beside."""
+    """Scores the model and the `champion`; writes the scores, which the run's page shows, and the report."""
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),
@@ -96,7 +96,7 @@ def choose(
     model: dsl.Output[dsl.Model],
     scores: dsl.Output[dsl.Metrics],
 ) -> dsl.ContainerSpec:
-    """The best generator of a sweep; the lists reach the command in the executor input."""
+    """Chooses the best generator of a sweep; the command reads the lists from the executor input."""
     return _command("choose", "--config", config, "--model", model.path, "--scores", scores.path, *EXECUTOR_INPUT)
 
 
@@ -107,7 +107,7 @@ def register(
     scores: dsl.Input[dsl.Metrics],
     registration: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """The generator becomes a version in the registry, and the champion if it is better."""
+    """Registers the generator as a version, and makes it the champion if it is better."""
     return _command(
         "register",
         *("--config", config, "--model", model.path, "--scores", scores.path, "--registration", registration.path),
@@ -117,5 +117,5 @@ def register(
 
 @dsl.container_component
 def report_status(pipeline: str, status: dsl.PipelineTaskFinalStatus) -> dsl.ContainerSpec:
-    """The run's last word."""
+    """Reports the run's final status."""
     return _command("report_status", "--pipeline", pipeline, "--status", status)

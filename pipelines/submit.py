@@ -1,4 +1,4 @@
-"""Submitting a run of a compiled file or of a published version, and following it to its end."""
+"""Submits a run of a compiled file or of a published version, and follows it to its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines import package, parameters, server
 from pipelines.parameters import Values
 
 POLL_SECONDS = 5.0
-LOST_CALLS = 60  # calls in a row that may fail before --wait gives up: the run goes on without it
+LOST_CALLS = 60  # calls in a row that may fail before --wait gives up; the run itself continues
 FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -30,7 +30,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Request:
-    """What to run, a compiled file or a published version, under which names, and as whom."""
+    """A run to start: its compiled file or published version, its names, and its service account."""
 
     file: Path | None
     version: Any
@@ -40,11 +40,11 @@ class Request:
 
 
 def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Values:
-    """The inputs that differ from the compiled ones. A section is sent whole: Kubeflow replaces a dict.
+    """Returns the inputs that differ from the compiled ones. A section is sent whole, because Kubeflow replaces a dict.
 
     Raises:
-        InvalidInput: an override is wrong, or names a section that the pipeline has no input for; or the raw data is
-            none that the run could read.
+        InvalidInput: an override is wrong, or names a section for which the pipeline has no input; or the run could not
+            read the raw data.
     """
     compiled = package.sections(specification)
     changed = parameters.override(compiled, overrides)
@@ -56,7 +56,7 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
 
 
 def _require_data(inputs: Values) -> None:
-    """Checks the raw data of a run by its inputs: compiled, overridden and given."""
+    """Checks that a run can read its raw data, from its compiled, overridden and given inputs."""
     import yaml
 
     pointer, remote = (str(inputs.get(name) or "") for name in ("data_pointer", "data_remote"))
@@ -66,10 +66,10 @@ def _require_data(inputs: Values) -> None:
 
 
 def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Data:
-    """The raw data named on the command line: a .dvc file, here or in a bucket, with its remote, or a gs:// prefix.
+    """Returns the raw data named on the command line: a local or gs:// .dvc file with its remote, or a gs:// prefix.
 
     Raises:
-        InvalidInput: the file cannot be read, or the parts do not go together.
+        InvalidInput: the file cannot be read, or the options do not fit together.
     """
     if pointer is not None and prefix is not None:
         raise InvalidInput(f"The raw data must be a DVC pointer or a prefix. Received: {pointer} and {prefix}")
@@ -97,10 +97,10 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
 
 
 def submit(client: Any, request: Request, values: Values) -> str:
-    """Starts a run and returns its identifier. The client prints its address.
+    """Starts a run and returns its identifier. The SDK's client prints the run's address.
 
     Raises:
-        TryAgain: the host does not say which run it started.
+        TryAgain: the host's answer does not name the run that it started.
     """
     version = request.version
     run = client.run_pipeline(
@@ -118,7 +118,7 @@ def submit(client: Any, request: Request, values: Values) -> str:
 
 
 def describe(values: Values) -> str:
-    """The inputs as they would be typed for `kfp run submit`, one a line."""
+    """Returns the inputs as typed for `kfp run submit`, one on each line."""
     return "\n".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
     )
@@ -131,7 +131,7 @@ def follow(client: Any, run_id: str) -> bool:
         Whether it succeeded.
 
     Raises:
-        TryAgain: the server stays away; the run is not affected.
+        TryAgain: the server does not come back; the run is not affected.
     """
     import kfp_server_api
     import urllib3

@@ -1,5 +1,5 @@
 """The sweep: several trainings on one prepared data set, the best of them offered to the registry."""
-# kfp reads the annotations at run time: no `from __future__ import annotations` here.
+# No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from pipelines.stages import Stages
 
 
 def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
-    """The graph for one profile and image.
+    """Returns the graph for one profile and image.
 
     Its inputs are those of the training pipeline with `trials` in place of `train`: a list of
-    `{"train": a whole train section}`. All trials are scored alike, so their scores compare.
+    `{"train": a whole train section}`. All trials are scored in the same way, so their scores are comparable.
     """
     stages = Stages(f"gan-sweep-{profile.name}", profile, image)
 
@@ -34,7 +34,8 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
         with stages.exit_handler():
             dataset = stages.prepare(prepare, data_pointer, data_remote)
             with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
-                # `trial.train`, not the bare item: the cluster turns an item into text, which a dict input refuses.
+                # `trial.train` and not the item itself: the cluster converts an item to text, which a dict input
+                # refuses.
                 model, scores = stages.train_and_evaluate(trial.train, evaluate, register, dataset)
             best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
             stages.register(register, best_model, best_scores)

@@ -1,5 +1,5 @@
 """The training pipeline: resolve → fetch → prepare → check → train → evaluate → register, then a report of its end."""
-# kfp reads the annotations at run time: no `from __future__ import annotations` here.
+# No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any
 
@@ -11,11 +11,12 @@ from pipelines.stages import Stages
 
 
 def training_pipeline(profile: Profile, image: str) -> BaseComponent:
-    """The graph for one profile and image.
+    """Returns the graph for one profile and image.
 
-    Its inputs are the sections of params.yaml, and the raw data: `data_pointer` is the text of a .dvc file or of an
-    entry of dvc.lock, or the gs:// address of a .dvc file, which is followed, with `data_remote` the address of the
-    DVC remote that has the content; or a gs:// prefix; or empty where `prepare.source` names a built-in data set.
+    Its inputs are the sections of params.yaml, and the raw data as `data_pointer` and `data_remote`. `data_pointer` is
+    one of: the text of a .dvc file or of an entry of dvc.lock; the gs:// address of a .dvc file, which is followed; a
+    gs:// prefix; or empty if `prepare.source` names a built-in data set. `data_remote` is the address of the DVC remote
+    that has the content of a .dvc file or an entry of dvc.lock.
     """
     stages = Stages(f"gan-training-{profile.name}", profile, image)
 

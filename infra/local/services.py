@@ -1,4 +1,4 @@
-"""What a team shares, on this machine for a trial: MLflow on PostgreSQL, artifacts in an emulated gs:// bucket.
+"""A team's services on this machine, for a trial: MLflow on PostgreSQL, artifacts in an emulated gs:// bucket.
 
 `make up-local` starts it and prints what to export, `make down-local` ends it and removes its data.
 """
@@ -31,9 +31,9 @@ STOP_SECONDS = 30  # for one service to end before it is killed
 
 
 class Services:
-    """The services that run, and where their data is; written down at every change, so that a kill loses none.
+    """The running services and the folder of their data, recorded on disk at every change so that a kill loses none.
 
-    A process is known by its id and its start, because ids are given out again.
+    A process is identified by its id and its start time, because ids are reused.
     """
 
     def __init__(self, record: Path) -> None:
@@ -42,13 +42,13 @@ class Services:
 
     @property
     def exports(self) -> dict[str, str]:
-        """The environment variables that lead to the services; empty unless all of them run."""
+        """The environment variables with the services' addresses; empty unless all services run."""
         running = self._record and all(map(_running, self._record["processes"]))
         found: dict[str, str] = self._record["exports"] if running else {}
         return found
 
     def up(self) -> None:
-        """Starts everything, or nothing."""
+        """Starts all services; if one fails, stops the others."""
         programs = postgres_programs()
         if programs is None:
             sys.exit(
@@ -69,7 +69,7 @@ class Services:
         self._write()
 
     def down(self) -> None:
-        """Ends what was started, the last first, and removes its data."""
+        """Stops the services in reverse order and removes their data."""
         for process in reversed(self._record.get("processes", [])):
             if _running(process):
                 _end(process)
@@ -79,7 +79,7 @@ class Services:
         self._record = {}
 
     def _start_postgres(self, programs: Path, folder: Path) -> str:
-        """PostgreSQL refuses to run as root, so root runs it as the user postgres."""
+        """Starts PostgreSQL, as the user postgres if this process is root: PostgreSQL refuses to run as root."""
         user = "postgres" if os.geteuid() == 0 else None
         home = folder / "postgres"
         home.mkdir(mode=0o700)
@@ -137,7 +137,7 @@ class Services:
         settings: dict[str, str] | None = None,
         user: str | None = None,
     ) -> None:
-        """Starts a process that outlives this one and the terminal; what it says goes to <name>.log."""
+        """Starts a process that outlives this one and the terminal; its output goes to <name>.log."""
         own = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
         with (folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen(  # noqa: S603
@@ -169,14 +169,14 @@ class Services:
 
 
 def postgres_programs() -> Path | None:
-    """Where PostgreSQL's server programs are; Debian keeps them off the PATH."""
+    """Returns the folder of PostgreSQL's server programs, which Debian keeps off the PATH; None if there is none."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).resolve()] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
 
 
 def free_port() -> int:
-    """A port of this machine that nobody listens to."""
+    """Returns a port of this machine on which no process listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -201,7 +201,7 @@ def _running(process: dict[str, object]) -> bool:
 def _end(process: dict[str, object]) -> None:
     parent = psutil.Process(process["pid"])
     family = [parent, *parent.children(recursive=True)]
-    # To PostgreSQL SIGINT means: end the sessions and stop; SIGTERM would wait for them.
+    # On SIGINT PostgreSQL ends all sessions and stops; on SIGTERM it would wait for the sessions to end.
     parent.send_signal(signal.SIGINT if process["name"] == "postgres" else signal.SIGTERM)
     _, left = psutil.wait_procs(family, STOP_SECONDS)
     for member in left:
@@ -211,7 +211,7 @@ def _end(process: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Reads the command line; `up` prints the exports alone on stdout, for `eval`."""
+    """Reads the command line; `up` prints only the exports on stdout, for `eval`."""
     parser = argparse.ArgumentParser(prog="python infra/local/services.py", description=__doc__)
     parser.add_argument("command", choices=("up", "down"))
     parser.add_argument("--record", type=Path, default=RECORD, help="where the running services are written down")

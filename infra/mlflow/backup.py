@@ -1,4 +1,4 @@
-"""Dumps the MLflow database to `gs://`, whole or not at all: python backup.py gs://bucket/prefix.
+"""Dumps the MLflow database to `gs://`, completely or not at all: python backup.py gs://bucket/prefix.
 
 Reads the database's address from MLFLOW_BACKEND_STORE_URI, a `postgresql://` address. The dump is in pg_restore's
 custom format; it is read back before it is uploaded, and the upload only appears once its checksum agrees.
