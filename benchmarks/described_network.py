@@ -1,4 +1,4 @@
-"""The two GANs of train_step.py in numbers: what PyTorch builds them from, and what a step of them has to compute."""
+"""The two GANs of train_step.py in numbers, from which PyTorch builds them, and the operations in a step of each."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ Convolutions = tuple[tuple[int, int, int], ...]
 
 
 class DescribedNetwork(BaseModel):
-    """A DCGAN of square grey images and the training of it.
+    """A DCGAN for square grey images, and its training.
 
     Attributes:
-        base: side of the images that the generator's dense layer makes; first: their channels.
-        generator, discriminator: their convolutions, in order.
-        flat_norm: the generator's first batch norm is over every number of the dense layer and not over channels.
+        base: side of the feature maps that the generator's dense layer makes; first: their channels.
+        generator, discriminator: the convolutions of each network, in order.
+        flat_norm: the generator's first batch norm is over each output of the dense layer and not over channels.
         norm_scales: the batch norms have a learned scale.
-        discriminator_norm: batch norm on all of its convolutions but the first, in place of their biases.
+        discriminator_norm: all discriminator convolutions but the first have batch norm in place of their biases.
         last_bias: the generator's last convolution has a bias.
-        generator_slope, discriminator_slope: of the negative half; 0 is ReLU.
-        convolution_dropout, feature_dropout: after each of the discriminator's convolutions, before its last layer.
-        average_decay: of the averaged generator, a step; 0 for none.
-        classes: of which each has a map of its own behind the generator's first norm, and a projection; 0 for none.
+        generator_slope, discriminator_slope: slope of the activation for negative inputs; 0 is ReLU.
+        convolution_dropout, feature_dropout: dropout rates after each discriminator convolution and before its last
+            layer.
+        average_decay: decay of the averaged generator per step; 0 for no averaging.
+        classes: number of classes; each has a map of its own after the generator's first norm, and a projection. 0 for
+            none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,19 +55,20 @@ class DescribedNetwork(BaseModel):
 
     @property
     def resolution(self) -> int:
-        """Height and width of an image, pixels."""
+        """Height and width of an image in pixels."""
         return self.base * math.prod(stride for _, _, stride in self.generator)
 
     def operations_per_image(self) -> int:
-        """Nominal operations of a step for one image of the batch; a multiplication and an addition count as two.
+        """Nominal operations of a step per image of the batch; a multiplication and an addition count as two.
 
-        What a kernel multiplies beyond an image's edge is counted, and only convolutions and dense layers are, without
-        those of labels, which are look-ups. With one forward pass of a network counted as 1, its gradient by the
-        weights is 1 and by the inputs 1:
+        Only convolutions and dense layers count, including the multiplications beyond an image's edge. Layers for
+        labels do not count, because they are look-ups. The gradient by the weights and the gradient by the inputs each
+        cost as much as one forward pass, which is G for the generator and D for the discriminator (G₁ and D₁ for the
+        first layers):
 
-        - generator: forward, gradient by weights, and by inputs but for its first layer: 3 G − G₁;
+        - generator: forward, gradient by weights, and gradient by inputs without its first layer: 3 G − G₁;
         - discriminator's step, on real and on generated images: forward 2 D, by weights 2 D, by inputs 2 (D − D₁);
-        - generator's step through the discriminator as it is then: forward D, by inputs D.
+        - generator's step through the updated discriminator: forward D, by inputs D.
 
         Together 3 G − G₁ + 8 D − 2 D₁.
         """
@@ -77,7 +80,7 @@ class DescribedNetwork(BaseModel):
         side, channels = self.base, self.first
         found = [self.latent_size * side * side * channels]
         for filters, kernel, stride in self.generator:
-            # A transposed convolution spreads every pixel it reads over kernel² pixels.
+            # A transposed convolution spreads each input pixel over kernel² pixels.
             found.append(side * side * kernel * kernel * channels * filters)
             side, channels = side * stride, filters
         return found
@@ -116,7 +119,7 @@ TUTORIAL = DescribedNetwork(
 
 
 def describe(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> DescribedNetwork | None:
-    """The network of a recipe, told so many classes; None if it has what a `DescribedNetwork` cannot tell."""
+    """Returns the network of a recipe with `classes` classes; None if a `DescribedNetwork` cannot describe it."""
     decided = (config.network, config.depth, config.normalization, config.loss, shape[2])
     plain = decided == ("dcgan", 1, "batch", "non_saturating", 1)
     extras = config.augment or config.penalised or config.reconstruction != "none"

@@ -1,4 +1,4 @@
-"""How often drift is seen: between two parts of the same images, where there is none, and when one part is changed.
+"""How often drift is detected between two parts of the same images, unchanged (no drift) and with one part changed.
 
 python -m benchmarks.drift --dataset data/prepared
 """
@@ -27,7 +27,7 @@ CHANGES: dict[str, Callable[[Images], Images]] = {
 
 
 def main() -> None:
-    """Prints, for each change and number of images, how many of the pairs are called drift by the distance."""
+    """Prints how many of the pairs the distance calls drift, for each change and number of images."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--config", default="params.yaml")
     options.add_argument("--dataset", type=Path, default=Path("data/prepared"))

@@ -1,8 +1,9 @@
-"""The evaluator's speed beside the usual implementations', on this machine: `python benchmarks/evaluation.py --help`.
+"""Compares the evaluator's speed with the usual implementations: `python benchmarks/evaluation.py --help`.
 
-The Fréchet distance beside scipy's sqrtm, and the Inception network beside torch-fidelity's with the same weights and
-images (for which `make test-peers` must have created the peers' environment). The two sides take turns, so that both
-see the same machine; the best round of each counts. Processor seconds stand beside, which other programs hardly change.
+The Fréchet distance is compared with scipy's sqrtm, and the Inception network with torch-fidelity's on the same weights
+and images (for which `make test-peers` must have created the peers' environment). The two sides take turns, so that
+both run under the same load; the best round of each counts. Processor seconds are also given, because other programs
+hardly affect them.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 
 @contextlib.contextmanager
 def timed(turns: list[Turn]) -> Iterator[None]:
-    """Adds the seconds that the body took, on the clock and of the processors."""
+    """Appends the body's elapsed seconds and processor seconds to `turns`."""
     start, busy = time.perf_counter(), time.process_time()
     yield
     turns.append((time.perf_counter() - start, time.process_time() - busy))
 
 
 def best(turns: list[Turn]) -> Turn:
-    """The least of each over the rounds."""
+    """Returns the lowest elapsed and processor seconds over the rounds."""
     walls, busy = zip(*turns, strict=True)
     return min(walls), min(busy)
 
 
 def distances(size: int, count: int, rounds: int) -> None:
-    """Fréchet distance of two sets of `count` correlated features of `size` numbers."""
+    """Times the Fréchet distance of two sets of `count` correlated features of `size` numbers."""
     generator = np.random.default_rng(0)
     mixing = generator.standard_normal((size, size)) * np.exp(-4 * np.arange(size) / size) / np.sqrt(size)
     sides = []
@@ -71,7 +72,7 @@ def distances(size: int, count: int, rounds: int) -> None:
 
 
 def features(count: int, rounds: int) -> None:
-    """Features a second of `count` random 32 x 32 images."""
+    """Measures features per second on `count` random 32 x 32 images."""
     if not PEERS_PYTHON.exists():
         print("features: skipped, the peers' environment is missing (make test-peers)")
         return

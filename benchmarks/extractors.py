@@ -1,16 +1,16 @@
-"""The extractors quality.py judges with, all of them computed on this machine.
+"""The extractors that quality.py scores with, all trained on this machine.
 
-No recipe was chosen with these two:
+These two were not used to choose a recipe:
 
-- `turns`: a convolutional network that tells by how many quarter turns an image was turned. It needs no labels and sees
-  what shapes and textures are where. Gidaris et al. 2018, arXiv 1803.07728.
+- `turns`: a convolutional network that predicts by how many quarter turns an image was rotated. It needs no labels and
+responds to the positions of shapes and textures. Gidaris et al. 2018, arXiv 1803.07728.
 - `dense`: a network without convolutions, trained on the 60,000 labels.
 
-With these the recipes were chosen, so they are shown and not judged by:
+These were used to choose the recipes, so their scores are shown but do not decide:
 
-- `random`: the evaluator's untrained network. It sees shapes and edges and knows nothing of clothes.
+- `random`: the evaluator's untrained network. It responds to shapes and edges and has learned nothing about clothes.
 - `residual`: a residual network with batch norm and global average pooling, trained on the labels.
-- `autoencoder`: the 64 numbers a convolutional autoencoder keeps of an image.
+- `autoencoder`: the 64-number code of a convolutional autoencoder.
 - `classifier`: the evaluator's own, trained on the same images.
 """
 
@@ -35,9 +35,9 @@ _LABELS, _IMAGE, _TURNS = "labels", "image", "turns"
 
 
 class TrainedExtractor:
-    """Features of a trained network, divided by one number so that over training images their mean variance is 1.
+    """Features of a trained network, divided by one number so that their mean variance over training images is 1.
 
-    Attributes: as of every `Extractor`.
+    The attributes are those of every `Extractor`.
     """
 
     resize = "none"
@@ -57,7 +57,7 @@ class TrainedExtractor:
 
 
 def build_extractors(dataset: ArrayDataset, cache: Path) -> list[Extractor]:
-    """Trains them, or takes them from the folder `cache`."""
+    """Trains the extractors, or loads them from the folder `cache`."""
     return [
         _trained(_Recipe("turns", _TURNS, 7003, _convolutional), dataset, cache),
         _trained(_Recipe("dense", _LABELS, 7004, _dense), dataset, cache),
@@ -69,7 +69,7 @@ def build_extractors(dataset: ArrayDataset, cache: Path) -> list[Extractor]:
 
 
 class _Recipe(NamedTuple):
-    """What an extractor is trained to tell, its seed, and its networks: up to the last layer, and with it."""
+    """An extractor's training target, its seed, and its network without and with the last layer."""
 
     name: str
     task: str
@@ -130,7 +130,7 @@ def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Ar
 
 
 def _convolutional(shape: tuple[int, int, int], answers: int) -> tuple[Any, Any]:
-    """The network up to its last layer, and with it."""
+    """Returns the network without and with its last layer."""
     import keras
     from keras import layers
 
@@ -172,7 +172,7 @@ def _residual(shape: tuple[int, int, int], classes: int) -> tuple[Any, Any]:
 
 
 def _autoencoder(shape: tuple[int, int, int], _classes: int) -> tuple[Any, Any]:
-    """The encoder, and encoder and decoder together."""
+    """Returns the encoder, and the encoder with the decoder."""
     import keras
     from keras import layers
 

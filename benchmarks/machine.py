@@ -1,4 +1,4 @@
-"""One line about where figures were measured."""
+"""One line that describes the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def machine() -> str:
-    """Processor, cores and versions.
+    """Returns processor, cores and versions.
 
-    TensorFlow switches oneDNN on by itself where the processor has instructions made for neural networks, so a peer
-    with TensorFlow's own settings is faster there.
+    TensorFlow enables oneDNN by default on processors with instructions for neural networks, so a peer with
+    TensorFlow's default settings is faster there.
     """
     import keras
     import tensorflow as tf

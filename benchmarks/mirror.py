@@ -1,9 +1,10 @@
-"""What copying checkpoints to a bucket costs the training: `python -m benchmarks.mirror --dataset data/prepared`.
+"""Cost to the training of copying checkpoints to a bucket: `python -m benchmarks.mirror --dataset data/prepared`.
 
-The same loop with checkpoints on this machine alone and with their copies in an emulated bucket, in turns. Two figures:
-images per second on the clock, which an emulator on the same machine makes worse than a bucket would; and processor
-seconds of the training's process for a thousand images, which leave the emulator out. `--every` seconds lie between two
-checkpoints; the cost at `train.checkpoint_every_seconds` is the measured one times `--every` over it.
+The same loop runs in turns with checkpoints on this machine only and with copies in an emulated bucket. Two figures are
+measured: images per second of elapsed time, which an emulator on the same machine slows more than a bucket would; and
+processor seconds of the training process per thousand images, which exclude the emulator. `--every` is the number of
+seconds between two checkpoints. The cost at `train.checkpoint_every_seconds` is the measured cost times `--every`
+divided by `train.checkpoint_every_seconds`.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def main() -> None:
 
 
 class _Emulator:
-    """A storage emulator as a process of its own, at which this process's clients look."""
+    """A storage emulator in a process of its own, which this process's clients use."""
 
     def __enter__(self) -> None:
         with socket.socket() as probe:
@@ -86,13 +87,13 @@ class _Emulator:
 
 
 def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Address, key: str) -> tuple[float, float]:
-    """Images per second, and processor seconds for a thousand images, from the first step to the last copy."""
+    """Returns images per second and processor seconds per thousand images, from the first step to the last copy."""
     from gan_core.batches import Feed
     from gan_core.gan import Gan
     from gan_core.training import Training
 
     class FromTheFirstStep(NoHooks):
-        """Leaves out what compiling the step costs."""
+        """Starts the measurement after the first step, so that compilation does not count."""
 
         clock = processor = 0.0
         counted_from = 0

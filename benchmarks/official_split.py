@@ -1,7 +1,7 @@
-"""Fashion-MNIST with its own split: trainings see the 60,000 train images, scores compare with the 10,000 test images.
+"""Fashion-MNIST with its official split: 60,000 images for training, 10,000 test images as the scores' reference.
 
-The prepare stage splits by the images' digests, so that copies of an image stay together; here figures should be
-comparable with those of others.
+The prepare stage splits by the images' digests, so that copies of an image stay together. The benchmarks use the
+official split so that their figures are comparable with published ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TRAIN_COUNT = 60_000
 
 
 class ArraySplit:
-    """Images in memory, read like `gan_core.data.prepared.ImageSplit`: uint8 [N, H, W, C] and int32 [N]."""
+    """Images in memory with the interface of `gan_core.data.prepared.ImageSplit`: uint8 [N, H, W, C] and int32 [N]."""
 
     labelled, paired = True, False
 
@@ -28,16 +28,16 @@ class ArraySplit:
         self._images, self._labels = images, labels
 
     def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images at `positions` [B]."""
+        """Returns the images at `positions` [B]."""
         return self._images[positions]
 
     def labels(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The labels at `positions` [B]."""
+        """Returns the labels at `positions` [B]."""
         return self._labels[positions]
 
 
 class ArrayDataset:
-    """Two splits in memory, read like `gan_core.data.prepared.PreparedDataset`."""
+    """Two splits in memory with the interface of `gan_core.data.prepared.PreparedDataset`."""
 
     def __init__(self, train: ArraySplit, held_out: ArraySplit, classes: int) -> None:
         self._splits: dict[Split, ArraySplit] = {"train": train, "held_out": held_out}
@@ -52,12 +52,12 @@ class ArrayDataset:
         )
 
     def split(self, name: Split) -> ArraySplit:
-        """One of the splits."""
+        """Returns one of the splits."""
         return self._splits[name]
 
 
 def official_split() -> ArrayDataset:
-    """Fashion-MNIST from Debian's package or the public download; raises as `fashion_mnist.whole`."""
+    """Loads Fashion-MNIST from Debian's package or the public download; raises the errors of `fashion_mnist.whole`."""
     images, labels = fashion_mnist.whole()
     images, labels = images[..., None], labels.astype(np.int32)
     train = ArraySplit(images[:TRAIN_COUNT], labels[:TRAIN_COUNT])

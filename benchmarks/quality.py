@@ -1,11 +1,11 @@
 """Quality per minute on the whole of Fashion-MNIST: this project's recipes and the official tutorial's DCGAN, in turns.
 
 `python -m benchmarks.quality` trains the default recipe (the train section of params.yaml) and both settings of the
-peer (see tutorial_dcgan.py) for the same wall time, each with the whole machine in a process of its own, in an order
-that turns round with every seed; `--at-once 2` trains two at a time, each on half of the processors. Compiling does not
-count, nor does drawing samples, which are scored afterwards (see extractors.py). What was computed before with the same
-settings is taken from the output folder, which holds `results.md`, `results.json`, a grid of samples for each side, and
-the samples. Code that changes is not noticed: begin with a new folder then.
+peer (see tutorial_dcgan.py) for the same wall time. Each training has the whole machine and a process of its own; the
+order is reversed with every seed. `--at-once 2` trains two at a time, each on half of the processors. Compilation does
+not count, nor does drawing samples, which are scored afterwards (see extractors.py). Results computed before with the
+same settings are taken from the output folder, which holds `results.md`, `results.json`, a grid of samples for each
+side, and the samples. Changes to the code are not detected: use a new folder after one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
     sides = _sides(recipes, arguments)
     specifications = [one for seed in range(arguments.seeds) for one in _turn(sides, seed, arguments)]
     folders = [arguments.output / "trainings" / _name(specification) for specification in specifications]
-    official_split()  # is there, before hours of work
+    official_split()  # fail now if it is missing, not after hours of work
     processors = sorted(os.sched_getaffinity(0))
     shares = [processors[number :: arguments.at_once] for number in range(arguments.at_once)]
 
@@ -55,14 +55,14 @@ def main() -> None:
         if not folder.exists():
             run_timed(specifications[number], folder)
 
-    # On Linux a thread has processors of its own, and so has what it starts.
+    # On Linux the processor affinity is per thread, and the processes that a thread starts inherit it.
     with ThreadPoolExecutor(arguments.at_once, initializer=lambda: os.sched_setaffinity(0, shares.pop())) as pool:
         list(pool.map(train, range(len(folders))))
     _judge(arguments, list(sides), folders)
 
 
 def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """What each recipe changes in the train section, by name."""
+    """Returns the changes of each recipe to the train section, by name."""
     recipes: dict[str, dict[str, Any]] = {}
     if arguments.ablate:
         recipes |= _YAML.load(_ABLATION)
@@ -75,7 +75,7 @@ def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
 
 
 def _sides(recipes: dict[str, dict[str, Any]], arguments: argparse.Namespace) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Trainer and settings of each side, by name."""
+    """Returns trainer and settings of each side, by name."""
     default = _YAML.load(Path(arguments.config))["train"]
     sides: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, changes in recipes.items():
@@ -91,7 +91,7 @@ def _sides(recipes: dict[str, dict[str, Any]], arguments: argparse.Namespace) ->
 def _turn(
     sides: dict[str, tuple[str, dict[str, Any]]], seed: int, arguments: argparse.Namespace
 ) -> Iterator[Specification]:
-    """A training of each side, in the order they were named for even seeds and the other way round for odd ones."""
+    """Returns a training of each side: in the order given for even seeds, in reverse order for odd ones."""
     end = arguments.minutes * 60
     moments = (*(moment for moment in sorted(arguments.score_at) if moment < end), end)
     for side in list(sides)[:: -1 if seed % 2 else 1]:

@@ -1,4 +1,4 @@
-"""Scores of saved samples: Fréchet distances to the test images with several extractors, and the samples' diversity."""
+"""Scores of saved samples: Fréchet distances to the test images under several extractors, and the diversity."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Judge:
     """Scores images against the same real ones.
 
     Args:
-        extractors: of features.
+        extractors: the feature extractors.
         real: uint8 [N, H, W, C].
     """
 
@@ -32,7 +32,7 @@ class Judge:
         self._diversity = _diversity(real)
 
     def scores(self, images: NDArray[np.uint8]) -> dict[str, float]:
-        """The distance under each extractor's name, and `diversity`, the share of the real images'."""
+        """Returns the distance under each extractor's name, and `diversity` as a share of the real images'."""
         found = {"diversity": _diversity(images) / self._diversity}
         for extractor, real in zip(self._extractors, self._real, strict=True):
             drawn = _statistics(extractor, images)
@@ -40,7 +40,7 @@ class Judge:
         return found
 
     def score_training(self, folder: Path) -> dict[str, Any]:
-        """What `training.json` in `folder` says, each of its rows with scores; they are kept in `scores.json`."""
+        """Returns `training.json` of `folder` with scores in each row; caches the scores in `scores.json`."""
         training: dict[str, Any] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         path = folder / "scores.json"
         protocol = {extractor.name: extractor.digest for extractor in self._extractors}
@@ -65,10 +65,10 @@ def _diversity(images: NDArray[np.uint8]) -> float:
 
 
 def seconds_to_reach(rows: Sequence[dict[str, float]], extractor: str, target: float) -> float | None:
-    """Seconds of training until the distance was first at most `target`; None if it never was.
+    """Returns the seconds of training until the distance was first at most `target`; None if it never was.
 
-    Between the two moments around it, the logarithm of the distance is taken for linear in the logarithm of time. If
-    the first moment is already below, that moment is the answer, an upper bound.
+    Between the two moments around it, the logarithm of the distance is interpolated linearly in the logarithm of time.
+    If the distance is already at most `target` at the first moment, that moment is returned, an upper bound.
     """
     before: tuple[float, float] | None = None
     for row in rows:

@@ -14,9 +14,9 @@ Trainings = Mapping[str, Sequence[dict[str, Any]]]
 
 
 def final_table(trainings: Trainings, reference: str, extractors: Sequence[str], floor: Mapping[str, float]) -> str:
-    """The last scores of each side, how many times the reference's they are, and the time to reach the reference's.
+    """Final scores of each side, their ratio to the reference's, and the time to reach the reference's.
 
-    A training that failed has no last score, so it is counted and left out of the means.
+    A training that failed has no final score: the table counts it, and the means leave it out.
     """
     scored = {side: [one for one in of_side if not one["failure"]] for side, of_side in trainings.items()}
     targets = {e: statistics.mean(one["rows"][-1][e] for one in scored[reference]) for e in extractors}
@@ -46,7 +46,7 @@ def final_table(trainings: Trainings, reference: str, extractors: Sequence[str],
 
 
 def growth_table(trainings: Trainings, extractor: str) -> str:
-    """Mean and spread of the distance over the seeds at each moment, a column a side."""
+    """Mean and spread of the distance over the seeds at each moment, one column for each side."""
     by_moment: dict[float, dict[str, list[float]]] = {}
     for side, of_side in trainings.items():
         for training in of_side:

@@ -1,4 +1,4 @@
-"""What a training has made of its time: samples at chosen moments, while the clock stands still."""
+"""Saves samples of a training at chosen moments and excludes the time for it from the training's time."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _BATCH_SIZE = 500
 
 
 class Recorder:
-    """Saves `count` samples as uint8 whenever one of the moments is reached.
+    """Saves `count` samples as uint8 at each of the given moments.
 
-    The clock starts after the first steps, in which everything is compiled, and stands still while samples are drawn.
+    The clock starts after the first steps, which include compilation, and stops while samples are drawn.
     The latents, and a conditional generator's labels, are the same at every moment.
 
     Args:
         folder: gets `<seconds>.npy`, uint8 [count, H, W, C].
         moments: seconds of training, ascending; the training ends at the last.
-        count: samples of a moment.
+        count: samples at each moment.
         latent_size: numbers in a latent.
-        classes: the labels are evenly drawn from so many.
-        seed: of the latents and labels.
-        compiling_steps: first steps that do not count.
+        classes: number of classes, from which the labels are drawn evenly.
+        seed: seed of the latents and labels.
+        compiling_steps: number of first steps that do not count.
 
     Attributes:
-        rows: `moment`, the `seconds` and the `images_seen` it really was.
-        failure: what was wrong with the samples; empty if nothing.
+        rows: for each moment, `moment` and the actual `seconds` and `images_seen`.
+        failure: the fault of the samples; empty if there is none.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Recorder:
 
     @property
     def finished(self) -> bool:
-        """Whether the training is to end."""
+        """Whether the training should end."""
         return not self._ahead or bool(self.failure)
 
     def after_step(self, images_seen: int, draw: Draw) -> None:
-        """Looks at the clock, and draws samples if it is time."""
+        """Draws samples if the next moment has been reached."""
         self._steps += 1
         now = time.perf_counter()
         if self._steps <= self._compiling_steps:

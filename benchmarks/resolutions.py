@@ -1,7 +1,7 @@
-"""How long the default recipe takes at each resolution: `python -m benchmarks.resolutions`.
+"""Training time of the default recipe at each resolution: `python -m benchmarks.resolutions`.
 
-The network of params.yaml makes steps on random images in memory, without labels and without what surrounds the step.
-The minutes are those of as many steps as params.yaml asks for.
+Measures steps of the network in params.yaml on random images in memory, without labels and without the rest of the
+training loop. The minutes are for the number of steps in params.yaml.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def images_per_second(config: TrainConfig, shape: Sequence[int], seconds: float) -> float:
-    """Real images a second that the training step takes, after it has been compiled."""
+    """Returns the real images per second of the training step after compilation."""
     from gan_core.gan import Gan
     from gan_core.step import Batch
 

@@ -1,4 +1,4 @@
-"""The sides that train_step.py compares with the bare step: other networks, PyTorch, matrix products, sampling."""
+"""What train_step.py compares with the bare step: other networks, PyTorch, matrix products, sampling."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _SAMPLING_BATCH = 256
 
 
 class TutorialStep:
-    """This project's step on the tutorial's network: Step, Adam and layers of gan_core, no averaged generator.
+    """This project's step on the tutorial's network: gan_core's Step, Adam and layers, without an averaged generator.
 
     Attributes:
-        learned: numbers that learn in the generator and in the discriminator.
+        learned: number of trainable parameters of the generator and of the discriminator.
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        """Takes of `config` what the network does not decide."""
+        """Builds the tutorial's network with the training settings of `config`."""
         import keras
         import tensorflow as tf
 
@@ -54,7 +54,7 @@ class TutorialStep:
             "discriminator_steps": 1,
             "accumulation_steps": 1,
             "schedule": "constant",
-            "dropout": 0.0,  # the network has its own
+            "dropout": 0.0,  # the network has its own dropout
         }
         own = TUTORIAL.model_dump(include={"batch_size", "latent_size", "learning_rate", "beta_1", "beta_2"})
         generator = tutorial_dcgan.build_generator(BatchNormalization, ToImageConv2DTranspose)
@@ -76,7 +76,7 @@ class TutorialStep:
         self._steps(2)
 
     def images_per_second(self, steps: int) -> float:
-        """The rate of so many steps on one batch in memory."""
+        """Returns the rate over `steps` steps on one batch in memory."""
         started = time.perf_counter()
         self._steps(steps)
         return steps * TUTORIAL.batch_size / (time.perf_counter() - started)
@@ -91,7 +91,7 @@ class TutorialStep:
 
 
 def torch_images_per_second(network: DescribedNetwork, steps: int, learned: list[int]) -> float:
-    """PyTorch's rate on a network whose two parts must have as many learned numbers as `learned` says."""
+    """Returns PyTorch's rate on `network`, whose two parts must have the numbers of parameters in `learned`."""
     command = [str(PEERS_PYTHON), str(Path(__file__).with_name("torch_step.py")), network.model_dump_json(), str(steps)]
     found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
     if found["learned"] != learned:
@@ -101,7 +101,7 @@ def torch_images_per_second(network: DescribedNetwork, steps: int, learned: list
 
 
 def product_operations_per_second() -> float:
-    """This machine's rate in products of two large float32 matrices: the faster of TensorFlow's and NumPy's."""
+    """Returns this machine's rate for products of two large float32 matrices: the faster of TensorFlow and NumPy."""
     import tensorflow as tf
 
     matrix = np.random.default_rng(0).standard_normal((_PRODUCT_SIDE, _PRODUCT_SIDE), dtype=np.float32)
@@ -117,7 +117,7 @@ def product_operations_per_second() -> float:
 
 
 class Sampling:
-    """Drawing images from an exported generator, and from the network alone."""
+    """Draws images from an exported generator, and from its network alone."""
 
     def __init__(self, gan: Gan) -> None:
         """Exports the averaged generator of `gan`."""
@@ -148,14 +148,14 @@ class Sampling:
         self.bare(_SAMPLING_BATCH)
 
     def exported(self, count: int) -> float:
-        """Images a second as uint8, latents drawn and all."""
+        """Returns images per second as uint8, including the drawing of latents."""
         started = time.perf_counter()
         for _ in self._exported.batches(count, 0, batch_size=_SAMPLING_BATCH):
             pass
         return count / (time.perf_counter() - started)
 
     def bare(self, count: int) -> float:
-        """Images a second as float32 from the compiled network, of the same latents every time."""
+        """Returns images per second as float32 from the compiled network, always from the same latents."""
         started = time.perf_counter()
         for _ in range(count // _SAMPLING_BATCH):
             self._bare(self._arguments).numpy()

@@ -1,6 +1,6 @@
 """One training of quality.py, in a process of its own: `python -m benchmarks.timed_training SPECIFICATION FOLDER`.
 
-SPECIFICATION is JSON. FOLDER appears when the training has come to its end: samples and `training.json`.
+SPECIFICATION is JSON. FOLDER, with samples and `training.json`, appears when the training has ended.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _ENDLESS = 10**9
 
 
 class Specification(BaseModel):
-    """All that decides what a training does with its time.
+    """The settings that determine a timed training.
 
     Attributes:
         side: its name in the tables.
-        trainer: this project's loop, or the peer's.
+        trainer: this project's training loop, or the peer's.
         settings: the train section, or the peer's settings.
-        seed: of the training, and of its samples.
+        seed: seed of the training and of its samples.
         moments: seconds of training after which samples are drawn; the last one ends it.
-        samples: how many.
-        at_once: trainings that share the machine with it, itself counted.
+        samples: number of samples at each moment.
+        at_once: number of trainings that share the machine, including this one.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,10 +53,10 @@ class Specification(BaseModel):
 
 
 def run(specification: Specification, folder: Path) -> None:
-    """Trains in a new process with the processors of the calling thread, and waits for it.
+    """Trains in a new process on the processors of the calling thread, and waits for it.
 
     Raises:
-        CalledProcessError: it failed.
+        CalledProcessError: the training failed.
     """
     environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
     if one_dnn := specification.settings.get("one_dnn"):
@@ -66,7 +66,7 @@ def run(specification: Specification, folder: Path) -> None:
 
 
 class _Hooks:
-    """Lets the recorder look at the clock after every step of the project's own loop."""
+    """Calls the recorder after every step of the project's own loop."""
 
     def __init__(self, gan: Any, recorder: Recorder) -> None:
         self._gan, self._recorder = gan, recorder
@@ -89,7 +89,7 @@ class _Hooks:
 
 
 def _train_project(specification: Specification, dataset: ArrayDataset, folder: Path) -> tuple[Recorder, str]:
-    """The training loop with all it does by itself: rows, sample grids, guards, checkpoints."""
+    """Runs the full training loop, with rows, sample grids, guards and checkpoints."""
     configure_tensorflow()
     from gan_core.batches import Feed
     from gan_core.checkpoints import Checkpoints
@@ -110,7 +110,7 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
         latent_size=config.latent_size,
         classes=classes,
         seed=specification.seed,
-        compiling_steps=2 if config.penalty_interval > 1 else 1,  # with the penalties and without
+        compiling_steps=2 if config.penalty_interval > 1 else 1,  # the step with penalties and the step without
     )
     with tempfile.TemporaryDirectory() as workplace, Checkpoints(Path(workplace), config.checkpoints_kept) as kept:
         try:
@@ -140,7 +140,7 @@ _TIMED = Kind("a timed training", lambda _: False, "training.json")
 
 
 def main() -> None:
-    """Trains as the command line says."""
+    """Trains with the specification from the command line."""
     specification = Specification.model_validate_json(sys.argv[1])
     dataset = official_split()
     with whole_output(Output(Path(sys.argv[2]), _TIMED)) as folder:

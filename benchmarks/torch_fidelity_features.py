@@ -1,8 +1,7 @@
-"""torch-fidelity's half of evaluation.py, run by the peers' Python: `python torch_fidelity_features.py FOLDER`.
+"""torch-fidelity's side of evaluation.py, run by the peers' Python: `python torch_fidelity_features.py FOLDER`.
 
-Reads `images.npy`, uint8 [N, H, W, 3], writes `features.npy` and prints the seconds it took, on the clock and of the
-processors. The first call makes
-`weights.pth`, random weights for both halves.
+Reads `images.npy`, uint8 [N, H, W, 3], writes `features.npy` and prints the elapsed and processor seconds. The first
+call makes `weights.pth`, random weights for both sides.
 """
 
 # ruff: noqa: E402, the light build of torch needs a word with torchvision first
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import library as operators
 
-# torchvision's compiled part does not fit torch's light build; only its Python modules are used here.
+# torchvision's compiled part does not work with torch's light build; only its Python modules are used here.
 for operator in ("nms", "qnms"):
     operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 

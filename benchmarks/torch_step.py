@@ -1,8 +1,8 @@
 """PyTorch's side of train_step.py, run by the peers' Python: `python torch_step.py NETWORK STEPS`.
 
-NETWORK is a DescribedNetwork as JSON. Prints JSON: images per second, and the learned numbers of both networks. Written
-as one would for speed on a CPU: channels last, fused Adam, the images made once, the discriminator's weights without
-gradients in the generator's step.
+NETWORK is a DescribedNetwork as JSON. Prints JSON: images per second, and the number of trainable parameters of each
+network. Optimised for a CPU: channels last, fused Adam, images generated once, no gradients by the discriminator's
+weights in the generator's step.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMPILING_STEPS = 5
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_size], and labels [B] where the network has classes → images [B, 1, H, W] in [−1, 1]."""
+    """Latents [B, latent_size], and labels [B] if the network has classes → images [B, 1, H, W] in [−1, 1]."""
 
     def __init__(self, network: dict[str, Any]) -> None:
         super().__init__()
@@ -53,13 +53,13 @@ class Generator(nn.Module):
         self.rest = nn.Sequential(*layers, nn.Tanh())
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Draws."""
+        """Returns the generated images."""
         smallest = self.smallest_map(latents)
         return self.rest(smallest if self.class_map is None else smallest + self.class_map(labels))
 
 
 class Discriminator(nn.Module):
-    """Images [B, 1, H, W], and labels [B] where the network has classes → logits [B, 1]."""
+    """Images [B, 1, H, W], and labels [B] if the network has classes → logits [B, 1]."""
 
     def __init__(self, network: dict[str, Any]) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class Discriminator(nn.Module):
         self.projection = nn.Embedding(classes, size) if classes else None
 
     def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Judges."""
+        """Returns the logits."""
         features = self.features(images)
         logits = self.linear(features)
         if self.projection is None:
@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
 
 
 def learned(module: nn.Module, network: dict[str, Any]) -> list[nn.Parameter]:
-    """The parameters that learn: without the norms' scales where those are not learned."""
+    """Returns the trainable parameters, without the norms' scales if those are fixed."""
     fixed = set()
     for part in module.modules():
         if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)) and not network["norm_scales"]:

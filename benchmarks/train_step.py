@@ -1,19 +1,19 @@
-"""The training step in turns with its peers, and what surrounds it: `python -m benchmarks.train_step --dataset …`.
+"""The training step, its peers and the whole loop, measured in turns: `python -m benchmarks.train_step --dataset …`.
 
-In every round each side has one turn; the table has medians over the rounds, in images per second.
+In every round each side has one turn; the table gives medians over the rounds, in images per second.
 
-- bare step: the network of params.yaml on batches in memory. Its averaged generator and its sums are part of it, and as
-  many steps are made in one call as in the training.
-- whole loop: everything that components.train has at the settings of params.yaml: input, rows, sample grids, scores,
-  checkpoints, MLflow (a fresh sqlite file). Each round is a training from nothing. A training and bare steps of another
-  one take turns of some seconds, for a machine's rate drifts by more than the loop costs. What the training's other
-  threads do meanwhile is done before bare steps begin (checkpoints) or weighs on both alike (MLflow's records).
+- bare step: the network of params.yaml on batches in memory. It includes the averaged generator and the sums of the
+figures, and makes as many steps in one call as the training.
+- whole loop: all of components.train with the settings of params.yaml: input, rows, sample grids, scores, checkpoints,
+MLflow (a fresh sqlite file). Each round is a training from scratch. A training and the bare steps of another GAN take
+turns of some seconds, because a machine's rate drifts by more than the loop costs. The training's other threads either
+finish before the bare steps begin (checkpoints) or slow both sides alike (MLflow's records).
 - tutorial's network: this project's step on the network of tutorial_dcgan.py, batch 64.
 - PyTorch on both networks (torch_step.py; needs `make test-peers` once).
-- sampling: an exported generator, which draws its latents and makes uint8, and its network alone.
+- sampling: an exported generator, including drawing latents and conversion to uint8, and its network alone.
 
-The share of the machine's matrix products is a side's nominal operations per second (described_network.py) over those
-of a product of two 4096×4096 float32 matrices, measured in the same round.
+The share of the machine's matrix products is a side's nominal operations per second (described_network.py) divided by
+those of a product of two 4096×4096 float32 matrices, measured in the same round.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gan_core.gan import Gan
 
 Rates = dict[str, list[float]]
-_SECTION = 100  # steps of a training, and about as many bare ones after it
+_SECTION = 100  # training steps in a section, followed by about as many bare steps
 _PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
 _TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
 _EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
@@ -89,7 +89,7 @@ def _sides(
     folder: Path,
     arguments: argparse.Namespace,
 ) -> list[Callable[[int], dict[str, float]]]:
-    """What is measured in a round, each told the number of the round: rates by name."""
+    """Returns the measurements of a round: functions from the round's number to rates by name."""
     from benchmarks.step_sides import (
         PEERS_PYTHON,
         Sampling,
@@ -134,10 +134,10 @@ def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
 
 
 def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> dict[str, float]:
-    """Images per second of the command's own loop, from its first step to its last hook, and of steps without one.
+    """Returns images per second of the command's own loop, from its first step to its last hook, and of bare steps.
 
-    The bare steps are of a second GAN on the first batches of the training, in memory. Compiling either is left out,
-    and so is training the classifier that scores.
+    The bare steps train a second GAN on the first batches of the training, held in memory. Compilation of both is
+    excluded, and so is the training of the classifier for the scores.
     """
     from components.training.outputs import describe
     from gan_core.batches import Feed
@@ -167,7 +167,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                 self.started, self.counted_from = time.perf_counter(), images_seen
             super().on_step(images_seen)
             if images_seen % images_of_a_section == 0:
-                gan.failure()  # the step is done
+                gan.failure()  # waits for the step
                 checkpoints.wait()
                 before = time.perf_counter()
                 for batches in in_memory:
@@ -218,7 +218,7 @@ def _print(rates: Rates, network: DescribedNetwork | None) -> None:
 
 
 def _ratio(rates: Rates, above: str, below: str) -> float:
-    """The median over the rounds of one side's rate as a share of another's."""
+    """Returns the median over the rounds of one side's rate divided by another's."""
     return statistics.median(a / b for a, b in zip(rates[above], rates[below], strict=True))
 
 

@@ -1,4 +1,4 @@
-"""The peer: the DCGAN of TensorFlow's official tutorial, written anew from its architecture, and a training of it.
+"""The peer: the DCGAN of TensorFlow's official tutorial, reimplemented from its architecture, and its training.
 
 Generator: Dense 7·7·256 without bias, batch norm, LeakyReLU 0.3, then 5×5 transposed convolutions without bias to 128
 channels at stride 1 and 64 at stride 2, each with batch norm and LeakyReLU, and to 1 channel at stride 2, tanh.
@@ -25,9 +25,9 @@ SETTINGS = {
 
 
 def build_generator(norm: Any = None, to_image: Any = None) -> Any:
-    """Latents [B, 100] → images [B, 28, 28, 1] in [−1, 1]; 2,330,944 numbers.
+    """Latents [B, 100] → images [B, 28, 28, 1] in [−1, 1]; 2,330,944 parameters.
 
-    `norm` and `to_image` make batch norms and the last layer in Keras's place.
+    `norm` and `to_image` build the batch norms and the last layer in place of Keras's.
     """
     from keras import Sequential, layers
 
@@ -51,9 +51,9 @@ def build_generator(norm: Any = None, to_image: Any = None) -> Any:
 
 
 def build_features(from_image: Any = None) -> Any:
-    """All of the discriminator but its last layer: images [B, 28, 28, 1] → features [B, 6272].
+    """The discriminator without its last layer: images [B, 28, 28, 1] → features [B, 6272].
 
-    `from_image` makes the first layer in Keras's place.
+    `from_image` builds the first layer in place of Keras's.
     """
     from keras import Sequential, layers
 
@@ -73,14 +73,14 @@ def build_features(from_image: Any = None) -> Any:
 
 
 def build_discriminator() -> Any:
-    """Images [B, 28, 28, 1] → logits [B, 1]; 212,865 numbers."""
+    """Images [B, 28, 28, 1] → logits [B, 1]; 212,865 parameters."""
     from keras import Sequential, layers
 
     return Sequential([layers.Input((28, 28, 1)), *build_features().layers, layers.Dense(1)])
 
 
 def train(images: NDArray[np.uint8], settings: dict[str, Any], seed: int, recorder: Recorder) -> None:
-    """Trains on uint8 images [N, 28, 28, 1] until the recorder has what it wants."""
+    """Trains on uint8 images [N, 28, 28, 1] until the recorder is finished."""
     import keras
     import tensorflow as tf
 
