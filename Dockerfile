@@ -1,14 +1,14 @@
-# One image for every component. `make image` builds it; docs/decisions/0008-one-image.md says why it is so.
-# The base has python3 (3.11 to 3.13) with venv, and certificate authorities. To fix it, give it by digest:
+# One image for every component. `make image` builds it; docs/decisions/0008-one-image.md gives the reasons.
+# The base image must have python3 (3.11 to 3.13) with venv, and certificate authorities. To pin it, give its digest:
 #   make image BUILD_OPTIONS='--build-arg BASE_IMAGE=python:3.11-slim-bookworm@sha256:…'
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-# cpu, or gpu: TensorFlow with the CUDA libraries of its lock.
+# cpu or gpu; gpu is TensorFlow with the CUDA libraries of its lock.
 ARG ACCELERATOR=cpu
 WORKDIR /build
 COPY requirements-uv.txt requirements-sbom.txt requirements-image-${ACCELERATOR}.txt ./
-# TensorFlow's C++ headers are 290 MB, and only needed to compile operations.
+# TensorFlow's C++ headers take 290 MB and are only needed to compile operations.
 RUN python3 -m venv uv \
     && uv/bin/pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r requirements-uv.txt \
     && uv/bin/uv venv --quiet --python python3 /opt/venv \
@@ -17,7 +17,9 @@ RUN python3 -m venv uv \
     && rm -r /opt/venv/lib/python3.*/site-packages/tensorflow/include
 COPY gan_core /app/gan_core
 COPY components /app/components
-# Any user may read the code, whatever the checkout's modes are. The bill of materials is made of what is really there, by
+# a tool that does not come along.
+# Any user may read the code, whatever the file modes of the checkout. The bill of materials lists what is really
+# installed; the tool that writes it is not part of the image.
 # a tool that does not come along.
 RUN /opt/venv/bin/python -m compileall -q /app \
     && chmod -R a+rX /app \
@@ -37,8 +39,9 @@ LABEL org.opencontainers.image.title="gan-pipeline" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.source="${SOURCE}"
-# The root filesystem may be read-only and the user may have no name: what a library keeps, it keeps in /tmp.
-# The last two variables are for a GPU: where Google's nodes mount the driver, and what NVIDIA's runtime mounts.
+# The root filesystem may be read-only and the user may have no name, so libraries write their files to /tmp.
+# The last two variables are for GPUs: the folder where Google's nodes mount the driver, and the parts of the driver
+# that NVIDIA's runtime mounts.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \
     USER=gan \

@@ -11,21 +11,21 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# `value`: a $ in it is a character, where make would put a variable's value.
+# `value` keeps a $ in SET as it is, where make would expand a variable.
 SET ?=
 override SET := $(value SET)
 export SET
-# The options are quoted for a shell, which `eval` undoes.
+# `pipelines overrides` quotes the options for a shell; `eval` removes the quotes.
 run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
 	$(if $(PRESET)$(SET),options="$$(python -m pipelines overrides $(if $(PRESET),presets/$(PRESET).yaml) --set "$$SET")"; \
 	  eval "options=($$options)"; dvc exp run "$${options[@]}",dvc repro)
 
-# Two processes, each with whole files of tests: what a file's tests share is made once.
+# Two processes. Each runs whole test files, so that a file's shared fixtures are made once.
 PARALLEL = --numprocesses 2 --dist loadfile
 test: .venv/dev ## Run the tests
 	pytest $(PARALLEL)
 
-# The image's own tests are skipped unless TEST_IMAGE names it.
+# The image's own tests are skipped unless TEST_IMAGE names the image.
 test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
 	tests/containers/with_engine.sh $(MAKE) image-tests IMAGE=gan-pipeline:test
 
@@ -70,7 +70,7 @@ sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the envi
 	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
 	python infra/licences.py build/sbom.json
 
-# The light build of PyTorch stands in no public index, so the lock names its hash beside those of the plain one.
+# PyTorch's light build is in no public index, so the lock lists its hash beside those of the standard build.
 LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
@@ -106,7 +106,7 @@ clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache a
 	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
 	touch $@
 
-# pip and not uv: where pip's own settings name an index with PyTorch's light build, pip takes that.
+# pip and not uv, because pip's own settings may name an index with PyTorch's light build.
 .venv-peers/done: requirements-peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-peers.txt
