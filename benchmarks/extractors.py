@@ -3,7 +3,7 @@
 These two were not used to choose a recipe:
 
 - `turns`: a convolutional network that predicts by how many quarter turns an image was rotated. It needs no labels and
-responds to the positions of shapes and textures. Gidaris et al. 2018, arXiv 1803.07728.
+  responds to the positions of shapes and textures. Gidaris et al. 2018, arXiv 1803.07728.
 - `dense`: a network without convolutions, trained on the 60,000 labels.
 
 These were used to choose the recipes, so their scores are shown but do not decide:

@@ -1,4 +1,4 @@
-"""Fixtures every test may use, and the rule that a test leaves no files in the tree."""
+"""Fixtures for all tests, and the check that tests leave no files in the tree."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-# As every command sets it before TensorFlow is imported.
+# Every command sets this before it imports TensorFlow.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +34,7 @@ def _tree_stays_clean() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
-    """Restores the environment, which MLflow writes the addresses to that it is told."""
+    """Restores the environment, because MLflow stores the addresses that it is given there."""
     before = dict(os.environ)
     yield
     if dict(os.environ) != before:

@@ -1,4 +1,4 @@
-"""Records of evaluations, and generators to go with them, for the tests."""
+"""Evaluation records for the tests, and matching generators."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PROTOCOL = Protocol(
 def evaluation(
     score: float, spread: float, run_id: str | None = None, of: Path | None = None, **protocol: object
 ) -> Evaluation:
-    """An evaluation after 64 images with the score `fd_classifier`; `protocol` changes what it was made under.
+    """Returns an evaluation after 64 images with the score `fd_classifier`; `protocol` holds changes to PROTOCOL.
 
-    It is of the generator in the folder `of`, or else of what `generator(…, run_id)` makes.
+    It belongs to the generator in the folder `of`, or by default to that of `generator(…, run_id)`.
     """
     if of is None:
         with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +51,7 @@ def evaluation(
 
 
 def generator(folder: Path, run_id: str | None = None, seed: int = 0, **changes: object) -> Path:
-    """A folder that is a generator to everyone who does not load it; `changes` are to its metadata."""
+    """Writes a folder that passes for a generator as long as it is not loaded; `changes` apply to its metadata."""
     metadata = generator_metadata(parameters={"seed": seed}, tracking_run_id=run_id, versions={"keras": "3"}, **changes)
     folder.mkdir(parents=True)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json())

@@ -1,4 +1,4 @@
-"""What stands beside a generator's weights, for tests."""
+"""Generator metadata for the tests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gan_core.export import GeneratorMetadata
 
 
 def generator_metadata(**changes: Any) -> GeneratorMetadata:
-    """Of a small grey generator without classes, with `changes`."""
+    """Returns the metadata of a small grey generator without classes, with `changes`."""
     values: dict[str, Any] = {
         "format": 1,
         "latent_size": 4,

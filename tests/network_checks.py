@@ -1,4 +1,4 @@
-"""What every architecture must do, to be called from the tests of each."""
+"""Checks that every architecture must pass; the tests of each architecture call them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def draws(shape: tuple[int, ...], seed: int) -> Any:
 
 
 def numbers(variables: Any) -> int:
-    """How many numbers the variables hold."""
+    """Returns how many numbers the variables hold."""
     return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
@@ -43,7 +43,7 @@ def images_of(generator: Any, classes: int, training: bool = False) -> Any:
 def check_architecture(
     network: Any, resolution: int, *, normalization: str, largest: float | None, depth: int = 1
 ) -> None:
-    """Images and logits of the right shape and type, with and without classes, grey and colour."""
+    """Checks shape and type of images and logits, with and without classes, in grey and colour."""
     for channels, classes in ((1, 10), (3, 0)):
         shape = (resolution, resolution, channels)
         shared = {"width": 2, "growth": 2, "depth": depth, "classes": classes}
@@ -60,7 +60,7 @@ def check_architecture(
 
 
 def check_seed(network: Any, *, normalization: str) -> None:
-    """The same weights from the same seed, other ones from another; every kernel drawn, no two alike."""
+    """Checks that weights depend only on the seed, and that every kernel is drawn and no two are equal."""
     for build in (
         lambda seed: generator_of(network, (16, 16, 1), classes=3, seed=seed).weights,
         lambda seed: discriminator_of(network, (16, 16, 1), classes=3, normalization=normalization, seed=seed).weights,
@@ -73,7 +73,7 @@ def check_seed(network: Any, *, normalization: str) -> None:
 
 
 def check_saving(network: Any, *, classes: int) -> None:
-    """The generator's file is loaded in safe mode and makes the same images."""
+    """Checks that the generator's file loads in safe mode and makes the same images."""
     generator = generator_of(network, (28, 28, 3), classes=classes)
     with tempfile.TemporaryDirectory() as folder:
         generator.save(Path(folder) / "generator.keras")
@@ -82,7 +82,7 @@ def check_saving(network: Any, *, classes: int) -> None:
 
 
 def check_mixed_precision(network: Any, *, normalization: str, half: str = "float16", tolerance: float = 0.02) -> None:
-    """`half` inside, the same images and logits to its rounding, float32 outside."""
+    """Checks that layers compute in `half`, and that images and logits are float32 and equal up to rounding."""
     shape = (16, 16, 1)
     images, logits = [], []
     for dtype in ("float32", f"mixed_{half}"):
@@ -100,12 +100,12 @@ def check_mixed_precision(network: Any, *, normalization: str, half: str = "floa
 
 
 def check_labels(network: Any, *, normalization: str) -> None:
-    """Another label makes another image and another logit."""
+    """Checks that each label gives a different image and a different logit."""
     shape = (16, 16, 1)
     generator = generator_of(network, shape, classes=3)
     discriminator = discriminator_of(network, shape, classes=3, normalization=normalization)
     for number, variable in enumerate(generator.trainable_variables):
-        variable.assign_add(0.1 * draws(variable.shape, number))  # a resnet's classes begin as one
+        variable.assign_add(0.1 * draws(variable.shape, number))  # a resnet's classes are equal at the start
     latents = draws((1, LATENT_SIZE), 1)
     images = [generator([latents, tf.constant([label])]).numpy() for label in range(3)]
     logits = [discriminator(images[0], tf.constant([label]), None).numpy() for label in range(3)]
@@ -114,14 +114,14 @@ def check_labels(network: Any, *, normalization: str) -> None:
 
 
 def check_second_derivatives(network: Any, *, normalization: str) -> None:
-    """The gradient of R1 by the weights is the finite difference along it.
+    """Checks the gradient of R1 by the weights against a finite difference along it.
 
-    One image and a small step: R1 jumps wherever an activation changes its sign.
+    It takes one image and a small step, because R1 jumps wherever an activation changes its sign.
     """
     image, label, step = draws((1, 16, 16, 3), 3), tf.constant([2]), 1e-4
     discriminator = discriminator_of(network, (16, 16, 3), width=2, classes=3, normalization=normalization)
     variables = discriminator.trainable_variables
-    for _ in range(40):  # until the vectors of a spectral norm have settled, so that they are constants indeed
+    for _ in range(40):  # until the vectors of the spectral norm have converged, so that they are constant
         discriminator(image, label, None)
     initial = [variable.numpy() for variable in discriminator.weights]
 

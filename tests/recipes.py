@@ -1,4 +1,4 @@
-"""Parameters of trainings small enough for tests: those of params.yaml but for what makes it small."""
+"""Parameters of trainings for tests: those of params.yaml, with changes that make the training small."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SMALL = {
 
 
 def small_parameters(**changes: Any) -> dict[str, Any]:
-    """The train section with `changes`."""
+    """Returns the train section with `changes`."""
     parameters = yaml.safe_load((_ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
     return {**parameters, **_SMALL, **changes}
 
 
 def small_training(**changes: Any) -> TrainConfig:
-    """The checked train section with `changes`."""
+    """Returns the checked train section with `changes`."""
     return TrainConfig.parse(small_parameters(**changes))

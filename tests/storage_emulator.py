@@ -1,4 +1,4 @@
-"""A Google Cloud Storage emulator on this machine, as its own process."""
+"""A Google Cloud Storage emulator on this machine, in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKET = "team-data"
 
 @contextlib.contextmanager
 def storage_emulator() -> Iterator[str]:
-    """Yields the value of STORAGE_EMULATOR_HOST of an emulator with the empty bucket BUCKET."""
+    """Yields the value of STORAGE_EMULATOR_HOST for an emulator with the empty bucket BUCKET."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,7 +1,7 @@
-"""A proxy before the storage emulator: injects faults, and keeps the rules of the real service that the emulator lacks.
+"""A proxy before the storage emulator: injects faults, and adds rules of the real service that the emulator lacks.
 
-Those are: `ifGenerationMatch` (412), the generation of what is read (404), and the same answer to a part of a resumable
-upload that is sent again.
+These are: `ifGenerationMatch` (412), the generation in a read (404), and the same answer when a part of a resumable
+upload is sent again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class StorageProxy:
 
     Attributes:
         host: the value of STORAGE_EMULATOR_HOST.
-        rate: share of the requests that meet one of FAULTS, drawn anew for each.
+        rate: share of the requests that get one of FAULTS, drawn independently for each.
         requests: method and object of each request that was forwarded.
         faults: how often each of FAULTS was injected.
-        before: called with method, object and body before a request is forwarded; may wait, or name a fault.
-        alter: called with method, object and body; returns the body to be passed on, of a request or of its answer.
+        before: called with method, object and body before a request is forwarded; may wait, or return a fault's name.
+        alter: called with method, object and body; returns the body to pass on, for a request or its answer.
     """
 
     def __init__(self, emulator: str, rate: float = 0.0, seed: int = 0) -> None:
@@ -61,7 +61,7 @@ class StorageProxy:
             self._server.shutdown()
             self._server.server_close()
             thread.join()
-            # The client leaves connections that were cut to the garbage collector, which then warns.
+            # The client leaves cut connections to the garbage collector, which then warns.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()
@@ -73,7 +73,7 @@ class StorageProxy:
     def forward(
         self, method: str, path: str, headers: dict[str, str], body: bytes
     ) -> tuple[int, dict[str, str], bytes]:
-        """The emulator's answer, or that of a rule it lacks; one request at a time."""
+        """Returns the answer of the emulator or of an added rule; handles one request at a time."""
         query = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(path).query))
         name = object_of(path, query, body)
         part = (query.get("upload_id", ""), headers.get("content-range", ""))
@@ -160,7 +160,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 def object_of(path: str, query: dict[str, str], body: bytes) -> str:
-    """`<bucket>/<name>` of the object that a request is about; empty for a listing."""
+    """Returns `<bucket>/<name>` of the object that a request concerns; empty for a listing."""
     if match := _OBJECT.match(path):
         return f"{match['bucket']}/{urllib.parse.unquote(match['name'])}"
     if "/upload/" not in path:

@@ -1,7 +1,8 @@
-"""What an earlier version of this project wrote is still read: data, generator, scores, checkpoint, MLflow versions.
+"""Files of an earlier version of this project are still read: data, generator, scores, checkpoint, MLflow versions.
 
-`fixtures/e873eab.tar.xz` is what `dvc exp run` left at commit e873eab: a training of 40 small steps on the digits, as
-version 1 and champion of the model `generator`. Its database names a folder that is not here, as after a move.
+`fixtures/e873eab.tar.xz` holds the results of `dvc exp run` at commit e873eab: a training of 40 small steps on the
+digits, registered as version 1 and champion of the model `generator`. Its database names a folder that does not exist
+here, as after a move.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def test_its_data_and_generator(project: Path) -> None:
     dataset = PreparedDataset(project / "prepared")
     assert dataset.split("train").count + dataset.split("held_out").count == 1797
     drawn = load_generator(project / "generator").sample(4, seed=0)
-    # Another processor may round otherwise.
+    # Another processor may round differently.
     assert np.abs(drawn.astype(int) - np.load(project / "samples.npy")).max() <= 1
 
 
@@ -74,7 +75,7 @@ def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_cham
 
 
 def test_a_better_score_replaces_its_champion(project: Path) -> None:
-    """Its scores say not which generator they are of, so that they are to be made again; here only that is added."""
+    """Its scores lack the generator's digest, so users must evaluate again; this test only adds the digest."""
     scores = project / "reports/scores.json"
     record = json.loads(scores.read_text())
     record["scores"]["fd_classifier"] *= 0.5

@@ -1,4 +1,4 @@
-"""The lines of docs/data.md, typed as they stand there by two people, against a storage emulator."""
+"""Two people run the command lines of docs/data.md, unchanged, against a storage emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Person:
         subprocess.run(["git", "clone", "-q", str(origin), str(folder)], check=True)
 
     def types(self, line: str) -> str:
-        """Runs one line in a shell; returns what it printed."""
+        """Runs one line in a shell and returns its output."""
         said = subprocess.run(
             ["bash", "-c", line], cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
         )
@@ -39,7 +39,7 @@ class Person:
         return said.stdout + said.stderr
 
     def types_section(self, name: str) -> dict[str, str]:
-        """What each line of a section printed."""
+        """Runs the lines of a section and returns the output of each."""
         return {line: self.types(line) for block in SECTIONS[name] for line in block.splitlines()}
 
     def has_cats(self, count: int, seed: int = 0) -> None:
@@ -52,7 +52,7 @@ class Person:
 
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[tuple[Person, Person]]:
-    """Two clones of a repository like this one, and an emulator for their bucket."""
+    """Yields two clones of a repository like this one, with an emulator for their bucket."""
     start = tmp_path / "start"
     for name in ("components", "gan_core", "pipelines"):
         shutil.copytree(ROOT / name, start / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -64,7 +64,7 @@ def team(tmp_path: Path) -> Iterator[tuple[Person, Person]]:
         environment = os.environ | {
             "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
             "STORAGE_EMULATOR_HOST": host,
-            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # the emulator does not know what gcsfs asks
+            "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",  # the emulator does not support gcsfs's request
             "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
@@ -76,7 +76,7 @@ def team(tmp_path: Path) -> Iterator[tuple[Person, Person]]:
 
 
 def stored(person: Person) -> int:
-    """Number of objects of the DVC remote."""
+    """Returns the number of objects in the DVC remote."""
     listing = (
         "from google.cloud import storage; print(len(list(storage.Client().list_blobs('team-data', prefix='dvc/'))))"
     )
@@ -109,13 +109,13 @@ def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person])
     assert int(told[1]) + int(told[2]) == 40
 
     retrain, submit = (block.strip() for block in SECTIONS["Retrain"])
-    assert retrain == "dvc exp run"  # a whole training: here only what it would run
+    assert retrain == "dvc exp run"  # a whole training, so only the command is checked
     assert "Running stage 'train'" in ben.types("dvc repro --dry train")
     ben.types(f"""python -c 'import sys; from pipelines.__main__ import parser; parser().parse_args(sys.argv[1:])' \
         {submit.removeprefix("python -m pipelines ")}""")
 
     ann.has_cats(5, seed=2)
-    ann.types("dvc add data/raw/cats && dvc push")  # and never commits it
+    ann.types("dvc add data/raw/cats && dvc push")  # but never commits it
     assert stored(ann) == 48
     ben.types_section("Clean up")
     assert stored(ann) == 42

@@ -1,4 +1,4 @@
-"""A stage of dvc.yaml depends on the code that can change its outputs, no less and no more."""
+"""Each stage of dvc.yaml depends on exactly the code that can change its outputs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-# The others run every time.
+# The other stages run every time.
 WATCHED = [name for name, stage in STAGES.items() if not stage.get("always_changed")]
 PACKAGES = ("components", "gan_core")
-# Modules that a stage imports and that change no byte of its outputs, each with the reason.
+# Modules that a stage imports but that change no byte of its outputs, each with the reason.
 WITHOUT_EFFECT = {
     "components.storage.bucket": "speaks with Google Cloud Storage",
     "components.tracking.description": "describes a run and a version in MLflow",
@@ -48,7 +48,7 @@ WITHOUT_EFFECT = {
 
 
 def path_of(module: str) -> Path | None:
-    """The module's file; None if it is no module of this project, or one without code."""
+    """Returns the module's file; None if it is not a module of this project or has no code."""
     stem = ROOT / module.replace(".", "/")
     path = next((path for path in (stem.with_suffix(".py"), stem / "__init__.py") if path.is_file()), None)
     has_code = path and any(not isinstance(statement, ast.Expr) for statement in tree(path).body)
@@ -61,7 +61,7 @@ def tree(path: Path) -> ast.Module:
 
 
 def nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those that only a type checker sees."""
+    """Yields all nodes except those that only a type checker sees."""
     yield node
     if not (isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"):
         for child in ast.iter_child_nodes(node):
@@ -69,7 +69,7 @@ def nodes(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The modules that a file imports, at its top or in a function, and the packages they are in."""
+    """Yields the modules that a file imports, at its top or in a function, and their packages."""
     for node in nodes(tree(path)):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -84,7 +84,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def named_files(path: Path) -> Iterator[Path]:
-    """Files and folders without code beside a module which it names: templates, data, sources that are not imported."""
+    """Yields the files and folders beside a module that it names but does not import: templates, data, sources."""
     for node in nodes(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             beside = path.parent / node.value
@@ -93,7 +93,7 @@ def named_files(path: Path) -> Iterator[Path]:
 
 
 def code_of(stage: str) -> set[str]:
-    """What a stage must depend on of this project's code."""
+    """Returns the project's code on which a stage must depend."""
     words = shlex.split(STAGES[stage]["cmd"])
     assert words[:2] == ["python", "-m"]
     waiting, passed, found = [words[2]], set(), set()
@@ -108,7 +108,7 @@ def code_of(stage: str) -> set[str]:
 
 
 def listed(stage: str) -> set[str]:
-    """The code that a stage depends on; a folder with modules stands for them."""
+    """Returns the code on which a stage depends; a folder stands for the modules in it."""
     entries = [ROOT / entry for entry in STAGES[stage]["deps"] if entry.startswith(PACKAGES)]
     return {
         str(path.relative_to(ROOT))

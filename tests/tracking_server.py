@@ -1,4 +1,4 @@
-"""A real MLflow server that tests start and stop, and a proxy before it that fails and dawdles."""
+"""A real MLflow server that tests start and stop, and a proxy before it that causes failures and delays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def empty_database(folder: Path) -> Path:
-    """An MLflow database with its tables made, to copy: making them takes longer than most tests."""
+    """Returns an MLflow database with its tables, to be copied: creating the tables takes longer than most tests."""
     database = folder / "empty.db"
     code = "import sys, mlflow; mlflow.MlflowClient('sqlite:///' + sys.argv[1]).search_experiments()"
     subprocess.run([sys.executable, "-c", code, str(database)], cwd=folder, check=True, capture_output=True)
@@ -28,7 +28,7 @@ def empty_database(folder: Path) -> Path:
 
 
 class TrackingServer:
-    """`mlflow server` on a free port, on a copy of the database `template`, which outlives a stop."""
+    """`mlflow server` on a free port, on a copy of the database `template`; the copy survives a stop."""
 
     def __init__(self, folder: Path, template: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,16 +69,16 @@ class TrackingServer:
 
 
 class Proxy:
-    """Passes requests on to a server, fails some of them, and holds up those that it is told to.
+    """Forwards requests to a server, makes some of them fail, and delays chosen ones.
 
-    Of `failures`, half get a 503 instead, half do their work but the answer is cut. A request that `holds` says yes to
-    waits, before the server gets it, until `released` is set.
+    Half of the `failures` get a 503 instead; the other half are carried out, but the answer is cut. A request for which
+    `holds` returns true waits before it is forwarded until `released` is set.
 
     Attributes:
-        address: of the proxy.
-        failed: how many requests failed.
-        held: set once a request waits.
-        released: set it to let all requests go on.
+        address: address of the proxy.
+        failed: number of requests that failed.
+        held: set when a request waits.
+        released: set it to let all requests continue.
     """
 
     def __init__(

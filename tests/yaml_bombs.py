@@ -1,4 +1,4 @@
-"""YAML that takes a few lines and becomes billions of values, or nests without end."""
+"""YAML of a few lines that expands to billions of values, or nests without end."""
 
 from __future__ import annotations
 

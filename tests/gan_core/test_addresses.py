@@ -1,4 +1,4 @@
-"""Addresses from outside, against real https servers and real sockets."""
+"""Addresses from outside, tested against real https servers and real sockets."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """An https server on this machine, which may be asked, as an operator would allow it."""
+    """An https server on this machine, with the permission that an operator would set to allow requests to it."""
     certificate, key = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv(PRIVATE_HOSTS_VARIABLE, "mirror.example,127.0.0.1")
@@ -86,7 +86,7 @@ def test_a_private_host_that_is_not_named_is_never_connected_to(
 @pytest.mark.parametrize(
     "host",
     [
-        "169.254.169.254",  # the cloud's metadata
+        "169.254.169.254",  # the cloud's metadata server
         "localhost",
         "0.0.0.0",
         "10.1.2.3",
@@ -102,7 +102,7 @@ def test_a_private_host_that_is_not_named_is_never_connected_to(
         "[fd00::1]",
         "[::ffff:169.254.169.254]",
         "[::169.254.169.254]",
-        "[64:ff9b::169.254.169.254]",  # what a network that translates to IPv4 would reach
+        "[64:ff9b::169.254.169.254]",  # a network that translates to IPv4 would reach the metadata server
         "[64:ff9b::a9fe:a9fe]",
         "[2002:a9fe:a9fe::1]",
         "[2001:0:a9fe:a9fe::1]",
@@ -115,7 +115,7 @@ def test_no_way_of_writing_a_private_address_helps(host: str, monkeypatch: pytes
 
 
 def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when only one of its addresses is private."""
+    """This also holds if only one of its addresses is private."""
     monkeypatch.setenv("no_proxy", "*")
     places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (place, 443)) for place in ("93.184.216.34", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
@@ -177,7 +177,7 @@ def test_without_redirects_none_is_followed(server: Server) -> None:
     ],
 )
 def test_an_address_with_a_user_or_without_a_host_is_refused(address: str) -> None:
-    """Nothing of the user would be sent, and a reader of addresses may take the password for a host."""
+    """The user would not be sent, and an address parser may take the password for a host."""
     with pytest.raises(InvalidInput, match="must have a host, and neither a user") as refusal:
         get(address)
     assert "hunter2" not in str(refusal.value)

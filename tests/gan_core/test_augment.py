@@ -16,7 +16,7 @@ def uniforms_of(batch, seed=1):
 
 
 def by_hand(image, policy, u, probability):
-    """One image, pixel by pixel."""
+    """Augments one image, pixel by pixel."""
     x, (height, width, _) = image.astype(float), image.shape
     chosen = u[:5] < probability
     if "color" in policy:
@@ -82,7 +82,7 @@ def test_probability_is_the_share_of_images_of_each_transform():
     images, uniforms = np.broadcast_to(images_of((1, 8, 8, 3)), (4000, 8, 8, 3)), uniforms_of(4000)
     for policy in ("translation", "cutout"):
         changed = np.any(augment(images, [policy], uniforms, tf.constant(0.3)) != images, axis=(1, 2, 3))
-        # Translations by nothing in both directions, 1 of 9, change nothing either.
+        # 1 of 9 translations is by 0 in both directions and changes nothing either.
         expected = 0.3 * (8 / 9 if policy == "translation" else 1)
         assert abs(changed.mean() - expected) < 4 * np.sqrt(0.3 * 0.7 / 4000)
 
@@ -96,7 +96,7 @@ def test_each_image_is_transformed_by_its_own_numbers():
 
 @pytest.mark.parametrize("policy", [*((name,) for name in POLICIES), POLICIES])
 def test_gradients_are_those_of_finite_differences(policy):
-    """The transforms are linear in the image but for a constant, so a long step gives the exact difference."""
+    """The transforms are affine in the image, so a long step gives the exact difference."""
     images, uniforms = images_of((6, 8, 8, 3)), uniforms_of(6)
     weights, axis = images_of((6, 8, 8, 3))[::-1], np.random.default_rng(5).normal(size=(6, 8, 8, 3)).astype(np.float32)
 

@@ -104,7 +104,7 @@ def test_kills_while_writing_leave_the_last_finished_checkpoint(tmp_path):
             written = int((written + process.stdout.read()).split()[-1])
         with Checkpoints(tmp_path, kept=2) as checkpoints:
             number = int(checkpoints.newest(at_most=10**9)["number"])
-        # The kill may fall between the rename and the line that tells of it.
+        # The kill may come between the rename and the line that reports it.
         assert written <= number <= written + 1
         assert not list(tmp_path.glob("*.partial"))
 

@@ -1,4 +1,4 @@
-"""Conditional and paired GANs learn what they are told, and go on after a stop as if there had been none."""
+"""Conditional and paired GANs learn from their conditions, and resume after a stop as if there had been none."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ class Quiet:
 
 
 def corners(count):
-    """Blobs of class i % 3: at the top, at the bottom left, at the bottom right, by a shift of up to a pixel."""
+    """Blobs of class i % 3 at the top, at the bottom left or at the bottom right, shifted by up to a pixel."""
     images = blobs(count, seed=5)
     rows, columns = np.array([-4, 4, 4]), np.array([0, -4, 4])
     centred = []

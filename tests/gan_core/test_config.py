@@ -1,4 +1,4 @@
-"""Every rule between the train section's parameters, broken once; the other rules are pydantic's own."""
+"""Breaks every rule between the train section's parameters once; the other rules are pydantic's own."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
         ({"conditional": "auto"}, False, "off"),
         ({"conditional": "auto", "network": "unet"}, True, "off"),
         ({"conditional": "off"}, True, "off"),
-        ({"conditional": "on"}, False, "on"),  # for the command to refuse
+        ({"conditional": "on"}, False, "on"),  # the command refuses this later
     ],
 )
 def test_classes_are_told_where_there_are_any(changes, labelled, decided):
@@ -268,7 +268,7 @@ def test_the_sizes_of_features_are_the_extractors_own() -> None:
 @pytest.mark.parametrize("section", [PrepareConfig, TrainConfig, EvaluateConfig, RegisterConfig, DriftConfig])
 def test_every_whole_number_has_an_upper_limit(section: type[Section]) -> None:
     for name, field in section.model_fields.items():
-        # The resolution has a list of values; samples and their seeds are limited by their features' memory.
+        # The resolution has a list of values; the memory of the features limits samples and sampling seeds.
         if field.annotation is int and name not in ("resolution", "samples", "sampling_seeds"):
             limits = [limit for one in field.metadata for limit in (getattr(one, "le", None), getattr(one, "lt", None))]
             assert any(limit is not None for limit in limits), name

@@ -1,4 +1,4 @@
-"""The samples and the time of a training survive its stops, and stand beside the generator."""
+"""The samples and the time of a training survive its stops, and are saved with the generator."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def samples(level: int) -> np.ndarray:
 
 
 def kept(state: dict) -> dict:
-    """The state as a checkpoint gives it back."""
+    """Returns the state as read back from a checkpoint."""
     buffer = io.BytesIO()
     np.savez(buffer, **state)
     with np.load(io.BytesIO(buffer.getvalue())) as arrays:
@@ -76,7 +76,7 @@ def _write(path: Path, **arrays: np.ndarray) -> None:
 
 
 def _encrypted(path: Path) -> None:
-    """An archive that says of its members that they are encrypted."""
+    """Marks the members of an archive as encrypted."""
     _write(path, images_seen=np.array([1]), seconds=np.array(1.0))
     content = path.read_bytes()
     for mark, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):

@@ -1,4 +1,4 @@
-"""A call that waits for somebody who sends a byte now and then."""
+"""A deadline for a call to a server that sends a byte now and then."""
 
 from __future__ import annotations
 

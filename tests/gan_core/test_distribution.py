@@ -1,4 +1,4 @@
-"""Several devices give the figures of one: logical devices of this machine, and two real processes."""
+"""Several devices give the same figures as one: logical devices of this machine, and two real processes."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from gan_core.errors import InvalidInput
 
 SCRIPT = Path(__file__).with_name("replica.py")
 CONDITIONAL = {"dropout": 0.4, "conditional": True}
-# Rounding that moves a number over the kink of a ReLU changes a gradient by far more than 1e-5. At twice this learning
-# rate it does within 20 steps, in the gradient's norm alone.
+# If rounding moves a number across the kink of a ReLU, a gradient changes by far more than 1e-5. At twice this learning
+# rate that happens within 20 steps, only in the gradient's norm.
 PENALISED = {
     "dropout": 0.4,
     "learning_rate": 0.0005,
@@ -71,7 +71,7 @@ def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path,
 def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
     (expected,) = figures(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
     found = []
-    # Either with a chief among them, or the first of the workers is.
+    # The chief is the host of that type, or else the first worker.
     for steps, tasks in ((10, [("worker", 0), ("worker", 1)]), (20, [("worker", 0), ("chief", 0)])):
         with socket.socket() as one, socket.socket() as other:
             for place in (one, other):

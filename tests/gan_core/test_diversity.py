@@ -45,11 +45,11 @@ def test_equal_images_have_no_diversity_and_a_single_real_image_judges_nothing()
 @pytest.mark.parametrize(
     ("images_seen", "diversities", "collapsed"),
     [
-        ([10, 20, 30], [0.05, 0.1, 0.1], False),  # the start: samples are alike, but not any more than before
+        ([10, 20, 30], [0.05, 0.1, 0.1], False),  # the start: samples are alike, but were never more varied
         ([10, 20, 30], [0.05, 0.5, 0.6], False),
         ([10, 20, 30], [0.5, 0.6, 0.1], False),  # a single low figure may be chance
         ([10, 20, 30], [0.6, 0.1, 0.1], True),
-        ([WARM_UP_IMAGES - 1, WARM_UP_IMAGES], [0.1, 0.1], True),  # never came off the ground
+        ([WARM_UP_IMAGES - 1, WARM_UP_IMAGES], [0.1, 0.1], True),  # never became varied
         ([WARM_UP_IMAGES], [0.1], False),
     ],
 )

@@ -1,8 +1,8 @@
-"""The losses at work where every mode can be counted: eight Gaussians on a circle.
+"""The losses train a GAN on eight Gaussians on a circle, where every mode can be counted.
 
-The non-saturating loss covers all with what the default recipe has beside it, batch norm in both networks, and without
-with a penalty, as the relativistic loss does. With neither it leaves four modes nearly empty here (about 1 % of the
-samples in each, where 12.5 % are expected).
+The non-saturating loss covers all modes with batch norm in both networks, as in the default recipe, and also with a
+penalty instead. The relativistic loss covers all modes with a penalty. With neither, the non-saturating loss leaves
+four modes nearly empty here (about 1 % of the samples in each, where 12.5 % are expected).
 """
 
 import math
@@ -21,7 +21,7 @@ STEPS, BATCH = 4000, 256
 
 
 def network(sizes, seed, first_normalized):
-    """Dense layers; batch norm on the hidden ones from `first_normalized` on, as the dcgan has it."""
+    """Dense layers with batch norm on the hidden ones from `first_normalized` on, as in the dcgan."""
     layers = [keras.Input((sizes[0],))]
     for index, size in enumerate(sizes[1:]):
         kernel = keras.initializers.HeNormal(seed=10 * seed + index)
@@ -59,7 +59,7 @@ def train(discriminator_loss, generator_loss, gamma, normalized):
         with discriminator_tape:
             loss = discriminator_loss(logits_of(real), logits_of(fake))
             for points in (real, fake) if gamma else ():
-                # The penalties are written for images.
+                # The penalties expect images.
                 penalty = penalties.zero_centered(lambda p: logits_of(p[:, 0, 0]), points[:, None, None])[1]
                 loss += gamma / 2 * penalty
         rates = tf.constant(0.001), 0.5, tf.constant(0.9)
@@ -85,7 +85,7 @@ def train(discriminator_loss, generator_loss, gamma, normalized):
 def test_every_mode_is_covered(discriminator_loss, generator_loss, gamma, least):
     samples = train(discriminator_loss, generator_loss, gamma, normalized=not gamma)
     distances = np.linalg.norm(samples[:, None] - MODES[None], axis=2)
-    near = distances.min(axis=1) < 0.5  # half of the way to the middle between two modes is 0.77
+    near = distances.min(axis=1) < 0.5  # the middle between two modes is 0.77 away from each
     shares = np.bincount(distances[near].argmin(axis=1), minlength=8) / len(samples)
     assert shares.min() > least, shares
     assert near.mean() > 0.75

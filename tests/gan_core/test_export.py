@@ -49,7 +49,7 @@ def test_a_generator_comes_back_with_its_metadata_and_images(folder):
 
 
 def test_the_same_weights_are_the_same_bytes_at_any_time(folder, tmp_path):
-    time.sleep(2)  # the resolution of a time in a zip file
+    time.sleep(2)  # times in a zip file have this resolution
     again = tmp_path / "again"
     generator = load_generator(folder)
     save_generator(again, generator.model, generator.metadata)
@@ -161,7 +161,7 @@ def test_a_generator_with_a_layer_of_ours_is_loaded_where_nothing_was_imported(f
     generator = r3gan.build_generator((16, 16, 3), **ARCHITECTURE)
     save_generator(tmp_path / "generator", generator, read_metadata(folder))
     expected = to_uint8(generator(draw_latents(5, 4, seed=9)).numpy())
-    # As in a new process: Keras has never heard of the layer.
+    # As in a new process, where Keras does not know the layer.
     monkeypatch.delitem(sys.modules, "gan_core.networks.grouped")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "gan_core>GroupedConv2D")
     np.testing.assert_array_equal(load_generator(tmp_path / "generator").sample(5, seed=9), expected)

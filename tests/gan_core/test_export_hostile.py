@@ -1,4 +1,4 @@
-"""Model files that somebody else made: nothing in one is executed, read from elsewhere, or unpacked without end."""
+"""Model files from strangers: nothing in them is executed, read from other files, or unpacked without limit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def honest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changed(honest: Path, folder: Path, change: Change, compression: int = zipfile.ZIP_STORED) -> Path:
-    """A generator whose Keras file had its members changed."""
+    """Writes a generator whose Keras file has changed members."""
     folder.mkdir()
     shutil.copy(honest / METADATA_FILE, folder)
     with zipfile.ZipFile(honest / MODEL_FILE) as archive:
@@ -45,7 +45,7 @@ def changed(honest: Path, folder: Path, change: Change, compression: int = zipfi
 
 
 def second_layer(layer: dict[str, Any]) -> Change:
-    """Puts `layer` in the place of the model's second one."""
+    """Replaces the model's second layer by `layer`."""
 
     def change(members: dict[str, bytes], folder: Path) -> None:
         config = json.loads(members["config.json"])
@@ -62,7 +62,7 @@ def lambda_layer() -> dict[str, Any]:
 
 
 def test_the_change_itself_is_harmless(honest: Path, tmp_path: Path) -> None:
-    """Otherwise the refusals below would show nothing."""
+    """Otherwise the refusals below would prove nothing."""
     assert load_generator(changed(honest, tmp_path / "same", lambda *_: None)).sample(1, seed=0).shape == (1, 2, 2, 1)
 
 
@@ -107,7 +107,7 @@ def test_code_in_a_model_is_refused_and_never_runs(
 def test_the_same_code_does_run_without_safe_mode(
     honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the test above would show nothing."""
+    """Otherwise the test above would prove nothing."""
     monkeypatch.chdir(tmp_path)
     folder = changed(honest, tmp_path / "hostile", second_layer(lambda_layer()))
     keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=False)
@@ -141,7 +141,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -
 
 
 def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: Path) -> None:
-    """HDF5 can say that an array's numbers, or the array itself, are in any file of the machine."""
+    """HDF5 can refer to an array, or to its numbers, in any file of the machine."""
     secret = tmp_path / "secret"
     secret.write_bytes(np.float32([7] * 16).tobytes())
 
@@ -175,7 +175,7 @@ def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: P
 
 
 def weights(edit: Callable[[h5py.File, str], None]) -> Change:
-    """Edits the file of the weights; `edit` gets the name of the array [4, 4] too."""
+    """Edits the weights' file; `edit` also gets the name of the array of shape [4, 4]."""
 
     def change(members: dict[str, bytes], folder: Path) -> None:
         path = folder / "weights.h5"
@@ -208,7 +208,7 @@ def _array(**how: Any) -> Change:
     ids=["never written", "never written in chunks", "compressed", "in another array"],
 )
 def test_weights_larger_than_their_file_are_refused_unread(honest: Path, tmp_path: Path, change: Change) -> None:
-    """A few kilobytes of HDF5 would else be gigabytes of memory."""
+    """Otherwise a few kilobytes of HDF5 would become gigabytes of memory."""
     folder = changed(honest, tmp_path / "bomb", change)
     assert (folder / MODEL_FILE).stat().st_size < 2**17
     with pytest.raises(InvalidInput, match="its arrays say that they have"):
@@ -222,7 +222,7 @@ def test_weights_that_are_no_numbers_are_refused(honest: Path, tmp_path: Path) -
 
 
 def network(name: str) -> keras.Model:
-    """A network that is none of a generator."""
+    """A network that is not a generator's."""
     latents = keras.Input((4,))
     images = keras.layers.Reshape((2, 2, 1))(latents)
     if name == "texts":

@@ -27,7 +27,7 @@ def moved(before, network):
 
 @pytest.fixture(scope="module")
 def _traced():
-    """Building a GAN is quick, tracing its step is not: most tests share one, at its initial state."""
+    """Returns the GAN that most tests share in its initial state: building one is fast, tracing its step is not."""
     traced = gan(ema_half_life_images=2.0)
     return traced, traced.state()
 
@@ -41,7 +41,7 @@ def shared(_traced):
 
 
 def test_a_step_moves_each_network_in_its_own_turn_only():
-    # With β1 = β2 = 0 Adam moves a weight by the learning rate, times the gradient's sign.
+    # With β₁ = β₂ = 0 Adam moves a weight by the learning rate times the gradient's sign.
     trained = gan(discriminator_steps=3, beta_1=0.0, beta_2=0.0, learning_rate=0.001)
     generator, discriminator = learned(trained.generator), learned(trained.discriminator)
     trained.step(batch(0, discriminator_steps=3))
@@ -169,7 +169,7 @@ def test_a_state_is_a_copy(shared):
         np.testing.assert_array_equal(array, before[name])
 
 
-# oneDNN's ReLU makes 0 of NaN, so that of the first layer's only the gradients tell.
+# oneDNN's ReLU turns NaN into 0, so a NaN in the first layer may show only in the gradients.
 @pytest.mark.parametrize(
     ("layer", "names"), [(0, {"losses/generator", "norms/generator_gradient"}), (-1, {"losses/generator"})]
 )
@@ -233,7 +233,7 @@ def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
 
 
 def test_xla_computes_the_same_logits():
-    # Its draws differ, so only what does not depend on any is compared: the first logits of the real images.
+    # XLA draws other random numbers, so only the first logits of real images are compared, which depend on none.
     plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
     plain.step(batch(0))
     compiled.step(batch(0))

@@ -1,4 +1,4 @@
-"""What a row of a training says of a discriminator that wins: of two rows, above the limit, said once."""
+"""A discriminator wins if its accuracy is above the limit in two rows; the warning comes once."""
 
 import logging
 

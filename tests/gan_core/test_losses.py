@@ -42,7 +42,7 @@ def test_an_undecided_discriminator_gives_multiples_of_log_2():
 
 
 def test_the_hinge_counts_only_logits_within_the_margin():
-    # Real: 0.5 lacks 0.5 and −2 lacks 3; generated: −0.25 is 0.75 too high and 1 is 2 too high.
+    # Real: 0.5 is 0.5 too low and −2 is 3 too low; generated: −0.25 is 0.75 too high and 1 is 2 too high.
     real, fake = tf.constant([0.5, 4.0, -2.0, 1.0]), tf.constant([-0.25, 1.0, -3.0, -1.0])
     assert float(losses.hinge_discriminator(real, fake)) == pytest.approx(3.5 / 4 + 2.75 / 4)
 
@@ -59,7 +59,7 @@ def test_the_relativistic_losses_compare_pairs():
     beats = np.log1p(np.exp([1.0, -5.0, 0.0])).mean()
     np.testing.assert_allclose(losses.relativistic_discriminator(real, fake), beaten)
     np.testing.assert_allclose(losses.relativistic_generator(real, fake), beats)
-    # The pairs matter, not the means alone.
+    # The pairs matter, not only the means.
     assert abs(float(losses.relativistic_discriminator(real, np.roll(fake, 1))) - beaten) > 0.1
 
 

@@ -1,4 +1,4 @@
-"""Secrets in every place where one was seen."""
+"""Secrets are masked in every kind of place where one has appeared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
         ("Max retries exceeded with url: /api?token=t (Caused", "Max retries exceeded with url: /api?… (Caused"),
         ("{'Authorization': 'Basic dXNlcjpwdw=='}", "{'Authorization': '…'}"),
         ("header value: 'Bearer abcdefgh'", "header value: 'Bearer …'"),
-        # What is no secret stays.
+        # Text that is not a secret stays.
         ("gs://bucket/a@b", "gs://bucket/a@b"),
         ("gs://bucket/data#sha256-00", "gs://bucket/data#sha256-00"),
         ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
@@ -75,7 +75,7 @@ def test_a_secret_of_the_environment_is_never_shown(
     "address", ["http://user:x/hunter2@host", "http://user:x hunter2@host", "http://host/?token=hunter2", "u:hunter2@h"]
 )
 def test_a_part_of_an_addresss_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """A library that misreads the address speaks of its parts."""
+    """A library that misparses the address prints its parts."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert "hunter2" not in masked("nonnumeric port: 'hunter2'; url: /hunter2@host/api")
     assert "hunter2" not in masked(f"Received: {address}")

@@ -1,4 +1,4 @@
-"""Names of files from outside, alone and beside each other."""
+"""File names from outside, alone and in combination."""
 
 from __future__ import annotations
 

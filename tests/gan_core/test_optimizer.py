@@ -1,4 +1,4 @@
-"""Adam against the algorithm as Kingma and Ba write it, in numpy and float64."""
+"""Adam against the algorithm of Kingma and Ba in numpy and float64."""
 
 from __future__ import annotations
 

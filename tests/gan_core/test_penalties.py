@@ -88,7 +88,7 @@ def test_a_flat_discriminator_is_penalised_without_a_gradient(images):
     ],
 )
 def test_gradients_are_those_of_finite_differences(images, penalty_of):
-    """Of a network with one hidden layer, by its weights."""
+    """The gradients are those of a network with one hidden layer by its weights."""
     weights = tf.Variable(np.random.default_rng(3).normal(size=(4, 5)))
 
     def logits_of(images):

@@ -1,4 +1,4 @@
-"""Text from outside acts on no terminal, whichever way it is printed."""
+"""Text from outside cannot control the terminal, however it is printed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ESCAPED = r"a\x1b[2J\x9b31m\x07\x08\u202egnp\u2066\u2028.png"
         ("two\nlines\r\tend\x7f\x00", r"two\nlines\r\tend\x7f\x00"),
         (os.fsdecode(b"B\xe4r"), r"B\xe4r"),
         ("\ud83d alone", r"\ud83d alone"),
-        ("Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b", "Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b"),  # joiners belong to the writing
+        ("Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b", "Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b"),  # joiners are part of the script
     ],
 )
 def test_a_name_becomes_one_line_that_acts_on_nothing(text: str, shown: str) -> None:

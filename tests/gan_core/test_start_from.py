@@ -1,4 +1,4 @@
-"""A training that starts from another one's networks."""
+"""A training that starts from the networks of another training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objective of a step against numpy in float64, on networks of known slopes; then what it moves, and when."""
+"""The objective of a step against numpy in float64, on networks with known gradients; then the updates of a step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PENALTIES = {"r1_weight": 0.3, "r2_weight": 0.7, "penalty_interval": 3}
 
 
 class Painter:
-    """A generator of one image, its weights, whatever the latents are; on the latents' brightness, if `varied`."""
+    """A generator whose weights are its one image; the latents affect only the brightness, and only if `varied`."""
 
     def __init__(self, varied=False):
         image = np.random.default_rng(1).uniform(-0.5, 0.5, SHAPE)
@@ -32,7 +32,7 @@ class Painter:
 
 
 class Bowl:
-    """A discriminator of slope w + c·x: ⟨w, x⟩ + c/2·‖x‖² + b. Keeps what it is shown."""
+    """A discriminator ⟨w, x⟩ + c/2·‖x‖² + b, whose gradient is w + c·x. It records the images that it is shown."""
 
     dropout_features = 0
 
@@ -49,7 +49,7 @@ class Bowl:
 
 
 def make(generator, discriminator, penalise=True, images_seen=0, scale=0.0, probability=0.0, inputs=None, **changes):
-    """One step, by default with learning rates of 0, so that both losses are of the same discriminator: its figures."""
+    """Makes one step and returns its figures; with the default rates of 0 both losses see the same discriminator."""
     config = small_training(**{"batch_size": ROWS, "normalization": "none", "learning_rate": 0.01} | changes)
     optimizers = [Adam(network, mixed_precision=False) for network in (generator, discriminator)]
     step = Step(config, generator, discriminator, optimizers, Distribution())
@@ -80,7 +80,7 @@ LOSSES = {
 
 
 def expected(config, image, slope, curvature, bias):
-    """What the discriminator and the generator minimise, and the penalty's part of it, from the definitions."""
+    """Returns the objectives of discriminator and generator, and the penalty, computed from the definitions."""
     real = REAL / 127.5 - 1.0
     fake = np.broadcast_to(image, real.shape)
 
@@ -92,7 +92,7 @@ def expected(config, image, slope, curvature, bias):
 
     penalty = config["r1_weight"] / 2 * squares(real).mean() + config["r2_weight"] / 2 * squares(fake).mean()
     if config["gradient_penalty_weight"]:
-        assert curvature == 0  # so that the slope is the same everywhere between the images
+        assert curvature == 0  # so that the gradient is the same everywhere between the images
         penalty += config["gradient_penalty_weight"] * (np.sqrt((slope**2).sum()) - 1) ** 2
     penalty *= config["penalty_interval"]
     of_discriminator, of_generator = (loss(logits(real), logits(fake)) for loss in LOSSES[config["loss"]])
@@ -100,7 +100,7 @@ def expected(config, image, slope, curvature, bias):
 
 
 def gradient_norm(function, values):
-    """Of a function of a list of arrays, by central differences in float64."""
+    """Returns the gradient norm of a function of a list of arrays, by central differences in float64."""
     total = 0.0
     for index, array in enumerate(values):
         for place in np.ndindex(array.shape):
@@ -132,7 +132,7 @@ def test_the_losses_penalties_and_gradients_of_a_step_are_those_of_the_formulas(
     assert found["losses/discriminator"] + found["losses/penalty"] == pytest.approx(of_discriminator, rel=1e-5)
     assert found["losses/generator"] == pytest.approx(of_generator, rel=1e-5, abs=1e-6)
     assert found["losses/penalty"] == pytest.approx(penalty, rel=1e-5)
-    if curvature:  # without, the formula says nothing of the penalty's slope by the curvature
+    if curvature:  # without curvature the formula does not give the penalty's gradient by the curvature
         norm = gradient_norm(lambda *values: expected(config, image, *values)[0], weights)
         assert found["norms/discriminator_gradient"] == pytest.approx(norm, rel=1e-4)
     norm = gradient_norm(lambda one: expected(config, one, *weights)[1], [image])
@@ -172,7 +172,7 @@ def test_a_logit_is_judged_by_its_sign_or_beside_its_partners_where_the_loss_kno
     ids=["plain", "slowed down", "two time-scales", "half of a schedule"],
 )
 def test_a_step_moves_by_the_learning_rate(changes, images_seen, scale, of_generator, of_discriminator):
-    # With β1 = β2 = 0 Adam moves a weight by the learning rate, times the gradient's sign.
+    # With β₁ = β₂ = 0 Adam moves a weight by the learning rate times the gradient's sign.
     networks = Painter(), Bowl()
     before = [network.trainable_variables[0].numpy() for network in networks]
     make(*networks, images_seen=images_seen, scale=scale, beta_1=0.0, beta_2=0.0, final_beta_2=0.0, **changes)
@@ -207,7 +207,7 @@ def test_a_batch_in_parts_gives_the_figures_and_moves_of_the_whole(loss):
 
 
 def test_each_pass_sees_its_images_augmented_by_a_draw_of_its_own():
-    # Half of the rows and columns around a random centre are cut out; what is left is as it was.
+    # Half of the rows and columns around a random centre are cut out; the rest is unchanged.
     plain, cut = Bowl(), Bowl()
     make(Painter(), plain)
     make(Painter(), cut, augment=["cutout"], augment_probability=1.0)

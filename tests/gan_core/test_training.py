@@ -16,7 +16,7 @@ from gan_core.training import Training
 
 
 class Recorder:
-    """Hooks that remember, and ask to stop after `stop_after` images."""
+    """Hooks that record their calls, and ask to stop after `stop_after` images."""
 
     def __init__(self, stop_after=10**9):
         self.rows, self.samples, self.seen, self.stop_after = [], {}, 0, stop_after
@@ -134,7 +134,7 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
         good.run(Recorder())
 
     class Poisoner(Recorder):
-        """Spoils a weight after 64 images, the first `times` times."""
+        """Sets a weight to NaN after 64 images, the first `times` times."""
 
         def __init__(self, gan, times):
             super().__init__()
@@ -156,7 +156,7 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
     assert [row["guards/generator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
     assert [2 * row["guards/discriminator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
     assert "goes on from there, at 40 images, with 0.25 times the learning rates." in caplog.text
-    with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # what was learned stays known
+    with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # the rate stays low
         resumed.resume()
         assert resumed.gan.learning_rate_scale == 0.25
 
@@ -196,7 +196,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     assert finished
     assert without_rates(broken.history) == without_rates(whole.history)
     assert broken.take_best() == 160
-    again, finished = run(tmp_path / "broken", Recorder())  # finished already: no step is made
+    again, finished = run(tmp_path / "broken", Recorder())  # already finished: no step is made
     assert finished
     assert again.gan.images_seen == 320
 
@@ -224,7 +224,7 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     assert without_rates(longer.history) == without_rates(whole.history)
     assert whole.take_best() == longer.take_best() == {15: 80, 16: 160, 20: 160}[steps]
     assert shorter.take_best() == 8 * steps
-    run(tmp_path / "stopped", 30, stop_after=8 * steps)  # its checkpoint has the row, without a score
+    run(tmp_path / "stopped", 30, stop_after=8 * steps)  # its checkpoint has the row without a score
     stopped = run(tmp_path / "stopped", steps)
     assert without_rates(stopped.history) == without_rates(shorter.history)
     assert stopped.take_best() == 8 * steps
@@ -247,7 +247,7 @@ def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
 
 def test_a_checkpoint_with_a_value_that_is_not_finite_is_never_written(images, tmp_path):
     with training(images, tmp_path, steps=1) as bad:
-        # Batch norm's moving variance is not read while training, so no loss tells.
+        # Batch norm's moving variance is not used in training, so no loss shows the fault.
         variance = bad.gan.discriminator.weights[-3]
         assert not variance.trainable
         variance.assign(np.full(variance.shape, np.inf))
@@ -280,7 +280,7 @@ def test_one_image_is_enough(tmp_path):
 
 
 def test_training_brings_the_samples_closer_to_the_data(images, tmp_path):
-    """By the mean image: a blob's place varies, but its light lies in the middle."""
+    """Compares the mean images: a blob's position varies, but its light is concentrated in the middle."""
     real = images.images(np.arange(images.count)).mean(axis=0)
     changes = {"steps": 250, "batch_size": 16, "log_every_images": 4000, "learning_rate": 0.001}
     with training(images, tmp_path, generator_width=16, discriminator_width=16, **changes) as learning:
