@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +35,12 @@ def _tree_stays_clean() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
-    """Restores the environment, because MLflow stores the addresses that it is given there."""
+    """Restores the environment and MLflow's addresses, because MLflow keeps an address that it is told in both."""
     before = dict(os.environ)
     yield
+    if mlflow := sys.modules.get("mlflow"):
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
     if dict(os.environ) != before:
         os.environ.clear()
         os.environ.update(before)
