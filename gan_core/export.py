@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gan_core.errors import InvalidInput
 from gan_core.files import read_bytes, require_regular
@@ -57,7 +57,7 @@ class GeneratorMetadata(BaseModel):
     classes: tuple[str, ...]
     class_shares: tuple[float, ...] = ()
     paired: bool = False
-    images_seen: int
+    images_seen: int = Field(ge=0)
     collapsed: bool
     dataset_digest: str
     dataset_source: str
@@ -70,6 +70,8 @@ class GeneratorMetadata(BaseModel):
         shares = self.class_shares
         if len(shares) != len(self.classes) or (shares and not (min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6)):
             raise ValueError("class_shares must hold a share for each of classes, of 1 together")
+        if len(set(self.classes)) != len(self.classes):
+            raise ValueError("each of classes must have a name of its own")
         if self.paired and self.classes:
             raise ValueError("a paired generator has no classes")
         return self

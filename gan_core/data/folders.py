@@ -11,10 +11,12 @@ from pathlib import Path
 
 from gan_core.data.decode import UnreadableImage
 from gan_core.errors import InvalidInput
+from gan_core.files import read_bytes
 from gan_core.printing import printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
+_MOST_MARK_BYTES = 2**30
 # System folders of macOS, Synology, Windows and Linux.
 _PASSED_OVER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MD5 = re.compile("[0-9a-f]{32}")
@@ -37,7 +39,7 @@ def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
     file does, and its reader reports what is wrong.
     """
     try:
-        document = json.loads((folder / name).read_bytes())
+        document = json.loads(read_bytes(folder / name, _MOST_MARK_BYTES))
     except FileNotFoundError:
         return False
     except (OSError, ValueError, RecursionError):

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from gan_core.data.manifest import FILE_NAME, Manifest, Split
 from gan_core.errors import InvalidInput
+from gan_core.files import read_bytes
 
+_MOST_MANIFEST_BYTES = 2**30
 Number = TypeVar("Number", np.uint8, np.int32)
 
 
@@ -30,7 +32,7 @@ class PreparedDataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            text = (folder / FILE_NAME).read_bytes()
+            text = read_bytes(folder / FILE_NAME, _MOST_MANIFEST_BYTES)
         except OSError as error:
             raise InvalidInput(
                 f"A prepared data set is a folder with a {FILE_NAME}, written by components.prepare: "

@@ -130,6 +130,15 @@ def test_metadata_of_another_model_is_refused(honest: Path, tmp_path: Path, name
         load_generator(folder)
 
 
+@pytest.mark.parametrize("change", [{"images_seen": -5}, {"classes": ["cat", "cat"], "class_shares": [0.5, 0.5]}])
+def test_metadata_that_cannot_be_true_is_refused(honest: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    shutil.copytree(honest, tmp_path / "generator")
+    described = json.loads((honest / METADATA_FILE).read_text())
+    (tmp_path / "generator" / METADATA_FILE).write_text(json.dumps(described | change))
+    with pytest.raises(InvalidInput, match=f"{METADATA_FILE} is not valid"):
+        load_generator(tmp_path / "generator")
+
+
 def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -> None:
     def change(members: dict[str, bytes], folder: Path) -> None:
         members["model.weights.h5"] = bytes(2**26)

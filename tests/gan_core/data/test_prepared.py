@@ -86,6 +86,14 @@ def test_a_shard_that_is_no_file_is_one_sentence(folder: Path, make: Callable[[P
         open_all(folder)
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_a_manifest_that_is_no_file_is_one_sentence(folder: Path, make: Callable[[Path], None]) -> None:
+    (folder / "manifest.json").unlink()
+    make(folder / "manifest.json")
+    with pytest.raises(InvalidInput, match=r"^A prepared data set is a folder with a manifest\.json[^\n]* Received: "):
+        PreparedDataset(folder)
+
+
 def change(folder: Path, edit: Callable[[Any], object]) -> None:
     document = json.loads((folder / "manifest.json").read_text())
     edit(document)
