@@ -11,7 +11,8 @@ import pytest
 from strict_containers import ROOT, Run
 
 SIZE_LIMIT_BYTES = 2.3e9
-STAGES = sorted(path.stem for path in (ROOT / "components").glob("*.py") if "__main__" in path.read_text())
+COMMANDS = [path.stem for path in (ROOT / "components").glob("*.py") if "__main__" in path.read_text()]
+STAGES = sorted(COMMANDS + [path.parent.name for path in (ROOT / "components").glob("*/__main__.py")])
 
 
 @pytest.mark.parametrize("dockerfile", ["Dockerfile", "infra/mlflow/Dockerfile"])
