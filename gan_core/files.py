@@ -27,7 +27,7 @@ def require_regular(path: Path) -> int:
     return status.st_size
 
 
-def read_bytes(path: Path, most: int) -> bytes:
+def read_bytes(path: Path, most: int = 2**30) -> bytes:
     """Returns the content of a regular file of at most `most` bytes; a larger file is not read.
 
     Raises:

@@ -103,23 +103,23 @@ class ModelRegistry:
         experiment = client.get_run(run_id).info.experiment_id
         if ready := self._only_ready_model(experiment, identity):
             return ready
+        logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
         try:
-            self._fill(identity, model, evaluation, experiment, run_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            self._fill(logged, model, evaluation)
+        except MlflowException:
+            if any(one.model_id == logged.model_id for one in self._logged(experiment, identity)):
                 raise
         # Two processes that register the same generator at once delete each other's unfinished models.
         if ready := self._only_ready_model(experiment, identity):
             return ready
         raise TryAgain("Another process registers the same generator at this moment. Run the same command again.")
 
-    def _fill(self, identity: str, model: Path, evaluation: Evaluation, experiment: str, run_id: str) -> None:
-        """Logs the generator as a logged model of the run, with its scores."""
+    def _fill(self, logged: Any, model: Path, evaluation: Evaluation) -> None:
+        """Fills a logged model with the generator, and logs the generator's scores to the run."""
         from mlflow.entities import LoggedModelOutput
         from mlflow.models import Model
 
-        client = self.client
-        logged = client.create_logged_model(experiment, "generator", run_id, {"registration": identity})
+        client, run_id = self.client, logged.source_run_id
         with tempfile.TemporaryDirectory() as folder:
             described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
             save_served_model(Path(folder) / "model", model, read_metadata(model), described)
@@ -132,13 +132,17 @@ class ModelRegistry:
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step)])
         client.finalize_logged_model(logged.model_id, "READY")
 
+    def _logged(self, experiment: str, identity: str) -> Any:
+        """The logged models of a registration, finished or not."""
+        return self.client.search_logged_models([experiment], f"tags.registration = '{identity}'")
+
     def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
         """The finished logged model of a registration, if any. Deletes its unfinished ones.
 
         A kill leaves an unfinished model. So does a lost answer, after which MLflow's client repeats the call.
         """
         ready = None
-        for logged in self.client.search_logged_models([experiment], f"tags.registration = '{identity}'"):
+        for logged in self._logged(experiment, identity):
             if logged.status == "READY":
                 ready = logged
             else:

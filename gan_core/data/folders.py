@@ -16,7 +16,6 @@ from gan_core.printing import printable
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
-_MOST_MARK_BYTES = 2**30
 # System folders of macOS, Synology, Windows and Linux.
 _PASSED_OVER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MD5 = re.compile("[0-9a-f]{32}")
@@ -39,7 +38,7 @@ def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
     file does, and its reader reports what is wrong.
     """
     try:
-        document = json.loads(read_bytes(folder / name, _MOST_MARK_BYTES))
+        document = json.loads(read_bytes(folder / name))
     except FileNotFoundError:
         return False
     except (OSError, ValueError, RecursionError):

@@ -15,7 +15,6 @@ from gan_core.data.manifest import FILE_NAME, Manifest, Split
 from gan_core.errors import InvalidInput
 from gan_core.files import read_bytes
 
-_MOST_MANIFEST_BYTES = 2**30
 Number = TypeVar("Number", np.uint8, np.int32)
 
 
@@ -32,7 +31,7 @@ class PreparedDataset:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            text = read_bytes(folder / FILE_NAME, _MOST_MANIFEST_BYTES)
+            text = read_bytes(folder / FILE_NAME)
         except OSError as error:
             raise InvalidInput(
                 f"A prepared data set is a folder with a {FILE_NAME}, written by components.prepare: "

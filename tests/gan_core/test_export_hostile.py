@@ -149,40 +149,6 @@ def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -
         load_generator(folder)
 
 
-def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: Path) -> None:
-    """HDF5 can refer to an array, or to its numbers, in any file of the machine."""
-    secret = tmp_path / "secret"
-    secret.write_bytes(np.float32([7] * 16).tobytes())
-
-    def external(members: dict[str, bytes], folder: Path) -> None:
-        path = folder / "weights.h5"
-        path.write_bytes(members["model.weights.h5"])
-        with h5py.File(path, "r+") as file:
-            found: list[str] = []
-            file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (4, 4) else None)
-            del file[found[0]]
-            file.create_dataset(found[0], (4, 4), np.float32, external=[(str(secret), 0, 64)])
-        members["model.weights.h5"] = path.read_bytes()
-
-    with pytest.raises(InvalidInput, match="external"):
-        load_generator(changed(honest, tmp_path / "external", external))
-
-    def linked(members: dict[str, bytes], folder: Path) -> None:
-        with h5py.File(folder / "other.h5", "w") as other:
-            other["x"] = np.float32([[7] * 4] * 4)
-        external(members, folder)
-        path = folder / "weights.h5"
-        with h5py.File(path, "r+") as file:
-            found: list[str] = []
-            file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (4, 4) else None)
-            del file[found[0]]
-            file[found[0]] = h5py.ExternalLink(str(folder / "other.h5"), "x")
-        members["model.weights.h5"] = path.read_bytes()
-
-    with pytest.raises(InvalidInput, match="must be a Keras model file"):
-        load_generator(changed(honest, tmp_path / "linked", linked))
-
-
 def weights(edit: Callable[[h5py.File, str], None]) -> Change:
     """Edits the weights' file; `edit` also gets the name of the array of shape [4, 4]."""
 
@@ -196,6 +162,27 @@ def weights(edit: Callable[[h5py.File, str], None]) -> Change:
         members["model.weights.h5"] = path.read_bytes()
 
     return change
+
+
+def test_weights_that_lie_in_another_file_are_not_read(honest: Path, tmp_path: Path) -> None:
+    """HDF5 can refer to an array, or to its numbers, in any file of the machine."""
+    numbers, other = tmp_path / "numbers", tmp_path / "other.h5"
+    numbers.write_bytes(np.float32([7] * 16).tobytes())
+    with h5py.File(other, "w") as file:
+        file["x"] = np.float32([[7] * 4] * 4)
+
+    def external(file: h5py.File, name: str) -> None:
+        del file[name]
+        file.create_dataset(name, (4, 4), np.float32, external=[(str(numbers), 0, 64)])
+
+    def linked(file: h5py.File, name: str) -> None:
+        del file[name]
+        file[name] = h5py.ExternalLink(str(other), "x")
+
+    with pytest.raises(InvalidInput, match="external"):
+        load_generator(changed(honest, tmp_path / "external", weights(external)))
+    with pytest.raises(InvalidInput, match="must be a Keras model file"):
+        load_generator(changed(honest, tmp_path / "linked", weights(linked)))
 
 
 def _array(**how: Any) -> Change:

@@ -63,8 +63,8 @@ def test_a_ticket_that_a_kill_left_does_not_hold_up_its_own_repetition(client: A
     assert not tags()
 
 
-@pytest.mark.parametrize("ticket", ["1", "2", "choosing a number", "?"])
-def test_whoever_came_before_goes_first(client: Any, ticket: str) -> None:
+def waiting(client: Any) -> tuple[threading.Thread, threading.Event]:
+    """Starts the registration c, which waits for b with the number 2; the event says when it has its turn."""
     entered = threading.Event()
     client.set_registered_model_tag(MODEL, "registering.sha256-b.live", "1")
 
@@ -76,6 +76,12 @@ def test_whoever_came_before_goes_first(client: Any, ticket: str) -> None:
     thread.start()
     while len(tags()) < 2 or tags()[max(tags())] != "2":
         time.sleep(0.02)
+    return thread, entered
+
+
+@pytest.mark.parametrize("ticket", ["1", "2", "choosing a number", "?"])
+def test_whoever_came_before_goes_first(client: Any, ticket: str) -> None:
+    thread, entered = waiting(client)
     client.set_registered_model_tag(MODEL, "registering.sha256-b.live", ticket)
     assert not entered.wait(0.3)
     client.delete_registered_model_tag(MODEL, "registering.sha256-b.live")
@@ -122,17 +128,7 @@ def test_a_ticket_that_is_still_in_the_old_queue_is_left(client: Any) -> None:
 
 def test_a_registration_that_was_taken_for_dead_while_it_waited_queues_again(client: Any) -> None:
     """As a stopped process that goes on: whoever took its ticket away has the turn now."""
-    entered = threading.Event()
-    client.set_registered_model_tag(MODEL, "registering.sha256-b.live", "1")
-
-    def register() -> None:
-        with turn(connect(), MODEL, "sha256-c"):
-            entered.set()
-
-    thread = threading.Thread(target=register)
-    thread.start()
-    while len(tags()) < 2 or tags()[max(tags())] != "2":
-        time.sleep(0.02)
+    thread, entered = waiting(client)
     client.set_registered_model_tag(MODEL, "registering.sha256-d.live", "3")
     client.delete_registered_model_tag(MODEL, max(tag for tag in tags() if ".sha256-c." in tag))
     client.delete_registered_model_tag(MODEL, "registering.sha256-b.live")
