@@ -21,9 +21,9 @@ import numpy as np
 import scipy.linalg
 
 from components.command import configure_tensorflow
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
-from gan_core.evaluation.inception import InceptionExtractor
-from gan_core.evaluation.weights import load_weights
+from gan_core.evaluation.extractors.inception import InceptionExtractor
+from gan_core.evaluation.extractors.inception_weights import load_weights
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 
 Turn = tuple[float, float]
 PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"

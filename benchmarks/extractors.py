@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 
 from benchmarks.official_split import ArrayDataset, ArraySplit
 from gan_core.evaluation.cache import Arrays, cached, digest_of
-from gan_core.evaluation.classifier import train_classifier
-from gan_core.evaluation.features import Extractor
-from gan_core.evaluation.random_network import RandomExtractor
+from gan_core.evaluation.extractors.classifier import train_classifier
+from gan_core.evaluation.extractors.features import Extractor
+from gan_core.evaluation.extractors.random_network import RandomExtractor
 
 TUNED_ON = ("random", "residual", "autoencoder", "classifier")
 _SETTINGS = {"version": 2, "steps": 1500, "batch_size": 128, "learning_rate": 0.002}

@@ -24,9 +24,9 @@ from components.command import configure_tensorflow, read_section
 from components.storage.bucket import Address
 from components.storage.mirror import mirrored
 from components.training.hooks import NoHooks
-from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
+from gan_core.training.checkpoints import Checkpoints
 
 _BUCKET = "benchmark"
 
@@ -88,9 +88,9 @@ class _Emulator:
 
 def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Address, key: str) -> tuple[float, float]:
     """Returns images per second and processor seconds per thousand images, from the first step to the last copy."""
-    from gan_core.batches import Feed
-    from gan_core.gan import Gan
-    from gan_core.training import Training
+    from gan_core.training.batches import Feed
+    from gan_core.training.loop import Training
+    from gan_core.training.state import Gan
 
     class FromTheFirstStep(NoHooks):
         """Starts the measurement after the first step, so that compilation does not count."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.diversity import mean_pairwise_distance
-from gan_core.evaluation.features import Extractor
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.extractors.features import Extractor
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
+from gan_core.training.diversity import mean_pairwise_distance
 
 _BATCH_SIZE = 250
 _COMPARED_PAIRWISE = 1000

@@ -37,8 +37,8 @@ def main() -> None:
 
 def images_per_second(config: TrainConfig, shape: Sequence[int], seconds: float) -> float:
     """Returns the real images per second of the training step after compilation."""
-    from gan_core.gan import Gan
-    from gan_core.step import Batch
+    from gan_core.training.objective import Batch
+    from gan_core.training.state import Gan
 
     height, width, channels = shape
     gan = Gan(config, (height, width, channels), xla=False, mixed_precision=False)

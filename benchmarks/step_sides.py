@@ -16,7 +16,7 @@ from gan_core.config import TrainConfig
 from gan_core.export import GeneratorMetadata, draw_latents, load_generator, save_generator
 
 if TYPE_CHECKING:
-    from gan_core.gan import Gan
+    from gan_core.training.state import Gan
 
 PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 _PRODUCT_SIDE = 4096
@@ -37,11 +37,11 @@ class TutorialStep:
         import tensorflow as tf
 
         from benchmarks import tutorial_dcgan
-        from gan_core.distribution import Distribution
         from gan_core.networks.conditioning import ProjectionDiscriminator
         from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
-        from gan_core.optimizer import Adam
-        from gan_core.step import Batch, Step
+        from gan_core.training.distribution import Distribution
+        from gan_core.training.objective import Batch, Step
+        from gan_core.training.optimizer import Adam
 
         plain = {
             "loss": "non_saturating",

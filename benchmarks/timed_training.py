@@ -21,7 +21,7 @@ from benchmarks import tutorial_dcgan
 from benchmarks.official_split import ArrayDataset, official_split
 from benchmarks.recorder import Recorder
 from components.command import configure_tensorflow
-from components.storage.kinds import Kind
+from components.storage.output_kinds import Kind
 from components.storage.outputs import Output, whole_output
 from gan_core.config import TrainConfig
 
@@ -91,11 +91,11 @@ class _Hooks:
 def _train_project(specification: Specification, dataset: ArrayDataset, folder: Path) -> tuple[Recorder, str]:
     """Runs the full training loop, with rows, sample grids, guards and checkpoints."""
     configure_tensorflow()
-    from gan_core.batches import Feed
-    from gan_core.checkpoints import Checkpoints
-    from gan_core.gan import Gan
-    from gan_core.guards import Diverged
-    from gan_core.training import Training
+    from gan_core.training.batches import Feed
+    from gan_core.training.checkpoints import Checkpoints
+    from gan_core.training.guards import Diverged
+    from gan_core.training.loop import Training
+    from gan_core.training.state import Gan
 
     config = TrainConfig.parse(specification.settings | {"seed": specification.seed, "steps": _ENDLESS})
     config = config.decided(labelled=True)

@@ -35,12 +35,12 @@ from components.command import configure_tensorflow, read_section, run
 from components.progress import progress
 from components.tracking.tracker import TrainingTracker
 from components.training.hooks import Hooks
-from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
+from gan_core.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
-    from gan_core.gan import Gan
+    from gan_core.training.state import Gan
 
 Rates = dict[str, list[float]]
 _SECTION = 100  # training steps in a section, followed by about as many bare steps
@@ -124,7 +124,7 @@ def _sides(
 
 
 def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
-    from gan_core.gan import Gan
+    from gan_core.training.state import Gan
 
     return Gan(config, dataset.manifest.shape, _classes(config, dataset), xla=False, mixed_precision=False)
 
@@ -140,10 +140,10 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     excluded, and so is the training of the classifier for the scores.
     """
     from components.training.outputs import describe
-    from gan_core.batches import Feed
-    from gan_core.evaluation.while_training import scorer
+    from gan_core.evaluation.quick_scores import scorer
     from gan_core.export import Generator
-    from gan_core.training import Training
+    from gan_core.training.batches import Feed
+    from gan_core.training.loop import Training
 
     feed = Feed(dataset.split("train"), config)
     gan, bare = _gan(config, dataset), _gan(config, dataset)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.command import cache_folder, read_section, run
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.outputs import whole_output
 from components.tracking.model_name import champion_address, name_for_data
 
@@ -69,7 +70,7 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
     check_sections(evaluate, registration)
     check_data(evaluate, registration, dataset)
     if evaluate.extractor == "inception":
-        from gan_core.evaluation.weights import load_weights
+        from gan_core.evaluation.extractors.inception_weights import load_weights
 
         load_weights(evaluate.inception_weights, cache)
     return registration

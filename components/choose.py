@@ -12,7 +12,8 @@ import shutil
 from collections.abc import Sequence
 
 from components import command, executor
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.outputs import whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput

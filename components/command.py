@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.printing import fail, guard_output
+from gan_core.yaml_limits import read_modest
 
 if TYPE_CHECKING:
     from gan_core.config import Section

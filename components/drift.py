@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.outputs import whole_output
 
 if TYPE_CHECKING:
     from gan_core.config import DriftConfig, EvaluateConfig
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.evaluation.drift import Drift
+    from gan_core.evaluation.drift_detection import Drift
 
 DRIFTED = 3
 
@@ -66,7 +67,7 @@ def compare(
     Raises:
         InvalidInput: the images' shapes differ, or too few images are held out.
     """
-    from gan_core.evaluation.drift import block_distance, decide, require_comparable, unchanged
+    from gan_core.evaluation.drift_detection import block_distance, decide, require_comparable, unchanged
 
     if reference.manifest.digest == data.manifest.digest:
         return unchanged(config, data.manifest.digest)
@@ -74,8 +75,8 @@ def compare(
     configure_tensorflow()
 
     from components.progress import counting
-    from gan_core.evaluation.extractors import build_extractor
-    from gan_core.evaluation.features import extract_cached
+    from gan_core.evaluation.extractors.build import build_extractor
+    from gan_core.evaluation.extractors.features import extract_cached
 
     extractor = build_extractor(evaluation, reference, cache, counting)
     features = []

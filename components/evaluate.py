@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
     from gan_core.evaluation.champion import Comparison
     from gan_core.evaluation.evaluator import Measured
-    from gan_core.evaluation.features import Extractor
+    from gan_core.evaluation.extractors.features import Extractor
     from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 
@@ -35,7 +36,7 @@ def main() -> None:
 
 def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from components.registry.champion import registry_name
-    from gan_core.evaluation.subjects import open_subjects
+    from gan_core.evaluation.real_and_generated import open_subjects
 
     subjects = open_subjects(arguments.real, arguments.generated, config)
     if arguments.champion:
@@ -45,12 +46,12 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from components.progress import counting
     from components.tracking.scores import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
-    from gan_core.evaluation.extractors import build_extractor
+    from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.report.exhibits import collect
     from gan_core.evaluation.report.history import training_charts
     from gan_core.evaluation.report.page import render
+    from gan_core.evaluation.score_table import table
     from gan_core.evaluation.statistics import write_statistics
-    from gan_core.evaluation.table import table
 
     charts = training_charts(arguments.history) if arguments.history else []
     extractor = build_extractor(config, subjects.dataset, arguments.cache, counting)

@@ -19,10 +19,11 @@ from typing import NoReturn
 
 from components import executor
 from components.command import run
-from components.storage import bucket, fetched, paths, transfer
+from components.storage import bucket, paths, transfer
+from components.storage import fetch_records as fetched
 from components.storage.dvc_listing import files_of, read_listing
 from components.storage.dvc_pointer import NOTHING_FETCHED, Pointer
-from components.storage.kinds import FETCHED
+from components.storage.output_kinds import FETCHED
 from components.storage.outputs import Output, whole_output
 from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain

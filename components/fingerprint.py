@@ -22,10 +22,10 @@ from components.command import read_section, run
 from components.progress import counting
 from components.source_folder import source_folder
 from components.storage import paths
-from components.storage.apart import require_apart
-from components.storage.kinds import FINGERPRINT
+from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
-from gan_core.checkpoints import write_durably
+from components.storage.overlap import require_apart
+from gan_core.training.checkpoints import write_durably
 
 _THREADS = 8
 # A file that was written more recently than this may be written again without a visible change of its times.

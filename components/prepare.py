@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from components import executor
 from components.command import read_section, run
 from components.source_folder import source_folder
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.dvc_pointer import NOTHING_FETCHED
 from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput

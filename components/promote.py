@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from components.command import run
-from components.registry import by_hand
-from components.registry.by_hand import Hand
-from components.registry.turn import turn
+from components.registry import manual_decisions as by_hand
+from components.registry.manual_decisions import Hand
+from components.registry.registration_lock import turn
 from components.storage import paths
 from components.tracking.failures import answered
 from components.tracking.model_name import name_in_configuration

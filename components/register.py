@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from components import executor
 from components.command import read_section, run
-from components.registry import by_hand
+from components.registry import manual_decisions as by_hand
 from components.registry.gate import Decision, decide, require_scored
 from components.registry.model_package import served_versions
 from components.registry.model_registry import ModelRegistry
-from components.registry.turn import turn
-from components.storage import kinds, paths
+from components.registry.registration_lock import turn
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.storage.bucket import explained
-from components.storage.kinds import MOST_BYTES
+from components.storage.output_kinds import MOST_BYTES
 from components.storage.outputs import whole_output
 from components.tracking.description import score_text
 from components.tracking.failures import answered
@@ -30,10 +31,10 @@ from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.soundness import recorded
+from gan_core.evaluation.record_checks import recorded
 from gan_core.export import generator_digest, read_metadata
-from gan_core.files import read_bytes
-from gan_core.warm_start import STATE_FILE
+from gan_core.training.warm_start import STATE_FILE
+from gan_core.untrusted_files import read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

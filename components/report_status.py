@@ -16,10 +16,10 @@ import urllib.parse
 import urllib.request
 
 from components import command
-from gan_core.addresses import open_public
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
+from gan_core.url_guard import open_public
 
 WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10

@@ -9,7 +9,8 @@ from __future__ import annotations
 import argparse
 
 from components.command import run
-from components.storage import bucket, kinds, paths
+from components.storage import bucket, paths
+from components.storage import output_kinds as kinds
 from components.storage.dvc_pointer import Pointer
 from components.storage.outputs import whole_output
 from gan_core.raw_data import MAX_CHARACTERS, split_version

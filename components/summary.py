@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.command import run
-from components.storage import kinds
+from components.storage import output_kinds as kinds
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation

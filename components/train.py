@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 from components import executor
 from components.check import check
 from components.command import cache_folder, configure_tensorflow, read_section, run
-from components.storage import kinds, paths
+from components.storage import output_kinds as kinds
+from components.storage import paths
 from components.tracking.model_name import champion_address, name_for_data, name_in_address
 from components.training.hooks import Hooks, NoHooks
 from components.training.outputs import describe, write_outputs
@@ -30,9 +31,9 @@ if TYPE_CHECKING:
     from components.registry.warm_start import Initial
     from gan_core.config import Switch, TrainConfig
     from gan_core.data.prepared import ImageSplit, PreparedDataset
-    from gan_core.distribution import Distribution
-    from gan_core.gan import Gan
-    from gan_core.training import Scorer, Training
+    from gan_core.training.distribution import Distribution
+    from gan_core.training.loop import Scorer, Training
+    from gan_core.training.state import Gan
 
 _logger = logging.getLogger(__name__)
 
@@ -65,12 +66,12 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from components.progress import progress
     from components.storage.mirror import mirrored
     from components.tracking.tracker import TrainingTracker
-    from components.training.code import code_digests
+    from components.training.code_digests import code_digests
     from components.training.identity import identify
-    from gan_core.batches import Feed
-    from gan_core.checkpoints import Checkpoints
-    from gan_core.guards import Diverged
-    from gan_core.training import Training
+    from gan_core.training.batches import Feed
+    from gan_core.training.checkpoints import Checkpoints
+    from gan_core.training.guards import Diverged
+    from gan_core.training.loop import Training
 
     gan, xla, mixed_precision = _build(config, dataset, initial)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
@@ -177,9 +178,9 @@ def _version_to_start_from(warm_start: str, champion: str | Path | None, dataset
 
 def _build(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
     """Builds the networks on the available devices; also returns whether XLA and mixed precision are used."""
-    from gan_core.distribution import Distribution
-    from gan_core.gan import Gan
-    from gan_core.warm_start import start_from
+    from gan_core.training.distribution import Distribution
+    from gan_core.training.state import Gan
+    from gan_core.training.warm_start import start_from
 
     distribution = Distribution(config.distribution)
     xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
@@ -199,7 +200,7 @@ def _take_part(training: Training) -> None:
 
 def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
     """Scores the averaged generator as evaluation does, with fewer images."""
-    from gan_core.evaluation.while_training import scorer
+    from gan_core.evaluation.quick_scores import scorer
     from gan_core.export import Generator
 
     return scorer(Generator(gan.averaged_generator, describe(gan, dataset)), dataset, gan.config.score_samples, cache)

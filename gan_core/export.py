@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gan_core.errors import InvalidInput
-from gan_core.files import read_bytes, require_regular
 from gan_core.keras_file import require_modest
+from gan_core.untrusted_files import read_bytes, require_regular
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
 """Returns labels or input images by position."""

@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
-from gan_core.names import require_inside
+from gan_core.file_names import require_inside
+from gan_core.yaml_limits import require_modest
 
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
 _BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from gan_core.documents import require_modest
 from gan_core.errors import InvalidInput
+from gan_core.yaml_limits import require_modest
 
 _FORM = re.compile(r"(?P<section>\w+)\.(?P<key>\w+)=(?P<text>.*)", re.DOTALL)
 _PARTS = re.compile(

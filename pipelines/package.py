@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput, TryAgain, failure_of
-from gan_core.workplaces import remove_abandoned, workplace
+from gan_core.staging import remove_abandoned, workplace
+from gan_core.yaml_limits import read_modest
 from pipelines.parameters import SECTIONS, Values
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig, nearest
-from gan_core.documents import read_modest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
+from gan_core.yaml_limits import read_modest
 from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {

@@ -10,8 +10,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gan_core.addresses import require_server, require_token
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.url_guard import require_server, require_token
 from pipelines import package
 from pipelines.parameters import Values
 

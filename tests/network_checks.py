@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_core import penalties
+from gan_core.training import penalties
 
 LATENT_SIZE = 5
 

@@ -19,10 +19,10 @@ import pytest
 import yaml
 
 from components.registry.warm_start import find_initial
-from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import generator_digest, load_generator
+from gan_core.training.checkpoints import Checkpoints
 
 FIXTURE = Path(__file__).parent / "fixtures" / "e873eab.tar.xz"
 IMAGES_SEEN = 640
@@ -48,10 +48,10 @@ def test_its_data_and_generator(project: Path) -> None:
 
 
 def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_champion(project: Path) -> None:
-    from gan_core.batches import Feed
-    from gan_core.gan import Gan
-    from gan_core.training import Training
-    from gan_core.warm_start import start_from
+    from gan_core.training.batches import Feed
+    from gan_core.training.loop import Training
+    from gan_core.training.state import Gan
+    from gan_core.training.warm_start import start_from
 
     dataset = PreparedDataset(project / "prepared")
     values = yaml.safe_load((project / "params.yaml").read_text())["train"]

@@ -22,7 +22,7 @@ WITHOUT_EFFECT = {
     "components.storage.bucket": "speaks with Google Cloud Storage",
     "components.tracking.description": "describes a run and a version in MLflow",
     "components.executor": "tells Kubeflow what a step made",
-    "components.storage.kinds": "recognises earlier outputs, which alone are replaced",
+    "components.storage.output_kinds": "recognises earlier outputs, which alone are replaced",
     "components.tracking.lineage": "tags for MLflow: where the code comes from",
     "components.storage.mirror": "copies checkpoints to a bucket and back",
     "components.tracking.address": "says where MLflow is",
@@ -39,11 +39,11 @@ WITHOUT_EFFECT = {
     "components.tracking.tracker": "tells MLflow about a run",
     "components.training.hooks": "prints and tracks what happens around a training's steps",
     "components.storage.transfer": "copies files to a bucket and back",
-    "gan_core.addresses": "checks addresses before anything is asked of them",
+    "gan_core.url_guard": "checks addresses before anything is asked of them",
     "gan_core.deadline": "ends what takes too long",
     "gan_core.masking": "hides secrets in what is printed and tracked",
     "gan_core.printing": "escapes what is printed",
-    "gan_core.workplaces": "makes the folders that outputs are written in first",
+    "gan_core.staging": "makes the folders that outputs are written in first",
 }
 
 

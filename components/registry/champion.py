@@ -16,7 +16,7 @@ from gan_core.config import RegisterConfig
 from gan_core.data.folders import is_marked
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
-from gan_core.evaluation.soundness import recorded
+from gan_core.evaluation.record_checks import recorded
 from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read_metadata
 
 

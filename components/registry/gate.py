@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.soundness import faults, has_standard_error
+from gan_core.evaluation.record_checks import faults, has_standard_error
 from gan_core.export import generator_digest, read_metadata
 
 Outcome = Literal["champion", "challenger", "refused"]

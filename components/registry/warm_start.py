@@ -13,7 +13,7 @@ from components.storage.bucket import explained
 from components.tracking.failures import answered
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
-from gan_core.warm_start import STATE_FILE
+from gan_core.training.warm_start import STATE_FILE
 
 _logger = logging.getLogger(__name__)
 

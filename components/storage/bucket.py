@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.names import require_names
+from gan_core.file_names import require_names
 from gan_core.raw_data import split_bucket
 
 ANSWER_WITHIN_SECONDS = 10.0

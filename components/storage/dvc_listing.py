@@ -12,7 +12,7 @@ from pathlib import Path
 
 from components.storage import bucket
 from gan_core.errors import InvalidInput
-from gan_core.names import require_names
+from gan_core.file_names import require_names
 
 MOST_BYTES = 2**28  # an entry has about 100 bytes
 _MD5 = re.compile(r"[0-9a-f]{32}")

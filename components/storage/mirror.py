@@ -23,7 +23,7 @@ from components.storage.bucket import Address, opened
 from components.storage.objects import Entry
 from components.storage.paths import PREFIX
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.workplaces import workplace
+from gan_core.staging import workplace
 
 POINTER = "newest.json"
 _logger = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.storage.kinds import MOST_BYTES, Kind
+from components.storage.output_kinds import MOST_BYTES, Kind
 from components.storage.replacing import fill, recover
 from gan_core.errors import InvalidInput, TryAgain, failure_of
-from gan_core.workplaces import workplace
+from gan_core.staging import workplace
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.storage import bucket, objects, outputs
-from components.storage.apart import require_apart
 from components.storage.bucket import Address
-from components.storage.kinds import MOST_BYTES, Kind
+from components.storage.output_kinds import MOST_BYTES, Kind
 from components.storage.outputs import Output
+from components.storage.overlap import require_apart
 from components.storage.transfer import download, read_listing, upload
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.workplaces import remove_abandoned, workplace
+from gan_core.staging import remove_abandoned, workplace
 
 PREFIX = "gan-pipeline-at-work-"
 """Name prefix of the temporary folders that hold copies of a bucket's objects."""

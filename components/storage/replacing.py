@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from gan_core.errors import InvalidInput
-from gan_core.workplaces import abandoned
+from gan_core.staging import abandoned
 
 _OF_A_WORKPLACE = {"new", "old", "names", "names.unfinished", "probe", "repository"}
 

@@ -22,7 +22,7 @@ from components.storage import bucket, objects
 from components.storage.bucket import Address
 from components.storage.objects import Entry
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.names import require_names
+from gan_core.file_names import require_names
 
 LISTING = ".whole.json"
 _Item = TypeVar("_Item")

@@ -6,9 +6,9 @@ import os
 import re
 from pathlib import Path
 
-from gan_core.addresses import require_server
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
+from gan_core.url_guard import require_server
 
 DATABASE = "mlflow.db"
 _SQLITE = re.compile(r"(?P<scheme>sqlite(\+\w+)?):///(?P<path>[^?]+)(?P<query>\?.*)?")

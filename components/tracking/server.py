@@ -13,8 +13,8 @@ from components.storage.outputs import require_folder
 from components.tracking.address import database_of, registry_uri, tracking_uri
 from components.tracking.database import artifacts_of, make_ready
 from components.tracking.failures import answered
-from gan_core.addresses import require_token
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.url_guard import require_token
 
 EXPERIMENT = "gan-pipeline"
 _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for a malformed name or number

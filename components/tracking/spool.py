@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, Field, NonNegativeInt
 
 from components.tracking.journal import Journal, read_record, set_aside
-from gan_core.checkpoints import write_durably
 from gan_core.errors import InvalidInput
 from gan_core.metric_names import current
+from gan_core.training.checkpoints import write_durably
 
 _TRAINING_FILE = "training.json"
 _SENT_FILE = "sent.json"

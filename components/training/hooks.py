@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from components.progress import Progress
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.training import Row, Training
+    from gan_core.training.loop import Row, Training
 
 
 class Hooks:

@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
     from gan_core.export import GeneratorMetadata
-    from gan_core.gan import Gan
-    from gan_core.training import Training
+    from gan_core.training.loop import Training
+    from gan_core.training.state import Gan
 
 
 def write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
     """Writes the outputs that `arguments` names, all of them or none."""
-    from gan_core.course import CourseRecord
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import save_generator
-    from gan_core.warm_start import save_networks
+    from gan_core.training.course import CourseRecord
+    from gan_core.training.warm_start import save_networks
 
     images_seen = training.take_best()
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)

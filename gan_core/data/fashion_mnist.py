@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.workplaces import remove_abandoned, workplace
+from gan_core.staging import remove_abandoned, workplace
 
 CLASSES = (
     "T-shirt/top",

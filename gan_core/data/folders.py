@@ -11,8 +11,8 @@ from pathlib import Path
 
 from gan_core.data.decode import UnreadableImage
 from gan_core.errors import InvalidInput
-from gan_core.files import read_bytes
 from gan_core.printing import printable
+from gan_core.untrusted_files import read_bytes
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gan_core.data.manifest import FILE_NAME, Manifest, Split
 from gan_core.errors import InvalidInput
-from gan_core.files import read_bytes
+from gan_core.untrusted_files import read_bytes
 
 Number = TypeVar("Number", np.uint8, np.int32)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.workplaces import remove_abandoned, workplace
+from gan_core.staging import remove_abandoned, workplace
 
 Arrays = dict[str, NDArray[Any]]
 _CHECKSUM = "checksum_of_all"

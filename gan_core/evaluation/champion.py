@@ -8,7 +8,7 @@ from pathlib import Path
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.evaluator import Measured, draw, evaluate
-from gan_core.evaluation.features import Counting, Extractor
+from gan_core.evaluation.extractors.features import Counting, Extractor
 from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator

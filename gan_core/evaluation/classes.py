@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.data.prepared import ImageSplit
-from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.extractors.features import ClassProbabilities, Extractor, FeatureSet
 from gan_core.evaluation.images import Collection
-from gan_core.evaluation.neighbours import precision_recall
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.metrics.neighbours import precision_recall
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.scores import score_name
 

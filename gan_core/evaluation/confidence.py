@@ -7,8 +7,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.evaluation.features import FeatureSet
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.extractors.features import FeatureSet
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 
 COVERED = 0.95
 """Confidence level of the intervals: the share of repetitions in which they cover the mean score."""

@@ -11,19 +11,19 @@ from typing import TypeVar
 import numpy as np
 
 from gan_core.config import EvaluateConfig
-from gan_core.evaluation.asked import class_agreement, target_scores
 from gan_core.evaluation.cache import file_digest
-from gan_core.evaluation.cautions import warnings
 from gan_core.evaluation.classes import Classes, find_classes, score_classes
 from gan_core.evaluation.confidence import bootstrap_distances, distance_interval, normal_interval
-from gan_core.evaluation.features import Counting, Extractor, FeatureSet, extract, extract_cached
+from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached
 from gan_core.evaluation.images import Collection, GeneratedImages
-from gan_core.evaluation.kernel import kernel_standard_error
-from gan_core.evaluation.overlap import shared_images
+from gan_core.evaluation.metrics.condition_match import class_agreement, target_scores
+from gan_core.evaluation.metrics.kernel import kernel_standard_error
+from gan_core.evaluation.metrics.overlap import shared_images
 from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
+from gan_core.evaluation.real_and_generated import Source, Subjects
+from gan_core.evaluation.score_warnings import warnings
 from gan_core.evaluation.scores import MEANINGS, score, score_name
 from gan_core.evaluation.statistics import read_statistics
-from gan_core.evaluation.subjects import Source, Subjects
 from gan_core.export import Generator, load_generator
 
 Value = TypeVar("Value")

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.evaluation.features import FeatureSet
+from gan_core.evaluation.extractors.features import FeatureSet
 from gan_core.export import Conditions, Generator, draw_labels, draw_latents
 
 

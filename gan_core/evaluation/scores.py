@@ -10,11 +10,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.evaluation.features import ClassProbabilities, Extractor, FeatureSet
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance, frechet_distance_infinity
-from gan_core.evaluation.inception_score import inception_score
-from gan_core.evaluation.kernel import kernel_distance
-from gan_core.evaluation.neighbours import authenticity, density_coverage, nearest, precision_recall
+from gan_core.evaluation.extractors.features import ClassProbabilities, Extractor, FeatureSet
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance, frechet_distance_infinity
+from gan_core.evaluation.metrics.inception_score import inception_score
+from gan_core.evaluation.metrics.kernel import kernel_distance
+from gan_core.evaluation.metrics.neighbours import authenticity, density_coverage, nearest, precision_recall
 
 Metric = Literal["fid", "kid", "prdc", "memorisation"]
 FEWEST_TO_EXTRAPOLATE = 200

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.features import Extractor, FeatureSet
-from gan_core.evaluation.resize import ResizeMode
+from gan_core.evaluation.extractors.features import Extractor, FeatureSet
+from gan_core.evaluation.extractors.resize import ResizeMode
 
 LARGEST_FILE_BYTES = 2**29
 COUNT_UNKNOWN = 0

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from sklearn.datasets import load_digits
 
-from gan_core.evaluation.drift import Drift
+from gan_core.evaluation.drift_detection import Drift
 from tests.datasets import write_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,10 +14,10 @@ from PIL import Image
 
 from components import evaluate
 from components.command import run
-from gan_core.evaluation import weights
-from gan_core.evaluation.inception import build_network
+from gan_core.evaluation.extractors import inception_weights as weights
+from gan_core.evaluation.extractors.inception import build_network
+from gan_core.evaluation.extractors.inception_weights import InceptionWeights
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.weights import InceptionWeights
 
 SETTINGS = {
     "extractor": "inception",

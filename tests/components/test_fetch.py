@@ -20,7 +20,8 @@ import yaml
 from storage_emulator import BUCKET
 
 from components.fetch import copy, pull, require_remote
-from components.storage import bucket, dvc_listing, fetched
+from components.storage import bucket, dvc_listing
+from components.storage import fetch_records as fetched
 from components.storage.dvc_pointer import Pointer
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput, TryAgain

@@ -13,8 +13,8 @@ from evaluations import evaluation, generator
 from components import promote
 from components.command import run
 from components.register import register
-from components.registry import by_hand
-from components.registry.by_hand import Hand
+from components.registry import manual_decisions as by_hand
+from components.registry.manual_decisions import Hand
 from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain

@@ -17,8 +17,8 @@ from components.storage import bucket, transfer
 from components.storage.bucket import Address
 from components.storage.mirror import mirrored
 from components.tracking.spool import Spool
-from gan_core.checkpoints import Checkpoints
 from gan_core.errors import InvalidInput
+from gan_core.training.checkpoints import Checkpoints
 
 KEYS = {
     name: character * 16 for name, character in {"finished": "a", "killed": "b", "unsent": "c", "running": "d"}.items()

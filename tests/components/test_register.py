@@ -21,7 +21,7 @@ from tracking_server import Proxy, TrackingServer
 from components import register as register_module
 from components.register import register
 from components.registry import model_registry
-from components.registry import turn as turn_module
+from components.registry import registration_lock as turn_module
 from components.tracking.scores import log_evaluation
 from components.tracking.server import connect, experiment_id
 from gan_core.config import RegisterConfig

@@ -17,7 +17,7 @@ from generators import generator_metadata
 
 from components.command import configure_tensorflow
 from components.promote import move
-from components.registry.by_hand import Hand
+from components.registry.manual_decisions import Hand
 from components.registry.model_package import save_served_model
 from components.serve import Switch, watch
 from components.tracking.server import connect

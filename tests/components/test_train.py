@@ -21,14 +21,14 @@ from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
 from components import train
-from components.storage import kinds
+from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
 from components.training.outputs import describe, write_outputs
-from gan_core.course import Course
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.export import load_generator, read_metadata
-from gan_core.gan import Gan
+from gan_core.training.course import Course
+from gan_core.training.state import Gan
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -256,7 +256,7 @@ def test_usual_numbers_of_features_are_accepted() -> None:
 
 
 def test_the_sizes_of_features_are_the_extractors_own() -> None:
-    from gan_core.evaluation import classifier, inception, random_network
+    from gan_core.evaluation.extractors import classifier, inception, random_network
 
     assert {
         "classifier": classifier.RECIPE["features"],

@@ -14,15 +14,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gan_core.evaluation.features import FeatureSet, extract
-from gan_core.evaluation.frechet import GaussianStatistics, frechet_distance
-from gan_core.evaluation.inception import InceptionExtractor
-from gan_core.evaluation.inception_score import inception_score
-from gan_core.evaluation.kernel import kernel_distance
-from gan_core.evaluation.neighbours import density_coverage, precision_recall
-from gan_core.evaluation.resize import resize
+from gan_core.evaluation.extractors.features import FeatureSet, extract
+from gan_core.evaluation.extractors.inception import InceptionExtractor
+from gan_core.evaluation.extractors.inception_weights import InceptionWeights, load_weights
+from gan_core.evaluation.extractors.resize import resize
+from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
+from gan_core.evaluation.metrics.inception_score import inception_score
+from gan_core.evaluation.metrics.kernel import kernel_distance
+from gan_core.evaluation.metrics.neighbours import density_coverage, precision_recall
 from gan_core.evaluation.statistics import COUNT_UNKNOWN, read_statistics, write_statistics
-from gan_core.evaluation.weights import InceptionWeights, load_weights
 
 PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")

@@ -11,13 +11,13 @@ import pytest
 from datasets import blobs, write_dataset
 from ruamel.yaml import YAML
 
-from gan_core.batches import Feed
-from gan_core.checkpoints import Checkpoints
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.gan import Gan
 from gan_core.networks import dcgan, r3gan, resnet
-from gan_core.training import Training
+from gan_core.training.batches import Feed
+from gan_core.training.checkpoints import Checkpoints
+from gan_core.training.loop import Training
+from gan_core.training.state import Gan
 from pipelines import parameters
 
 ROOT = Path(__file__).resolve().parents[2]

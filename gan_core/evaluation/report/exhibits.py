@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gan_core.course import CourseRecord
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.evaluator import Measured
-from gan_core.evaluation.features import Extractor
+from gan_core.evaluation.extractors.features import Extractor
 from gan_core.evaluation.images import Collection, GeneratedImages
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report import gallery
+from gan_core.evaluation.report.champion_comparison import Versus, versus
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, Suspect
 from gan_core.evaluation.report.pictures import Picture
-from gan_core.evaluation.report.versus import Versus, versus
 from gan_core.export import GeneratorMetadata
+from gan_core.training.course import CourseRecord
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gan_core.evaluation.classes import Classes
 from gan_core.evaluation.images import Collection, GeneratedImages, Images
-from gan_core.evaluation.neighbours import nearest, realism
+from gan_core.evaluation.metrics.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
-from gan_core.evaluation.report.convincing import convincing
+from gan_core.evaluation.report.most_realistic import convincing
 from gan_core.evaluation.report.pictures import Picture, pick, strip
 from gan_core.evaluation.scores import MEANINGS, score_name
 from gan_core.export import Conditions, draw_latents

@@ -15,7 +15,7 @@ from components.registry.warm_start import RANDOM, find_initial
 from gan_core.config import RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.warm_start import STATE_FILE
+from gan_core.training.warm_start import STATE_FILE
 
 CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
 

@@ -25,9 +25,9 @@ from components.storage import bucket, transfer
 from components.storage.bucket import Address
 from components.storage.mirror import POINTER, Mirror, mirrored
 from components.tracking.spool import Spool
-from gan_core.checkpoints import Checkpoints
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import load_generator
+from gan_core.training.checkpoints import Checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")

@@ -18,11 +18,12 @@ from evaluations import evaluation
 from PIL import Image
 
 from components import prepare
-from components.storage import kinds, outputs, paths, replacing
-from components.storage.apart import require_apart
+from components.storage import output_kinds as kinds
+from components.storage import outputs, paths, replacing
 from components.storage.bucket import Address
-from components.storage.kinds import Kind
+from components.storage.output_kinds import Kind
 from components.storage.outputs import Output, whole_output
+from components.storage.overlap import require_apart
 from gan_core.data.grid import image_grid, write_png
 from gan_core.data.sources import open_source
 from gan_core.errors import InvalidInput
@@ -198,7 +199,7 @@ _KILLED = """
 import os, signal, sys
 from pathlib import Path
 from components.storage import replacing
-from components.storage.kinds import Kind
+from components.storage.output_kinds import Kind
 from components.storage.outputs import Output, whole_output
 kind = Kind("a box", lambda content: content == b"box", "mark", lambda _: {"old", "new"})
 moves, move = iter(range(9)), replacing._move

@@ -19,7 +19,8 @@ import pytest
 from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
-from components.storage import bucket, kinds, objects, paths, transfer
+from components.storage import bucket, objects, paths, transfer
+from components.storage import output_kinds as kinds
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
 

@@ -14,9 +14,9 @@ from storage_proxy import StorageProxy
 
 from components.storage import bucket
 from components.storage.bucket import Address
-from components.training.code import ROOTS, code_digests
+from components.training.code_digests import ROOTS, code_digests
 from components.training.identity import FILE_NAME, Identity, identify
-from gan_core.checkpoints import Checkpoints
+from gan_core.training.checkpoints import Checkpoints
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -43,36 +43,48 @@ def edit(library: Path, name: str, old: str, new: str) -> None:
 
 
 UNSEEN = [
-    ("losses.py", '"""', '"""Another docstring. '),
-    ("gan.py", "import numpy as np", "import numpy as np\n\n# A comment."),
-    ("gan.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
-    ("batches.py", "positions(self, start: int, count: int)", "positions(self, start: Any, count: Any)"),
-    ("distribution.py", "raise InvalidInput(", 'raise InvalidInput("Another sentence. " '),
-    ("training.py", "            _logger.warning(", '            _logger.info("More.")\n            _logger.warning('),
+    ("training/losses.py", '"""', '"""Another docstring. '),
+    ("training/state.py", "import numpy as np", "import numpy as np\n\n# A comment."),
+    ("training/state.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
+    ("training/batches.py", "positions(self, start: int, count: int)", "positions(self, start: Any, count: Any)"),
+    ("training/distribution.py", "raise InvalidInput(", 'raise InvalidInput("Another sentence. " '),
+    (
+        "training/loop.py",
+        "            _logger.warning(",
+        '            _logger.info("More.")\n            _logger.warning(',
+    ),
     ("evaluation/report/page.html.j2", "<", "<!-- --><"),
     ("evaluation/report/page.py", "def ", "def another() -> None: ...\n\n\ndef "),
     ("evaluation/evaluator.py", "def ", "ANOTHER = 1\n\n\ndef "),
-    ("evaluation/kernel.py", "def ", "ANOTHER = 1\n\n\ndef "),
+    ("evaluation/metrics/kernel.py", "def ", "ANOTHER = 1\n\n\ndef "),
     ("data/prepare.py", "def ", "ANOTHER = 1\n\n\ndef "),
     ("config.py", "class EvaluateConfig(Section):", "class EvaluateConfig(Section):\n    another: int"),
-    ("checkpoints.py", "ThreadPoolExecutor(1)", "ThreadPoolExecutor(2)"),
+    ("training/checkpoints.py", "ThreadPoolExecutor(1)", "ThreadPoolExecutor(2)"),
     ("export.py", "def load_generator", "ANOTHER = 1\n\n\ndef load_generator"),
 ]
 SEEN = {
-    ("losses.py", "return ", "return 1 + "): "losses.cross_entropy_discriminator",
-    ("optimizer.py", "_EPSILON = 1e-7", "_EPSILON = 1e-8"): "optimizer._EPSILON",
-    ("step.py", "_DROPOUT, _AUGMENT = 1, 4", "_DROPOUT, _AUGMENT = 1, 9"): "step._DROPOUT step._AUGMENT",
+    ("training/losses.py", "return ", "return 1 + "): "training.losses.cross_entropy_discriminator",
+    ("training/optimizer.py", "_EPSILON = 1e-7", "_EPSILON = 1e-8"): "training.optimizer._EPSILON",
+    (
+        "training/objective.py",
+        "_DROPOUT, _AUGMENT = 1, 4",
+        "_DROPOUT, _AUGMENT = 1, 9",
+    ): "training.objective._DROPOUT training.objective._AUGMENT",
     ("networks/layers.py", "_STRIDE = ", "_STRIDE = 1 + "): "networks.layers._STRIDE",
     ("networks/shapes.py", "def widths(", "def widths(*other, "): "networks.shapes.widths",
     (
-        "evaluation/frechet.py",
+        "evaluation/metrics/frechet.py",
         "def frechet_distance(",
         "def frechet_distance(*a, ",
-    ): "evaluation.frechet.frechet_distance",
-    ("evaluation/classifier.py", "def _scale(", "def _scale(*other, "): "evaluation.classifier._scale",
+    ): "evaluation.metrics.frechet.frechet_distance",
+    (
+        "evaluation/extractors/classifier.py",
+        "def _scale(",
+        "def _scale(*other, ",
+    ): "evaluation.extractors.classifier._scale",
     ("data/prepared.py", "np.searchsorted(", "1 + np.searchsorted("): "data.prepared.ImageSplit",
-    ("diversity.py", "WARM_UP_IMAGES = ", "WARM_UP_IMAGES = 1 + "): "diversity.WARM_UP_IMAGES",
-    ("batches.py", "class Feed", "print('on import')\n\n\nclass Feed"): "batches.",
+    ("training/diversity.py", "WARM_UP_IMAGES = ", "WARM_UP_IMAGES = 1 + "): "training.diversity.WARM_UP_IMAGES",
+    ("training/batches.py", "class Feed", "print('on import')\n\n\nclass Feed"): "training.batches.",
 }
 
 
@@ -121,7 +133,7 @@ def trained(checkpoints: Path | Address, one: Identity, folder: Path | None = No
         (lambda one: {"dataset": "sha256-more"}, "data sha256-data → sha256-more"),
         (lambda one: {"initial": "sha256-x"}, "state to start from sha256-initial → sha256-x"),
         (lambda one: {"versions": one.versions | {"keras": "4.0"}}, "library keras 3.15.1 → 4.0"),
-        (lambda one: {"code": one.code | {"gan_core.gan.Gan": "0"}}, "code gan_core.gan.Gan"),
+        (lambda one: {"code": one.code | {"gan_core.training.state.Gan": "0"}}, "code gan_core.training.state.Gan"),
     ],
 )
 def test_a_start_says_what_changed(tmp_path: Path, change: Callable[[Identity], dict[str, object]], said: str) -> None:

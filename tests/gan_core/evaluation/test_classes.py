@@ -11,10 +11,10 @@ from datasets import blobs, write_dataset
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation import classes as module
 from gan_core.evaluation.classes import Classes, find_classes, score_classes
-from gan_core.evaluation.features import FeatureSet
-from gan_core.evaluation.frechet import frechet_distance
+from gan_core.evaluation.extractors.features import FeatureSet
 from gan_core.evaluation.images import Collection
-from gan_core.evaluation.neighbours import precision_recall
+from gan_core.evaluation.metrics.frechet import frechet_distance
+from gan_core.evaluation.metrics.neighbours import precision_recall
 
 
 class Extractor:

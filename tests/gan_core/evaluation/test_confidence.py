@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from gan_core.evaluation.confidence import bootstrap_distances, distance_interval, normal_interval
-from gan_core.evaluation.features import FeatureSet
-from gan_core.evaluation.frechet import frechet_distance
+from gan_core.evaluation.extractors.features import FeatureSet
+from gan_core.evaluation.metrics.frechet import frechet_distance
 
 
 def drawn(generator: np.random.Generator, shift: float, count: int, *, kept: bool = True) -> FeatureSet:

@@ -9,7 +9,7 @@ from gan_core.config import DriftConfig
 from gan_core.data.manifest import ClassEntry, Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.drift import Distance, block_distance, class_shares, decide, require_comparable
+from gan_core.evaluation.drift_detection import Distance, block_distance, class_shares, decide, require_comparable
 from tests.datasets import blobs, write_dataset
 
 CONFIG = DriftConfig(confidence=0.95, blocks=10, kid_threshold=0.0, class_share_threshold=0.05)

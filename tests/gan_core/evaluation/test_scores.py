@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gan_core.evaluation.features import FeatureSet
+from gan_core.evaluation.extractors.features import FeatureSet
 from gan_core.evaluation.scores import MEANINGS, decimals, score, score_name, shown
 
 ALL = ("fid", "kid", "prdc", "memorisation")

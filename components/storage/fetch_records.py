@@ -1,0 +1,52 @@
+"""Records in the user's cache which files `fetch` wrote to a folder, so that another version can replace them.
+
+The fetched folder itself holds only the data. A file that changed since does not count as fetched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from components.command import cache_folder
+from components.storage.output_kinds import FETCHED, Kind
+
+Stamp = list[int]
+"""Size in bytes and time of the last change in nanoseconds."""
+
+
+def kind_at(place: Path) -> Kind:
+    """The kind of a fetched folder at this place, with the files that an earlier fetch wrote there."""
+    try:
+        recorded = json.loads(_record(place).read_bytes())
+        found = {str(name): tuple(map(int, stamp)) for name, stamp in recorded.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        return FETCHED
+    own = frozenset(name for name, stamp in found.items() if _stamp(place / name) == stamp)
+    return Kind(FETCHED.what, FETCHED.recognises, FETCHED.mark, recorded=own)
+
+
+def remember(place: Path) -> None:
+    """Records the files below `place`. If the cache cannot be written, a later fetch will not replace them."""
+    stamps = {str(path.relative_to(place)): _stamp(path) for path in sorted(place.rglob("*")) if path.is_file()}
+    record = _record(place)
+    unfinished = record.with_suffix(f".{os.getpid()}")
+    with contextlib.suppress(OSError):
+        record.parent.mkdir(parents=True, exist_ok=True)
+        unfinished.write_text(json.dumps(stamps), encoding="utf-8")
+        unfinished.replace(record)
+
+
+def _record(place: Path) -> Path:
+    return cache_folder() / "fetched" / f"{hashlib.sha256(os.fsencode(place.resolve())).hexdigest()}.json"
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return (found.st_size, found.st_mtime_ns)

@@ -1,0 +1,131 @@
+"""The kinds of output, and how a stage recognises its own earlier output.
+
+A stage replaces only its own earlier output. A file is recognised by its content. A folder is recognised by one file in
+it, its mark; only the files in it that the stage wrote are replaced.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from gan_core.data.manifest import FILE_NAME, KEYS
+from gan_core.export import METADATA_FILE, METADATA_KEYS, MODEL_FILE
+from gan_core.metric_names import EXAMPLES_PER_SECOND
+from gan_core.training.course import COURSE_FILE
+from gan_core.training.warm_start import STATE_FILE
+
+MOST_BYTES = 2**28
+"""A larger file is neither a stage's output nor the mark of a folder."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of output.
+
+    Attributes:
+        what: the kind in words.
+        recognises: whether bytes are the content of such a file, or of the mark of such a folder.
+        mark: name of the file that marks a folder of this kind; empty for an output that is a file.
+        members: computes the paths of the stage's other files, relative to the folder, from the mark's content.
+        recorded: paths of the earlier output's files in a folder without a mark, if they are known from elsewhere.
+    """
+
+    what: str
+    recognises: Callable[[bytes], bool]
+    mark: str = ""
+    members: Callable[[bytes], set[str]] = lambda _: set()
+    recorded: frozenset[str] = frozenset()
+
+    @property
+    def rule(self) -> str:
+        """What may be replaced, as a sentence."""
+        empty = "an empty folder" if self.mark else "an empty file"
+        return f"An output's place must be absent, {empty} or {self.what} of this project; nothing else is replaced."
+
+    def is_own(self, content: bytes) -> bool:
+        """Whether the content of a file, or of a folder's mark, shows that its place may be replaced."""
+        return self.recognises(content) or (not self.mark and not content)
+
+    def owned(self, mark: bytes | None) -> set[str]:
+        """The paths in a folder that the stage wrote, according to its mark; leaves out paths outside the folder."""
+        paths = self.recorded if mark is None else {self.mark, *self.members(mark)}
+        return {
+            path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+        }
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    """The JSON object in `content`; an empty one if there is none."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _json_with(*keys: str) -> Callable[[bytes], bool]:
+    return lambda content: _object(content).keys() >= set(keys)
+
+
+def _shards(content: bytes) -> set[str]:
+    entries = _object(content).get("shards")
+    shards = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    names = {entry.get(key) for entry in shards for key in ("images", "labels", "inputs")}
+    return {"preview.png", *(name for name in names if isinstance(name, str))}
+
+
+def _first_line_names(column: str) -> Callable[[bytes], bool]:
+    return lambda content: column.encode() in content.partition(b"\n")[0].strip().split(b",")
+
+
+def _is_grid(content: bytes) -> bool:
+    """Whether it is a PNG that `write_png` signed, or an earlier version's unsigned grid, which has a white border."""
+    from PIL import Image
+
+    from gan_core.data.grid import SIGNATURE
+
+    try:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            if image.info.get("Software") == SIGNATURE:
+                return True
+            pixels = image.convert("L")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
+    width, height = pixels.size
+    edges = ((0, 0, width, 2), (0, 0, 2, height), (0, height - 2, width, height), (width - 2, 0, width, height))
+    return image.mode in ("L", "RGB") and all(pixels.crop(edge).getextrema() == (255, 255) for edge in edges)
+
+
+def _is_statistics(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return {"mu.npy", "sigma.npy", "extractor.npy"} <= set(archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
+FETCHED = Kind("fetched files", lambda _: False, mark=".")
+PREPARED = Kind("a prepared data set", _json_with(*KEYS), FILE_NAME, _shards)
+GENERATOR = Kind(
+    "a generator",
+    _json_with(*METADATA_KEYS),
+    METADATA_FILE,
+    lambda _: {MODEL_FILE, STATE_FILE, COURSE_FILE},
+)
+FINGERPRINT = Kind("a digest of raw data", _json_with("format", "raw_data"))
+VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"md5"', b"gs://")))
+CHAMPION = Kind("the address of a champion", lambda content: content.startswith(b"models:/"))
+HISTORY = Kind("a training's history", _first_line_names("images_seen"))
+SAMPLES = Kind("a grid of samples", _is_grid)
+SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
+FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))
+REPORT = Kind("a report", lambda content: b"Generator report</title>" in content)
+STATISTICS = Kind("statistics of this project", _is_statistics)
+REGISTRATION = Kind("a registration's record", _json_with("decision", "version"))
+DRIFT = Kind("a drift record", _json_with("drifted", "rule"))

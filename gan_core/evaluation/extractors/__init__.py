@@ -1,0 +1,1 @@
+"""Extractors: images → features."""

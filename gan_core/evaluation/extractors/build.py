@@ -1,0 +1,49 @@
+"""Builds the extractor that a configuration names."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_core.config import EvaluateConfig
+from gan_core.data.prepared import PreparedDataset
+from gan_core.evaluation.extractors.features import Advance, Counting, Extractor
+from gan_core.evaluation.requirements import require_labels
+
+
+@contextlib.contextmanager
+def silently(_total: int, _description: str) -> Iterator[Advance]:
+    """Shows no progress."""
+    yield lambda _: None
+
+
+def build_extractor(
+    config: EvaluateConfig, dataset: PreparedDataset | None, cache: Path, counting: Counting = silently
+) -> Extractor:
+    """Loads, draws or trains the extractor, or takes it from the cache.
+
+    Args:
+        config: names the extractor.
+        dataset: the prepared data set, whose labels train `classifier`; None if only images are given.
+        cache: folder for results and downloads that are used again.
+        counting: shows the progress.
+
+    Raises:
+        InvalidInput: labels or weights that the extractor needs are missing.
+        TryAgain: the weights could not be downloaded.
+    """
+    if config.extractor == "inception":
+        from gan_core.evaluation.extractors.inception import InceptionExtractor
+        from gan_core.evaluation.extractors.inception_weights import load_weights
+
+        return InceptionExtractor(load_weights(config.inception_weights, cache), config.resize)
+    if config.extractor == "random":
+        from gan_core.evaluation.extractors.random_network import RandomExtractor
+
+        return RandomExtractor()
+    dataset = require_labels(dataset)
+    from gan_core.evaluation.extractors.classifier import IMAGES_SHOWN, train_classifier
+
+    with counting(IMAGES_SHOWN, "classifier") as advance:
+        return train_classifier(dataset, cache, advance)

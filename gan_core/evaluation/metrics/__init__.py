@@ -1,0 +1,1 @@
+"""Metrics: features of real and generated images → numbers."""

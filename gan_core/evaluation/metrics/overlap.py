@@ -1,0 +1,26 @@
+"""Detects generated images that are also real images: then a distance of 0 says nothing about a generator."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gan_core.evaluation.extractors.features import FeatureSet
+from gan_core.evaluation.metrics.neighbours import nearest
+
+_ROUNDING = 1e-5
+"""Relative difference in an image's float32 features that its position in a batch can cause."""
+
+
+def shared_images(real: FeatureSet, generated: FeatureSet) -> float:
+    """Share of the generated images, 0 to 1, whose features equal those of a real image.
+
+    Equal pixels give equal features, whatever the files' names, order or format. If only statistics of the real images
+    are known, all images count as shared if the generated ones have the same statistics, and none otherwise.
+    """
+    # The root mean square of a feature vector's length.
+    size = float(np.sqrt(real.mean @ real.mean + np.trace(real.covariance)))
+    if len(real.features):
+        _, distances = nearest(generated.features, real.features, 1)
+        return float((distances <= _ROUNDING * size).mean())
+    means_agree = np.abs(real.mean - generated.mean).max() <= _ROUNDING * size
+    return float(means_agree and np.abs(real.covariance - generated.covariance).max() <= _ROUNDING * size**2)

@@ -1,0 +1,56 @@
+"""Quick scores of a generator during training: those of the evaluation, with fewer images and one sampling seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gan_core.data.prepared import PreparedDataset
+from gan_core.evaluation.extractors.classifier import train_classifier
+from gan_core.evaluation.extractors.features import Extractor, extract, extract_cached
+from gan_core.evaluation.extractors.random_network import RandomExtractor
+from gan_core.evaluation.images import GeneratedImages
+from gan_core.evaluation.metrics.frechet import frechet_distance
+from gan_core.evaluation.metrics.neighbours import precision_recall
+from gan_core.evaluation.scores import score_name
+from gan_core.export import Generator
+from gan_core.metric_names import quick_score
+
+_BATCH_SIZE = 256
+# Seed of the latents. It is not among evaluation's seeds, which count up from evaluate.seed: the latents that selected
+# the best generator must not evaluate it.
+_SEED = 2**31 - 1
+
+
+def scorer(
+    generator: Generator, dataset: PreparedDataset, samples: int, cache: Path
+) -> Callable[[], Mapping[str, float]]:
+    """Returns a function that scores `generator` in its current state: Fréchet distance first, precision, recall.
+
+    The features are those of the classifier that evaluation trains on the data's labels, or those of the untrained
+    network if there are fewer than two classes. They are compared with the features of the held-out images.
+
+    Args:
+        generator: the generator, whose weights may change between calls.
+        dataset: the prepared data.
+        samples: number of images to draw; precision and recall use at most as many real ones.
+        cache: folder for results that are used again.
+    """
+    labelled = len(dataset.manifest.classes) > 1
+    extractor: Extractor = train_classifier(dataset, cache, lambda _: None) if labelled else RandomExtractor()
+    held_out = dataset.split("held_out")
+    content = {"digest": dataset.manifest.digest, "name": "held_out"}
+    real = extract_cached(extractor, held_out.batches(_BATCH_SIZE), content, cache)
+    inputs = (lambda positions: held_out.inputs(positions % held_out.count)) if generator.metadata.paired else None
+
+    def score() -> Mapping[str, float]:
+        drawn = extract(extractor, GeneratedImages(generator, samples, _SEED, inputs).batches(_BATCH_SIZE))
+        precision, recall = precision_recall(real.features[:samples], drawn.features)
+        figures = {
+            "fd": frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance),
+            "precision": precision,
+            "recall": recall,
+        }
+        return {quick_score(score_name(metric, extractor.name)): value for metric, value in figures.items()}
+
+    return score

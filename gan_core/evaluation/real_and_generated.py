@@ -1,0 +1,161 @@
+"""Opens the real and the generated side of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config import EvaluateConfig
+from gan_core.data.folders import is_marked
+from gan_core.data.manifest import FILE_NAME, KEYS, Split
+from gan_core.data.prepared import ImageSplit, PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.image_files import FileImages
+from gan_core.evaluation.images import Images
+from gan_core.evaluation.requirements import require_images
+from gan_core.export import METADATA_FILE, METADATA_KEYS, Conditions, GeneratorMetadata, read_metadata
+
+
+@dataclass(frozen=True)
+class Source:
+    """Images on disk.
+
+    Attributes:
+        name: the split of a prepared data set, or `files`.
+        digest: `sha256-<hex>` of their content.
+        images: the images.
+        classes: class names in label order; empty if the images have no labels.
+    """
+
+    name: str
+    digest: str
+    images: Images
+    classes: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> NDArray[np.integer] | None:
+        """Labels of the images, [count]; None if they have none."""
+        return (
+            self.images.labels(np.arange(self.images.count))
+            if isinstance(self.images, ImageSplit) and self.classes
+            else None
+        )
+
+
+@dataclass(frozen=True)
+class Subjects:
+    """The two sides of an evaluation. Their images are not decoded yet.
+
+    Attributes:
+        real_path: the path given as `--real`.
+        generated_path: the path given as `--generated`.
+        real: reference images; None if `real_path` is a file of statistics.
+        training: images that generators are trained on; None if they are unknown or are `real`.
+        dataset: the prepared data set of `real`; None if `real` belongs to none.
+        generator: the generator's metadata; None if only images are given.
+        generated: generated images; None if they are still to be drawn from the generator.
+        inputs: returns the input images of the reference's pairs by position, and starts again after the last; None if
+            it has no pairs.
+    """
+
+    real_path: Path
+    generated_path: Path
+    real: Source | None
+    training: Source | None
+    dataset: PreparedDataset | None
+    generator: GeneratorMetadata | None
+    generated: Source | None
+    inputs: Conditions | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the prepared data set, in label order."""
+        return _class_names(self.dataset) if self.dataset else ()
+
+
+def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
+    """Opens both sides.
+
+    Raises:
+        InvalidInput: a path names nothing that an evaluation accepts or holds no image, or the two sides differ in
+            image size.
+    """
+    dataset = PreparedDataset(real) if _is_prepared(real) else None
+    generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
+    if dataset and generator and dataset.manifest.shape != generator.shape:
+        raise InvalidInput(
+            f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
+            f"{generator.shape} in {generated}"
+        )
+    inputs = _inputs(dataset, config.reference)
+    if generator and generator.paired and inputs is None:
+        raise InvalidInput(
+            "A generator that makes images of images is scored on a prepared data set with pairs (prepare.pairs). "
+            f"Received: {real}"
+        )
+    by_statistics = _is_statistics(real)
+    training = _open(real, "train", ("memorisation",)) if dataset and config.reference != "train" else None
+    _require_computable(config.metrics, by_statistics=by_statistics, training=training)
+    if generator:
+        require_images(config.samples, "generated", "evaluate.samples", config.metrics)
+    return Subjects(
+        real_path=real,
+        generated_path=generated,
+        real=None if by_statistics else _open(real, config.reference, config.metrics),
+        training=training,
+        dataset=dataset,
+        generator=generator,
+        generated=None if generator else _open(generated, config.reference, config.metrics),
+        inputs=inputs,
+    )
+
+
+def _require_computable(metrics: Collection[str], *, by_statistics: bool, training: Source | None) -> None:
+    if by_statistics and set(metrics) != {"fid"}:
+        raise InvalidInput(
+            "With the statistics of real images alone only the metric 'fid' is defined: give --metrics fid, or "
+            f"the images themselves. Received: evaluate.metrics={list(metrics)}"
+        )
+    if training is None and set(metrics) == {"memorisation"}:
+        raise InvalidInput(
+            "The metric 'memorisation' needs a prepared data set whose training images are not the reference. "
+            f"Received: evaluate.metrics={list(metrics)}"
+        )
+
+
+def _is_prepared(path: Path) -> bool:
+    return is_marked(path, FILE_NAME, KEYS)
+
+
+def _class_names(dataset: PreparedDataset) -> tuple[str, ...]:
+    return tuple(entry.name for entry in dataset.manifest.classes)
+
+
+def _is_statistics(real: Path) -> bool:
+    if real.suffix != ".npz" or real.is_dir():
+        return False
+    if not real.is_file():
+        raise InvalidInput(f"The statistics must be a file that is there. Received: {real}")
+    return True
+
+
+def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
+    if dataset is None or not (images := dataset.split(split)).paired:
+        return None
+    return lambda positions: images.inputs(positions % images.count)
+
+
+def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
+    """Opens the images at `path`, if there are enough of them for `metrics`."""
+    if not _is_prepared(path):
+        files = FileImages(path)
+        source = Source("files", files.digest, files)
+    else:
+        dataset = PreparedDataset(path)
+        source = Source(split, dataset.manifest.digest, dataset.split(split), _class_names(dataset))
+    require_images(source.images.count, source.name, path, metrics)
+    return source

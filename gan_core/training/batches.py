@@ -1,0 +1,112 @@
+"""The order in which real images are shown, and the batches that follow from it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config import TrainConfig
+from gan_core.data.prepared import ImageSplit
+from gan_core.training.objective import Batch
+
+
+class Order(Protocol):
+    """An endless sequence of positions, a pure function of the seed."""
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+
+
+class EpochOrder:
+    """Endless positions of `count` images: one permutation after another, each a pure function of (seed, epoch).
+
+    A batch may span epochs, so any batch size works with any number of images.
+    """
+
+    def __init__(self, count: int, seed: int, stream: int = 0) -> None:
+        self._count = count
+        self._seed = seed
+        self._stream = stream
+        # A batch seldom touches more than two epochs.
+        self._permutation = lru_cache(maxsize=2)(self._permute)
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        parts = []
+        while count > 0:
+            epoch, offset = divmod(start, self._count)
+            parts.append(self._permutation(epoch)[offset : offset + count])
+            start, count = start + len(parts[-1]), count - len(parts[-1])
+        return np.concatenate(parts)
+
+    def _permute(self, epoch: int) -> NDArray[np.int64]:
+        key = (self._seed, epoch + (self._stream << 40))
+        return np.random.Generator(np.random.Philox(key=key)).permutation(self._count)
+
+
+class BalancedOrder:
+    """Endless positions in rounds: each round shows one image of every class.
+
+    The order of the classes is shuffled in each round. Each class has epochs of its own, with a permutation of its
+    images for each.
+
+    Args:
+        labels: int32 [N], one for each image.
+        seed: seed of the order.
+    """
+
+    def __init__(self, labels: NDArray[np.int32], seed: int) -> None:
+        self._members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        self._orders = [EpochOrder(len(members), seed, 1 + index) for index, members in enumerate(self._members)]
+        self._rounds = EpochOrder(len(self._members), seed)
+
+    def positions(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+        rounds = np.arange(start, start + count) // len(self._members)
+        found = np.empty(count, np.int64)
+        classes = self._rounds.positions(start, count)
+        for one in np.unique(classes):
+            chosen = np.flatnonzero(classes == one)
+            first, last = int(rounds[chosen[0]]), int(rounds[chosen[-1]])
+            turns = self._orders[one].positions(first, last - first + 1)
+            found[chosen] = self._members[one][turns[rounds[chosen] - first]]
+        return found
+
+
+class Feed:
+    """The batches of a training.
+
+    Args:
+        images: the train split.
+        config: parameters of the training.
+    """
+
+    def __init__(self, images: ImageSplit, config: TrainConfig) -> None:
+        self.images = images
+        self.config = config
+        self.order: Order = EpochOrder(images.count, config.seed)
+        if config.balanced_classes:
+            self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
+
+    def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
+        """Returns labels and input images of the images at `positions`; None for those that the networks do not use."""
+        labels = self.images.labels(positions) if self.config.conditional == "on" else None
+        return labels, self.images.inputs(positions) if self.config.network == "unet" else None
+
+    def batches(self, images_seen: int, steps: int) -> Batch:
+        """Returns the batches of the `steps` steps that follow `images_seen` images.
+
+        The result is a `gan_core.training.objective.Batch` with one more leading axis, the steps.
+        """
+        shape = (steps, self.config.discriminator_steps, self.config.batch_size)
+        positions = self.order.positions(images_seen, int(np.prod(shape)))
+        labels, inputs = self.conditions(positions)
+        images = self.images.images(positions)
+        return Batch(
+            images.reshape(*shape, *images.shape[1:]),
+            None if labels is None else labels.reshape(shape),
+            None if inputs is None else inputs.reshape(*shape, *images.shape[1:]),
+        )

@@ -1,0 +1,80 @@
+"""The guards of a training: values that are not finite, mode collapse, and a discriminator that wins."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.config import TrainConfig
+from gan_core.metric_names import COLLAPSED, DISCRIMINATOR_ACCURACY, DISCRIMINATOR_WINNING, DIVERSITY
+from gan_core.training.diversity import has_collapsed, relative_diversity
+
+_ROWS = 2
+_logger = logging.getLogger(__name__)
+
+
+class Diverged(Exception):
+    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is."""
+
+
+class Guards:
+    """Checks each row of a training, and warns once when something begins to go wrong.
+
+    Args:
+        config: parameters of the training.
+        real_distance: mean distance of two real images; if `labels` are given, of two of the same class.
+        labels: classes of the samples, [N], for a conditional GAN, where one class may collapse while the classes still
+            differ from each other; else None.
+    """
+
+    def __init__(self, config: TrainConfig, real_distance: float, labels: NDArray[np.integer] | None = None) -> None:
+        self._config = config
+        self._real_distance = real_distance
+        self._labels = labels
+
+    def judge(
+        self,
+        images_seen: int,
+        samples: NDArray[np.floating],
+        figures: Mapping[str, float],
+        history: Sequence[Mapping[str, float]],
+    ) -> dict[str, float]:
+        """Returns the row's DIVERSITY, and COLLAPSED and DISCRIMINATOR_WINNING as 0 or 1.
+
+        Args:
+            images_seen: real images seen so far.
+            samples: images of the averaged generator, [N, H, W, C].
+            figures: means over the steps since the last row.
+            history: the earlier rows.
+        """
+        diversity = relative_diversity(samples, self._real_distance, self._labels)
+        seen = [int(row["images_seen"]) for row in history]
+        diversities = [row[DIVERSITY] for row in history]
+        collapsed = has_collapsed([*seen, images_seen], [*diversities, diversity], self._config.collapse_diversity)
+        accuracies = [*(row[DISCRIMINATOR_ACCURACY] for row in history), figures[DISCRIMINATOR_ACCURACY]][-_ROWS:]
+        winning = len(accuracies) == _ROWS and min(accuracies) > self._config.winning_accuracy
+        if collapsed and not (history and history[-1][COLLAPSED]):
+            _logger.warning(
+                "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
+                "less than collapse_diversity=%s. The training goes on.",
+                images_seen,
+                diversity,
+                self._config.collapse_diversity,
+            )
+        if winning and not (history and history[-1][DISCRIMINATOR_WINNING]):
+            _logger.warning(
+                "The discriminator is winning: after %d images it tells %.1f %% of the images rightly, more than "
+                "winning_accuracy=%s, and the generator may learn no more. The training goes on. Augmentation, a "
+                "penalty or a lower discriminator_learning_rate_factor may help.",
+                images_seen,
+                100 * accuracies[-1],
+                self._config.winning_accuracy,
+            )
+        return {
+            DIVERSITY: diversity,
+            COLLAPSED: float(collapsed),
+            DISCRIMINATOR_WINNING: float(winning),
+        }

@@ -1,0 +1,72 @@
+"""A training's networks as a file, and a training that starts from such a file instead of from random weights."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from gan_core.training.checkpoints import State
+    from gan_core.training.state import Gan
+
+STATE_FILE = "state.npz"
+_NETWORKS = ("generator/", "averaged_generator/", "discriminator/")
+_HEADER_BYTES = 1024  # the most that an array's header takes in the file
+
+
+def save_networks(folder: Path, gan: Gan) -> None:
+    """Writes the weights of the three networks into the folder of the generator.
+
+    The averaged generator alone is not enough to start from: a new discriminator would wreck it.
+    """
+    np.savez(folder / STATE_FILE, allow_pickle=False, **_networks(gan.state()))
+
+
+def start_from(gan: Gan, content: bytes, name: str) -> None:
+    """Sets the weights of the three networks to those in `content`, the file that `save_networks` wrote.
+
+    Counters, optimisers and schedules stay in their initial state.
+
+    Raises:
+        InvalidInput: `content` is not such a file, or its networks have other arrays; the message names `name`.
+    """
+    state = gan.state()
+    gan.restore({**state, **_read(content, _networks(state), name)})
+
+
+def _networks(state: State) -> dict[str, NDArray[Any]]:
+    return {key: array for key, array in state.items() if key.startswith(_NETWORKS)}
+
+
+def _read(content: bytes, own: State, name: str) -> State:
+    rule = "A warm start needs the state of networks with the same parameters: see train.warm_start"
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+        if sizes.keys() != own.keys():
+            odd = min(sizes.keys() ^ own.keys())
+            raise InvalidInput(f"{rule}. Received: {name}, with {len(sizes)} arrays, not {len(own)}; {odd} is in one")
+        for key, array in own.items():
+            # Check the sizes before reading: a small file may unpack to any size.
+            if sizes[key] > array.nbytes + _HEADER_BYTES:
+                raise InvalidInput(f"{rule}. Received: {name}, where {key} is larger than {array.shape}")
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found = dict(arrays)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidInput(f"{rule}: {error}. Received: {name}") from None
+    for key, array in own.items():
+        if found[key].shape != array.shape or found[key].dtype != array.dtype:
+            raise InvalidInput(
+                f"{rule}. Received: {name}, where {key} is {found[key].dtype} {found[key].shape}, "
+                f"not {array.dtype} {array.shape}"
+            )
+        if not np.isfinite(found[key]).all():
+            raise InvalidInput(f"{rule}. Received: {name}, where {key} is not finite")
+    return found

@@ -1,0 +1,324 @@
+"""Where weights come from, and that no weight file is trusted: wrong, damaged and hostile ones are refused."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import hashlib
+import io
+import os
+import pickle
+import struct
+import tarfile
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_core.errors import InvalidInput, TryAgain
+from gan_core.evaluation.extractors import inception_weights as weights_module
+from gan_core.evaluation.extractors.graph_file import GRAPH_NAME, read_graph_file
+from gan_core.evaluation.extractors.inception_weights import PUBLISHED_ADDRESS, PUBLISHED_SHA256, load_weights
+from gan_core.evaluation.extractors.torch_file import LEGACY_MAGIC_NUMBER, read_torch_file
+
+TENSOR = np.arange(6, dtype=np.float32).reshape(2, 3)
+
+
+class Global:
+    """Pickles as a reference to a name of a module, as PyTorch's own files hold them."""
+
+    def __init__(self, module: str, name: str, *arguments: object) -> None:
+        self.module, self.name, self.arguments = module, name, arguments
+
+
+class Writer(pickle._Pickler):
+    """Writes `Global`s and storages without PyTorch, in the protocol PyTorch uses."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        super().__init__(stream, protocol=2)
+
+    def persistent_id(self, thing: object) -> object:
+        return thing[1] if isinstance(thing, tuple) and len(thing) == 2 and thing[0] == "persistent" else None
+
+    def save(self, thing: object, save_persistent_id: bool = True) -> None:
+        if not isinstance(thing, Global):
+            super().save(thing, save_persistent_id)
+            return
+        self.write(b"c" + thing.module.encode() + b"\n" + thing.name.encode() + b"\n")
+        if thing.arguments:
+            super().save(thing.arguments)
+            self.write(b"R")
+
+
+def dumps(thing: object) -> bytes:
+    stream = io.BytesIO()
+    Writer(stream).dump(thing)
+    return stream.getvalue()
+
+
+def tensor_entry(
+    key: str = "0",
+    count: int = 6,
+    offset: int = 0,
+    shape: tuple[int, ...] = (2, 3),
+    strides: tuple[int, ...] = (3, 1),
+    storage: str = "FloatStorage",
+) -> Global:
+    reference = ("persistent", ("storage", Global("torch", storage), key, "cpu", count))
+    return Global(
+        "torch._utils",
+        "_rebuild_tensor_v2",
+        reference,
+        offset,
+        shape,
+        strides,
+        False,
+        Global("collections", "OrderedDict", ()),
+    )
+
+
+def archive(index: bytes, storages: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as file:
+        file.writestr("weights/data.pkl", index)
+        for key, content in storages.items():
+            file.writestr(f"weights/data/{key}", content)
+    return stream.getvalue()
+
+
+def legacy(index: bytes, storages: dict[str, bytes]) -> bytes:
+    head = dumps(LEGACY_MAGIC_NUMBER) + dumps(1001) + dumps({"little_endian": True})
+    body = b"".join(struct.pack("<q", len(content) // 4) + content for content in storages.values())
+    return head + index + dumps(list(storages)) + body
+
+
+@pytest.mark.parametrize("container", [archive, legacy])
+def test_tensors_come_out_as_they_went_in(container: object) -> None:
+    index = dumps(
+        {
+            "a": tensor_entry(),
+            "b": tensor_entry(key="1", count=6, offset=2, shape=(4,), strides=(1,)),
+            "c": Global("torch._utils", "_rebuild_parameter", tensor_entry(), True, None),
+            "d.num_batches_tracked": tensor_entry(key="2", count=1, shape=(), strides=(), storage="LongStorage"),
+        }
+    )
+    storages = {"0": TENSOR.tobytes(), "1": (TENSOR + 10).tobytes()}
+    tensors = read_torch_file(container(index, storages), "weights.pth")
+    assert tensors.keys() == {"a", "b", "c"}
+    np.testing.assert_array_equal(tensors["a"], TENSOR)
+    np.testing.assert_array_equal(tensors["c"], TENSOR)
+    np.testing.assert_array_equal(tensors["b"], np.arange(12, 16))
+
+
+@pytest.mark.parametrize("container", [archive, legacy])
+@pytest.mark.parametrize(
+    ("module", "name", "argument"),
+    [
+        ("os", "system", "touch {}"),
+        ("posix", "system", "touch {}"),
+        ("builtins", "exec", "open({!r}, 'w')"),
+        ("builtins", "getattr", "{}"),
+        ("torch", "load", "{}"),
+        ("collections", "namedtuple", "{}"),
+        ("torch.serialization", "os.system", "touch {}"),
+    ],
+)
+def test_code_in_a_pickle_is_refused_and_never_runs(
+    tmp_path: Path, container: object, module: str, name: str, argument: str
+) -> None:
+    trace = tmp_path / "executed"
+    index = dumps({"a": Global(module, name, argument.format(str(trace)))})
+    with pytest.raises(InvalidInput, match=rf"asks for {module}\.{name}.*Received: evil\.pth"):
+        read_torch_file(container(index, {"0": TENSOR.tobytes()}), "evil.pth")
+    assert not trace.exists()
+
+
+def test_the_attack_is_real(tmp_path: Path) -> None:
+    """The same bytes do execute under the ordinary unpickler; otherwise the test above would show nothing."""
+    trace = tmp_path / "executed"
+    pickle.loads(dumps({"a": Global("os", "system", f"touch {trace}")}))
+    assert trace.exists()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        tensor_entry(shape=(2, 2**40), strides=(2**40, 1)),
+        tensor_entry(offset=1),
+        tensor_entry(offset=-1),
+        tensor_entry(shape=(-2, -3), strides=(-3, 1)),
+        tensor_entry(shape=(-1, 6), strides=(6, 1)),
+        tensor_entry(strides=(1, 2)),
+        tensor_entry(count=2**50, shape=(2**50,), strides=(1,)),
+        tensor_entry(key="missing"),
+        tensor_entry(key="../../data.pkl"),
+        tensor_entry(storage="LongStorage"),
+        tensor_entry(storage="DoubleStorage"),
+        "text",
+        {"nested": tensor_entry()},
+    ],
+)
+@pytest.mark.parametrize("container", [archive, legacy])
+def test_what_is_no_whole_float32_tensor_is_refused(container: object, entry: object) -> None:
+    with pytest.raises(InvalidInput, match=r"named float32 tensors.*Received: w\.pth"):
+        read_torch_file(container(dumps({"a": entry}), {"0": TENSOR.tobytes()}), "w.pth")
+
+
+@pytest.mark.parametrize("container", [archive, legacy])
+def test_every_truncation_is_refused(container: object) -> None:
+    whole = container(dumps({"a": tensor_entry()}), {"0": TENSOR.tobytes()})
+    for length in range(len(whole)):
+        with pytest.raises(InvalidInput, match=r"Received: w\.pth"):
+            read_torch_file(whole[:length], "w.pth")
+
+
+def test_an_archive_that_unpacks_without_end_is_refused() -> None:
+    bomb = archive(dumps({"a": tensor_entry()}), {"0": bytes(2**24)}, zipfile.ZIP_DEFLATED)
+    assert len(bomb) < 2**16
+    with pytest.raises(InvalidInput, match="compressed"):
+        read_torch_file(bomb, "w.pth")
+
+
+def test_an_entry_that_claims_an_absurd_size_is_refused() -> None:
+    content = bytearray(archive(dumps({"a": tensor_entry()}), {"0": TENSOR.tobytes()}))
+    directory = content.rindex(b"PK\x01\x02")
+    content[directory + 20 : directory + 28] = struct.pack("<II", 2**31, 2**31)
+    with pytest.raises(InvalidInput, match=r"Received: w\.pth"):
+        read_torch_file(bytes(content), "w.pth")
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80", b"not weights", pickle.dumps([1, 2]), pickle.dumps({"a": 1})])
+def test_other_files_are_refused(content: bytes) -> None:
+    with pytest.raises(InvalidInput, match=r"Received: w\.pth"):
+        read_torch_file(content, "w.pth")
+
+
+def graph(tensors: dict[str, np.ndarray]) -> bytes:
+    import tensorflow as tf
+
+    definition = tf.compat.v1.GraphDef()
+    for name, tensor in tensors.items():
+        node = definition.node.add(name=name, op="Const")
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(tensor))
+    definition.node.add(name="conv/Conv2D", op="Conv2D", input=["DecodeJpeg"])
+    return definition.SerializeToString()
+
+
+def tar_archive(name: str, content: bytes) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as file:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        file.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def test_the_original_graph_alone_and_in_its_archive() -> None:
+    kernel = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    content = graph(
+        {
+            "mixed_10/tower_1/mixed/conv_1/conv2d_params": kernel,
+            "mixed_10/tower_1/mixed/conv_1/batchnorm/moving_variance": np.float32([1, 2]),
+            "softmax/weights": TENSOR,
+            "pool_3/shape": np.int32([1, 2048]),
+        }
+    )
+    for name, file in (("g.pb", content), ("g.tgz", tar_archive(GRAPH_NAME, content))):
+        tensors = read_graph_file(file, name)
+        assert tensors.keys() == {
+            "Mixed_7c.branch3x3dbl_3b.conv.weight",
+            "Mixed_7c.branch3x3dbl_3b.bn.running_var",
+            "fc.weight",
+        }
+        assert tensors["Mixed_7c.branch3x3dbl_3b.conv.weight"][4, 3, 1, 2] == kernel[1, 2, 3, 4]
+        np.testing.assert_array_equal(tensors["fc.weight"], TENSOR.T)
+
+
+@pytest.mark.parametrize("name", ["g.pb", "g.tgz"])
+@pytest.mark.parametrize(
+    "content",
+    [b"not a graph", tar_archive("other.pb", b""), tar_archive(GRAPH_NAME, b"\x0a")],
+    ids=["text", "other", "short"],
+)
+def test_what_is_no_graph_is_refused(content: bytes, name: str) -> None:
+    with pytest.raises(InvalidInput, match=f"frozen graph.*Received: {name}"):
+        read_graph_file(content, name)
+
+
+@pytest.fixture
+def weight_file(tmp_path: Path) -> tuple[Path, str]:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(archive(dumps(collections.OrderedDict(a=tensor_entry())), {"0": TENSOR.tobytes()}))
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_is_read_only_under_its_digest(weight_file: tuple[Path, str]) -> None:
+    path, sha256 = weight_file
+    weights = load_weights(f"{path}#sha256={sha256}", path.parent)
+    assert weights.digest == f"sha256-{sha256}"
+    np.testing.assert_array_equal(weights.tensors["a"], TENSOR)
+    with pytest.raises(InvalidInput, match=f"must be {PUBLISHED_SHA256}.*Received: .* with SHA-256 {sha256}"):
+        load_weights(str(path), path.parent)
+    with pytest.raises(InvalidInput, match="must be 0000"):
+        load_weights(f"{path}#sha256={'0' * 64}", path.parent)
+    with pytest.raises(InvalidInput, match="64 lower-case"):
+        load_weights(f"{path}#sha256=", path.parent)
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "a\0b"])
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device gives bytes without end, and a pipe that nobody writes to would be waited for."""
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(InvalidInput, match="must be a readable file"):
+        load_weights(place, tmp_path)
+
+
+def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        load_weights(str(tmp_path / "missing.pth"), tmp_path)
+    for part in (PUBLISHED_ADDRESS, PUBLISHED_SHA256, "evaluate.inception_weights", "missing.pth", "No such file"):
+        assert part in str(caught.value)
+    with pytest.raises(InvalidInput, match="must begin with https"):
+        load_weights("http://example.invalid/w.pth", cache=tmp_path)
+    with pytest.raises(TryAgain, match=r"could not be downloaded.*SHA-256.*Received: https://example\.invalid/w\.pth"):
+        load_weights("https://example.invalid/w.pth", cache=tmp_path)
+
+
+@contextlib.contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[list[str]]:
+    """The opener has tests of its own, with a real https server: tests/gan_core/test_url_guard.py."""
+    asked = []
+
+    def answer(request: urllib.request.Request, timeout: float) -> io.BytesIO:
+        asked.append(request.full_url)
+        return io.BytesIO(content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights_module, "open_public", answer)
+        yield asked
+
+
+def test_a_download_is_verified_and_kept_whole(
+    weight_file: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, sha256 = weight_file
+    cache, place = tmp_path / "cache", f"https://example.invalid/w.pth#sha256={sha256}"
+    with answering(monkeypatch, path.read_bytes()[:-1]), pytest.raises(TryAgain, match="not the expected file"):
+        load_weights(place, cache)
+    assert not cache.exists()
+    with answering(monkeypatch, path.read_bytes()) as asked:
+        first = load_weights(place, cache)
+        second = load_weights(place, cache)
+    assert asked == ["https://example.invalid/w.pth"]
+    assert [file.name for file in cache.iterdir()] == [f"{sha256}-w.pth"]
+    assert first.digest == second.digest
+    next(cache.iterdir()).write_bytes(b"damaged")
+    with pytest.raises(InvalidInput, match="SHA-256 must be"):
+        load_weights(place, cache)
+    with answering(monkeypatch, path.read_bytes()) as asked:
+        assert load_weights(place, cache).digest == first.digest
+    assert asked == ["https://example.invalid/w.pth"]

@@ -1,0 +1,267 @@
+"""The report in a real browser, with hostile names, images that do not compress, and parts that are missing."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from datasets import write_dataset
+from generators import generator_metadata
+
+from gan_core.data.manifest import FILE_NAME, Manifest
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.champion import Comparison
+from gan_core.evaluation.evaluator import Generated, Measured, evaluate
+from gan_core.evaluation.extractors.features import FeatureSet, extract
+from gan_core.evaluation.images import Collection, GeneratedImages
+from gan_core.evaluation.real_and_generated import Source, Subjects
+from gan_core.evaluation.report.curves import chart
+from gan_core.evaluation.report.exhibits import collect
+from gan_core.evaluation.report.history import training_charts
+from gan_core.evaluation.report.page import render
+from gan_core.evaluation.report.pictures import strip, tile
+from gan_core.export import Generator
+
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+HOSTILE = "<script>document.title='taken'</script>\"'&{{ 7 * 7 }}"
+SIDE = 128
+
+
+class Extractor:
+    """Five pixels as features, and as many classes as data have."""
+
+    name, digest, size, resize, accuracy = "classifier", "sha256-1", 5, "none", 0.9
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        return images[:, 0, :5, 0].astype(np.float32) / 255
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        return np.eye(3, dtype=np.float32)[(features[:, 0] > 0.5).astype(int)]
+
+
+def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
+    """A generator of colour images that no format compresses."""
+
+    def draw(latents: np.ndarray) -> np.ndarray:
+        return np.stack([np.random.default_rng(int(abs(z[0]) * 1e6)).uniform(-1, 1, (SIDE, SIDE, 3)) for z in latents])
+
+    return tf.numpy_function(draw, [latents], tf.float64)
+
+
+def measured(place: Path) -> Measured:
+    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 3), np.uint8)
+    write_dataset(place, images[:30], images[30:], classes=3)
+    manifest = Manifest.parse((place / FILE_NAME).read_text(), "")
+    classes = [manifest.classes[0].model_copy(update={"name": HOSTILE}), *manifest.classes[1:]]
+    classes[1] = classes[1].model_copy(update={"name": "a_name_without_any_space_in_it" * 5})
+    (place / FILE_NAME).write_text(manifest.model_copy(update={"classes": tuple(classes)}).model_dump_json())
+    dataset = PreparedDataset(place)
+    metadata = generator_metadata(
+        shape=(SIDE, SIDE, 3),
+        images_seen=123_456,
+        collapsed=True,
+        dataset_digest=manifest.digest,
+        dataset_source=HOSTILE,
+        parameters={"learning_rate": 0.0002, HOSTILE: HOSTILE},
+        versions={"keras": "3"},
+    )
+    generator = Generator(noise, metadata)
+    draws = [GeneratedImages(generator, 70, seed) for seed in (0, 1)]
+    held_out, train = dataset.split("held_out"), dataset.split("train")
+    extractor = Extractor()
+    features = [extract(extractor, drawn.batches(32)) for drawn in draws]
+    return Measured(
+        subjects=Subjects(
+            real_path=place,
+            generated_path=Path(HOSTILE),
+            real=Source("held_out", manifest.digest, held_out),
+            training=Source("train", manifest.digest, train),
+            dataset=dataset,
+            generator=metadata,
+            generated=None,
+        ),
+        reference="held_out",
+        reference_digest=manifest.digest,
+        real=extract(extractor, held_out.batches(32)),
+        training=extract(extractor, train.batches(32)),
+        generated=Generated(features, (0, 1), generator, Collection(draws[0], features[0]), [{}, {}]),
+    )
+
+
+SETTINGS = SimpleNamespace(
+    metrics=("fid", "kid", "prdc", "memorisation"), kid_subsets=2, kid_subset_size=20, bootstrap_replicates=3, seed=0
+)
+
+
+def history(place: Path) -> Path:
+    rows = [{"images_seen": 100 * n, "losses/generator": 1 / (n + 1), "losses/discriminator": n} for n in range(20)]
+    rows[3]["losses/generator"] = float("nan")
+    for row in rows:  # scores are made less often than rows are written
+        scored = row["images_seen"] in (500, 1500)
+        row |= {"fd_classifier": 9.5 if scored else "", "precision_classifier": 0.5 if scored else ""}
+        row |= {"recall_classifier": 0.25 if scored else ""}
+    with place.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return place
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("report")
+    found = measured(place / "data")
+    charts = training_charts(history(place / "history.csv"))
+    record = evaluate(SETTINGS, Extractor(), found)
+    rival = record.model_copy(update={"scores": {name: value + 0.01 for name, value in record.scores.items()}})
+    remarks = (f"A remark of {HOSTILE}.",)
+    comparison = Comparison(HOSTILE, rival, found.generated.first.images, remarks)
+    exhibits = collect(Extractor(), found, record, charts, comparison=comparison, seed=0)
+    text = render(record, exhibits)
+    (place / "report.html").write_text(text)
+    return place / "report.html"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}; Debian's package is chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        yield opened
+        opened.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_in_a_browser(page: Path, browser: object, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened = context.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: complaints.append(message.text))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(page.as_uri())
+    assert [address for address in asked if not address.startswith("data:")] == [page.as_uri()]
+    assert not complaints
+    assert "report" in opened.title()
+    assert opened.evaluate("document.documentElement.scrollWidth") <= width
+    images = opened.evaluate("[...document.images].map(i => [i.complete && i.naturalWidth > 0, i.alt, i.clientWidth])")
+    assert len(images) > 50
+    assert all(decoded for decoded, _, _ in images)
+    assert all(alternative.strip() for _, alternative, _ in images)
+    assert all(shown >= 20 for _, _, shown in images)
+    assert opened.evaluate("[...document.querySelectorAll('svg')].every(s => s.getAttribute('aria-label'))")
+    ink, paper = opened.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+        ".map(c => c.match(/\\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0))"
+    )
+    dark, light = (ink, paper) if scheme == "light" else (paper, ink)
+    assert dark < 200
+    assert light > 600
+    context.close()
+
+
+def test_the_page_is_small_and_alone(page: Path) -> None:
+    text = page.read_text()
+    assert len(text.encode()) < 5_000_000
+    assert "<script" not in text
+    assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import""", text)
+
+
+def test_what_the_page_says(page: Path) -> None:
+    text = page.read_text()
+    assert "&lt;script&gt;" in text
+    assert "{{ 7 * 7 }}" in text
+    for expected in ("fd_classifier", "Warning.", "collapsed", "Nearest training images", "123,456", "0.0002"):
+        assert expected in text
+    assert "bootstrap" in text
+    assert "Beside the champion" in text
+    assert 'alt="20 images of the champion"' in text
+    assert "Precision and recall after 1.9k images: precision classifier 0.5, recall classifier 0.25" in text
+    assert "90.0% of held-out images" in text
+
+
+def test_with_nothing_but_statistics_and_images(tmp_path: Path) -> None:
+    whole = measured(tmp_path / "data")
+    first = whole.generated.first
+    known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
+    subjects = Subjects(Path("s.npz"), Path("images"), None, None, None, None, Source("files", "", first.images))
+    generated = Generated(whole.generated.draws[:1], (), None, first, [{}])
+    bare = Measured(subjects, "statistics", "sha256-2", known, None, generated)
+    record = evaluate(SETTINGS, Extractor(), bare)
+    text = render(record, collect(Extractor(), bare, record, [], comparison=None, seed=0))
+    for absent in ("Nearest", "Between latents", "Lineage", "Classes", "sampling seeds.", "Best and worst", "champion"):
+        assert absent not in text
+    assert "does not say" in text
+
+
+def test_a_chart_has_round_ticks_around_its_lines() -> None:
+    drawn = chart("Loss", [0, 50, 100], {"a": [1.0, 2.0, 3.9], "b": [0.1, float("inf"), 0.2]})
+    assert [tick.label for tick in drawn.up] == ["0", "1", "2", "3", "4"]
+    assert [tick.label for tick in drawn.across] == ["0", "25", "50", "75", "100"]
+    assert [len(points.split()) for _, points in drawn.lines] == [3, 2]
+    places = [tick.place for tick in drawn.up]
+    for _, points in drawn.lines:
+        assert all(places[-1] <= float(point.split(",")[1]) <= places[0] for point in points.split())
+    assert drawn.summary == "Loss after 100 images: a 3.9, b 0.2"
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [5.0, 5.0], [-1e-9, 1e-9], [1e12, 3e12]])
+def test_a_chart_of_any_scale(values: list[float]) -> None:
+    drawn = chart("x", [10, 20], {"a": values})
+    assert 2 <= len(drawn.up) <= 8
+    assert len({tick.label for tick in drawn.up}) == len(drawn.up)
+
+
+def test_few_points_are_marked_and_empty_cells_leave_none(tmp_path: Path) -> None:
+    charts = {drawn.title: drawn for drawn in training_charts(history(tmp_path / "h.csv"))}
+    assert charts["Fréchet distance"].marked
+    assert [len(points.split()) for _, points in charts["Precision and recall"].lines] == [2, 2]
+    assert charts["Fréchet distance"].across[-1].label == "2k"
+    assert not chart("x", range(100), {"a": [1.0] * 100}).marked
+
+
+def test_a_column_of_scores_that_is_empty_is_no_chart(tmp_path: Path) -> None:
+    (tmp_path / "h.csv").write_text("images_seen,fd_random,diversity\n100,,1\n200,,0.5\n")
+    assert [drawn.title for drawn in training_charts(tmp_path / "h.csv")] == ["Diversity of the samples"]
+
+
+def test_no_chart_of_nothing() -> None:
+    assert chart("x", [1], {"a": [1.0]}) is None
+    assert chart("x", [1, 2], {"a": [float("nan"), float("nan")]}) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "a,b\n1,2\n", "images_seen\nmany\n", "images_seen,a\n1\n", "images_seen,a\n,1\n", "\x00"]
+)
+def test_a_history_that_is_none(tmp_path: Path, content: str) -> None:
+    (tmp_path / "h.csv").write_text(content)
+    with pytest.raises(InvalidInput, match="history must be"):
+        training_charts(tmp_path / "h.csv")
+
+
+def test_large_images_shrink_and_small_ones_stay() -> None:
+    small = tile(np.zeros((28, 20, 1), np.uint8), "x")
+    assert (small.width, small.height) == (20, 28)
+    large = tile(np.zeros((300, 600, 3), np.uint8), "x")
+    assert large.width == pytest.approx(2 * large.height, abs=2)
+    assert large.width < 100
+
+
+def test_images_of_many_sizes_share_a_sheet() -> None:
+    images = [np.zeros((10, 20, 1), np.uint8), np.zeros((30, 5, 1), np.uint8), np.zeros((4, 4, 3), np.uint8)]
+    sheet = strip(images, 2, "x")
+    assert (sheet.width, sheet.height) == (2 * 22 - 2, 2 * 32 - 2)

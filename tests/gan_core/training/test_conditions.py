@@ -1,0 +1,140 @@
+"""Conditional and paired GANs learn from their conditions, and resume after a stop as if there had been none."""
+
+import numpy as np
+import pytest
+from datasets import blobs, write_dataset
+from recipes import small_training
+
+from gan_core.data.prepared import PreparedDataset
+from gan_core.export import draw_latents
+from gan_core.training.batches import Feed
+from gan_core.training.checkpoints import Checkpoints
+from gan_core.training.diversity import mean_pairwise_distance, relative_diversity
+from gan_core.training.loop import Training
+from gan_core.training.state import Gan
+
+BOTH = pytest.mark.parametrize(
+    "changes",
+    [
+        {"conditional": True, "balanced_classes": True},
+        {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0},
+    ],
+    ids=["conditional", "paired"],
+)
+
+
+class Quiet:
+    """Hooks that ask to stop after `stop_after` images."""
+
+    def __init__(self, stop_after=10**9):
+        self.seen, self.stop_after = 0, stop_after
+
+    def on_step(self, images_seen):
+        self.seen = images_seen
+
+    def on_row(self, row):
+        pass
+
+    def on_samples(self, images_seen, images):
+        pass
+
+    def stop_requested(self):
+        return self.seen >= self.stop_after
+
+
+def corners(count):
+    """Blobs of class i % 3 at the top, at the bottom left or at the bottom right, shifted by up to a pixel."""
+    images = blobs(count, seed=5)
+    rows, columns = np.array([-4, 4, 4]), np.array([0, -4, 4])
+    centred = []
+    for number, image in enumerate(images):
+        top, left = (round(float(np.average(np.arange(16), weights=image[:, :, 0].sum(axis=axis)))) for axis in (1, 0))
+        jitter = np.random.default_rng(number).integers(-1, 2, 2)
+        moved = 8 - top + rows[number % 3] + jitter[0], 8 - left + columns[number % 3] + jitter[1]
+        centred.append(np.roll(image, moved, (0, 1)))
+    return np.stack(centred)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "prepared"
+    return PreparedDataset(write_dataset(folder, corners(300), corners(30), classes=3, pairs="inpainting"))
+
+
+def gan_of(config):
+    classes = 3 if config.conditional == "on" else 0
+    return Gan(config, (16, 16, 1), classes, xla=False, mixed_precision=False)
+
+
+@BOTH
+def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, changes):
+    def train(folder, hooks):
+        config = small_training(**changes)
+        with Checkpoints(tmp_path / folder, 1) as checkpoints:
+            training = Training(gan_of(config), Feed(images.split("train"), config), checkpoints)
+            training.resume()
+            return training, training.run(hooks)
+
+    whole, finished = train("whole", Quiet())
+    assert finished
+    assert not train("broken", Quiet(stop_after=104))[1]
+    resumed, finished = train("broken", Quiet())
+    assert finished
+    ours, theirs = resumed.gan.state(), whole.gan.state()
+    for name in theirs:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    np.testing.assert_array_equal(resumed.samples(), whole.samples())
+
+
+def test_a_label_decides_the_class_and_the_latents_the_rest(images):
+    changes = {"steps": 400, "batch_size": 16, "generator_width": 16, "discriminator_width": 16, "learning_rate": 0.001}
+    config = small_training(conditional=True, **changes)
+    gan, feed = gan_of(config), Feed(images.split("train"), config)
+    for _ in range(config.steps):
+        gan.step(feed.batches(gan.images_seen, 1))
+    labels = (np.arange(60) % 3).astype(np.int32)
+    drawn = gan.sample(draw_latents(60, config.latent_size, 0), labels)
+    light = (drawn[..., 0] + 1) / (drawn[..., 0] + 1).sum(axis=(1, 2), keepdims=True)
+    rows = light.sum(axis=2) @ np.arange(16)
+    columns = light.sum(axis=1) @ np.arange(16)
+    found = np.where(rows < 8, 0, np.where(columns < 8, 1, 2))
+    assert (found == labels).mean() > 0.95
+    known = images.split("train").images(np.arange(60)) / np.float32(255)
+    assert 0.5 < relative_diversity(drawn / 2, mean_pairwise_distance(known, labels), labels) < 1.5
+
+
+def test_a_paired_generator_comes_near_its_targets(images):
+    changes = {"steps": 150, "batch_size": 16, "generator_width": 16, "learning_rate": 0.001}
+    config = small_training(network="unet", reconstruction="l1", reconstruction_weight=100.0, **changes)
+    gan, feed = gan_of(config), Feed(images.split("train"), config)
+    held_out, every = images.split("held_out"), np.arange(30)
+    inputs, targets = (part(every) / np.float32(127.5) - 1 for part in (held_out.inputs, held_out.images))
+
+    def distance():
+        return float(np.abs(gan.sample(draw_latents(30, config.latent_size, 0), inputs) - targets).mean())
+
+    untrained = distance()
+    for _ in range(config.steps):
+        gan.step(feed.batches(gan.images_seen, 1))
+    assert distance() < 0.5 * float(np.abs(inputs - targets).mean()) < untrained
+
+
+def test_a_grid_has_a_class_a_row_or_input_sample_and_target(images, tmp_path):
+    def training(**changes):
+        config = small_training(**changes)
+        return Training(gan_of(config), Feed(images.split("train"), config), None)
+
+    conditional = training(conditional=True)
+    assert conditional.columns == 8
+    samples = conditional.samples()
+    assert samples.shape == (24, 16, 16, 1)
+    latents = draw_latents(24, conditional.config.latent_size, 0)
+    np.testing.assert_allclose(
+        samples[17:] / 127.5 - 1, conditional.gan.sample(latents[5::3], np.full(7, 2, np.int32)), atol=0.01
+    )
+    paired = training(network="unet")
+    shown = paired.samples()
+    assert shown.shape == (64, 16, 48, 1)
+    positions = Feed(images.split("train"), paired.config).order.positions(0, 64)
+    np.testing.assert_array_equal(shown[:, :, :16], images.split("train").inputs(positions))
+    np.testing.assert_array_equal(shown[:, :, 32:], images.split("train").images(positions))

@@ -1,0 +1,120 @@
+"""Several devices give the same figures as one: logical devices of this machine, and two real processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_core.errors import InvalidInput
+from gan_core.training.distribution import Distribution, check_replicas
+
+SCRIPT = Path(__file__).with_name("replica.py")
+CONDITIONAL = {"dropout": 0.4, "conditional": True}
+# If rounding moves a number across the kink of a ReLU, a gradient changes by far more than 1e-5. At twice this learning
+# rate that happens within 20 steps, only in the gradient's norm.
+PENALISED = {
+    "dropout": 0.4,
+    "learning_rate": 0.0005,
+    "normalization": "none",
+    "loss": "relativistic",
+    "r1_weight": 1.0,
+    "r2_weight": 1.0,
+    "penalty_interval": 4,
+    "accumulation_steps": 2,
+    "augment": ["color", "translation", "cutout"],
+    "augment_probability": 0.5,
+    "augment_target": 0.6,
+}
+
+
+SPECTRAL = {"network": "resnet", "normalization": "spectral", "loss": "hinge", "learning_rate": 0.0002}
+
+
+def start(kind, devices, folder, steps, changes, cluster=None):
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    if cluster:
+        environment["TF_CONFIG"] = json.dumps(cluster)
+    command = [sys.executable, SCRIPT, kind, str(devices), folder, str(steps), json.dumps(changes)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def figures(*processes, replicas):
+    found = []
+    for process in processes:
+        output, errors = process.communicate()
+        assert process.returncode == 0, errors
+        answer = json.loads(output)
+        assert answer["replicas"] == replicas
+        found.append(answer["figures"])
+    return found
+
+
+def assert_alike(ours, theirs):
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("changes", [PENALISED, SPECTRAL], ids=["penalised", "spectral"])
+def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path, changes):
+    (expected,) = figures(start("single", 1, tmp_path / "one", 20, changes), replicas=1)
+    (first,) = figures(start("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
+    (second,) = figures(start("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
+    assert len(first) == len(second) == 10
+    assert_alike(first + second, expected)
+
+
+def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
+    (expected,) = figures(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
+    found = []
+    # The chief is the host of that type, or else the first worker.
+    for steps, tasks in ((10, [("worker", 0), ("worker", 1)]), (20, [("worker", 0), ("chief", 0)])):
+        with socket.socket() as one, socket.socket() as other:
+            for place in (one, other):
+                place.bind(("127.0.0.1", 0))
+            addresses = [f"127.0.0.1:{place.getsockname()[1]}" for place in (one, other)]
+        cluster: dict[str, list[str]] = {}
+        for (kind, _), address in zip(tasks, addresses, strict=True):
+            cluster.setdefault(kind, []).append(address)
+        processes = [
+            start(
+                *("auto", 1, tmp_path / "two", steps, CONDITIONAL),
+                cluster={"cluster": cluster, "task": {"type": kind, "index": index}},
+            )
+            for kind, index in tasks
+        ]
+        ours, theirs = figures(*processes, replicas=2)
+        assert ours == theirs
+        found += ours
+    assert_alike(found, expected)
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused():
+    check_replicas(64, accumulation_steps=2, replicas=4)
+    with pytest.raises(InvalidInput, match=r"Received: batch_size=64, accumulation_steps=2, 3 devices"):
+        check_replicas(64, accumulation_steps=2, replicas=3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"cluster": {}}',
+        '{"cluster": {"worker": ["a:1"]}, "task": {}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+        '{"cluster": {"chief": ["a:1", "b:1"], "worker": ["c:1"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+    ],
+)
+def test_several_hosts_need_a_list_of_them_with_this_one_in_it(monkeypatch, text):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(InvalidInput, match="TF_CONFIG must be JSON") as error:
+        Distribution("multi_worker")
+    assert str(error.value).endswith(f"Received: TF_CONFIG={text!r}")

@@ -1,0 +1,32 @@
+"""A discriminator wins if its accuracy is above the limit in two rows; the warning comes once."""
+
+import logging
+
+import numpy as np
+from recipes import small_training
+
+from gan_core.training.guards import Guards
+
+
+def judged(accuracies, limit=0.9):
+    guards = Guards(small_training(winning_accuracy=limit), real_distance=1.0)
+    samples = np.random.default_rng(0).uniform(-1, 1, (8, 4, 4, 1))
+    history = []
+    for number, accuracy in enumerate(accuracies):
+        figures = {"logits/discriminator_accuracy": accuracy}
+        found = guards.judge(100 * number, samples, figures, history)
+        history.append({"images_seen": 100.0 * number, **figures, **found})
+    return [row["guards/discriminator_winning"] for row in history]
+
+
+def test_a_discriminator_wins_that_tells_more_than_the_limit_in_two_rows_running():
+    assert judged([0.95, 0.91, 0.99, 0.9, 0.95, 0.95]) == [0, 1, 1, 0, 0, 1]
+
+
+def test_it_is_said_when_it_begins_and_not_again(caplog):
+    with caplog.at_level(logging.WARNING):
+        judged([0.95, 0.96, 0.97, 0.5, 0.99, 0.981])
+    assert [record.getMessage()[:82] for record in caplog.records] == [
+        "The discriminator is winning: after 100 images it tells 96.0 % of the images right",
+        "The discriminator is winning: after 500 images it tells 98.1 % of the images right",
+    ]

@@ -1,0 +1,241 @@
+import numpy as np
+import pytest
+from datasets import blobs
+from recipes import small_training
+
+from gan_core.training.objective import FIGURES, Batch
+from gan_core.training.state import Gan
+
+SHAPE = (16, 16, 1)
+
+
+def gan(xla=False, mixed_precision=False, **changes):
+    return Gan(small_training(**{"dropout": 0.4} | changes), SHAPE, xla=xla, mixed_precision=mixed_precision)
+
+
+def batch(number, discriminator_steps=1):
+    return Batch(blobs(8 * discriminator_steps, seed=number).reshape(1, discriminator_steps, 8, *SHAPE))
+
+
+def learned(network):
+    return [variable.numpy().copy() for variable in network.trainable_variables]
+
+
+def moved(before, network):
+    return max(np.abs(a - b).max() for a, b in zip(before, learned(network), strict=True))
+
+
+@pytest.fixture(scope="module")
+def _traced():
+    """Returns the GAN that most tests share in its initial state: building one is fast, tracing its step is not."""
+    traced = gan(ema_half_life_images=2.0)
+    return traced, traced.state()
+
+
+@pytest.fixture
+def shared(_traced):
+    traced, initial = _traced
+    traced.restore(initial)
+    yield traced
+    traced._failed_at.assign(-1)
+
+
+def test_a_step_moves_each_network_in_its_own_turn_only():
+    # With β₁ = β₂ = 0 Adam moves a weight by the learning rate times the gradient's sign.
+    trained = gan(discriminator_steps=3, beta_1=0.0, beta_2=0.0, learning_rate=0.001)
+    generator, discriminator = learned(trained.generator), learned(trained.discriminator)
+    trained.step(batch(0, discriminator_steps=3))
+    assert moved(generator, trained.generator) == pytest.approx(0.001, rel=0.01)
+    assert moved(discriminator, trained.discriminator) == pytest.approx(0.003, rel=0.01)
+    assert trained.images_seen == 24
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "normalization": "none",
+            "r1_weight": 1.0,
+            "penalty_interval": 3,
+            "augment": ("color",),
+            "augment_target": 0.6,
+            "schedule": "linear",
+        },
+    ],
+    ids=["default", "penalised"],
+)
+def test_steps_made_at_once_give_the_bits_of_steps_one_by_one(changes):
+    at_once, one_by_one = (gan(discriminator_steps=2, **changes) for _ in range(2))
+    batches = [batch(number, discriminator_steps=2) for number in range(5)]
+    for some in (batches[:3], batches[3:]):
+        at_once.step(Batch(np.concatenate([one.images for one in some])))
+    for one in batches:
+        one_by_one.step(one)
+    expected = one_by_one.state()
+    for name, array in at_once.state().items():
+        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+
+
+def test_several_steps_are_made_at_once_on_one_device_without_xla():
+    assert gan(steps_per_execution=3).steps_per_execution == 3
+    assert gan(steps_per_execution=3, xla=True).steps_per_execution == 1
+
+
+def test_the_reconstruction_term_is_added_with_its_weight(shared):
+    extended = gan(reconstruction="l1", reconstruction_weight=100.0)
+    for trained in (shared, extended):
+        trained.step(batch(0))
+    without, having = shared.take_totals(), extended.take_totals()
+    assert without["losses/reconstruction"] == 0
+    assert 0.2 < having["losses/reconstruction"] < 2
+    assert having["losses/generator"] == pytest.approx(
+        without["losses/generator"] + 100 * having["losses/reconstruction"], rel=1e-5
+    )
+
+
+def test_the_two_generator_losses_see_the_same_logits(shared):
+    trained = gan(loss="minimax")
+    trained.step(batch(0))
+    shared.step(batch(0))
+    minimax, non_saturating = trained.take_totals(), shared.take_totals()
+    assert minimax["losses/discriminator"] == non_saturating["losses/discriminator"]
+    # −log σ(t) − log(1 − σ(t)) ≥ 2 log 2 for each logit.
+    assert minimax["losses/generator"] < 0 < non_saturating["losses/generator"]
+    assert non_saturating["losses/generator"] - minimax["losses/generator"] >= 2 * np.log(2)
+
+
+def test_an_adaptive_probability_rises_while_the_real_images_are_recognised_and_else_falls_to_0():
+    trained = gan(augment=("color",), augment_target=0.6)
+    *_, last_bias = trained.discriminator.trainable_variables
+    for logit, expected in ((100.0, 8), (100.0, 16), (-100.0, 8), (-100.0, 0), (-100.0, 0)):
+        last_bias.assign([logit])
+        trained.step(batch(0))
+        trained.take_totals()
+        assert trained.state()["augment_probability/0"] == pytest.approx(expected / 500_000, abs=1e-9)
+
+
+def test_totals_add_up_over_the_steps_and_start_anew(shared):
+    initial = shared.state()
+    total = dict.fromkeys(FIGURES, 0.0)
+    for number in range(3):
+        shared.step(batch(number))
+        total = {name: total[name] + value for name, value in shared.take_totals().items()}
+    shared.restore(initial)
+    for number in range(3):
+        shared.step(batch(number))
+    assert shared.take_totals() == pytest.approx(total, rel=1e-5)
+    assert set(shared.take_totals().values()) == {0.0}
+
+
+def test_the_average_halves_a_weights_share_over_the_half_life(shared):
+    expected = shared.generator.get_weights()
+    for number in range(1, 9):
+        shared.step(batch(number))
+        half_life = min(2.0, 0.05 * 8 * number)
+        decay = 0.5 ** (8 / half_life)
+        expected = [decay * e + (1 - decay) * w for e, w in zip(expected, shared.generator.get_weights(), strict=True)]
+    for average, value in zip(shared.averaged_generator.get_weights(), expected, strict=True):
+        np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
+
+
+def test_without_a_half_life_the_average_is_the_generator():
+    trained = gan(ema_half_life_images=0.0)
+    trained.step(batch(0))
+    for average, weight in zip(trained.averaged_generator.weights, trained.generator.weights, strict=True):
+        np.testing.assert_array_equal(average, weight)
+
+
+def test_the_state_is_all_that_the_future_depends_on(shared):
+    for number in range(3):
+        shared.step(batch(number))
+    restored = gan(ema_half_life_images=2.0)
+    restored.step(batch(9))
+    restored.restore(shared.state())
+    for number in range(3, 6):
+        shared.step(batch(number))
+        restored.step(batch(number))
+    ours, theirs = shared.state(), restored.state()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_a_state_is_a_copy(shared):
+    state = shared.state()
+    before = {name: array.copy() for name, array in state.items()}
+    shared.step(batch(0))
+    for name, array in state.items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+# oneDNN's ReLU turns NaN into 0, so a NaN in the first layer may show only in the gradients.
+@pytest.mark.parametrize(
+    ("layer", "names"), [(0, {"losses/generator", "norms/generator_gradient"}), (-1, {"losses/generator"})]
+)
+def test_the_first_figures_that_are_not_finite_are_remembered(shared, layer, names):
+    shared.step(batch(0))
+    assert shared.failure() is None
+    weight = shared.generator.trainable_variables[layer]
+    weight.assign(np.full(weight.shape, np.nan))
+    for number in (1, 2):
+        shared.step(batch(number))
+    images_seen, name, value = shared.failure()
+    assert images_seen == 16
+    assert name in names
+    assert np.isnan(value)
+
+
+R3GAN = {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 0.1, "r2_weight": 0.1}
+
+
+def test_r3gan_trains_in_bfloat16_with_its_penalties():
+    changes = {**R3GAN, "dropout": 0.0, "generator_width": 16, "discriminator_width": 16, "growth": 1}
+    plain, rounded = gan(**changes), gan(mixed_precision=True, **changes)
+    assert rounded.generator.layers[2].compute_dtype == "bfloat16"
+    before = learned(rounded.generator), learned(rounded.discriminator)
+    for trained in (plain, rounded):
+        trained.step(batch(0))
+    assert rounded.take_totals() == pytest.approx(plain.take_totals(), rel=0.05, abs=0.05)
+    rounded.step(batch(1))
+    assert rounded.failure() is None
+    for weights, network in zip(before, (rounded.generator, rounded.discriminator), strict=True):
+        assert moved(weights, network) > 1e-4
+
+
+def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_generator(shared):
+    rounded = gan(mixed_precision=True)
+    shared.step(batch(0))
+    rounded.step(batch(0))
+    assert rounded.take_totals() == pytest.approx(shared.take_totals(), rel=0.02, abs=0.02)
+    assert rounded.failure() is None
+    assert rounded.generator.layers[1].compute_dtype == "float16"
+    assert rounded.averaged_generator.layers[1].compute_dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**R3GAN, "augment": ("color", "translation", "cutout"), "augment_probability": 0.5},
+        {"network": "resnet", "normalization": "spectral", "loss": "wasserstein", "gradient_penalty_weight": 10.0},
+    ],
+    ids=["r3gan", "resnet"],
+)
+def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
+    compiled = gan(xla=True, **{"generator_width": 2, "discriminator_width": 2, "growth": 1, **changes})
+    before = learned(compiled.generator), learned(compiled.discriminator)
+    for number in range(2):
+        compiled.step(batch(number))
+    assert compiled.take_totals()["losses/penalty"] > 0
+    assert compiled.failure() is None
+    for weights, network in zip(before, (compiled.generator, compiled.discriminator), strict=True):
+        assert moved(weights, network) > 1e-4
+
+
+def test_xla_computes_the_same_logits():
+    # XLA draws other random numbers, so only the first logits of real images are compared, which depend on none.
+    plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
+    plain.step(batch(0))
+    compiled.step(batch(0))
+    assert compiled.take_totals()["logits/real"] == pytest.approx(plain.take_totals()["logits/real"], rel=1e-4)
+    assert compiled.failure() is None
