@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.evaluation.extractors.graph_file import read_graph_file
 from gan_core.evaluation.extractors.torch_file import read_torch_file
 from gan_core.staging import remove_abandoned, workplace
 from gan_core.untrusted_files import require_regular
@@ -26,7 +25,6 @@ PUBLISHED_ADDRESS = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 )
 PUBLISHED_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-GRAPH_ADDRESS = "https://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"
 LARGEST_FILE_BYTES = 2**28
 TIMEOUT_SECONDS = 60
 DOWNLOAD_WITHIN_SECONDS = 1800
@@ -50,18 +48,22 @@ def load_weights(place: str, cache: Path) -> InceptionWeights:
 
     Args:
         place: a file or an https address; empty for the published address. It may end in `#sha256=<hex>`, the expected
-            digest; by default, the published file's digest is expected. The file is pytorch-fid's .pth, or the original
-            frozen TensorFlow graph, alone (.pb) or in its archive (.tgz).
+            digest; by default, the published file's digest is expected.
         cache: folder that keeps a downloaded file.
 
     Raises:
-        InvalidInput: there is no such file, its digest differs, or it holds no weights.
+        InvalidInput: there is no such file, its digest differs, or it does not hold weights in PyTorch's format.
         TryAgain: the download failed.
     """
     location, fragment, expected = (place or PUBLISHED_ADDRESS).partition("#sha256=")
     expected = expected if fragment else PUBLISHED_SHA256
     if not re.fullmatch(r"[0-9a-f]{64}", expected):
         raise InvalidInput(f"A digest is 64 lower-case hexadecimal digits after #sha256=. Received: {place}")
+    if location.endswith((".pb", ".tgz", ".tar.gz")):
+        raise InvalidInput(
+            f"The original TensorFlow graph is not read; pytorch-fid's file holds the same weights. {_HOW_TO_PROVIDE} "
+            f"Received: evaluate.inception_weights={place!r}"
+        )
     path = _download(location, expected, cache) if "://" in location else Path(location)
     content = _read(path, place)
     digest = hashlib.sha256(content).hexdigest()
@@ -70,15 +72,12 @@ def load_weights(place: str, cache: Path) -> InceptionWeights:
             f"The weight file's SHA-256 must be {expected}, unless #sha256=<hex> after its place says another. "
             f"{_HOW_TO_PROVIDE} Received: {path} with SHA-256 {digest}"
         )
-    is_graph = location.endswith((".pb", ".tgz", ".tar.gz"))
-    tensors = read_graph_file(content, path.name) if is_graph else read_torch_file(content, path.name)
-    return InceptionWeights(f"sha256-{digest}", tensors)
+    return InceptionWeights(f"sha256-{digest}", read_torch_file(content, path.name))
 
 
 _HOW_TO_PROVIDE = (
     f"Fetch {PUBLISHED_ADDRESS} (95,628,359 bytes, SHA-256 {PUBLISHED_SHA256}) on any machine and set "
-    f"evaluate.inception_weights to the file. The original graph, {GRAPH_ADDRESS}, serves as well, followed by "
-    f"#sha256=<hex> of the file you trust."
+    f"evaluate.inception_weights to the file."
 )
 
 

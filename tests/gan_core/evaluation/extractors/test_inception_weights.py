@@ -9,7 +9,6 @@ import io
 import os
 import pickle
 import struct
-import tarfile
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -20,7 +19,6 @@ import pytest
 
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.extractors import inception_weights as weights_module
-from gan_core.evaluation.extractors.graph_file import GRAPH_NAME, read_graph_file
 from gan_core.evaluation.extractors.inception_weights import PUBLISHED_ADDRESS, PUBLISHED_SHA256, load_weights
 from gan_core.evaluation.extractors.torch_file import LEGACY_MAGIC_NUMBER, read_torch_file
 
@@ -196,56 +194,12 @@ def test_other_files_are_refused(content: bytes) -> None:
         read_torch_file(content, "w.pth")
 
 
-def graph(tensors: dict[str, np.ndarray]) -> bytes:
-    import tensorflow as tf
-
-    definition = tf.compat.v1.GraphDef()
-    for name, tensor in tensors.items():
-        node = definition.node.add(name=name, op="Const")
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(tensor))
-    definition.node.add(name="conv/Conv2D", op="Conv2D", input=["DecodeJpeg"])
-    return definition.SerializeToString()
-
-
-def tar_archive(name: str, content: bytes) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as file:
-        member = tarfile.TarInfo(name)
-        member.size = len(content)
-        file.addfile(member, io.BytesIO(content))
-    return stream.getvalue()
-
-
-def test_the_original_graph_alone_and_in_its_archive() -> None:
-    kernel = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
-    content = graph(
-        {
-            "mixed_10/tower_1/mixed/conv_1/conv2d_params": kernel,
-            "mixed_10/tower_1/mixed/conv_1/batchnorm/moving_variance": np.float32([1, 2]),
-            "softmax/weights": TENSOR,
-            "pool_3/shape": np.int32([1, 2048]),
-        }
-    )
-    for name, file in (("g.pb", content), ("g.tgz", tar_archive(GRAPH_NAME, content))):
-        tensors = read_graph_file(file, name)
-        assert tensors.keys() == {
-            "Mixed_7c.branch3x3dbl_3b.conv.weight",
-            "Mixed_7c.branch3x3dbl_3b.bn.running_var",
-            "fc.weight",
-        }
-        assert tensors["Mixed_7c.branch3x3dbl_3b.conv.weight"][4, 3, 1, 2] == kernel[1, 2, 3, 4]
-        np.testing.assert_array_equal(tensors["fc.weight"], TENSOR.T)
-
-
-@pytest.mark.parametrize("name", ["g.pb", "g.tgz"])
-@pytest.mark.parametrize(
-    "content",
-    [b"not a graph", tar_archive("other.pb", b""), tar_archive(GRAPH_NAME, b"\x0a")],
-    ids=["text", "other", "short"],
-)
-def test_what_is_no_graph_is_refused(content: bytes, name: str) -> None:
-    with pytest.raises(InvalidInput, match=f"frozen graph.*Received: {name}"):
-        read_graph_file(content, name)
+@pytest.mark.parametrize("file", ["classify_image_graph_def.pb", "inception-2015-12-05.tgz", "graph.tar.gz"])
+@pytest.mark.parametrize("folder", ["/no/such/folder", "https://example.invalid"])
+def test_the_original_graph_is_refused_with_the_file_to_use_instead(tmp_path: Path, folder: str, file: str) -> None:
+    place = f"{folder}/{file}#sha256={'0' * 64}"
+    with pytest.raises(InvalidInput, match=f"graph is not read.*{PUBLISHED_ADDRESS}.*Received: .*{file}"):
+        load_weights(place, tmp_path)
 
 
 @pytest.fixture
