@@ -73,11 +73,14 @@ sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the envi
 # PyTorch's light build is in no public index, so the lock lists its hash beside those of the standard build.
 LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
+# Each lock replaces the library's `tensorflow` by the build for its machine.
+CPU = --override requirements-cpu.in pyproject.toml requirements-cpu.in
+GPU = --override requirements-gpu.in pyproject.toml requirements-gpu.in
 lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
-	uv pip compile $(LOCK) --upgrade --extra cpu --group dev pyproject.toml -o requirements-dev.txt
-	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu --group local pyproject.toml -o requirements.txt
-	uv pip compile $(LOCK) -c requirements-dev.txt --extra cpu pyproject.toml -o requirements-image-cpu.txt
-	uv pip compile $(LOCK) -c requirements-dev.txt --extra gpu pyproject.toml -o requirements-image-gpu.txt
+	uv pip compile $(LOCK) --upgrade --group dev $(CPU) -o requirements-dev.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --group local $(CPU) -o requirements.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(CPU) -o requirements-image-cpu.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(GPU) -o requirements-image-gpu.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
 	sed -i 's/^torch==2.13.0 .*/&\n$(LIGHT_TORCH)/' requirements-peers.txt
