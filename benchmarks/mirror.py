@@ -107,8 +107,8 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
     classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
     gan = Gan(config, dataset.manifest.shape, classes, xla=False, mixed_precision=False)
     with (
-        mirrored(place, key, config.checkpoints_kept) as (folder, mirror),
-        Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+        mirrored(place, key, config.checkpoints_kept) as mirror,
+        Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
     ):
         Training(gan, Feed(dataset.split("train"), config), checkpoints).run(hooks)
     images = gan.images_seen - hooks.counted_from

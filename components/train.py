@@ -7,7 +7,6 @@ Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
 import logging
@@ -85,14 +84,13 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     stop = _Stop()
     try:
         with (
-            mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as (folder, mirror),
-            Checkpoints(folder, config.checkpoints_kept, mirror.send if mirror else None) as checkpoints,
+            mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as mirror,
+            Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
         ):
             # An MLflow run has one set of parameters, so a training that continues with more steps is another run.
-            tracking = folder / f"tracking-{_digest(config.model_dump())}"
+            tracking = mirror.folder / f"tracking-{_digest(config.model_dump())}"
             training = Training(gan, feed, checkpoints, scorer)
-            if mirror:
-                mirror.restore(training.target, tracking)
+            mirror.restore(training.target, tracking)
             training.resume()
             _logger.info(identity.start(arguments.checkpoints, gan.images_seen, training.target))
             identity.keep(arguments.checkpoints)
@@ -101,10 +99,10 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 parameters=config.model_dump(),
                 tags={"checkpoint_key": identity.key, "started_from": initial.name},
                 dataset=dataset.manifest,
-                kept_at=mirror.place_of(tracking) if mirror else None,
+                kept_at=mirror.place_of(tracking),
             )
             with (
-                mirror.keeping(tracking) if mirror else contextlib.nullcontext(),
+                mirror.keeping(tracking),
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 tracker,
             ):

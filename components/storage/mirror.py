@@ -50,32 +50,51 @@ class Pointer(BaseModel):
 
 
 @contextlib.contextmanager
-def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[tuple[Path, Mirror | None]]:
-    """Yields the local folder for the checkpoints `key`, and its mirror if `place` is in a bucket.
-
-    The folder lies below `place`, or is a temporary one if `place` is in a bucket.
+def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[LocalFolder | Mirror]:
+    """Yields the folder for the checkpoints `key`: below `place`, or a temporary one that is mirrored to a bucket.
 
     Raises:
         TryAgain: at the end, if another process took over.
     """
     if isinstance(place, Path):
-        yield place / key, None
+        yield LocalFolder(place / key)
         return
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
         mirror = Mirror(place / key, folder, kept)
         try:
-            yield folder, mirror
+            yield mirror
         finally:
             mirror.finish()
         mirror.raise_failure()
 
 
+class LocalFolder:
+    """The checkpoints of one training in a folder that outlives it: nothing is copied."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def restore(self, at_most: int, records: Path) -> None:
+        """Does nothing: the folder holds the checkpoints and the records of the last start."""
+
+    def keeping(self, records: Path) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002
+        """Does nothing: the folder keeps the records."""
+        return contextlib.nullcontext()
+
+    def place_of(self, records: Path) -> Path:
+        """The place where the records stay."""
+        return records
+
+    def send(self, path: Path) -> None:
+        """Does nothing: the folder keeps the checkpoint."""
+
+
 class Mirror:
-    """The copies of one training's checkpoints at `address`; the newest `kept` stay."""
+    """The checkpoints of one training in a temporary folder, and their copies at `address`; the newest `kept` stay."""
 
     def __init__(self, address: Address, folder: Path, kept: int) -> None:
         self._address = address
-        self._folder = folder
+        self.folder = folder
         self._kept = kept
         self._writer = uuid.uuid4().hex
         self._pointer = Pointer(format=1, writer=self._writer, checkpoints=())
@@ -116,7 +135,7 @@ class Mirror:
 
     def place_of(self, records: Path) -> Address:
         """The address to which `keeping` copies a folder."""
-        return self._address / records.relative_to(self._folder).as_posix()
+        return self._address / records.relative_to(self.folder).as_posix()
 
     def send(self, path: Path) -> None:
         """Starts copying a checkpoint in the background; it replaces one that still waits to be copied.
@@ -170,7 +189,7 @@ class Mirror:
         from google.api_core.exceptions import NotFound
 
         try:
-            objects.receive(bucket, (self._address / checkpoint.name).name, checkpoint, self._folder / checkpoint.name)
+            objects.receive(bucket, (self._address / checkpoint.name).name, checkpoint, self.folder / checkpoint.name)
         except NotFound:
             _logger.warning("The checkpoint %s was deleted; the one before it is used.", checkpoint.name)
             return False

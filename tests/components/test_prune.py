@@ -108,8 +108,8 @@ def test_a_damaged_record_is_not_known_to_be_finished(place: Path, monkeypatch, 
 def test_mirrors_of_finished_trainings_go(proxy: StorageProxy, place: Path, monkeypatch, capsys) -> None:
     address = Address(BUCKET, "prune/checkpoints")
     for name in ("finished", "killed"):
-        with mirrored(address, KEYS[name], 3) as (folder, mirror), Checkpoints(folder, 3, mirror.send) as checkpoints:
-            mirror.restore(10**9, folder / "none")
+        with mirrored(address, KEYS[name], 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
+            mirror.restore(10**9, mirror.folder / "none")
             checkpoints.write(10, {"number": np.full(100, 10)})
             checkpoints.wait()
         transfer.upload(place / "checkpoints" / KEYS[name] / "tracking-0", address / KEYS[name] / "tracking-0")

@@ -40,8 +40,8 @@ def place(request: pytest.FixtureRequest) -> Address:
 
 def write(place: Address, *numbers: int, kept: int = 3, wait: bool = True) -> None:
     """One start of a training that writes checkpoints of these numbers of images."""
-    with mirrored(place, "key", kept) as (folder, mirror), Checkpoints(folder, kept, mirror.send) as checkpoints:
-        mirror.restore(10**9, folder / "none")
+    with mirrored(place, "key", kept) as mirror, Checkpoints(mirror.folder, kept, mirror.send) as checkpoints:
+        mirror.restore(10**9, mirror.folder / "none")
         for number in numbers:
             checkpoints.write(number, {"number": np.full(1000, number)})
             checkpoints.wait()
@@ -51,8 +51,8 @@ def write(place: Address, *numbers: int, kept: int = 3, wait: bool = True) -> No
 
 def newest(place: Address, at_most: int = 10**9) -> int | None:
     """Images seen of the state that a start on another machine finds."""
-    with mirrored(place, "key", 3) as (folder, mirror), Checkpoints(folder, 3, mirror.send) as checkpoints:
-        mirror.restore(at_most, folder / "none")
+    with mirrored(place, "key", 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
+        mirror.restore(at_most, mirror.folder / "none")
         state = checkpoints.newest(at_most)
     return None if state is None else int(state["number"][0])
 
@@ -108,7 +108,7 @@ def test_uploads_that_lag_behind_give_way_to_the_newest(proxy: StorageProxy, pla
             release.wait()
 
     proxy.before = hold
-    with mirrored(place, "key", 3) as (folder, mirror), Checkpoints(folder, 1, mirror.send) as checkpoints:
+    with mirrored(place, "key", 3) as mirror, Checkpoints(mirror.folder, 1, mirror.send) as checkpoints:
         for number in (10, 20, 30, 40):
             checkpoints.write(number, {"number": np.full(1000, number)})
             checkpoints.wait()
@@ -122,7 +122,7 @@ def test_an_outage_does_not_stop_the_training(
     proxy: StorageProxy, place: Address, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 0.2)
-    with mirrored(place, "key", 3) as (folder, mirror), Checkpoints(folder, 3, mirror.send) as checkpoints:
+    with mirrored(place, "key", 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
         for number, rate in ((10, 0.0), (20, 1.0), (30, 0.0)):
             proxy.before = lambda *_, rate=rate: "503" if rate else None
             checkpoints.write(number, {"number": np.full(1000, number)})
@@ -138,10 +138,10 @@ def test_of_two_processes_the_second_to_write_stops(proxy: StorageProxy, place: 
     write(place, 10)
     with (
         pytest.raises(TryAgain, match="Another process trains with these checkpoints"),
-        mirrored(place, "key", 3) as (folder, mirror),
-        Checkpoints(folder, 3, mirror.send) as checkpoints,
+        mirrored(place, "key", 3) as mirror,
+        Checkpoints(mirror.folder, 3, mirror.send) as checkpoints,
     ):
-        mirror.restore(10**9, folder / "none")
+        mirror.restore(10**9, mirror.folder / "none")
         write(place, 20)
         checkpoints.write(15, {"number": np.full(1000, 15)})
         checkpoints.wait()
