@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from components.command import configure_tensorflow, read_section
+from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.config import DriftConfig, EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.drift_detection import block_distance

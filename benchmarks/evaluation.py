@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import scipy.linalg
 
-from components.command import configure_tensorflow
+from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.extractors.inception import InceptionExtractor
 from gan_core.evaluation.extractors.inception_weights import load_weights
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance

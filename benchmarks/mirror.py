@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 from benchmarks.machine import machine
-from components.command import configure_tensorflow, read_section
+from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage.bucket import Address
 from components.storage.mirror import mirrored
 from components.training.hooks import NoHooks

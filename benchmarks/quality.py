@@ -28,7 +28,8 @@ from benchmarks.official_split import official_split
 from benchmarks.timed_training import Specification
 from benchmarks.timed_training import run as run_timed
 from benchmarks.tutorial_dcgan import SETTINGS
-from components.command import configure_tensorflow, run
+from components.cli.command import run
+from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.config import TrainConfig
 from gan_core.data.grid import image_grid, write_png
 from gan_core.errors import InvalidInput

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from benchmarks import tutorial_dcgan
 from benchmarks.official_split import ArrayDataset, official_split
 from benchmarks.recorder import Recorder
-from components.command import configure_tensorflow
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage.output_kinds import Kind
 from components.storage.outputs import Output, whole_output
 from gan_core.config import TrainConfig

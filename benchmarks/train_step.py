@@ -31,8 +31,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.described_network import TUTORIAL, DescribedNetwork, describe
 from benchmarks.machine import machine
-from components.command import configure_tensorflow, read_section, run
-from components.progress import progress
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.progress import progress
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.tracking.tracker import TrainingTracker
 from components.training.hooks import Hooks
 from gan_core.config import TrainConfig

@@ -12,9 +12,11 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.command import cache_folder, read_section, run
+from components.cli.command import run
+from components.cli.parameters import read_section
 from components.storage import output_kinds as kinds
 from components.storage import paths
+from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
 from components.tracking.model_name import champion_address, name_for_data
 

@@ -11,7 +11,9 @@ import math
 import shutil
 from collections.abc import Sequence
 
-from components import command, executor
+from components import executor
+from components.cli.command import run
+from components.cli.parameters import read_section
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import whole_output
@@ -57,7 +59,7 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
 def main() -> None:
     """Copies the best generator and its evaluation to the outputs."""
     arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
-    config = command.read_section(arguments.config, "register", RegisterConfig)
+    config = read_section(arguments.config, "register", RegisterConfig)
     if arguments.executor_input is None:
         raise InvalidInput("--executor-input must name the trials' outputs. Received: nothing")
     models = arguments.executor_input.input_paths("models")
@@ -79,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run(main)

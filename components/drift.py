@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.command import cache_folder, configure_tensorflow, read_section, run
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
 from components.storage import paths
+from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
 
 if TYPE_CHECKING:
@@ -74,7 +77,7 @@ def compare(
     require_comparable(config, reference.manifest, data.manifest)
     configure_tensorflow()
 
-    from components.progress import counting
+    from components.cli.progress import counting
     from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.extractors.features import extract_cached
 

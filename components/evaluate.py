@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.command import cache_folder, configure_tensorflow, read_section, run
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
 from components.storage import paths
+from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
 
@@ -43,7 +46,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
         registry_name(str(arguments.champion), arguments.generated)
     configure_tensorflow()
 
-    from components.progress import counting
+    from components.cli.progress import counting
     from components.tracking.scores import log_evaluation
     from gan_core.evaluation.evaluator import evaluate, measure
     from gan_core.evaluation.extractors.build import build_extractor
@@ -147,7 +150,7 @@ def _compared(
     evaluation: Evaluation,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
     """Yields the comparison with the champion, or why there is none, and the champion's scores for the record."""
-    from components.progress import counting
+    from components.cli.progress import counting
     from components.registry.champion import find_champion
     from gan_core.evaluation.champion import Comparison, compare
     from gan_core.evaluation.protocol import ChampionScores

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from components import executor
-from components.command import run
+from components.cli.command import run
 from components.storage import bucket, paths, transfer
 from components.storage import fetch_records as fetched
 from components.storage.dvc_listing import files_of, read_listing

@@ -18,9 +18,10 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-from components.command import read_section, run
-from components.progress import counting
-from components.source_folder import source_folder
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.progress import counting
+from components.cli.project import source_folder
 from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output

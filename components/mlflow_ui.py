@@ -18,8 +18,8 @@ import webbrowser
 from pathlib import Path
 from typing import IO, Any
 
-from components.command import run
-from components.option_numbers import number
+from components.cli.command import run
+from components.cli.option_numbers import number
 from components.tracking.address import tracking_uri
 from components.tracking.server import connect, experiment_id
 from gan_core.errors import InvalidInput

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.command import read_section, run
-from components.source_folder import source_folder
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.project import source_folder
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.dvc_pointer import NOTHING_FETCHED
@@ -32,7 +33,7 @@ def main() -> None:
 
     config = read_section(arguments.config, "prepare", PrepareConfig)
 
-    from components.progress import progress
+    from components.cli.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
 
     with paths.local_paths(arguments, Path(config.source)) as local, whole_output(local.dataset) as folder:

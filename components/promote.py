@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from components.command import run
+from components.cli.command import run
 from components.registry import manual_decisions as by_hand
 from components.registry.manual_decisions import Hand
 from components.registry.registration_lock import turn

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.command import cache_folder, run
-from components.option_numbers import number
+from components.cli.command import run
+from components.cli.option_numbers import number
 from components.storage import bucket, objects, paths, transfer
 from components.storage.bucket import Address
+from components.storage.cache_folder import cache_folder
 from components.storage.mirror import POINTER
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components import executor
-from components.command import read_section, run
+from components.cli.command import run
+from components.cli.parameters import read_section
 from components.registry import manual_decisions as by_hand
 from components.registry.gate import Decision, decide, require_scored
 from components.registry.model_package import served_versions

@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from components.command import run
+from components.cli.command import run
 from components.tracking.failures import answered
 from components.tracking.server import connect, experiment_id
 from gan_core.metric_names import current

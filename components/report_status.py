@@ -15,7 +15,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from components import command
+from components.cli.command import run
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
@@ -51,10 +51,10 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
         state = fields["state"]
     except (ValueError, RecursionError, KeyError, TypeError):
         raise InvalidInput(f"--status must be a JSON object with 'state'. Received: {status}") from None
-    run = f" run {run_id}" if run_id else " run"
     error = fields.get("error")
     reason = error.get("message") if isinstance(error, dict) else error
-    return f"{pipeline}:{run} ended {state}" + (f": {reason}" if reason else "")
+    name = f"run {run_id}" if run_id else "run"
+    return f"{pipeline}: {name} ended {state}" + (f": {reason}" if reason else "")
 
 
 def registered(run_id: str) -> str:
@@ -123,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    run(main)

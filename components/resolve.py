@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 
-from components.command import run
+from components.cli.command import run
 from components.storage import bucket, paths
 from components.storage import output_kinds as kinds
 from components.storage.dvc_pointer import Pointer

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 
-from components.command import run
+from components.cli.command import run
 from components.tracking.address import database_of, tracking_uri
 from components.tracking.database import artifacts_of, make_ready
 from components.tracking.failures import answered

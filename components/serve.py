@@ -14,8 +14,9 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.command import configure_tensorflow, run
-from components.option_numbers import number
+from components.cli.command import run
+from components.cli.option_numbers import number
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import paths
 from components.tracking.address import registry_uri, tracking_uri
 from components.tracking.failures import answered, explain

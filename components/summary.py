@@ -14,7 +14,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from components.command import run
+from components.cli.command import run
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.check import check
-from components.command import cache_folder, configure_tensorflow, read_section, run
+from components.cli.command import run
+from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
 from components.storage import paths
+from components.storage.cache_folder import cache_folder
 from components.tracking.model_name import champion_address, name_for_data, name_in_address
 from components.training.hooks import Hooks, NoHooks
 from components.training.outputs import describe, write_outputs
@@ -62,7 +65,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 
-    from components.progress import progress
+    from components.cli.progress import progress
     from components.storage.mirror import mirrored
     from components.tracking.tracker import TrainingTracker
     from components.training.code_digests import code_digests

@@ -19,6 +19,9 @@ WATCHED = [name for name, stage in STAGES.items() if not stage.get("always_chang
 PACKAGES = ("components", "gan_core")
 # Modules that a stage imports but that change no byte of its outputs, each with the reason.
 WITHOUT_EFFECT = {
+    "components.cli.command": "sets the exit code and prints a failure",
+    "components.cli.progress": "prints how far a loop is",
+    "components.storage.cache_folder": "says where results are cached",
     "components.storage.bucket": "speaks with Google Cloud Storage",
     "components.tracking.description": "describes a run and a version in MLflow",
     "components.executor": "tells Kubeflow what a step made",
@@ -30,7 +33,6 @@ WITHOUT_EFFECT = {
     "components.tracking.server": "speaks with MLflow",
     "components.storage.objects": "copies single objects of a bucket",
     "components.storage.outputs": "moves a finished output to its place",
-    "components.progress": "prints how far a loop is",
     "components.storage.replacing": "moves a finished output to its place",
     "components.tracking.run_name": "names a run in MLflow",
     "components.tracking.spool": "keeps what MLflow did not take yet",

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from components.command import read_section
+from components.cli.parameters import read_section
 from components.tracking.address import registry_uri, tracking_uri
 from components.tracking.failures import explain
 from components.tracking.model_name import AUTO, model_of, name_in_address

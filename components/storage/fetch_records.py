@@ -11,7 +11,7 @@ import json
 import os
 from pathlib import Path
 
-from components.command import cache_folder
+from components.storage.cache_folder import cache_folder
 from components.storage.output_kinds import FETCHED, Kind
 
 Stamp = list[int]

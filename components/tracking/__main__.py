@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from components.command import run
+from components.cli.command import run
 from components.storage import paths
 from components.tracking.failures import answered
 from components.tracking.sender import Sender

@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from components.cli.project import project_root
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 from gan_core.url_guard import require_server
@@ -43,11 +44,6 @@ def database_of(address: str) -> Path | None:
 def is_remote() -> bool:
     """Whether MLflow can be unreachable, as a server can; a database file on this machine cannot."""
     return database_of(tracking_uri()) is None
-
-
-def project_root() -> Path:
-    """The project's folder. DVC runs experiments in temporary copies, and names the project's own in DVC_ROOT."""
-    return Path(os.environ.get("DVC_ROOT") or ".").resolve()
 
 
 def _resolved(variable: str) -> str:

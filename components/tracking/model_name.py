@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.command import read_section
+from components.cli.parameters import read_section
 
 if TYPE_CHECKING:
     from gan_core.data.prepared import PreparedDataset

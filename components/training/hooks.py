@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from components.progress import Progress
+    from components.cli.progress import Progress
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
     from gan_core.training.loop import Row, Training

@@ -9,7 +9,7 @@ import pytest
 from generators import generator_metadata
 
 from components import choose
-from components.command import run
+from components.cli.command import run
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation, Protocol
 from gan_core.export import METADATA_FILE

@@ -18,7 +18,7 @@ from generators import generator_metadata
 from PIL import Image
 
 from components import evaluate
-from components.command import run
+from components.cli.command import run
 from components.registry import champion
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.protocol import Evaluation

@@ -13,7 +13,8 @@ from datasets import blobs, write_dataset
 from generators import generator_metadata
 
 from components import evaluate
-from components.command import configure_tensorflow, run
+from components.cli.command import run
+from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import draw_labels, save_generator
 

@@ -13,7 +13,7 @@ from datasets import blobs
 from PIL import Image
 
 from components import evaluate
-from components.command import run
+from components.cli.command import run
 from gan_core.evaluation.extractors import inception_weights as weights
 from gan_core.evaluation.extractors.inception import build_network
 from gan_core.evaluation.extractors.inception_weights import InceptionWeights

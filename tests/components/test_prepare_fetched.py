@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from components import fetch, prepare
-from components.command import run
+from components.cli.command import run
 from gan_core.data.prepared import PreparedDataset
 from tests.datasets import blobs
 

@@ -11,7 +11,7 @@ import pytest
 from evaluations import evaluation, generator
 
 from components import promote
-from components.command import run
+from components.cli.command import run
 from components.register import register
 from components.registry import manual_decisions as by_hand
 from components.registry.manual_decisions import Hand

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from generators import generator_metadata
 
-from components.command import configure_tensorflow
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.promote import move
 from components.registry.manual_decisions import Hand
 from components.registry.model_package import save_served_model

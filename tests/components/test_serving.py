@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from generators import generator_metadata
 
-from components.command import configure_tensorflow
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.registry.model_package import save_served_model
 from gan_core.export import draw_latents, load_generator, read_metadata, save_generator
 

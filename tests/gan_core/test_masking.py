@@ -104,7 +104,7 @@ def test_what_is_no_secret_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_warnings_and_a_traceback_pass_through() -> None:
     code = (
-        "import os, warnings\nfrom components.command import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
+        "import os, warnings\nfrom components.cli.command import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
         "def main():\n    warnings.warn('warned ' + os.environ['X_TOKEN'])\n"
         "    raise RuntimeError('ours', os.environ['X_TOKEN'])\nrun(main)"
     )

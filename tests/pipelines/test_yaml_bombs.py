@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from yaml_bombs import BOMBS
 
-from components.command import read_section
+from components.cli.parameters import read_section
 from components.storage.dvc_pointer import Pointer
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput

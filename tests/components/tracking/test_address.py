@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.command import run
+from components.cli.command import run
 from components.tracking import server
 from components.tracking.address import registry_uri, tracking_uri
 

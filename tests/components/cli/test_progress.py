@@ -6,8 +6,8 @@ import termios
 
 import pytest
 
-from components import progress as module
-from components.progress import progress
+from components.cli import progress as module
+from components.cli.progress import progress
 
 
 def test_a_log_gets_one_plain_line_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:

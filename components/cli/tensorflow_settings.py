@@ -1,0 +1,49 @@
+"""TensorFlow's settings, the same for all commands."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from collections.abc import Iterator
+
+_logger = logging.getLogger(__name__)
+
+
+def configure_tensorflow() -> None:
+    """Sets the environment variables that TensorFlow reads when it is imported, imports it and configures it.
+
+    oneDNN's kernels are 1.5 times faster; TensorFlow leaves them off on processors without AVX-512. Kernels are
+    deterministic. The graph optimiser's remapper is off: it fails on a discriminator that is called twice, reports that
+    on stderr, and its fused operations are not faster here.
+    """
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with _held_back_stderr():
+        import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    _logger.info("TensorFlow %s with TF_ENABLE_ONEDNN_OPTS=%s", tf.__version__, os.environ["TF_ENABLE_ONEDNN_OPTS"])
+
+
+@contextlib.contextmanager
+def _held_back_stderr() -> Iterator[None]:
+    """Hides what native code writes to stderr, unless the body fails.
+
+    TensorFlow's import prints a notice about oneDNN before it reads TF_CPP_MIN_LOG_LEVEL.
+    """
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(stderr, held_back.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
