@@ -24,8 +24,8 @@ from gan_core.errors import InvalidInput
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig
     from gan_core.evaluation.champion import Comparison
-    from gan_core.evaluation.evaluator import Measured
     from gan_core.evaluation.extractors.features import Extractor
+    from gan_core.evaluation.feature_extraction import ExtractedFeatures
     from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 
@@ -39,41 +39,42 @@ def main() -> None:
 
 def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from components.registry.champion import registry_name
-    from gan_core.evaluation.real_and_generated import open_subjects
+    from gan_core.evaluation.real_and_generated import open_sides
 
-    subjects = open_subjects(arguments.real, arguments.generated, config)
+    sides = open_sides(arguments.real, arguments.generated, config)
     if arguments.champion:
         registry_name(str(arguments.champion), arguments.generated)
     configure_tensorflow()
 
     from components.cli.progress import counting
     from components.tracking.scores import log_evaluation
-    from gan_core.evaluation.evaluator import evaluate, measure
+    from gan_core.evaluation.evaluator import evaluate
     from gan_core.evaluation.extractors.build import build_extractor
+    from gan_core.evaluation.feature_extraction import extract_features
     from gan_core.evaluation.report.exhibits import collect
     from gan_core.evaluation.report.history import training_charts
     from gan_core.evaluation.report.page import render
     from gan_core.evaluation.score_table import table
-    from gan_core.evaluation.statistics import write_statistics
+    from gan_core.evaluation.statistics_file import write_statistics
 
     charts = training_charts(arguments.history) if arguments.history else []
-    extractor = build_extractor(config, subjects.dataset, arguments.cache, counting)
-    measured = measure(config, subjects, extractor, arguments.cache, counting)
-    evaluation = evaluate(config, extractor, measured)
+    extractor = build_extractor(config, sides.dataset, arguments.cache, counting)
+    extracted = extract_features(config, sides, extractor, arguments.cache, counting)
+    evaluation = evaluate(config, extractor, extracted)
     with contextlib.ExitStack() as outputs:
         comparison = None
         if arguments.champion:
-            comparison, theirs = outputs.enter_context(_compared(arguments, config, extractor, measured, evaluation))
+            comparison, theirs = outputs.enter_context(_compared(arguments, config, extractor, extracted, evaluation))
             evaluation = evaluation.model_copy(update={"champion": theirs})
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if arguments.report:
             place = outputs.enter_context(whole_output(arguments.report))
-            exhibits = collect(extractor, measured, evaluation, charts, comparison=comparison, seed=config.seed)
+            exhibits = collect(extractor, extracted, evaluation, charts, comparison=comparison, seed=config.seed)
             place.write_text(render(evaluation, exhibits), encoding="utf-8")
         if arguments.statistics:
-            write_statistics(outputs.enter_context(whole_output(arguments.statistics)), measured.real, extractor)
+            write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
     log_evaluation(evaluation, arguments.report.place if arguments.report else None)
     executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
     print(table(evaluation, comparison))
@@ -146,7 +147,7 @@ def _compared(
     arguments: argparse.Namespace,
     config: EvaluateConfig,
     extractor: Extractor,
-    measured: Measured,
+    extracted: ExtractedFeatures,
     evaluation: Evaluation,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
     """Yields the comparison with the champion, or why there is none, and the champion's scores for the record."""
@@ -160,7 +161,7 @@ def _compared(
         if isinstance(champion, str):
             yield Comparison("", None, None, (champion,)), None
             return
-        comparison = compare(config, extractor, measured, evaluation, champion=champion, counting=counting)
+        comparison = compare(config, extractor, extracted, evaluation, champion=champion, counting=counting)
         scores = None
         if comparison.evaluation:
             figures = comparison.evaluation.model_dump(include={"scores", "spread", "standard_errors"})

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.evaluator import Measured, draw, evaluate
+from gan_core.evaluation.evaluator import evaluate
 from gan_core.evaluation.extractors.features import Counting, Extractor
+from gan_core.evaluation.feature_extraction import ExtractedFeatures, draw_and_extract
 from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator
@@ -49,7 +50,7 @@ class Comparison:
 def compare(
     config: EvaluateConfig,
     extractor: Extractor,
-    measured: Measured,
+    extracted: ExtractedFeatures,
     evaluation: Evaluation,
     *,
     champion: Champion,
@@ -72,10 +73,12 @@ def compare(
     try:
         generator = load_generator(champion.folder)
         if recorded is None:
-            drawn = draw(config, generator, extractor, counting, description="champion", subjects=measured.subjects)
-            recorded = evaluate(config, extractor, replace(measured, generated=drawn))
+            generated = draw_and_extract(
+                config, generator, extractor, counting, description="champion", sides=extracted.sides
+            )
+            recorded = evaluate(config, extractor, replace(extracted, generated=generated))
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")
         return Comparison(champion.name, None, None, tuple(remarks))
-    images = GeneratedImages(generator, config.samples, config.seed, measured.subjects.inputs)
+    images = GeneratedImages(generator, config.samples, config.seed, extracted.sides.inputs)
     return Comparison(champion.name, recorded, images, tuple(remarks))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gan_core.data.prepared import ImageSplit
 from gan_core.evaluation.extractors.features import ClassProbabilities, Extractor, FeatureSet
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 from gan_core.evaluation.metrics.neighbours import precision_recall
 from gan_core.evaluation.protocol import ClassScores
@@ -29,29 +29,31 @@ class Classes:
 
     Attributes:
         names: class names, by label.
-        told_by: how the classes are determined: by `labels`, if the generator was given labels and the data has them,
-            or else by the `extractor`, for real and generated images alike.
+        assigned_by: `labels`, if the generator was given labels and the data has them; otherwise `extractor`, for real
+            and generated images alike.
         real: label of each real image whose features are kept, [N].
         generated: label of each generated image whose features are kept, [M].
     """
 
     names: tuple[str, ...]
-    told_by: Literal["labels", "extractor"]
+    assigned_by: Literal["labels", "extractor"]
     real: NDArray[np.integer]
     generated: NDArray[np.integer]
 
 
-def find_classes(names: Sequence[str], extractor: Extractor, real: Collection, generated: Collection) -> Classes | None:
+def find_classes(
+    names: Sequence[str], extractor: Extractor, real: ImagesWithFeatures, generated: ImagesWithFeatures
+) -> Classes | None:
     """Returns the images' classes; None if the data has none or they cannot be determined."""
     if len(names) < 2 or not len(real.features.features):
         return None
     if generated.labels is not None and isinstance(real.images, ImageSplit):
-        known = real.images.labels(np.arange(len(real.features.features)))
-        return Classes(tuple(names), "labels", known, generated.labels[: len(generated.features.features)])
+        real_labels = real.images.labels(np.arange(len(real.features.features)))
+        return Classes(tuple(names), "labels", real_labels, generated.labels[: len(generated.features.features)])
     if extractor.accuracy is None or not isinstance(extractor, ClassProbabilities):
         return None  # its classes are not the data's
-    judged = (extractor.probabilities(side.features.features).argmax(axis=1) for side in (real, generated))
-    return Classes(tuple(names), "extractor", *judged)
+    predicted = (extractor.probabilities(side.features.features).argmax(axis=1) for side in (real, generated))
+    return Classes(tuple(names), "extractor", *predicted)
 
 
 def score_classes(classes: Classes, real: FeatureSet, generated: FeatureSet, extractor: Extractor) -> list[ClassScores]:
@@ -61,15 +63,17 @@ def score_classes(classes: Classes, real: FeatureSet, generated: FeatureSet, ext
     no scores. A distance over few images is biased upwards, so compare a class with the same class in another
     evaluation that has as many images, not with another class.
     """
-    found = []
+    class_scores = []
     for label, name in enumerate(classes.names[:MOST_CLASSES]):
         sides = real.features[classes.real == label], generated.features[classes.generated == label]
         scores = {}
         if min(map(len, sides)) >= FEWEST_IN_A_CLASS:
             statistics = [_statistics(rows) for rows in sides]
-            scores["fd"] = frechet_distance(*(part for one in statistics for part in (one.mean, one.covariance)))
+            scores["fd"] = frechet_distance(
+                *(part for gaussian in statistics for part in (gaussian.mean, gaussian.covariance))
+            )
             scores["precision"], scores["recall"] = precision_recall(*sides)
-        found.append(
+        class_scores.append(
             ClassScores(
                 name=name,
                 real_share=float((classes.real == label).mean()),
@@ -77,7 +81,7 @@ def score_classes(classes: Classes, real: FeatureSet, generated: FeatureSet, ext
                 scores={score_name(metric, extractor.name): value for metric, value in scores.items()},
             )
         )
-    return found
+    return class_scores
 
 
 def _statistics(rows: NDArray[np.float32]) -> GaussianStatistics:

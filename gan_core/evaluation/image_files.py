@@ -41,10 +41,10 @@ class FileImages:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        found = sorted(self._in_folder() if path.is_dir() else self._in_archive(), key=operator.itemgetter(0))
-        if not found:
+        entries = sorted(self._in_folder() if path.is_dir() else self._in_archive(), key=operator.itemgetter(0))
+        if not entries:
             raise InvalidInput(f"There must be at least one image ({', '.join(sorted(SUFFIXES))}). Received: {path}")
-        self._images = [found[position] for position in np.random.default_rng(0).permutation(len(found))]
+        self._images = [entries[index] for index in np.random.default_rng(0).permutation(len(entries))]
         self.count = len(self._images)
         digests = hashlib.sha256()
         for name, read in self._images:
@@ -70,10 +70,10 @@ class FileImages:
             batch.append(image)
         yield _stacked(batch)
 
-    def images(self, positions: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """The images at `positions`, uint8 [H, W, C] each, read one by one."""
-        for position in positions:
-            yield self._decode(*self._images[position])
+    def images(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """The images at `indices`, uint8 [H, W, C] each, read one by one."""
+        for index in indices:
+            yield self._decode(*self._images[index])
 
     def _in_folder(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """Yields the names below the folder, each with a function that reads the file."""

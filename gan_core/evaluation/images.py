@@ -1,4 +1,4 @@
-"""Sets of images, which the evaluator reads in batches or by position."""
+"""Sets of images, which the evaluator reads in batches or by index."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_core.export import Conditions, Generator, draw_labels, draw_latents
 
 
 class Images(Protocol):
-    """A set of images at positions 0..count−1. `gan_core.data.prepared.ImageSplit` is one.
+    """A set of images at indices 0..count−1. `gan_core.data.prepared.ImageSplit` is one.
 
     Attributes:
         count: number of images.
@@ -25,17 +25,17 @@ class Images(Protocol):
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]; H and W may change from batch to batch."""
 
-    def images(self, positions: NDArray[np.int64]) -> Iterable[NDArray[np.uint8]]:
-        """The images at `positions`, uint8 [H, W, C] each; photos come one by one."""
+    def images(self, indices: NDArray[np.int64]) -> Iterable[NDArray[np.uint8]]:
+        """The images at `indices`, uint8 [H, W, C] each; photos come one by one."""
 
 
 @dataclass(frozen=True)
-class Collection:
+class ImagesWithFeatures:
     """Images with their features.
 
     Attributes:
         images: the images.
-        features: their features; row i belongs to the image at position i.
+        features: their features; row i belongs to the image at index i.
         labels: class labels of the images, [count]: those that a generator was given, or those of a prepared data set;
             None if unknown.
     """
@@ -55,7 +55,7 @@ class GeneratedImages:
     """
 
     def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
-        """Takes `inputs`, the input images by position for a paired generator; other generators ignore them."""
+        """Takes `inputs`, the input images by index for a paired generator; other generators ignore them."""
         metadata = generator.metadata
         self.count = count
         self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
@@ -70,10 +70,10 @@ class GeneratedImages:
         """All images in order, uint8 [≤ batch_size, H, W, C]."""
         return self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
 
-    def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images at `positions`, uint8 [B, H, W, C]."""
-        return self.draw(draw_latents(int(positions.max()) + 1, self.latent_size, self._seed)[positions], positions)
+    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images at `indices`, uint8 [B, H, W, C]."""
+        return self.draw(draw_latents(int(indices.max()) + 1, self.latent_size, self._seed)[indices], indices)
 
-    def draw(self, latents: NDArray[np.float32], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the given latents [B, latent_size], for the classes or input images at `positions` [B]."""
-        return self._generator.draw(latents, None if self._conditions is None else self._conditions(positions))
+    def draw(self, latents: NDArray[np.float32], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Images of the given latents [B, latent_size], for the classes or input images at `indices` [B]."""
+        return self._generator.draw(latents, None if self._conditions is None else self._conditions(indices))

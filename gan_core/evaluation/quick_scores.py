@@ -41,16 +41,16 @@ def scorer(
     held_out = dataset.split("held_out")
     content = {"digest": dataset.manifest.digest, "name": "held_out"}
     real = extract_cached(extractor, held_out.batches(_BATCH_SIZE), content, cache)
-    inputs = (lambda positions: held_out.inputs(positions % held_out.count)) if generator.metadata.paired else None
+    inputs = (lambda indices: held_out.inputs(indices % held_out.count)) if generator.metadata.paired else None
 
     def score() -> Mapping[str, float]:
         drawn = extract(extractor, GeneratedImages(generator, samples, _SEED, inputs).batches(_BATCH_SIZE))
         precision, recall = precision_recall(real.features[:samples], drawn.features)
-        figures = {
+        scores = {
             "fd": frechet_distance(real.mean, real.covariance, drawn.mean, drawn.covariance),
             "precision": precision,
             "recall": recall,
         }
-        return {quick_score(score_name(metric, extractor.name)): value for metric, value in figures.items()}
+        return {quick_score(score_name(metric, extractor.name)): value for metric, value in scores.items()}
 
     return score

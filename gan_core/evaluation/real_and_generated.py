@@ -21,7 +21,7 @@ from gan_core.export import METADATA_FILE, METADATA_KEYS, Conditions, GeneratorM
 
 
 @dataclass(frozen=True)
-class Source:
+class StoredImages:
     """Images on disk.
 
     Attributes:
@@ -47,8 +47,8 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Subjects:
-    """The two sides of an evaluation. Their images are not decoded yet.
+class Sides:
+    """The real and the generated side of an evaluation. Their images are not decoded yet.
 
     Attributes:
         real_path: the path given as `--real`.
@@ -58,17 +58,17 @@ class Subjects:
         dataset: the prepared data set of `real`; None if `real` belongs to none.
         generator: the generator's metadata; None if only images are given.
         generated: generated images; None if they are still to be drawn from the generator.
-        inputs: returns the input images of the reference's pairs by position, and starts again after the last; None if
+        inputs: returns the input images of the reference's pairs by index, and starts again after the last; None if
             it has no pairs.
     """
 
     real_path: Path
     generated_path: Path
-    real: Source | None
-    training: Source | None
+    real: StoredImages | None
+    training: StoredImages | None
     dataset: PreparedDataset | None
     generator: GeneratorMetadata | None
-    generated: Source | None
+    generated: StoredImages | None
     inputs: Conditions | None = None
 
     @property
@@ -77,7 +77,7 @@ class Subjects:
         return _class_names(self.dataset) if self.dataset else ()
 
 
-def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjects:
+def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
     """Opens both sides.
 
     Raises:
@@ -102,7 +102,7 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
     _require_computable(config.metrics, by_statistics=by_statistics, training=training)
     if generator:
         require_images(config.samples, "generated", "evaluate.samples", config.metrics)
-    return Subjects(
+    return Sides(
         real_path=real,
         generated_path=generated,
         real=None if by_statistics else _open(real, config.reference, config.metrics),
@@ -114,7 +114,7 @@ def open_subjects(real: Path, generated: Path, config: EvaluateConfig) -> Subjec
     )
 
 
-def _require_computable(metrics: Collection[str], *, by_statistics: bool, training: Source | None) -> None:
+def _require_computable(metrics: Collection[str], *, by_statistics: bool, training: StoredImages | None) -> None:
     if by_statistics and set(metrics) != {"fid"}:
         raise InvalidInput(
             "With the statistics of real images alone only the metric 'fid' is defined: give --metrics fid, or "
@@ -146,16 +146,16 @@ def _is_statistics(real: Path) -> bool:
 def _inputs(dataset: PreparedDataset | None, split: Split) -> Conditions | None:
     if dataset is None or not (images := dataset.split(split)).paired:
         return None
-    return lambda positions: images.inputs(positions % images.count)
+    return lambda indices: images.inputs(indices % images.count)
 
 
-def _open(path: Path, split: Split, metrics: Collection[str]) -> Source:
+def _open(path: Path, split: Split, metrics: Collection[str]) -> StoredImages:
     """Opens the images at `path`, if there are enough of them for `metrics`."""
     if not _is_prepared(path):
         files = FileImages(path)
-        source = Source("files", files.digest, files)
+        stored = StoredImages("files", files.digest, files)
     else:
         dataset = PreparedDataset(path)
-        source = Source(split, dataset.manifest.digest, dataset.split(split), _class_names(dataset))
-    require_images(source.images.count, source.name, path, metrics)
-    return source
+        stored = StoredImages(split, dataset.manifest.digest, dataset.split(split), _class_names(dataset))
+    require_images(stored.images.count, stored.name, path, metrics)
+    return stored

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gan_core import file_names as names
+from gan_core import file_names
 from gan_core.errors import InvalidInput
 from gan_core.file_names import require_inside, require_names
 
@@ -43,7 +43,7 @@ def test_what_can_be_a_file_is_one(name: str) -> None:
     ],
 )
 def test_names_that_are_one_place_are_refused(found: list[str], rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(names, "MOST_FILES", 4)
+    monkeypatch.setattr(file_names, "MOST_FILES", 4)
     with pytest.raises(InvalidInput) as refusal:
         require_names(found, "the bucket")
     assert rule in str(refusal.value)

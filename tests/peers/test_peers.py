@@ -22,7 +22,7 @@ from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_dist
 from gan_core.evaluation.metrics.inception_score import inception_score
 from gan_core.evaluation.metrics.kernel import kernel_distance
 from gan_core.evaluation.metrics.neighbours import density_coverage, precision_recall
-from gan_core.evaluation.statistics import COUNT_UNKNOWN, read_statistics, write_statistics
+from gan_core.evaluation.statistics_file import COUNT_UNKNOWN, read_statistics, write_statistics
 
 PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")

@@ -1,4 +1,4 @@
-"""How well generated images match what was asked for: the class of their label, or the target of their input."""
+"""How well generated images match their condition: the class of their label, or the target of their input image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[
     """
     if labels is None or extractor.accuracy is None or not isinstance(extractor, ClassProbabilities):
         return {}
-    judged = extractor.probabilities(features.features).argmax(axis=1)
-    return {"class_agreement": float((judged == labels[: len(judged)]).mean())}
+    predicted = extractor.probabilities(features.features).argmax(axis=1)
+    return {"class_agreement": float((predicted == labels[: len(predicted)]).mean())}
 
 
 def target_scores(generated: Images, targets: Images, batch_size: int, advance: Advance) -> dict[str, float]:
-    """Mean distances of the generated images from their targets, position by position.
+    """Mean distances of the generated images from their targets, pair by pair.
 
     L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image, in decibels, is 10 ·
     log₁₀(255² / mean squared difference). It is at most 58.9, because a mean squared difference below that of rounding

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gan_core.evaluation.champion import Comparison
-from gan_core.evaluation.evaluator import Measured
 from gan_core.evaluation.extractors.features import Extractor
-from gan_core.evaluation.images import Collection, GeneratedImages
+from gan_core.evaluation.feature_extraction import ExtractedFeatures
+from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report import gallery
 from gan_core.evaluation.report.champion_comparison import Versus, versus
@@ -30,7 +30,7 @@ class Exhibits:
         best: generated images of the highest realism.
         worst: generated images of the lowest.
         classes: generated images by class.
-        told_by: what tells an image's class: `labels` or `extractor`.
+        assigned_by: what tells an image's class: `labels` or `extractor`.
         suspects: generated images beside the nearest known ones.
         known: what the known images are called: "training image" or "real image".
         journeys: latent interpolation.
@@ -48,7 +48,7 @@ class Exhibits:
     best: list[Picture]
     worst: list[Picture]
     classes: list[ClassRow]
-    told_by: str
+    assigned_by: str
     suspects: list[Suspect]
     known: str
     journeys: Picture | None
@@ -62,7 +62,7 @@ class Exhibits:
 
 def collect(
     extractor: Extractor,
-    measured: Measured,
+    extracted: ExtractedFeatures,
     evaluation: Evaluation,
     charts: list[Chart],
     *,
@@ -73,37 +73,37 @@ def collect(
 
     Args:
         extractor: whose features were measured.
-        measured: what was compared.
+        extracted: what was compared.
         evaluation: its record.
         charts: the training's curves.
         comparison: the champion's side; None if it was not asked for.
         seed: of the interpolation's ends.
     """
-    subjects, generated = measured.subjects, measured.generated.first
-    generator = measured.generated.generator
-    classes = measured.classes(extractor)
-    course = CourseRecord.read(subjects.generated_path) if generator else None
-    real = Collection(subjects.real.images, measured.real) if subjects.real else None
+    sides, generated = extracted.sides, extracted.generated.first
+    generator = extracted.generated.generator
+    classes = extracted.classes(extractor)
+    course = CourseRecord.read(sides.generated_path) if generator else None
+    real = ImagesWithFeatures(sides.real.images, extracted.real) if sides.real else None
     paired = bool(generator and generator.metadata.paired)
     training = (
-        Collection(subjects.training.images, measured.training) if subjects.training and measured.training else None
+        ImagesWithFeatures(sides.training.images, extracted.training) if sides.training and extracted.training else None
     )
     nearest_to, known = (training, "training image") if training else (real, "real image")
     best, worst = gallery.extremes(real, generated, classes) if real else ([], [])
-    count = f"{measured.real.count:,} " if measured.real.count else ""
+    count = f"{extracted.real.count:,} " if extracted.real.count else ""
     kind = {"files": "real images", "statistics": "images known by their statistics"}.get(
-        measured.reference, f"{measured.reference.replace('_', '-')} images"
+        extracted.reference, f"{extracted.reference.replace('_', '-')} images"
     )
     return Exhibits(
-        subtitle=f"{subjects.generated_path} against {count}{kind} of {subjects.real_path}",
-        samples=_samples(measured),
+        subtitle=f"{sides.generated_path} against {count}{kind} of {sides.real_path}",
+        samples=_samples(extracted),
         real_samples=gallery.real_samples(real.images) if real and not paired else None,
         best=best,
         worst=worst,
         classes=gallery.classes(evaluation.classes, classes, real.images, generated.images, extractor.name)
         if classes and real
         else [],
-        told_by=classes.told_by if classes else "",
+        assigned_by=classes.assigned_by if classes else "",
         suspects=gallery.suspects(nearest_to, generated, known) if nearest_to else [],
         known=known,
         journeys=gallery.journeys(generated.images, seed)
@@ -118,10 +118,10 @@ def collect(
     )
 
 
-def _samples(measured: Measured) -> Picture:
-    subjects, generated, generator = measured.subjects, measured.generated.first, measured.generated.generator
-    if generator and generator.metadata.paired and subjects.inputs and subjects.real:
-        return gallery.pairs(generated.images, subjects.inputs, subjects.real.images)
+def _samples(extracted: ExtractedFeatures) -> Picture:
+    sides, generated, generator = extracted.sides, extracted.generated.first, extracted.generated.generator
+    if generator and generator.metadata.paired and sides.inputs and sides.real:
+        return gallery.pairs(generated.images, sides.inputs, sides.real.images)
     return gallery.samples(generated)
 
 

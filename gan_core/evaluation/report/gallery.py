@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.classes import Classes
-from gan_core.evaluation.images import Collection, GeneratedImages, Images
+from gan_core.evaluation.images import GeneratedImages, Images, ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.most_realistic import convincing
@@ -58,7 +58,7 @@ class Suspect:
     neighbours: list[Picture]
 
 
-def samples(generated: Collection) -> Picture:
+def samples(generated: ImagesWithFeatures) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.images.count)
     images = generated.images.images(np.arange(count))
@@ -82,7 +82,9 @@ def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
     return strip((image for triple in three for image in triple), 9, alternative, caption)
 
 
-def extremes(real: Collection, generated: Collection, found: Classes | None) -> tuple[list[Picture], list[Picture]]:
+def extremes(
+    real: ImagesWithFeatures, generated: ImagesWithFeatures, found: Classes | None
+) -> tuple[list[Picture], list[Picture]]:
     """The most and the least realistic generated images; none if there are too few to tell.
 
     Images that only seem realistic are not among the most realistic: see `convincing`.
@@ -132,7 +134,7 @@ def classes(
     return rows
 
 
-def suspects(known: Collection, generated: Collection, what: str) -> list[Suspect]:
+def suspects(known: ImagesWithFeatures, generated: ImagesWithFeatures, what: str) -> list[Suspect]:
     """The generated images that are nearest to a known one, with their nearest; `what` calls the known images."""
     count = min(NEIGHBOURS, len(known.features.features))
     positions, distances = nearest(generated.features.features, known.features.features, count)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.classes import Classes
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import nearest
 
 NEIGHBOURS = 10
@@ -23,7 +23,11 @@ DRAWN_AT_ONCE = 32
 
 
 def convincing(
-    real: Collection, generated: Collection, found: Classes | None, realism: NDArray[np.float64], count: int
+    real: ImagesWithFeatures,
+    generated: ImagesWithFeatures,
+    found: Classes | None,
+    realism: NDArray[np.float64],
+    count: int,
 ) -> NDArray[np.int64]:
     """Positions of the most realistic generated images, best first, [≤ count].
 
@@ -43,7 +47,7 @@ def convincing(
     _, among_themselves = nearest(ours, ours, min(NEIGHBOURS + 1, len(ours)))
     copied = _is_copy(distances) | _is_copy(among_themselves[:, 1:])
     agreement = np.zeros(len(ours))
-    if found is not None and found.told_by == "labels":
+    if found is not None and found.assigned_by == "labels":
         agreement = (found.real[positions] == found.generated[:, None]).mean(axis=1)
     order = np.lexsort((-realism, -agreement))
     order = order[~copied[order]]

@@ -9,10 +9,10 @@ import pytest
 from datasets import blobs, write_dataset
 
 from gan_core.data.prepared import PreparedDataset
-from gan_core.evaluation import classes as module
+from gan_core.evaluation import classes
 from gan_core.evaluation.classes import Classes, find_classes, score_classes
 from gan_core.evaluation.extractors.features import FeatureSet
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.frechet import frechet_distance
 from gan_core.evaluation.metrics.neighbours import precision_recall
 
@@ -38,17 +38,17 @@ def of(features: np.ndarray) -> FeatureSet:
     return FeatureSet(len(features), features.mean(axis=0, dtype=np.float64), np.cov(features, rowvar=False), features)
 
 
-def sides(place: Path, labels: np.ndarray | None = None) -> tuple[Collection, Collection]:
+def sides(place: Path, labels: np.ndarray | None = None) -> tuple[ImagesWithFeatures, ImagesWithFeatures]:
     split = PreparedDataset(write_dataset(place, blobs(9, 16), blobs(60, 16), classes=2)).split("held_out")
     generator = np.random.default_rng(0)
     real, generated = of(generator.standard_normal((60, 3))), of(generator.standard_normal((50, 3)))
-    return Collection(split, real), Collection(split, generated, labels)
+    return ImagesWithFeatures(split, real), ImagesWithFeatures(split, generated, labels)
 
 
 def test_an_extractor_judges_both_sides_alike(tmp_path: Path) -> None:
     real, generated = sides(tmp_path / "data")
     found = find_classes(["a", "b"], Extractor(), real, generated)
-    assert found.told_by == "extractor"
+    assert found.assigned_by == "extractor"
     assert np.array_equal(found.real, real.features.features[:, 0] > 0)
     assert np.array_equal(found.generated, generated.features.features[:, 0] > 0)
 
@@ -57,7 +57,7 @@ def test_an_extractor_judges_both_sides_alike(tmp_path: Path) -> None:
 def test_labels_come_before_any_judgement(tmp_path: Path, extractor: Extractor) -> None:
     labels = np.arange(50) % 2
     found = find_classes(["a", "b"], extractor, *sides(tmp_path / "data", labels))
-    assert found.told_by == "labels"
+    assert found.assigned_by == "labels"
     assert np.array_equal(found.real, np.arange(60) % 2)
     assert np.array_equal(found.generated, labels)
 
@@ -66,7 +66,9 @@ def test_nothing_tells(tmp_path: Path) -> None:
     real, generated = sides(tmp_path / "data")
     assert find_classes(["a", "b"], Blind(), real, generated) is None
     assert find_classes(["a"], Extractor(), real, generated) is None
-    known = Collection(real.images, FeatureSet(60, real.features.mean, real.features.covariance, np.empty((0, 3))))
+    known = ImagesWithFeatures(
+        real.images, FeatureSet(60, real.features.mean, real.features.covariance, np.empty((0, 3)))
+    )
     assert find_classes(["a", "b"], Extractor(), known, generated) is None
 
 
@@ -88,5 +90,5 @@ def test_too_few_images_of_a_class_have_no_scores(monkeypatch: pytest.MonkeyPatc
     rows = of(np.random.default_rng(1).standard_normal((300, 3)))
     found = Classes(("a", "b"), "labels", (np.arange(300) >= 99).astype(int), np.arange(300) % 2)
     assert [bool(entry.scores) for entry in score_classes(found, rows, rows, Extractor())] == [False, True]
-    monkeypatch.setattr(module, "MOST_CLASSES", 1)
+    monkeypatch.setattr(classes, "MOST_CLASSES", 1)
     assert len(score_classes(found, rows, rows, Extractor())) == 1

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from gan_core.errors import InvalidInput
-from gan_core.evaluation import image_files as files
+from gan_core.evaluation import image_files
 from gan_core.evaluation.image_files import FileImages
 from gan_core.evaluation.report.pictures import strip
 
@@ -137,13 +137,13 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST_FILE_BYTES", 2**20)
+    monkeypatch.setattr(image_files, "LARGEST_FILE_BYTES", 2**20)
     with pytest.raises(InvalidInput, match=r"must be readable: more than 1048576 bytes.*bomb\.png"):
         FileImages(archive(tmp_path / "x.zip", {"bomb.png": bytes(2**24)}))
 
 
 def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "LARGEST_IMAGE_MEGAPIXELS", 19e-6)
+    monkeypatch.setattr(image_files, "LARGEST_IMAGE_MEGAPIXELS", 19e-6)
     with pytest.raises(InvalidInput, match=r"5 × 4 pixels.*bomb\.png"):
         FileImages(folder(tmp_path, {"bomb.png": png(GREY)}))
 
@@ -239,15 +239,15 @@ def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
 
 
 def test_no_more_than_some_megabytes_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BATCH_BYTES", 50)
+    monkeypatch.setattr(image_files, "BATCH_BYTES", 50)
     images = FileImages(folder(tmp_path, {f"{number}.png": png(GREY) for number in range(5)}))
     assert [len(batch) for batch in images.batches(256)] == [2, 2, 1]
-    monkeypatch.setattr(files, "BATCH_BYTES", 5)
+    monkeypatch.setattr(image_files, "BATCH_BYTES", 5)
     assert [len(batch) for batch in images.batches(256)] == [1] * 5
 
 
 def test_memory_does_not_grow_with_the_number_of_photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "BATCH_BYTES", 2**21)
+    monkeypatch.setattr(image_files, "BATCH_BYTES", 2**21)
     photo = png(np.zeros((500, 400, 3), np.uint8))  # 600 kB each
     images = FileImages(folder(tmp_path, {f"{number}.png": photo for number in range(24)}))
     tracemalloc.start()

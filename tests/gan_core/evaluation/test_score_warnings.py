@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gan_core.evaluation.score_warnings import warnings
+from gan_core.evaluation.score_warnings import score_warnings
 
 
 def warned(**changes: object) -> str:
-    values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "figures": {}}
+    values = {"real_count": 3000, "generated_count": 3000, "dimensions": 64, "scores": {}}
     values |= {
         "frechet_error": 0.1,
         "shared": 0.01,
@@ -14,7 +14,7 @@ def warned(**changes: object) -> str:
         "unknown_training": False,
         "collapsed": False,
     }
-    return " ".join(warnings(**{**values, **changes}))
+    return " ".join(score_warnings(**{**values, **changes}))
 
 
 def test_warnings() -> None:
@@ -26,12 +26,12 @@ def test_warnings() -> None:
     assert "All of the generated images are also among the real images" in warned(shared=1.0)
     assert "40.0% of the generated images are also" in warned(shared=0.4)
     assert "collapsed" in warned(collapsed=True)
-    assert "only 49% as much" in warned(figures={"diversity": 0.49})
-    assert "memorised" in warned(figures={"train_preference": 0.61})
-    assert "memorised" in warned(figures={"train_preference": 0.53}, training_share=0.2)
-    assert warned(figures={"train_preference": 0.51}, training_share=0.2) == ""
-    assert "among 20% of the training images" in warned(figures={"authenticity": 1.0}, training_share=0.2)
-    assert warned(figures={"authenticity": 0.9}) == ""
-    assert "by 0.31 smaller" in warned(figures={"train_gap": 0.31}, frechet_error=0.1)
-    assert warned(figures={"train_gap": 0.29}, frechet_error=0.1) == ""
-    assert warned(figures={"diversity": 0.51, "train_preference": 0.59, "train_gap": -1.0}) == ""
+    assert "only 49% as much" in warned(scores={"diversity": 0.49})
+    assert "memorised" in warned(scores={"train_preference": 0.61})
+    assert "memorised" in warned(scores={"train_preference": 0.53}, training_share=0.2)
+    assert warned(scores={"train_preference": 0.51}, training_share=0.2) == ""
+    assert "among 20% of the training images" in warned(scores={"authenticity": 1.0}, training_share=0.2)
+    assert warned(scores={"authenticity": 0.9}) == ""
+    assert "by 0.31 smaller" in warned(scores={"train_gap": 0.31}, frechet_error=0.1)
+    assert warned(scores={"train_gap": 0.29}, frechet_error=0.1) == ""
+    assert warned(scores={"diversity": 0.51, "train_preference": 0.59, "train_gap": -1.0}) == ""

@@ -45,18 +45,18 @@ def scored(real: FeatureSet, generated: FeatureSet, training: FeatureSet | None 
 
 
 def test_equal_distributions() -> None:
-    figures = scored(normal(1500, 0), normal(1500, 1), normal(1500, 2))
-    assert list(figures) == [name for name in MEANINGS if name != "class_agreement" and "target" not in name]
-    assert figures["fd"] == pytest.approx(0, abs=0.05)
-    assert abs(figures["fd_infinity"]) < abs(figures["fd"])
-    assert figures["kid"] == pytest.approx(0, abs=0.1)
-    assert figures["density"] == pytest.approx(1, abs=0.1)
-    assert figures["coverage"] == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al. 2020, equation 11
-    assert figures["diversity"] == pytest.approx(1, abs=0.05)
-    assert figures["class_shift"] == pytest.approx(0, abs=0.05)
-    assert figures["inception_score"] == pytest.approx(2, abs=0.05)
-    assert figures["train_preference"] == pytest.approx(0.5, abs=0.05)
-    assert figures["train_gap"] == pytest.approx(0, abs=0.02)
+    scores = scored(normal(1500, 0), normal(1500, 1), normal(1500, 2))
+    assert list(scores) == [name for name in MEANINGS if name != "class_agreement" and "target" not in name]
+    assert scores["fd"] == pytest.approx(0, abs=0.05)
+    assert abs(scores["fd_infinity"]) < abs(scores["fd"])
+    assert scores["kid"] == pytest.approx(0, abs=0.1)
+    assert scores["density"] == pytest.approx(1, abs=0.1)
+    assert scores["coverage"] == pytest.approx(1 - 0.5**5, abs=0.03)  # Naeem et al. 2020, equation 11
+    assert scores["diversity"] == pytest.approx(1, abs=0.05)
+    assert scores["class_shift"] == pytest.approx(0, abs=0.05)
+    assert scores["inception_score"] == pytest.approx(2, abs=0.05)
+    assert scores["train_preference"] == pytest.approx(0.5, abs=0.05)
+    assert scores["train_gap"] == pytest.approx(0, abs=0.02)
 
 
 def test_half_the_scale_is_half_the_diversity() -> None:
@@ -65,10 +65,10 @@ def test_half_the_scale_is_half_the_diversity() -> None:
 
 def test_copies_of_training_images_are_noticed() -> None:
     training = normal(300, 2)
-    figures = scored(normal(300, 0), of(training.features + 1e-3), training)
-    assert figures["authenticity"] == 0
-    assert figures["train_preference"] == pytest.approx(1, abs=0.01)
-    assert figures["train_gap"] == pytest.approx(figures["fd"], rel=0.01)
+    scores = scored(normal(300, 0), of(training.features + 1e-3), training)
+    assert scores["authenticity"] == 0
+    assert scores["train_preference"] == pytest.approx(1, abs=0.01)
+    assert scores["train_gap"] == pytest.approx(scores["fd"], rel=0.01)
 
 
 def test_a_tie_between_training_and_unseen_images_counts_half() -> None:
@@ -103,26 +103,26 @@ def test_only_what_is_asked_for() -> None:
 def test_statistics_alone_give_the_distance_and_the_diversity() -> None:
     real = normal(300, 0)
     known = FeatureSet(0, real.mean, real.covariance, real.features[:0])
-    figures = scored(known, normal(300, 1))
-    assert list(figures) == ["fd", "fd_infinity", "diversity"]
-    assert figures["fd"] == scored(real, normal(300, 1))["fd"]
+    scores = scored(known, normal(300, 1))
+    assert list(scores) == ["fd", "fd_infinity", "diversity"]
+    assert scores["fd"] == scored(real, normal(300, 1))["fd"]
 
 
 def test_images_that_are_all_alike_have_defined_values() -> None:
     alike = of(np.ones((300, 4)))
-    figures = scored(alike, alike)
-    assert figures["fd"] == 0
-    assert "diversity" not in figures
-    assert all(np.isfinite(value) for value in figures.values())
+    scores = scored(alike, alike)
+    assert scores["fd"] == 0
+    assert "diversity" not in scores
+    assert all(np.isfinite(value) for value in scores.values())
     assert scored(normal(300, 0), alike)["diversity"] == 0
 
 
 def test_fewer_images_than_dimensions() -> None:
     generator = np.random.default_rng(0)
     real, generated = (of(generator.standard_normal((10, 64))) for _ in range(2))
-    figures = scored(real, generated, kid_subset_size=10)
-    assert all(np.isfinite(value) for value in figures.values())
-    assert figures["fd"] > 0
+    scores = scored(real, generated, kid_subset_size=10)
+    assert all(np.isfinite(value) for value in scores.values())
+    assert scores["fd"] > 0
 
 
 def test_only_the_inception_gives_fid() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors.features import FeatureSet
-from gan_core.evaluation.statistics import COUNT_UNKNOWN, read_statistics, write_statistics
+from gan_core.evaluation.statistics_file import COUNT_UNKNOWN, read_statistics, write_statistics
 
 MEAN, COVARIANCE = np.arange(3.0), np.eye(3)
 

@@ -15,7 +15,7 @@ from gan_core.evaluation.classes import Classes, find_classes
 from gan_core.evaluation.extractors.classifier import train_classifier
 from gan_core.evaluation.extractors.features import Extractor, extract
 from gan_core.evaluation.extractors.random_network import RandomExtractor
-from gan_core.evaluation.images import Collection
+from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import realism
 from gan_core.evaluation.report.gallery import extremes
 from gan_core.evaluation.report.most_realistic import convincing
@@ -76,14 +76,14 @@ def extractor(request: pytest.FixtureRequest, planted: Planted, tmp_path_factory
     return train_classifier(planted.dataset, tmp_path_factory.mktemp("cache"))
 
 
-def sides(planted: Planted, extractor: Extractor) -> tuple[Collection, Collection, Classes]:
+def sides(planted: Planted, extractor: Extractor) -> tuple[ImagesWithFeatures, ImagesWithFeatures, Classes]:
     held_out, train = planted.dataset.split("held_out"), planted.dataset.split("train")
-    real = Collection(held_out, extract(extractor, held_out.batches(256)))
+    real = ImagesWithFeatures(held_out, extract(extractor, held_out.batches(256)))
     labels = train.labels(np.arange(train.count))
-    generated = Collection(train, extract(extractor, train.batches(256)), labels)
+    generated = ImagesWithFeatures(train, extract(extractor, train.batches(256)), labels)
     found = find_classes([str(label) for label in range(10)], extractor, real, generated)
     assert found is not None
-    assert found.told_by == "labels"
+    assert found.assigned_by == "labels"
     return real, generated, found
 
 
@@ -91,9 +91,9 @@ def test_the_most_realistic_are_no_blanks_no_copies_and_of_the_class_asked_for(
     planted: Planted, extractor: Extractor
 ) -> None:
     real, generated, found = sides(planted, extractor)
-    figures = realism(real.features.features, generated.features.features)
-    assert planted.bad & set(np.argsort(-figures)[:SHOWN].tolist())  # by realism alone they would be among them
-    chosen = convincing(real, generated, found, figures, SHOWN)
+    scores = realism(real.features.features, generated.features.features)
+    assert planted.bad & set(np.argsort(-scores)[:SHOWN].tolist())  # by realism alone they would be among them
+    chosen = convincing(real, generated, found, scores, SHOWN)
     assert len(chosen) == SHOWN
     assert not planted.bad & set(chosen.tolist())
     best, worst = extremes(real, generated, found)
@@ -103,17 +103,17 @@ def test_the_most_realistic_are_no_blanks_no_copies_and_of_the_class_asked_for(
 
 def test_without_labels_the_other_two_stay_out(planted: Planted) -> None:
     real, generated, found = sides(planted, RandomExtractor())
-    figures = realism(real.features.features, generated.features.features)
-    chosen = convincing(real, generated, None, figures, SHOWN)
+    scores = realism(real.features.features, generated.features.features)
+    chosen = convincing(real, generated, None, scores, SHOWN)
     images = generated.images.images(chosen)
     assert len(chosen) == SHOWN
     assert min(image.std() for image in images) > 10
     assert len({image.tobytes() for image in images}) == SHOWN
-    assert found.told_by == "labels"
+    assert found.assigned_by == "labels"
 
 
 def test_of_nothing_but_blanks_none_is_shown(planted: Planted) -> None:
     real, generated, _ = sides(planted, RandomExtractor())
-    black = Collection(AsArray(np.zeros((COUNT, 28, 28, 1), np.uint8)), generated.features)
+    black = ImagesWithFeatures(AsArray(np.zeros((COUNT, 28, 28, 1), np.uint8)), generated.features)
     assert convincing(real, black, None, np.ones(COUNT), SHOWN).shape == (0,)
     assert extremes(real, black, None)[0] == []

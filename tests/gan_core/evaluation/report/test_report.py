@@ -18,10 +18,11 @@ from gan_core.data.manifest import FILE_NAME, Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Comparison
-from gan_core.evaluation.evaluator import Generated, Measured, evaluate
+from gan_core.evaluation.evaluator import evaluate
 from gan_core.evaluation.extractors.features import FeatureSet, extract
-from gan_core.evaluation.images import Collection, GeneratedImages
-from gan_core.evaluation.real_and_generated import Source, Subjects
+from gan_core.evaluation.feature_extraction import ExtractedFeatures, GeneratedFeatures
+from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
+from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.report.curves import chart
 from gan_core.evaluation.report.exhibits import collect
 from gan_core.evaluation.report.history import training_charts
@@ -57,7 +58,7 @@ def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
     return tf.numpy_function(draw, [latents], tf.float64)
 
 
-def measured(place: Path) -> Measured:
+def measured(place: Path) -> ExtractedFeatures:
     images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 3), np.uint8)
     write_dataset(place, images[:30], images[30:], classes=3)
     manifest = Manifest.parse((place / FILE_NAME).read_text(), "")
@@ -79,12 +80,12 @@ def measured(place: Path) -> Measured:
     held_out, train = dataset.split("held_out"), dataset.split("train")
     extractor = Extractor()
     features = [extract(extractor, drawn.batches(32)) for drawn in draws]
-    return Measured(
-        subjects=Subjects(
+    return ExtractedFeatures(
+        sides=Sides(
             real_path=place,
             generated_path=Path(HOSTILE),
-            real=Source("held_out", manifest.digest, held_out),
-            training=Source("train", manifest.digest, train),
+            real=StoredImages("held_out", manifest.digest, held_out),
+            training=StoredImages("train", manifest.digest, train),
             dataset=dataset,
             generator=metadata,
             generated=None,
@@ -93,7 +94,7 @@ def measured(place: Path) -> Measured:
         reference_digest=manifest.digest,
         real=extract(extractor, held_out.batches(32)),
         training=extract(extractor, train.batches(32)),
-        generated=Generated(features, (0, 1), generator, Collection(draws[0], features[0]), [{}, {}]),
+        generated=GeneratedFeatures(features, (0, 1), generator, ImagesWithFeatures(draws[0], features[0]), [{}, {}]),
     )
 
 
@@ -198,9 +199,9 @@ def test_with_nothing_but_statistics_and_images(tmp_path: Path) -> None:
     whole = measured(tmp_path / "data")
     first = whole.generated.first
     known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
-    subjects = Subjects(Path("s.npz"), Path("images"), None, None, None, None, Source("files", "", first.images))
-    generated = Generated(whole.generated.draws[:1], (), None, first, [{}])
-    bare = Measured(subjects, "statistics", "sha256-2", known, None, generated)
+    sides = Sides(Path("s.npz"), Path("images"), None, None, None, None, StoredImages("files", "", first.images))
+    generated = GeneratedFeatures(whole.generated.draws[:1], (), None, first, [{}])
+    bare = ExtractedFeatures(sides, "statistics", "sha256-2", known, None, generated)
     record = evaluate(SETTINGS, Extractor(), bare)
     text = render(record, collect(Extractor(), bare, record, [], comparison=None, seed=0))
     for absent in ("Nearest", "Between latents", "Lineage", "Classes", "sampling seeds.", "Best and worst", "champion"):

@@ -21,7 +21,7 @@ def test_what_comes_from_outside_is_text_and_no_markup() -> None:
         best=[picture],
         worst=[picture],
         classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture, picture)],
-        told_by="labels",
+        assigned_by="labels",
         suspects=[],
         known=HOSTILE,
         journeys=picture,

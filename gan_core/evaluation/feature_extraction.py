@@ -1,0 +1,127 @@
+"""Extracts the features of the real and the generated side of an evaluation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_core.config import EvaluateConfig
+from gan_core.evaluation.cache import file_digest
+from gan_core.evaluation.classes import Classes, find_classes
+from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached
+from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
+from gan_core.evaluation.metrics.condition_match import class_agreement, target_scores
+from gan_core.evaluation.real_and_generated import Sides, StoredImages
+from gan_core.evaluation.statistics_file import read_statistics
+from gan_core.export import Generator, load_generator
+
+
+@dataclass(frozen=True)
+class GeneratedFeatures:
+    """Features of generated images.
+
+    Attributes:
+        draws: features, one set for each sampling seed.
+        seeds: the sampling seeds; empty if only images are given.
+        generator: the generator that drew the images; None if only images are given.
+        first: the images of the first draw, with their features.
+        condition_scores: for each draw, by metric, how well the images match the condition that the generator was
+            given; empty if only images are given or the generator is unconditional.
+    """
+
+    draws: list[FeatureSet]
+    seeds: tuple[int, ...]
+    generator: Generator | None
+    first: ImagesWithFeatures
+    condition_scores: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class ExtractedFeatures:
+    """Features of both sides of an evaluation.
+
+    Attributes:
+        sides: the real and the generated side.
+        reference: name of the real images in the protocol.
+        reference_digest: digest of their content.
+        real: features of the real images, or only their statistics.
+        training: features of the training images; None if they are unknown or are the real images.
+        generated: features of the generated images.
+    """
+
+    sides: Sides
+    reference: str
+    reference_digest: str
+    real: FeatureSet
+    training: FeatureSet | None
+    generated: GeneratedFeatures
+
+    def classes(self, extractor: Extractor) -> Classes | None:
+        """The class of each image; None if it cannot be determined."""
+        if self.sides.real is None:
+            return None
+        real = ImagesWithFeatures(self.sides.real.images, self.real)
+        return find_classes(self.sides.classes, extractor, real, self.generated.first)
+
+
+def extract_features(
+    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: Path, counting: Counting
+) -> ExtractedFeatures:
+    """Extracts the features of both sides; those of images on disk are cached.
+
+    Raises:
+        InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
+    """
+
+    def features_of(stored: StoredImages, description: str) -> FeatureSet:
+        content = {"digest": stored.digest, "name": stored.name}
+        with counting(stored.images.count, description) as advance:
+            return extract_cached(extractor, stored.images.batches(config.batch_size), content, cache, advance)
+
+    if sides.real:
+        reference, digest = sides.real.name, sides.real.digest
+        real = features_of(sides.real, "real")
+    else:
+        reference, digest = "statistics", file_digest(sides.real_path)
+        real = read_statistics(sides.real_path, extractor)
+    training = features_of(sides.training, "training") if sides.training else None
+    if sides.generated:
+        features = features_of(sides.generated, "generated")
+        labels = sides.generated.labels if sides.generated.classes == sides.classes else None
+        first = ImagesWithFeatures(sides.generated.images, features, labels)
+        generated = GeneratedFeatures([features], (), None, first, [{}])
+    else:
+        generator = load_generator(sides.generated_path)
+        generated = draw_and_extract(config, generator, extractor, counting, description="generated", sides=sides)
+    return ExtractedFeatures(sides, reference, digest, real, training, generated)
+
+
+def draw_and_extract(
+    config: EvaluateConfig,
+    generator: Generator,
+    extractor: Extractor,
+    counting: Counting,
+    *,
+    description: str,
+    sides: Sides,
+) -> GeneratedFeatures:
+    """Draws a generator's images for every sampling seed and extracts their features.
+
+    A paired generator makes images from the input images in `sides` and is scored against their targets. A conditional
+    generator's labels are ignored if its classes differ from the data's.
+    """
+    seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
+    images = [GeneratedImages(generator, config.samples, seed, sides.inputs) for seed in seeds]
+    labels = [drawn.labels if sides.classes == generator.metadata.classes else None for drawn in images]
+    with counting(config.samples * len(seeds), description) as advance:
+        draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
+    if generator.metadata.paired and sides.real:
+        targets = sides.real.images
+        outputs = [GeneratedImages(generator, targets.count, seed, sides.inputs) for seed in seeds]
+        with counting(targets.count * len(seeds), f"{description} pairs") as advance:
+            condition_scores = [target_scores(drawn, targets, config.batch_size, advance) for drawn in outputs]
+    else:
+        condition_scores = [class_agreement(extractor, *drawn) for drawn in zip(draws, labels, strict=True)]
+    return GeneratedFeatures(
+        draws, seeds, generator, ImagesWithFeatures(images[0], draws[0], labels[0]), condition_scores
+    )
