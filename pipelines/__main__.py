@@ -212,9 +212,7 @@ def _submit(options: argparse.Namespace) -> None:
 def _apply_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("file", type=Path, help="the declared schedules")
     _server_options(options)
-    options.add_argument(
-        "--dry-run", action="store_true", help="check everything, print the next times, change nothing"
-    )
+    options.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
     options.set_defaults(command=_apply)
 
 
@@ -231,8 +229,8 @@ def _apply(options: argparse.Namespace) -> None:
             for change in apply(client, declared.owner, declared.schedules):
                 print(change, flush=True)
     for schedule in declared.schedules:
-        times = ", ".join(f"{at:%Y-%m-%d %H:%M:%S %Z}" for at in declared.next_times(schedule))
-        print(f"{schedule.name}: {'next' if schedule.enabled else 'disabled; would run'} {times}")
+        state = "enabled" if schedule.enabled else "disabled"
+        print(f"{schedule.name}: {state}, {schedule.cron} ({declared.time_zone})")
 
 
 if __name__ == "__main__":

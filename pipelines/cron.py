@@ -1,100 +1,57 @@
-"""Kubeflow's cron expressions: six fields, seconds first. Five fields would run at the wrong times."""
+"""Checks Kubeflow's cron expressions: six fields, seconds first. Five fields would run at the wrong times."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-
 from gan_core.errors import InvalidInput
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-HORIZON_YEARS = 5  # an expression with no time within this span has none
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_FIELDS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
+    (0, 59, ()),
+    (0, 59, ()),
+    (0, 23, ()),
+    (1, 31, ()),
+    (1, 12, _MONTHS),
+    (0, 6, _WEEKDAYS),
+)
+"""Lowest and highest number of each field, and the names that stand for its numbers."""
 
 
-@dataclass(frozen=True)
-class Cron:
-    """The times of day and the days on which a schedule starts. Weekdays count from Sunday, 0."""
+def require_cron(expression: str) -> None:
+    """Checks an expression: `*`, `?`, numbers, names of months and weekdays, lists, ranges and steps.
 
-    seconds: frozenset[int]
-    minutes: frozenset[int]
-    hours: frozenset[int]
-    days: frozenset[int]
-    months: frozenset[int]
-    weekdays: frozenset[int]
-    any_day: bool
-    any_weekday: bool
+    The server would refuse it only after other schedules have been changed.
 
-    @classmethod
-    def parse(cls, expression: str) -> Cron:
-        """Reads an expression: `*`, `?`, numbers, names of months and weekdays, lists, ranges and steps.
-
-        Raises:
-            InvalidInput: the expression does not have six fields, or a field is wrong.
-        """
-        fields = expression.split()
-        if len(fields) == 5:
-            raise InvalidInput(
-                "A schedule must have six fields, seconds first: with five, Kubeflow takes the minutes for seconds and "
-                f"the hours for minutes. For the usual meaning write '0 {expression}'. Received: cron={expression!r}"
-            )
-        if len(fields) != 6:
-            raise InvalidInput(f"A schedule must have six fields, seconds first. Received: cron={expression!r}")
-        limits: list[tuple[int, int, tuple[str, ...]]] = [
-            (0, 59, ()),
-            (0, 59, ()),
-            (0, 23, ()),
-            (1, 31, ()),
-            (1, 12, MONTHS),
-            (0, 6, WEEKDAYS),
-        ]
-        try:
-            sets = [_values(field, *limit) for field, limit in zip(fields, limits, strict=True)]
-        except ValueError as error:
-            raise InvalidInput(f"The schedule is not valid: {error}. Received: cron={expression!r}") from None
-        seconds, minutes, hours, days, months, weekdays = sets
-        open_ended = (fields[3][0] in "*?", fields[5][0] in "*?")
-        return cls(seconds, minutes, hours, days, months, weekdays, *open_ended)
-
-    def times(self, after: datetime) -> Iterator[datetime]:
-        """The times after `after`, in order, for at most five years."""
-        clock = [
-            time(hour, minute, second, tzinfo=after.tzinfo)
-            for hour, minute, second in itertools.product(*map(sorted, (self.hours, self.minutes, self.seconds)))
-        ]
-        for distance in range(366 * HORIZON_YEARS):
-            day = after.date() + timedelta(days=distance)
-            if self._matches(day):
-                yield from (moment for at in clock if (moment := datetime.combine(day, at)) > after)
-
-    def _matches(self, day: date) -> bool:
-        """Whether the schedule starts on `day`. As in cron, either is enough if both day and weekday are restricted."""
-        on_day, on_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        either = not self.any_day and not self.any_weekday
-        return day.month in self.months and (on_day or on_weekday if either else on_day and on_weekday)
+    Raises:
+        InvalidInput: the expression does not have six fields, or a field is wrong.
+    """
+    fields = expression.split()
+    if len(fields) == 5:
+        raise InvalidInput(
+            "A schedule must have six fields, seconds first: Kubeflow reads five as seconds, minutes, hours and so on. "
+            f"For the usual meaning write '0 {expression}'. Received: cron={expression!r}"
+        )
+    if len(fields) != 6:
+        raise InvalidInput(f"A schedule must have six fields, seconds first. Received: cron={expression!r}")
+    try:
+        for field, (low, high, names) in zip(fields, _FIELDS, strict=True):
+            for part in field.split(","):
+                _require_part(part, low, high, names)
+    except ValueError as error:
+        raise InvalidInput(f"The schedule is not valid: {error}. Received: cron={expression!r}") from None
 
 
-def _values(field: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
-    found: set[int] = set()
-    for part in field.split(","):
-        span, _, step_text = part.partition("/")
-        step = _number(step_text, 1, high) if "/" in part else 1
-        if span in ("*", "?"):
-            first, last = low, high
-        else:
-            start, _, end = span.partition("-")
-            first = _number(start, low, high, names)
-            # A single start with a step runs to the end of the field: 5/15 is 5, 20, 35, 50.
-            last = _number(end, low, high, names) if "-" in span else (high if "/" in part else first)
-        if first > last:
+def _require_part(part: str, low: int, high: int, names: tuple[str, ...]) -> None:
+    span, slash, step = part.partition("/")
+    if slash:
+        _number(step, 1, high, ())
+    if span not in ("*", "?"):
+        ends = [_number(end, low, high, names) for end in span.split("-", 1)]
+        if ends != sorted(ends):
             raise ValueError(f"a range must rise, not {span}")
-        found.update(range(first, last + 1, step))
-    return frozenset(found)
 
 
-def _number(text: str, low: int, high: int, names: tuple[str, ...] = ()) -> int:
+def _number(text: str, low: int, high: int, names: tuple[str, ...]) -> int:
     if text.lower() in names:
         return names.index(text.lower()) + low
     if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from gan_core.errors import InvalidInput
-from gan_core.yaml_limits import require_modest
 
 _FORM = re.compile(r"(?P<section>\w+)\.(?P<key>\w+)=(?P<text>.*)", re.DOTALL)
 _PARTS = re.compile(
@@ -99,6 +98,6 @@ def _yaml(text: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(require_modest(text, "an override"))
-    except (YAMLError, ValueError, RecursionError):
+        return YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError):
         return text

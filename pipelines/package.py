@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.staging import remove_abandoned, workplace
-from gan_core.yaml_limits import read_modest
+from gan_core.yaml_limits import MOST_CHARACTERS, require_bounded
 from pipelines.parameters import SECTIONS, Values
 
 if TYPE_CHECKING:
@@ -64,7 +64,9 @@ def read(path: Path) -> Values:
     import yaml
 
     try:
-        documents = list(yaml.safe_load_all(read_modest(path)))
+        with path.open(encoding="utf-8-sig") as file:
+            text = require_bounded(file.read(MOST_CHARACTERS + 1), path)
+        documents = list(yaml.safe_load_all(text))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
     return checked(documents[0] if documents else None, f"--file {path}")

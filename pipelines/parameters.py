@@ -12,7 +12,6 @@ from typing import Any
 from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig, nearest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
-from gan_core.yaml_limits import read_modest
 from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {
@@ -164,7 +163,7 @@ def load_yaml(path: Path, what: str) -> Any:
 
     try:
         # As DVC reads it: YAML 1.2, which forbids duplicate keys.
-        return YAML(typ="safe", pure=True).load(read_modest(path))
-    except (OSError, ValueError, RecursionError, YAMLError) as error:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None

@@ -8,21 +8,18 @@ at once, and after an interruption the same command finishes the work.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import require_data
 from pipelines import server
-from pipelines.cron import Cron
+from pipelines.cron import require_cron
 from pipelines.parameters import Values, load_yaml
 from pipelines.submit import Data, arguments
 
@@ -60,7 +57,8 @@ class Schedules(_Entry):
 
     Attributes:
         owner: marks the recurring runs that this file declares; others are left alone.
-        time_zone: the server's CRON_SCHEDULE_TIMEZONE, in which it reads cron. Used to print the next times.
+        time_zone: the server's CRON_SCHEDULE_TIMEZONE, in which it reads cron; for the reader of the file and of what
+            `apply` prints.
     """
 
     owner: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -79,36 +77,19 @@ class Schedules(_Entry):
         document = load_yaml(path, "The file of schedules")
         try:
             schedules = cls.model_validate(document)
-            ZoneInfo(schedules.time_zone)
         except ValidationError as error:
             lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
             raise InvalidInput(f"The schedules are not valid: {'; '.join(lines)}. Received: {path}") from None
-        except (KeyError, ValueError, OSError):
-            raise InvalidInput(
-                f"The time zone must be of the IANA database. Received: time_zone={schedules.time_zone}"
-            ) from None
         names = [schedule.name for schedule in schedules.schedules]
         if len(set(names)) < len(names):
             raise InvalidInput(f"Each schedule must have its own name. Received: {', '.join(names)}")
         for schedule in schedules.schedules:
-            schedules.next_times(schedule)
+            require_cron(schedule.cron)
             try:
                 require_data(schedule.data_pointer or "", schedule.data_remote or "", yaml.safe_load)
             except InvalidInput as error:
                 raise InvalidInput(f"The schedule {schedule.name} is not valid: {error}") from None
         return schedules
-
-    def next_times(self, schedule: Schedule) -> list[datetime]:
-        """Returns the next three times of a schedule.
-
-        Raises:
-            InvalidInput: its cron expression is wrong, or never matches.
-        """
-        now = datetime.now(ZoneInfo(self.time_zone))
-        times = list(itertools.islice(Cron.parse(schedule.cron).times(now), 3))
-        if not times:
-            raise InvalidInput(f"A schedule must come in the next five years. Received: cron={schedule.cron!r}")
-        return times
 
 
 @dataclass(frozen=True)

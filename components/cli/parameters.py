@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from components.storage.paths import input_path, local_paths
 from gan_core.errors import InvalidInput
-from gan_core.yaml_limits import read_modest
 
 if TYPE_CHECKING:
     from gan_core.config import Section
@@ -53,8 +52,8 @@ def _section_of_file(path: Path, name: str) -> object:
 
     try:
         # YAML 1.2, without duplicate keys, as DVC reads it.
-        document = YAML(typ="safe", pure=True).load(read_modest(path))
-    except (OSError, ValueError, RecursionError, YAMLError) as error:
+        document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"--config must be a readable YAML file: {reason}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):

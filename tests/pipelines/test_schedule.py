@@ -71,8 +71,7 @@ def test_a_new_schedule_is_created_paused_then_enabled(capsys, server, version, 
     assert body["mode"] == "DISABLE"
     assert (body["max_concurrency"], body["no_catchup"], body["service_account"]) == (1, True, "gan-training")
     assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
-    (times,) = [line for line in out.splitlines() if line.startswith("weekly: next ")]
-    assert times.count("03:00:00 UTC") == 3
+    assert out.splitlines()[-1] == "weekly: enabled, 0 0 3 * * 1 (UTC)"
 
 
 def test_applying_again_changes_nothing(capsys, server, version, tmp_path) -> None:
@@ -103,7 +102,7 @@ def test_enabling_and_disabling_touch_nothing_else(capsys, server, version, tmp_
     server.calls.clear()
     code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "enabled": False}))
     assert (code, changes(server)) == (0, ["POST recurringruns:disable"])
-    assert "weekly: disabled; would run" in out
+    assert "weekly: disabled, 0 0 3 * * 1 (UTC)" in out
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
     assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
 
@@ -171,14 +170,13 @@ def test_a_schedule_names_its_data(capsys, server, version, tmp_path, data) -> N
 def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:
     code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}), "--dry-run")
     assert (code, server.calls) == (0, [])
-    assert "weekly: next" in out
+    assert out == "weekly: enabled, 0 0 3 * * 1 (UTC)\n"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"cron": "0 3 * * 1"}, "six fields, seconds first"),
-        ({"cron": "0 0 3 30 2 *"}, "must come in the next five years"),
         ({"version": "git-1"}, "must be one of git-"),
         ({"pipeline": "p"}, "must be one of gan-training-cpu"),
         ({"experiment": "e"}, "must be one of Default"),
@@ -209,7 +207,6 @@ def test_a_wrong_schedule_changes_nothing(capsys, server, version, tmp_path, cha
 def test_wrong_files_are_refused(capsys, server, tmp_path) -> None:
     twice = declare(tmp_path, {**WEEKLY, "version": "v"}, {**WEEKLY, "version": "v"})
     assert "its own name" in refused(capsys, 2, "schedule", "apply", twice)
-    assert "IANA" in refused(capsys, 2, "schedule", "apply", declare(tmp_path, time_zone="Mars/Olympus"))
     assert "readable YAML" in refused(capsys, 2, "schedule", "apply", str(tmp_path / "nowhere.yaml"))
 
 

@@ -1,4 +1,4 @@
-"""Every file in YAML that the project reads: a bomb is a mistake with a sentence, not a machine without memory."""
+"""YAML from outside: a bomb is a mistake with a sentence, not a machine without memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,21 @@ from pipelines import package, parameters
 from pipelines.profile import Profile
 from pipelines.schedule import Schedules
 
+FROM_OUTSIDE: dict[str, Callable[[Path], object]] = {
+    "a compiled pipeline": package.read,
+    "a pointer": lambda path: Pointer.read(path.read_text(errors="replace")[:4000]),
+}
 READERS: dict[str, Callable[[Path], object]] = {
     "a stage's params.yaml": lambda path: read_section(str(path), "a", RegisterConfig),
     "a pipeline's params.yaml": parameters.read,
     "a profile": Profile.read,
     "schedules": Schedules.read,
-    "a compiled pipeline": package.read,
-    "a pointer": lambda path: Pointer.read(path.read_text()[:4000]),
+    **FROM_OUTSIDE,
 }
 
 
 @pytest.mark.parametrize("bomb", BOMBS.values(), ids=BOMBS.keys())
-@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+@pytest.mark.parametrize("reader", FROM_OUTSIDE.values(), ids=FROM_OUTSIDE.keys())
 def test_a_bomb_is_refused(reader: Callable[[Path], object], bomb: str, tmp_path: Path) -> None:
     path = tmp_path / "bomb.yaml"
     path.write_text(bomb)
@@ -36,9 +39,18 @@ def test_a_bomb_is_refused(reader: Callable[[Path], object], bomb: str, tmp_path
     assert len(str(caught.value)) < 1000
 
 
+def test_no_more_is_read_of_a_compiled_pipeline_than_the_limit(tmp_path: Path) -> None:
+    with (tmp_path / "file").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InvalidInput, match="at most"):
+        package.read(tmp_path / "file")
+
+
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
-def test_a_date_that_no_calendar_has_is_refused(reader: Callable[[Path], object], tmp_path: Path) -> None:
-    path = tmp_path / "date.yaml"
-    path.write_text("a: 2026-02-30")
+@pytest.mark.parametrize("content", [b"a: 2026-02-30", b"a: \xff\xfe\x00", b"a: [", "ü".encode("latin-1")])
+def test_what_cannot_be_read_is_refused(reader: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+    """The first is a date that no calendar has."""
+    path = tmp_path / "file.yaml"
+    path.write_bytes(content)
     with pytest.raises(InvalidInput):
         reader(path)
