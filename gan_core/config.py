@@ -98,7 +98,11 @@ def _sentence(entry: Any, section: type[Section]) -> str:
 
 
 class PrepareConfig(Section):
-    """How raw images become a prepared data set."""
+    """How raw images become a prepared data set.
+
+    >>> PrepareConfig.parse(params["prepare"] | {"source": "digits", "resolution": 32}).resolution
+    32
+    """
 
     source: Annotated[str, Field(min_length=1)]
     resolution: int
@@ -123,7 +127,12 @@ class PrepareConfig(Section):
 
 
 class TrainConfig(Section):
-    """Networks, objective, optimisers, guards and bookkeeping of one training."""
+    """Networks, objective, optimisers, guards and bookkeeping of one training.
+
+    >>> config = TrainConfig.parse(params["train"] | {"loss": "relativistic", "normalization": "none", "r1_weight": 1})
+    >>> config.loss, config.r1_weight, config.penalised
+    ('relativistic', 1.0, True)
+    """
 
     seed: Seed
     network: Literal["dcgan", "resnet", "r3gan", "unet"]
@@ -270,7 +279,11 @@ class TrainConfig(Section):
 
 
 class EvaluateConfig(Section):
-    """How a generator is scored."""
+    """How a generator is scored.
+
+    >>> EvaluateConfig.parse(params["evaluate"] | {"metrics": ["fid", "kid"]}).metrics
+    ('fid', 'kid')
+    """
 
     extractor: Literal["classifier", "random", "inception"]
     inception_weights: str
@@ -299,7 +312,11 @@ class EvaluateConfig(Section):
 
 
 class RegisterConfig(Section):
-    """The model under which generators are registered, and the rule that makes one its champion."""
+    """The model under which generators are registered, and the rule that makes one its champion.
+
+    >>> RegisterConfig.parse(params["register"] | {"score": "kid_classifier"}).score
+    'kid_classifier'
+    """
 
     model_name: str
     score: str

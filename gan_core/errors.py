@@ -20,6 +20,10 @@ class InvalidInput(Exception):
     """The user's mistake: a bad parameter, path or file. The message states the rule and ends with `Received: …`.
 
     The middle of a very long line is left out.
+
+    >>> PrepareConfig.parse(params["prepare"] | {"resolution": 17})
+    Traceback (most recent call last):
+    gan_core.errors.InvalidInput: The parameter 'resolution' must be 28 or a power of two from 16 to 256. Received: ...
     """
 
     def __init__(self, message: str) -> None:
@@ -32,7 +36,13 @@ def _shortened(line: str) -> str:
 
 
 class TryAgain(Exception):
-    """The outside world failed: a full disk, a server that does not answer. The same call may succeed later."""
+    """The outside world failed: a full disk, a server that does not answer. The same call may succeed later.
+
+    >>> with Checkpoints(Path("checkpoints"), kept=3), Checkpoints(Path("checkpoints"), kept=3):
+    ...     pass
+    Traceback (most recent call last):
+    gan_core.errors.TryAgain: Another process is training with these checkpoints. Received: checkpoints
+    """
 
 
 def failure_of(error: OSError) -> InvalidInput | TryAgain | None:

@@ -41,6 +41,7 @@ WITHOUT_EFFECT = {
     "components.tracking.tracker": "tells MLflow about a run",
     "components.training.hooks": "prints and tracks what happens around a training's steps",
     "components.storage.transfer": "copies files to a bucket and back",
+    "gan_core": "names what a user of the library imports",
     "gan_core.url_guard": "checks addresses before anything is asked of them",
     "gan_core.deadline": "ends what takes too long",
     "gan_core.masking": "hides secrets in what is printed and tracked",

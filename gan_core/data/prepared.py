@@ -26,6 +26,10 @@ class PreparedDataset:
 
     Raises:
         InvalidInput: the folder holds no prepared data set, or its files do not match its manifest.
+
+    >>> images = PreparedDataset(Path("digits")).split("train")
+    >>> images.images(np.array([0, 1])).shape, images.labels(np.array([0, 1])).dtype
+    ((2, 16, 16, 1), dtype('int32'))
     """
 
     def __init__(self, folder: Path) -> None:

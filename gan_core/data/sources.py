@@ -64,6 +64,10 @@ def open_source(name: str) -> Source:
     Raises:
         InvalidInput: there is no such source, or the folder's layout is not understood.
         TryAgain: the source must be downloaded, and that failed.
+
+    >>> source = open_source("embedded")
+    >>> source.count, source.classes[8]
+    (10000, 'Bag')
     """
     if name == "embedded":
         return _Arrays(*fashion_mnist.embedded(), fashion_mnist.CLASSES)

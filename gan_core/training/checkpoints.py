@@ -40,6 +40,12 @@ class Checkpoints:
     Raises:
         InvalidInput: the folder cannot be written.
         TryAgain: another process trains with the same folder.
+
+    >>> with Checkpoints(Path("checkpoints"), kept=3) as checkpoints:
+    ...     checkpoints.write(64, {"images_seen": np.array(64)})
+    ...     checkpoints.wait()
+    ...     checkpoints.newest(at_most=100)
+    {'images_seen': array(64)}
     """
 
     def __init__(self, folder: Path, kept: int, copy: Callable[[Path], None] | None = None) -> None:

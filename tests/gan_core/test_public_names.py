@@ -1,0 +1,79 @@
+"""The public names of gan_core: loaded when they are used, typed, and with an example that runs."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from generators import generator_metadata
+
+import gan_core
+
+ROOT = Path(gan_core.__file__).parent.parent
+PARAMETERS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+def test_no_tensorflow_is_loaded_before_it_is_used() -> None:
+    code = (
+        "import sys, gan_core, gan_core.config; dir(gan_core); gan_core.TrainConfig, gan_core.PreparedDataset\n"
+        "print({'tensorflow', 'keras'} & sys.modules.keys())"
+    )
+    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert said.stdout == "set()\n"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert [name for name in gan_core.__all__ if getattr(gan_core, name).__name__ != name] == []
+    assert set(gan_core.__all__) <= set(dir(gan_core))
+    with pytest.raises(AttributeError, match="module 'gan_core' has no attribute 'PrepareConfiguration'"):
+        gan_core.PrepareConfiguration  # noqa: B018
+
+
+def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    names = [*gan_core.__all__, "nonesuch"]
+    script.write_text("".join(["import gan_core\n", *(f"reveal_type(gan_core.{name})\n" for name in names)]))
+    said = subprocess.run(
+        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", script],
+        cwd=ROOT,
+        env=os.environ | {"MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    types = re.findall(r'Revealed type is "(.*)"', said.stdout)
+    assert [name for name, seen in zip(names, types, strict=True) if seen == "Any"] == ["nonesuch"], said.stdout
+    assert "1 error in 1 file" in said.stdout
+
+
+@pytest.fixture(scope="module")
+def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the examples start in."""
+    import keras
+
+    folder = tmp_path_factory.mktemp("examples")
+    config = gan_core.PrepareConfig.parse(PARAMETERS["prepare"] | {"source": "digits", "resolution": 16})
+    gan_core.prepare(gan_core.open_source("digits"), config, folder / "digits", lambda: None)
+    layers = [keras.Input((4,)), keras.layers.Dense(16 * 16, activation="tanh"), keras.layers.Reshape((16, 16, 1))]
+    gan_core.save_generator(folder / "generator", keras.Sequential(layers), generator_metadata())
+    return folder
+
+
+@pytest.mark.parametrize("name", gan_core.__all__)
+def test_the_example_of_a_public_name_runs(name: str, example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example_folder)
+    start: dict[str, Any] = {"params": PARAMETERS, "Path": Path, "np": np}
+    start |= {public: getattr(gan_core, public) for public in gan_core.__all__}
+    found = doctest.DocTestFinder(recurse=False).find(getattr(gan_core, name), name, globs=start)
+    assert found[0].examples, f"the docstring of {name} has no example"
+    lines: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(found[0], out=lines.append)
+    assert not lines, "".join(lines)
