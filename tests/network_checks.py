@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_core.networks import r3gan
 from gan_core.training import penalties
 
 LATENT_SIZE = 5
@@ -22,7 +23,10 @@ def generator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> A
 
 def discriminator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
     arguments = {"width": 4, "growth": 8, "depth": 1, "classes": 0, "dropout": 0.0, "normalization": "batch", "seed": 0}
-    return network.Discriminator(shape, **{**arguments, **changes})
+    options = {**arguments, **changes}
+    if network is r3gan:
+        del options["normalization"]  # R3GAN has none
+    return network.Discriminator(shape, **options)
 
 
 def draws(shape: tuple[int, ...], seed: int) -> Any:

@@ -35,7 +35,6 @@ def build_generator(
     depth: int,
     classes: int,
     seed: int,
-    synchronized: bool = False,  # noqa: ARG001
     dtype: str = "float32",
 ) -> keras.Model:
     """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32, of any range.
@@ -77,9 +76,7 @@ class Discriminator(ProjectionDiscriminator):
         depth: int,
         classes: int,
         dropout: float,
-        normalization: str,  # noqa: ARG002
         seed: int,
-        synchronized: bool = False,  # noqa: ARG002
         dtype: str = "float32",
     ) -> None:
         channels = widths(shape[0], width, growth)

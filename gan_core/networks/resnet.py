@@ -106,7 +106,6 @@ class Discriminator(ProjectionDiscriminator):
         dropout: float,
         normalization: Literal["spectral", "none"],
         seed: int,
-        synchronized: bool = False,  # noqa: ARG002
         dtype: str = "float32",
     ) -> None:
         seeds = itertools.count(1000 * seed)

@@ -25,8 +25,6 @@ def build_generator(
     latent_size: int,
     width: int,
     growth: int,
-    depth: int,  # noqa: ARG001
-    classes: int,  # noqa: ARG001
     seed: int,
     synchronized: bool = False,
     dtype: str = "float32",
@@ -35,8 +33,8 @@ def build_generator(
 
     The encoder has (4×4 convolution, batch norm except in the first layer, leaky ReLU) for each halving. The latents
     are appended to every pixel of the smallest map. The decoder has (4×4 transposed convolution, batch norm, ReLU) for
-    each doubling except the last, which ends in tanh. `depth` and `classes` are not used. With `synchronized`, batch
-    norm takes its statistics over all devices.
+    each doubling except the last, which ends in tanh. With `synchronized`, batch norm takes its statistics over all
+    devices.
     """
     channels, side = widths(shape[0] // 2, width, growth), base(shape[0])
     seeds = itertools.count(1000 * seed)

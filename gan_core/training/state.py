@@ -17,18 +17,12 @@ from gan_core.metric_names import (
     GENERATOR_WEIGHT_NORM,
     REAL_SIGN,
 )
-from gan_core.networks import dcgan, r3gan, resnet, unet
+from gan_core.networks.build import build_discriminator, build_generator, dtype_policy
 from gan_core.training.distribution import Distribution, check_replicas
 from gan_core.training.objective import FIGURES, Batch, Step
 from gan_core.training.optimizer import Adam
 from gan_core.training.schedules import scheduled
 
-_NETWORKS: dict[str, tuple[Any, Any]] = {
-    "dcgan": (dcgan, dcgan.Discriminator),
-    "resnet": (resnet, resnet.Discriminator),
-    "r3gan": (r3gan, r3gan.Discriminator),
-    "unet": (unet, dcgan.Discriminator),
-}
 # Images in which an adaptive augmentation can go from probability 0 to 1.
 # Karras et al. 2020, arXiv 2006.06676, section 3.
 _IMAGES_TO_ADAPT = 500_000
@@ -86,43 +80,14 @@ class Gan:
         self._norms = tf.function(self._weight_norms, autograph=False)
 
     def _build(self, mixed_precision: bool) -> None:
-        config, dtype = self.config, "float32"
-        network, discriminator = _NETWORKS[config.network]
-        if mixed_precision:
-            # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
-            dtype = "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"
-        shared: dict[str, Any] = {
-            "growth": config.growth,
-            "depth": config.depth,
-            "classes": self.classes,
-            "synchronized": self.distribution.replicas > 1,
-        }
-
-        def generator(dtype: str) -> Any:
-            return network.build_generator(
-                self.shape,
-                latent_size=config.latent_size,
-                width=config.generator_width,
-                seed=2 * config.seed,
-                dtype=dtype,
-                **shared,
-            )
-
+        arguments = (self.config, self.shape, self.classes)
+        dtype, synchronized = dtype_policy(self.config, mixed_precision=mixed_precision), self.distribution.replicas > 1
         with self.distribution.scope():
-            self.generator = generator(dtype)
-            height, width, channels = self.shape
-            self.discriminator = discriminator(
-                (height, width, 2 * channels) if network is unet else self.shape,
-                width=config.discriminator_width,
-                dropout=config.dropout,
-                normalization=config.normalization,
-                seed=2 * config.seed + 1,
-                dtype=dtype,
-                **shared,
-            )
+            self.generator = build_generator(*arguments, synchronized=synchronized, dtype=dtype)
+            self.discriminator = build_discriminator(*arguments, synchronized=synchronized, dtype=dtype)
             self._generator_optimizer = Adam(self.generator, mixed_precision=mixed_precision)
             self._discriminator_optimizer = Adam(self.discriminator, mixed_precision=mixed_precision)
-        self.averaged_generator = generator("float32")
+        self.averaged_generator = build_generator(*arguments, synchronized=synchronized, dtype="float32")
 
     def step(self, batches: Batch) -> None:
         """Makes a step with each global batch of `batches`, a `Batch` with one more leading axis.

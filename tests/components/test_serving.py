@@ -70,7 +70,7 @@ def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gan_core.networks.unet import build_generator
 
     root = tmp_path_factory.mktemp("paired")
-    network = build_generator((16, 16, 1), latent_size=4, width=4, growth=2, depth=1, classes=0, seed=0)
+    network = build_generator((16, 16, 1), latent_size=4, width=4, growth=2, seed=0)
     save(root, network, shape=(16, 16, 1), paired=True)
     return root
 

@@ -2,10 +2,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from network_checks import LATENT_SIZE, discriminator_of, draws, generator_of, numbers
+from network_checks import LATENT_SIZE, discriminator_of, draws, numbers
 
 from gan_core.networks import dcgan, unet
 from gan_core.networks.shapes import RESOLUTIONS
+
+
+def generator_of(shape, **changes):
+    options = {"latent_size": LATENT_SIZE, "width": 4, "growth": 8, "seed": 0}
+    return unet.build_generator(shape, **{**options, **changes})
 
 
 def arguments_of(shape):
@@ -16,7 +21,7 @@ def arguments_of(shape):
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 def test_images_have_the_shape_of_the_inputs(resolution, channels):
     shape = (resolution, resolution, channels)
-    images = generator_of(unet, shape, width=2, growth=2)(arguments_of(shape))
+    images = generator_of(shape, width=2, growth=2)(arguments_of(shape))
     assert (images.shape, images.dtype) == ((2, *shape), tf.float32)
     assert np.abs(images).max() <= 1
 
@@ -30,7 +35,7 @@ def test_the_discriminator_reads_image_and_input_together():
 
 
 def test_the_parameters_are_those_worked_out_by_hand():
-    generator = generator_of(unet, (28, 28, 3), latent_size=5, width=4, growth=8)
+    generator = generator_of((28, 28, 3), latent_size=5, width=4, growth=8)
     # 28 → 14 → 7: 3 → 4 with a bias, 4 → 8; then 8 and the latents → 4, and 4 and the skip's 4 → 3 with a bias.
     learned = 16 * 3 * 4 + 4 + 16 * 4 * 8 + 8 + 16 * (8 + 5) * 4 + 4 + 16 * 8 * 3 + 3
     assert numbers(generator.trainable_variables) == learned
@@ -38,7 +43,7 @@ def test_the_parameters_are_those_worked_out_by_hand():
 
 def test_the_finest_detail_of_the_input_goes_through_the_skips_and_the_latents_change_the_image():
     shape = (64, 64, 1)
-    generator = generator_of(unet, shape)
+    generator = generator_of(shape)
     latents, inputs = arguments_of(shape)
     images = generator([latents, inputs]).numpy()
     # One pixel's change reaches, by the finest skip, its neighbourhood most of all.
@@ -52,7 +57,7 @@ def test_the_finest_detail_of_the_input_goes_through_the_skips_and_the_latents_c
 
 
 def test_the_generator_is_restored_in_safe_mode(tmp_path):
-    generator = generator_of(unet, (28, 28, 3))
+    generator = generator_of((28, 28, 3))
     generator.save(tmp_path / "generator.keras")
     restored = keras.models.load_model(tmp_path / "generator.keras", safe_mode=True)
     np.testing.assert_array_equal(restored(arguments_of((28, 28, 3))), generator(arguments_of((28, 28, 3))))
@@ -60,7 +65,7 @@ def test_the_generator_is_restored_in_safe_mode(tmp_path):
 
 def test_float16_differs_by_its_rounding():
     exact, rounded = (
-        generator_of(unet, (16, 16, 1), dtype=dtype)(arguments_of((16, 16, 1)), training=True)
+        generator_of((16, 16, 1), dtype=dtype)(arguments_of((16, 16, 1)), training=True)
         for dtype in ("float32", "mixed_float16")
     )
     assert rounded.dtype == tf.float32

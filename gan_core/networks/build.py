@@ -1,0 +1,80 @@
+"""Builds the networks of a configuration. Only this file knows which parameters each architecture takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from gan_core.config import TrainConfig
+from gan_core.networks import dcgan, r3gan, resnet, unet
+from gan_core.networks.conditioning import ProjectionDiscriminator
+
+
+def build_generator(
+    config: TrainConfig, shape: tuple[int, int, int], classes: int, *, synchronized: bool, dtype: str
+) -> keras.Model:
+    """Builds the generator of `config`.
+
+    Args:
+        config: parameters of the training.
+        shape: height, width, channels of an image.
+        classes: number of classes of a conditional GAN, else 0.
+        synchronized: whether batch norm takes its statistics over all devices.
+        dtype: Keras's dtype policy, from `dtype_policy`.
+    """
+    options: dict[str, Any] = {
+        "latent_size": config.latent_size,
+        "width": config.generator_width,
+        "growth": config.growth,
+        "seed": 2 * config.seed,
+        "dtype": dtype,
+    }
+    layout: dict[str, Any] = {"depth": config.depth, "classes": classes}
+    match config.network:
+        case "dcgan":
+            return dcgan.build_generator(shape, synchronized=synchronized, **layout, **options)
+        case "resnet":
+            return resnet.build_generator(shape, synchronized=synchronized, **layout, **options)
+        case "r3gan":
+            return r3gan.build_generator(shape, **layout, **options)
+        case "unet":
+            return unet.build_generator(shape, synchronized=synchronized, **options)
+
+
+def build_discriminator(
+    config: TrainConfig, shape: tuple[int, int, int], classes: int, *, synchronized: bool, dtype: str
+) -> ProjectionDiscriminator:
+    """Builds the discriminator of `config`, with the arguments of `build_generator`.
+
+    The discriminator of a paired GAN takes an image and its input together, so it has twice the channels.
+    """
+    height, width, channels = shape
+    options: dict[str, Any] = {
+        "width": config.discriminator_width,
+        "growth": config.growth,
+        "depth": config.depth,
+        "classes": classes,
+        "dropout": config.dropout,
+        "seed": 2 * config.seed + 1,
+        "dtype": dtype,
+    }
+    normalization: Any = config.normalization
+    match config.network:
+        case "dcgan":
+            return dcgan.Discriminator(shape, normalization=normalization, synchronized=synchronized, **options)
+        case "resnet":
+            return resnet.Discriminator(shape, normalization=normalization, **options)
+        case "r3gan":
+            return r3gan.Discriminator(shape, **options)
+        case "unet":
+            both = (height, width, 2 * channels)
+            return dcgan.Discriminator(both, normalization=normalization, synchronized=synchronized, **options)
+
+
+def dtype_policy(config: TrainConfig, *, mixed_precision: bool) -> str:
+    """Returns Keras's dtype policy for the networks of `config`."""
+    if not mixed_precision:
+        return "float32"
+    # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
+    return "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"
