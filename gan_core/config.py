@@ -23,7 +23,6 @@ from pydantic import (
 )
 
 from gan_core.errors import InvalidInput
-from gan_core.networks.shapes import RESOLUTIONS
 
 Images = Annotated[int, Field(ge=1, le=10**12)]
 """A number of images to see."""
@@ -40,6 +39,8 @@ Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pairs = Literal["none", "inpainting", "super_resolution"]
 
+RESOLUTIONS = (16, 28, 32, 64, 128, 256)
+"""Heights and widths of images that the networks can make, pixels."""
 FEATURE_SIZES = {"classifier": 64, "random": 128, "inception": 2048}
 """Numbers in a feature vector of each extractor."""
 MOST_FEATURE_BYTES = 2**32

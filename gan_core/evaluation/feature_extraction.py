@@ -8,9 +8,9 @@ from pathlib import Path
 from gan_core.config import EvaluateConfig
 from gan_core.evaluation.cache import file_digest
 from gan_core.evaluation.classes import Classes, find_classes
+from gan_core.evaluation.condition_match import class_agreement, target_scores
 from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
-from gan_core.evaluation.metrics.condition_match import class_agreement, target_scores
 from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.statistics_file import read_statistics
 from gan_core.export import Generator, load_generator

@@ -8,6 +8,7 @@ from pathlib import Path
 from gan_core.config import EvaluateConfig, RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.scores import FEWEST_TO_EXTRAPOLATE, score_name
 
 FEWEST_IMAGES = 2
@@ -52,24 +53,6 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
     require_images(split.count, evaluate.reference, dataset.folder, evaluate.metrics)
     require_images(dataset.split("train").count, "train", dataset.folder)
     require_images(evaluate.samples, "generated", "evaluate.samples", evaluate.metrics)
-
-
-def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
-    """Returns the data set if the extractor `classifier` can be trained on its labels.
-
-    Raises:
-        InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.
-    """
-    classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
-    if dataset is None or len(classes) < 2:
-        known = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "images alone"
-        raise InvalidInput(
-            "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
-            "prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained network, and "
-            "register.score to fd_random; or evaluate.extractor to 'inception', whose weights must be provided, and "
-            f"register.score to fid. Received: evaluate.extractor='classifier', {known}"
-        )
-    return dataset
 
 
 def require_images(count: int, kind: str, place: Path | str, metrics: Collection[str] = ()) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from gan_core.config import RESOLUTIONS
 from gan_core.errors import InvalidInput
-
-RESOLUTIONS = (16, 28, 32, 64, 128, 256)
 
 
 def check_shape(shape: tuple[int, int, int]) -> None:

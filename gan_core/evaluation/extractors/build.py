@@ -9,7 +9,7 @@ from pathlib import Path
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.extractors.features import Advance, Counting, Extractor
-from gan_core.evaluation.requirements import require_labels
+from gan_core.evaluation.extractors.labels import require_labels
 
 
 @contextlib.contextmanager

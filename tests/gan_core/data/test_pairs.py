@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gan_core.config import RESOLUTIONS
 from gan_core.data.pairs import input_of
-from gan_core.networks.shapes import RESOLUTIONS
 
 
 def test_inpainting_greys_the_middle_square_and_nothing_else() -> None:

@@ -15,8 +15,8 @@ from network_checks import (
     numbers,
 )
 
+from gan_core.config import RESOLUTIONS
 from gan_core.networks import dcgan
-from gan_core.networks.shapes import RESOLUTIONS
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)

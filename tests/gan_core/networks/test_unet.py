@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from network_checks import LATENT_SIZE, discriminator_of, draws, numbers
 
+from gan_core.config import RESOLUTIONS
 from gan_core.networks import dcgan, unet
-from gan_core.networks.shapes import RESOLUTIONS
 
 
 def generator_of(shape, **changes):

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from gan_core.evaluation.condition_match import class_agreement, target_scores
 from gan_core.evaluation.extractors.features import FeatureSet
-from gan_core.evaluation.metrics.condition_match import class_agreement, target_scores
 
 
 class Few:

@@ -1,0 +1,24 @@
+"""The labels that the extractor `classifier` needs. Imports no TensorFlow, so the check is immediate."""
+
+from __future__ import annotations
+
+from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
+
+
+def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
+    """Returns the data set if the extractor `classifier` can be trained on its labels.
+
+    Raises:
+        InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.
+    """
+    classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
+    if dataset is None or len(classes) < 2:
+        known = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "images alone"
+        raise InvalidInput(
+            "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
+            "prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained network, and "
+            "register.score to fd_random; or evaluate.extractor to 'inception', whose weights must be provided, and "
+            f"register.score to fid. Received: evaluate.extractor='classifier', {known}"
+        )
+    return dataset
