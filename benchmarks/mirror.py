@@ -45,7 +45,7 @@ def main() -> None:
     usual = config.checkpoint_every_seconds
     config = config.model_copy(update={"steps": arguments.steps, "checkpoint_every_seconds": arguments.every})
     dataset = PreparedDataset(arguments.dataset)
-    config = config.decided(labelled=dataset.split("train").labelled)
+    config = config.resolved(labelled=dataset.split("train").labelled)
     configure_tensorflow()
 
     found: dict[str, list[tuple[float, float]]] = {"this machine": [], "bucket": []}

@@ -98,7 +98,7 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
     from gan_core.training.state import Gan
 
     config = TrainConfig.parse(specification.settings | {"seed": specification.seed, "steps": _ENDLESS})
-    config = config.decided(labelled=True)
+    config = config.resolved(labelled=True)
     classes = len(dataset.manifest.classes)
     gan = Gan(
         config, dataset.manifest.shape, classes if config.conditional == "on" else 0, xla=False, mixed_precision=False

@@ -65,7 +65,7 @@ def main() -> None:
     config = read_section(arguments.config, "train", TrainConfig)
     config = config.model_copy(update={"steps": arguments.steps or config.steps})
     dataset = PreparedDataset(arguments.dataset)
-    config = config.decided(labelled=dataset.split("train").labelled)
+    config = config.resolved(labelled=dataset.split("train").labelled)
     network = describe(config, dataset.manifest.shape, _classes(config, dataset))
     configure_tensorflow()
 

@@ -60,7 +60,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     images = _checked(config, dataset)
     if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: check the later stages too
         check(arguments.config, arguments.config, dataset, arguments.cache)
-    config = config.decided(labelled=images.labelled)
+    config = config.resolved(labelled=images.labelled)
     check_destination()
     initial = find_initial(_version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
@@ -143,14 +143,14 @@ def _checked(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
                 f"The parameter 'train.{name}' needs images with labels. Received: {name}={value!r}, {place}"
             )
     absent = dataset.manifest.classes_without("train")
-    if absent and config.decided(labelled=images.labelled).conditional == "on":
+    if absent and config.resolved(labelled=images.labelled).conditional == "on":
         raise InvalidInput(
             "A conditional training needs a training image of every class: add images, lower "
             "prepare.held_out_fraction, change prepare.seed, or set train.conditional to off. "
             f"Received: conditional='on', {len(absent)} of {len(dataset.manifest.classes)} classes without: "
             f"{first_names(absent)}, in {place}"
         )
-    if images.paired != (config.network == "unet"):
+    if images.paired != config.paired:
         raise InvalidInput(
             "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
             f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"

@@ -195,11 +195,16 @@ class TrainConfig(Section):
             raise ValueError("must be none, champion, or a registered version such as models:/cats-64x64x3@champion")
         return warm_start
 
-    def decided(self, *, labelled: bool) -> Self:
-        """Returns the section with `conditional` on or off: auto is on for labelled images and any network but unet."""
+    @property
+    def paired(self) -> bool:
+        """Whether the generator makes an image from an input image."""
+        return self.network == "unet"
+
+    def resolved(self, *, labelled: bool) -> Self:
+        """Replaces conditional=auto: on for labelled images, unless the GAN is paired, else off."""
         if self.conditional != "auto":
             return self
-        return self.model_copy(update={"conditional": "on" if labelled and self.network != "unet" else "off"})
+        return self.model_copy(update={"conditional": "on" if labelled and not self.paired else "off"})
 
     @property
     def penalised(self) -> bool:
@@ -234,12 +239,12 @@ class TrainConfig(Section):
             ),
             (
                 "'depth' must be 1 for unet, whose layers are one at each resolution",
-                self.depth > 1 and self.network == "unet",
+                self.depth > 1 and self.paired,
                 ("network", "depth"),
             ),
             (
                 "'conditional' must not be on for unet, which is told what to draw by its input image",
-                self.conditional == "on" and self.network == "unet",
+                self.conditional == "on" and self.paired,
                 ("network", "conditional"),
             ),
             (

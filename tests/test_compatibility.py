@@ -55,7 +55,7 @@ def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_cham
 
     dataset = PreparedDataset(project / "prepared")
     values = yaml.safe_load((project / "params.yaml").read_text())["train"]
-    config = TrainConfig.parse(values).decided(labelled=True)
+    config = TrainConfig.parse(values).resolved(labelled=True)
 
     def gan() -> Gan:
         return Gan(config, dataset.manifest.shape, len(dataset.manifest.classes), xla=False, mixed_precision=False)

@@ -77,7 +77,7 @@ def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
         shape=dataset.manifest.shape,
         classes=tuple(one.name for one in classes),
         class_shares=tuple(count / sum(seen) for count in seen),
-        paired=gan.config.network == "unet",
+        paired=gan.config.paired,
         images_seen=gan.images_seen,
         collapsed=False,
         dataset_digest=dataset.manifest.digest,

@@ -94,7 +94,7 @@ class Feed:
     def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
         """Returns labels and input images of the images at `positions`; None for those that the networks do not use."""
         labels = self.images.labels(positions) if self.config.conditional == "on" else None
-        return labels, self.images.inputs(positions) if self.config.network == "unet" else None
+        return labels, self.images.inputs(positions) if self.config.paired else None
 
     def batches(self, images_seen: int, steps: int) -> Batch:
         """Returns the batches of the `steps` steps that follow `images_seen` images.

@@ -218,7 +218,7 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
 
 
 @pytest.mark.parametrize(
-    ("changes", "labelled", "decided"),
+    ("changes", "labelled", "conditional"),
     [
         ({"conditional": "auto"}, True, "on"),
         ({"conditional": "auto"}, False, "off"),
@@ -227,9 +227,9 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
         ({"conditional": "on"}, False, "on"),  # the command refuses this later
     ],
 )
-def test_classes_are_told_where_there_are_any(changes, labelled, decided):
+def test_auto_is_conditional_for_labelled_images_and_an_unpaired_network(changes, labelled, conditional):
     config = small_training(**changes)
-    assert config.decided(labelled=labelled) == config.model_copy(update={"conditional": decided})
+    assert config.resolved(labelled=labelled) == config.model_copy(update={"conditional": conditional})
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
     shape = shape_of(preset)
     accumulation = {"accumulation_steps": min(2, preset["train"]["accumulation_steps"])}
     labelled = preset["prepare"]["source"] in LABELLED
-    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).decided(labelled=labelled)
+    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).resolved(labelled=labelled)
     classes = 3 if config.conditional == "on" else 0
     data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1), classes)
     images = PreparedDataset(data).split("train")
@@ -122,7 +122,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
 def test_the_networks_are_built_at_full_size(name) -> None:
     preset = sections(name)
     train, shape = preset["train"], shape_of(preset)
-    config = TrainConfig.parse(train).decided(labelled=preset["prepare"]["source"] in LABELLED)
+    config = TrainConfig.parse(train).resolved(labelled=preset["prepare"]["source"] in LABELLED)
     classes = 10 if config.conditional == "on" else 0
     generator = build_generator(config, shape, classes, synchronized=False, dtype="float32")
     discriminator = build_discriminator(config, shape, classes, synchronized=False, dtype="float32")
