@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.described_network import TUTORIAL, DescribedNetwork
 from gan_core.config import TrainConfig
 from gan_core.export import GeneratorMetadata, draw_latents, load_generator, save_generator
+from gan_core.networks.shapes import base, widths
 
 if TYPE_CHECKING:
     from gan_core.training.state import Gan
 
 PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
+_TUTORIAL_BATCH = 64
 _PRODUCT_SIDE = 4096
 _PRODUCTS = 4
 _SAMPLING_BATCH = 256
@@ -56,7 +57,13 @@ class TutorialStep:
             "schedule": "constant",
             "dropout": 0.0,  # the network has its own dropout
         }
-        own = TUTORIAL.model_dump(include={"batch_size", "latent_size", "learning_rate", "beta_1", "beta_2"})
+        own = {
+            "batch_size": _TUTORIAL_BATCH,
+            "latent_size": tutorial_dcgan.LATENT_SIZE,
+            "learning_rate": 0.0002,
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+        }
         generator = tutorial_dcgan.build_generator(BatchNormalization, ToImageConv2DTranspose)
         discriminator = ProjectionDiscriminator(
             tutorial_dcgan.build_features(FromImageConv2D), keras.layers.Dense(1), None, classes=0, dropout=0.0
@@ -71,7 +78,9 @@ class TutorialStep:
             lambda images, seen: compute(Batch(images), seen, tf.constant(1.0), tf.constant(0.0), (False,)),
             autograph=False,
         )
-        self._images = tf.constant(np.random.default_rng(0).integers(0, 256, (1, 64, 28, 28, 1), dtype=np.uint8))
+        self._images = tf.constant(
+            np.random.default_rng(0).integers(0, 256, (1, _TUTORIAL_BATCH, 28, 28, 1), dtype=np.uint8)
+        )
         self._seen = 0
         self._steps(2)
 
@@ -79,25 +88,61 @@ class TutorialStep:
         """Returns the rate over `steps` steps on one batch in memory."""
         started = time.perf_counter()
         self._steps(steps)
-        return steps * TUTORIAL.batch_size / (time.perf_counter() - started)
+        return steps * _TUTORIAL_BATCH / (time.perf_counter() - started)
 
     def _steps(self, count: int) -> None:
         import tensorflow as tf
 
         for _ in range(count):
             figures = self._step(self._images, tf.constant(self._seen, tf.int64))
-            self._seen += TUTORIAL.batch_size
+            self._seen += _TUTORIAL_BATCH
         figures.numpy()
 
 
-def torch_images_per_second(network: DescribedNetwork, steps: int, learned: list[int]) -> float:
-    """Returns PyTorch's rate on `network`, whose two parts must have the numbers of parameters in `learned`."""
-    command = [str(PEERS_PYTHON), str(Path(__file__).with_name("torch_step.py")), network.model_dump_json(), str(steps)]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
-    if found["learned"] != learned:
-        raise AssertionError(f"PyTorch's network has {found['learned']} learned numbers, this project's {learned}")
-    rate: float = found["images_per_second"]
-    return rate
+class TorchStep:
+    """PyTorch's step (torch_step.py) on one network.
+
+    Attributes:
+        operations_per_image: nominal operations of a step per image; known after the first measurement.
+    """
+
+    def __init__(self, network: dict[str, Any] | None, learned: list[int]) -> None:
+        """Takes the result of `torch_network`, or None for the tutorial's network, and the parameters of both parts."""
+        self._network, self._learned = network, learned
+        self.operations_per_image = 0
+
+    def images_per_second(self, steps: int) -> float:
+        """Returns the rate over `steps` steps."""
+        script = str(Path(__file__).with_name("torch_step.py"))
+        command = [str(PEERS_PYTHON), script, json.dumps(self._network), str(steps)]
+        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)  # noqa: S603
+        if found["learned"] != self._learned:
+            raise AssertionError(f"PyTorch's network has {found['learned']} parameters, this project's {self._learned}")
+        self.operations_per_image = found["operations_per_image"]
+        rate: float = found["images_per_second"]
+        return rate
+
+
+def torch_network(config: TrainConfig, shape: tuple[int, int, int], classes: int) -> dict[str, Any] | None:
+    """Describes a recipe's networks and optimiser for torch_step.py; None if that cannot build them."""
+    decided = (config.network, config.depth, config.normalization, config.loss, shape[2])
+    plain = decided == ("dcgan", 1, "batch", "non_saturating", 1)
+    extras = config.augment or config.penalised or config.reconstruction != "none"
+    if not plain or extras or config.discriminator_steps > 1 or config.accumulation_steps > 1:
+        return None
+    half_life = config.ema_half_life_images
+    return {
+        "batch_size": config.batch_size,
+        "latent_size": config.latent_size,
+        "learning_rate": config.learning_rate,
+        "betas": (config.beta_1, config.beta_2),
+        "average_decay": 0.5 ** (config.batch_size / half_life) if half_life else 0.0,
+        "dropout": config.dropout,
+        "classes": classes,
+        "base": base(shape[0]),
+        "generator_channels": widths(shape[0] // 2, config.generator_width, config.growth)[::-1],
+        "discriminator_channels": widths(shape[0] // 2, config.discriminator_width, config.growth),
+    }
 
 
 def product_operations_per_second() -> float:

@@ -1,8 +1,9 @@
 """PyTorch's side of train_step.py, run by the peers' Python: `python torch_step.py NETWORK STEPS`.
 
-NETWORK is a DescribedNetwork as JSON. Prints JSON: images per second, and the number of trainable parameters of each
-network. Optimised for a CPU: channels last, fused Adam, images generated once, no gradients by the discriminator's
-weights in the generator's step.
+NETWORK is JSON: `null` for the tutorial's network at batch 64 (tutorial_dcgan.py), or what `step_sides.torch_network`
+returns. Prints JSON: images per second, the number of trainable parameters of each network, and the nominal operations
+of a step per image. Optimised for a CPU: channels last, fused Adam, images generated once, no gradients by the
+discriminator's weights in the generator's step.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -17,40 +19,22 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 _COMPILING_STEPS = 5
+_TUTORIAL = {
+    "batch_size": 64,
+    "latent_size": 100,
+    "learning_rate": 0.0002,
+    "betas": (0.9, 0.999),
+    "average_decay": 0.0,
+    "classes": 0,
+}
 
 
 class Generator(nn.Module):
-    """Latents [B, latent_size], and labels [B] if the network has classes → images [B, 1, H, W] in [−1, 1]."""
+    """Latents [B, latent_size], and labels [B] if there is a class map → images [B, 1, H, W] in [−1, 1]."""
 
-    def __init__(self, network: dict[str, Any]) -> None:
+    def __init__(self, smallest_map: nn.Module, class_map: nn.Module | None, rest: nn.Module) -> None:
         super().__init__()
-        base, channels = network["base"], network["first"]
-        size = base * base * channels
-        unflatten = nn.Unflatten(1, (channels, base, base))
-        norms = [nn.BatchNorm1d(size), unflatten] if network["flat_norm"] else [unflatten, nn.BatchNorm2d(channels)]
-        self.smallest_map = nn.Sequential(nn.Linear(network["latent_size"], size, bias=False), *norms)
-        classes = network["classes"]
-        self.class_map = nn.Sequential(nn.Embedding(classes, size), unflatten) if classes else None
-        layers: list[nn.Module] = []
-        for index, (filters, kernel, stride) in enumerate(network["generator"]):
-            if index > 0:
-                layers.append(nn.BatchNorm2d(channels))
-            layers.append(nn.LeakyReLU(network["generator_slope"]))
-            last = index == len(network["generator"]) - 1
-            padding = (kernel - stride + 1) // 2
-            layers.append(
-                nn.ConvTranspose2d(
-                    channels,
-                    filters,
-                    kernel,
-                    stride,
-                    padding,
-                    output_padding=stride - kernel + 2 * padding,
-                    bias=last and network["last_bias"],
-                )
-            )
-            channels = filters
-        self.rest = nn.Sequential(*layers, nn.Tanh())
+        self.smallest_map, self.class_map, self.rest = smallest_map, class_map, rest
 
     def forward(self, latents: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Returns the generated images."""
@@ -59,28 +43,11 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, 1, H, W], and labels [B] if the network has classes → logits [B, 1]."""
+    """Images [B, 1, H, W], and labels [B] if there are classes → logits [B, 1]."""
 
-    def __init__(self, network: dict[str, Any]) -> None:
+    def __init__(self, layers: list[nn.Module], size: int, classes: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        channels, side = 1, network["base"]
-        for _, _, stride in network["generator"]:
-            side *= stride
-        for index, (filters, kernel, stride) in enumerate(network["discriminator"]):
-            normed = network["discriminator_norm"] and index > 0
-            layers.append(nn.Conv2d(channels, filters, kernel, stride, (kernel - stride + 1) // 2, bias=not normed))
-            if normed:
-                layers.append(nn.BatchNorm2d(filters))
-            layers.append(nn.LeakyReLU(network["discriminator_slope"]))
-            if network["convolution_dropout"]:
-                layers.append(nn.Dropout(network["convolution_dropout"]))
-            channels, side = filters, side // stride
-        layers.append(nn.Flatten())
-        if network["feature_dropout"]:
-            layers.append(nn.Dropout(network["feature_dropout"]))
         self.features = nn.Sequential(*layers)
-        size, classes = side * side * channels, network["classes"]
         self.linear = nn.Linear(size, 1)
         self.projection = nn.Embedding(classes, size) if classes else None
 
@@ -93,32 +60,100 @@ class Discriminator(nn.Module):
         return logits + (features * self.projection(labels)).sum(dim=1, keepdim=True)
 
 
-def learned(module: nn.Module, network: dict[str, Any]) -> list[nn.Parameter]:
-    """Returns the trainable parameters, without the norms' scales if those are fixed."""
-    fixed = set()
-    for part in module.modules():
-        if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)) and not network["norm_scales"]:
-            part.weight.requires_grad_(False)
-            fixed.add(part.weight)
-    return [parameter for parameter in module.parameters() if parameter not in fixed]
+def tutorial() -> tuple[Generator, Discriminator]:
+    """Builds the network of tutorial_dcgan.py."""
+    smallest = [nn.Linear(100, 12544, bias=False), nn.BatchNorm1d(12544), nn.Unflatten(1, (256, 7, 7))]
+    rest = [
+        *(nn.LeakyReLU(0.3), nn.ConvTranspose2d(256, 128, 5, 1, 2, bias=False), nn.BatchNorm2d(128)),
+        *(nn.LeakyReLU(0.3), nn.ConvTranspose2d(128, 64, 5, 2, 2, 1, bias=False), nn.BatchNorm2d(64)),
+        *(nn.LeakyReLU(0.3), nn.ConvTranspose2d(64, 1, 5, 2, 2, 1, bias=False), nn.Tanh()),
+    ]
+    features = [
+        *(nn.Conv2d(1, 64, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(0.3)),
+        *(nn.Conv2d(64, 128, 5, 2, 2), nn.LeakyReLU(0.3), nn.Dropout(0.3), nn.Flatten()),
+    ]
+    return Generator(nn.Sequential(*smallest), None, nn.Sequential(*rest)), Discriminator(features, 6272, 0)
+
+
+def dcgan(network: dict[str, Any]) -> tuple[Generator, Discriminator]:
+    """Builds gan_core's plain `dcgan` for grey images: 4×4 kernels at stride 2, batch norm without a scale."""
+    side, classes, dropout = network["base"], network["classes"], network["dropout"]
+    channels = network["generator_channels"]  # from the smallest feature map to the image
+    size, unflatten = side * side * channels[0], nn.Unflatten(1, (channels[0], side, side))
+    smallest = [nn.Linear(network["latent_size"], size, bias=False), unflatten, _norm(channels[0])]
+    class_map = nn.Sequential(nn.Embedding(classes, size), unflatten) if classes else None
+    rest: list[nn.Module] = []
+    for inputs, filters in pairwise([*channels, 1]):
+        last = len(rest) == 3 * (len(channels) - 1)
+        rest += [nn.ReLU(), nn.ConvTranspose2d(inputs, filters, 4, 2, 1, bias=last)]
+        rest.append(nn.Tanh() if last else _norm(filters))
+    features: list[nn.Module] = []
+    for inputs, filters in pairwise([1, *network["discriminator_channels"]]):
+        first = not features
+        features.append(nn.Conv2d(inputs, filters, 4, 2, 1, bias=first))
+        features += [nn.LeakyReLU(0.2)] if first else [_norm(filters), nn.LeakyReLU(0.2)]
+    features += [nn.Flatten(), nn.Dropout(dropout)] if dropout else [nn.Flatten()]
+    discriminator = Discriminator(features, side * side * network["discriminator_channels"][-1], classes)
+    return Generator(nn.Sequential(*smallest), class_map, nn.Sequential(*rest)), discriminator
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    norm = nn.BatchNorm2d(channels)
+    norm.weight.requires_grad_(False)
+    return norm
+
+
+def products(network: nn.Module, *inputs: torch.Tensor) -> list[int]:
+    """Returns the multiplications of each convolution and linear layer in a forward pass of one image, in order."""
+    found: list[int] = []
+
+    def count(layer: Any, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        # A transposed convolution spreads each input pixel over the kernel; a convolution gathers each output pixel.
+        pixels = given[0] if isinstance(layer, nn.ConvTranspose2d) else output
+        found.append(layer.weight.numel() * pixels[0, 0].numel())
+
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    network(*inputs)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def operations_per_image(generator: list[int], discriminator: list[int]) -> int:
+    """Nominal operations of a step per image of the batch; a multiplication and an addition count as two.
+
+    Only convolutions and dense layers count, including the multiplications beyond an image's edge. Layers for labels do
+    not count, because they are look-ups. The gradient by the weights and the gradient by the inputs each cost as much
+    as one forward pass, which is G for the generator and D for the discriminator (G₁ and D₁ for the first layers):
+
+    - generator: forward, gradient by weights, and gradient by inputs without its first layer: 3 G − G₁;
+    - discriminator's step, on real and on generated images: forward 2 D, by weights 2 D, by inputs 2 (D − D₁);
+    - generator's step through the updated discriminator: forward D, by inputs D.
+
+    Together 3 G − G₁ + 8 D − 2 D₁.
+    """
+    return 2 * (3 * sum(generator) - generator[0] + 8 * sum(discriminator) - 2 * discriminator[0])
 
 
 def main() -> None:
     """Measures and prints."""
-    network, steps = json.loads(sys.argv[1]), int(sys.argv[2])
-    batch_size = network["batch_size"]
-    generator = Generator(network).to(memory_format=torch.channels_last)
-    discriminator = Discriminator(network).to(memory_format=torch.channels_last)
-    weights = [learned(part, network) for part in (generator, discriminator)]
-    betas = (network["beta_1"], network["beta_2"])
+    described, steps = json.loads(sys.argv[1]), int(sys.argv[2])
+    parts: tuple[nn.Module, nn.Module] = dcgan(described) if described else tutorial()
+    network = described or _TUTORIAL
+    batch_size, classes, decay = network["batch_size"], network["classes"], network["average_decay"]
+    generator, discriminator = (part.to(memory_format=torch.channels_last) for part in parts)
+    weights = [[weight for weight in part.parameters() if weight.requires_grad] for part in parts]
     generator_optimizer, discriminator_optimizer = (
-        torch.optim.Adam(of_network, network["learning_rate"], betas, eps=1e-7, fused=True) for of_network in weights
+        torch.optim.Adam(of_network, network["learning_rate"], network["betas"], eps=1e-7, fused=True)
+        for of_network in weights
     )
-    decay = network["average_decay"]
     averaged = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True) if decay else None
-    labels = torch.randint(max(network["classes"], 1), (batch_size,))
+    labels = torch.randint(max(classes, 1), (batch_size,))
+    latents = torch.randn(batch_size, network["latent_size"])
     with torch.no_grad():
-        real = torch.rand_like(generator(torch.randn(batch_size, network["latent_size"]), labels)) * 2 - 1
+        real = torch.rand_like(generator(latents, labels)) * 2 - 1
+        operations = operations_per_image(products(generator, latents, labels), products(discriminator, real, labels))
     real = real.contiguous(memory_format=torch.channels_last)
     ones, zeros = torch.ones(batch_size, 1), torch.zeros(batch_size, 1)
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
@@ -148,7 +183,7 @@ def main() -> None:
         step()
     rate = steps * batch_size / (time.perf_counter() - started)
     counts = [sum(weight.numel() for weight in of_network) for of_network in weights]
-    print(json.dumps({"images_per_second": rate, "learned": counts}))
+    print(json.dumps({"images_per_second": rate, "learned": counts, "operations_per_image": operations}))
 
 
 if __name__ == "__main__":

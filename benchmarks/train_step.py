@@ -12,8 +12,9 @@ In every round each side has one turn; the table gives medians over the rounds, 
 - PyTorch on both networks (torch_step.py; needs `make test-peers` once).
 - sampling: an exported generator, including drawing latents and conversion to uint8, and its network alone.
 
-The share of the machine's matrix products is a side's nominal operations per second (described_network.py) divided by
-those of a product of two 4096×4096 float32 matrices, measured in the same round.
+The share of the machine's matrix products is a side's nominal operations per second (`torch_step.operations_per_image`)
+divided by those of a product of two 4096×4096 float32 matrices, measured in the same round. PyTorch counts the
+operations, so without the peers there is no share.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.described_network import TUTORIAL, DescribedNetwork, describe
 from benchmarks.machine import machine
+from benchmarks.step_sides import (
+    PEERS_PYTHON,
+    Sampling,
+    TorchStep,
+    TutorialStep,
+    product_operations_per_second,
+    torch_network,
+)
 from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.progress import progress
@@ -66,12 +74,11 @@ def main() -> None:
     config = config.model_copy(update={"steps": arguments.steps or config.steps})
     dataset = PreparedDataset(arguments.dataset)
     config = config.resolved(labelled=dataset.split("train").labelled)
-    network = describe(config, dataset.manifest.shape, _classes(config, dataset))
     configure_tensorflow()
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
-        sides = _sides(config, dataset, network, Path(folder), arguments)
+        sides, operations = _sides(config, dataset, Path(folder), arguments)
         rates: Rates = defaultdict(list)
         for number in range(arguments.rounds):
             for measure in sides:
@@ -81,25 +88,13 @@ def main() -> None:
     print(machine())
     shape = "×".join(map(str, dataset.manifest.shape))
     print(f"{config.network} on {shape}, batch {config.batch_size}, {config.steps} steps a round")
-    _print(rates, network)
+    _print(rates, operations())
 
 
 def _sides(
-    config: TrainConfig,
-    dataset: PreparedDataset,
-    network: DescribedNetwork | None,
-    folder: Path,
-    arguments: argparse.Namespace,
-) -> list[Callable[[int], dict[str, float]]]:
-    """Returns the measurements of a round: functions from the round's number to rates by name."""
-    from benchmarks.step_sides import (
-        PEERS_PYTHON,
-        Sampling,
-        TutorialStep,
-        product_operations_per_second,
-        torch_images_per_second,
-    )
-
+    config: TrainConfig, dataset: PreparedDataset, folder: Path, arguments: argparse.Namespace
+) -> tuple[list[Callable[[int], dict[str, float]]], Callable[[], dict[str, int]]]:
+    """Returns the measurements of a round, functions from its number to rates by name, and the operations by name."""
     gan = _gan(config, dataset)
     tutorial, sampling = TutorialStep(config), Sampling(gan)
     sides: list[Callable[[int], dict[str, float]]] = [
@@ -111,18 +106,21 @@ def _sides(
     ]
     if not PEERS_PYTHON.exists():
         print("PyTorch: skipped, the peers' environment is missing (make test-peers)")
-        return sides
-    steps = arguments.tutorial_steps
-    sides.append(lambda _: {_TORCH_TUTORIAL: torch_images_per_second(TUTORIAL, steps, tutorial.learned)})
-    if network:
+        return sides, dict
+    torch_tutorial = TorchStep(None, tutorial.learned)
+    sides.append(lambda _: {_TORCH_TUTORIAL: torch_tutorial.images_per_second(arguments.tutorial_steps)})
+    measured = {_TUTORIAL: torch_tutorial, _TORCH_TUTORIAL: torch_tutorial}
+    if network := torch_network(config, dataset.manifest.shape, _classes(config, dataset)):
         learned = [
             sum(int(variable.numpy().size) for variable in part.trainable_variables)
             for part in (gan.generator, gan.discriminator)
         ]
-        sides.append(lambda _: {_TORCH: torch_images_per_second(network, config.steps, learned)})
+        torch = TorchStep(network, learned)
+        sides.append(lambda _: {_TORCH: torch.images_per_second(config.steps)})
+        measured |= dict.fromkeys((_BARE, _LOOP, _TORCH), torch)
     else:
         print("PyTorch on the network of params.yaml: skipped, torch_step.py knows the plain dcgan only")
-    return sides
+    return sides, lambda: {name: step.operations_per_image for name, step in measured.items()}
 
 
 def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
@@ -197,11 +195,8 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     }
 
 
-def _print(rates: Rates, network: DescribedNetwork | None) -> None:
+def _print(rates: Rates, operations: dict[str, int]) -> None:
     products = rates[_PRODUCTS]
-    operations = {_TUTORIAL: TUTORIAL.operations_per_image(), _TORCH_TUTORIAL: TUTORIAL.operations_per_image()}
-    if network:
-        operations |= dict.fromkeys((_BARE, _LOOP, _TORCH), network.operations_per_image())
     print("| | images per second, median | lowest | highest | share of the matrix products |\n|---|---|---|---|---|")
     for name, values in rates.items():
         if name == _PRODUCTS:

@@ -203,8 +203,8 @@ def test_a_preset_becomes_overrides_in_its_order_and_later_ones_win(sections, tm
 
 @pytest.mark.parametrize("text", ["", "# nothing differs\n", "{}"])
 def test_a_preset_may_differ_in_nothing(text, tmp_path: Path) -> None:
-    (tmp_path / "quick.yaml").write_text(text)
-    assert parameters.preset(tmp_path / "quick.yaml") == []
+    (tmp_path / "empty.yaml").write_text(text)
+    assert parameters.preset(tmp_path / "empty.yaml") == []
 
 
 @pytest.mark.parametrize(

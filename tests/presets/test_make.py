@@ -48,7 +48,6 @@ def test_the_preset_comes_first_and_what_is_set_wins(commands) -> None:
     [
         ([], ["repro"]),
         (["SET=train.steps=20"], ["exp", "run", "-S", "train.steps=20"]),
-        (["PRESET=quick"], ["exp", "run"]),
     ],
 )
 def test_without_one_it_is_as_before(commands, variables, arguments) -> None:
