@@ -89,7 +89,7 @@ class _Emulator:
 
 def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Address, key: str) -> tuple[float, float]:
     """Returns images per second and processor seconds per thousand images, from the first step to the last copy."""
-    from gan_core.training.batches import Feed
+    from gan_core.training.batches import RealBatches
     from gan_core.training.loop import Training
     from gan_core.training.state import Gan
 
@@ -106,12 +106,12 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
 
     hooks = FromTheFirstStep()
     classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
-    gan = Gan(config, dataset.manifest.shape, classes, xla=False, mixed_precision=False)
+    gan = Gan(config, dataset.manifest.shape, classes)
     with (
         mirrored(place, key, config.checkpoints_kept) as mirror,
         Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
     ):
-        Training(gan, Feed(dataset.split("train"), config), checkpoints).run(hooks)
+        Training(gan, RealBatches(dataset.split("train"), config), checkpoints).run(hooks)
     images = gan.images_seen - hooks.counted_from
     return images / (time.perf_counter() - hooks.clock), (time.process_time() - hooks.processor) / images * 1000
 

@@ -39,20 +39,22 @@ def main() -> None:
 
 def images_per_second(config: TrainConfig, shape: Sequence[int], seconds: float) -> float:
     """Returns the real images per second of the training step after compilation."""
-    from gan_core.training.objective import Batch
+    from gan_core.training.draws import Batch
     from gan_core.training.state import Gan
+    from gan_core.training.step import TrainStep
 
     height, width, channels = shape
-    gan = Gan(config, (height, width, channels), xla=False, mixed_precision=False)
-    batches = (gan.steps_per_execution, config.discriminator_steps, config.batch_size)
+    gan = Gan(config, (height, width, channels))
+    step = TrainStep(gan)
+    batches = (step.steps_per_execution, config.discriminator_steps, config.batch_size)
     images = np.random.default_rng(0).integers(0, 256, (*batches, *shape), dtype=np.uint8)
     batch = Batch(images, None, None)
-    gan.step(batch)
-    gan.take_totals()
+    step(batch)
+    gan.metrics.take_totals()
     started, before = time.perf_counter(), gan.images_seen
     while time.perf_counter() - started < seconds:
-        gan.step(batch)
-        gan.take_totals()  # waits for the step
+        step(batch)
+        gan.metrics.take_totals()  # waits for the step
     return (gan.images_seen - before) / (time.perf_counter() - started)
 
 

@@ -41,8 +41,9 @@ class TutorialStep:
         from gan_core.networks.conditioning import ProjectionDiscriminator
         from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
         from gan_core.training.distribution import Distribution
-        from gan_core.training.objective import Batch, Step
+        from gan_core.training.draws import Batch
         from gan_core.training.optimizer import Adam
+        from gan_core.training.step import ReplicaStep
 
         plain = {
             "loss": "non_saturating",
@@ -69,7 +70,9 @@ class TutorialStep:
             tutorial_dcgan.build_features(FromImageConv2D), keras.layers.Dense(1), None, classes=0, dropout=0.0
         )
         optimizers = (Adam(generator, mixed_precision=False), Adam(discriminator, mixed_precision=False))
-        compute = Step(config.model_copy(update=plain | own), generator, discriminator, optimizers, Distribution())
+        compute = ReplicaStep(
+            config.model_copy(update=plain | own), generator, discriminator, optimizers, Distribution()
+        )
         self.learned = [
             sum(int(np.prod(weight.shape)) for weight in network.trainable_variables)
             for network in (generator, discriminator)

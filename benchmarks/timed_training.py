@@ -91,7 +91,7 @@ class _Hooks:
 def _train_project(specification: Specification, dataset: ArrayDataset, folder: Path) -> tuple[Recorder, str]:
     """Runs the full training loop, with rows, sample grids, guards and checkpoints."""
     configure_tensorflow()
-    from gan_core.training.batches import Feed
+    from gan_core.training.batches import RealBatches
     from gan_core.training.checkpoints import Checkpoints
     from gan_core.training.guards import Diverged
     from gan_core.training.loop import Training
@@ -100,9 +100,7 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
     config = TrainConfig.parse(specification.settings | {"seed": specification.seed, "steps": _ENDLESS})
     config = config.resolved(labelled=True)
     classes = len(dataset.manifest.classes)
-    gan = Gan(
-        config, dataset.manifest.shape, classes if config.conditional == "on" else 0, xla=False, mixed_precision=False
-    )
+    gan = Gan(config, dataset.manifest.shape, classes if config.conditional == "on" else 0)
     recorder = Recorder(
         folder,
         specification.moments,
@@ -114,7 +112,7 @@ def _train_project(specification: Specification, dataset: ArrayDataset, folder: 
     )
     with tempfile.TemporaryDirectory() as workplace, Checkpoints(Path(workplace), config.checkpoints_kept) as kept:
         try:
-            Training(gan, Feed(dataset.split("train"), config), kept).run(_Hooks(gan, recorder))
+            Training(gan, RealBatches(dataset.split("train"), config), kept).run(_Hooks(gan, recorder))
         except Diverged as error:
             return recorder, str(error)
     return recorder, recorder.failure

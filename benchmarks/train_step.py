@@ -126,7 +126,7 @@ def _sides(
 def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
     from gan_core.training.state import Gan
 
-    return Gan(config, dataset.manifest.shape, _classes(config, dataset), xla=False, mixed_precision=False)
+    return Gan(config, dataset.manifest.shape, _classes(config, dataset))
 
 
 def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
@@ -142,19 +142,21 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     from components.training.outputs import describe
     from gan_core.evaluation.quick_scores import scorer
     from gan_core.export import Generator
-    from gan_core.training.batches import Feed
+    from gan_core.training.batches import RealBatches
     from gan_core.training.loop import Training
+    from gan_core.training.step import TrainStep
 
-    feed = Feed(dataset.split("train"), config)
+    real_batches = RealBatches(dataset.split("train"), config)
     gan, bare = _gan(config, dataset), _gan(config, dataset)
+    bare_step = TrainStep(bare)
     images_of_a_section = _SECTION * gan.images_per_step
-    images_at_once = gan.steps_per_execution * gan.images_per_step
+    images_at_once = bare_step.steps_per_execution * gan.images_per_step
     in_memory = [
-        feed.batches(images_seen, gan.steps_per_execution)
+        real_batches.batches(images_seen, bare_step.steps_per_execution)
         for images_seen in range(0, images_of_a_section, images_at_once)
     ]
-    bare.step(in_memory[0])
-    bare.take_totals()
+    bare_step(in_memory[0])
+    bare.metrics.take_totals()
 
     class WithBareSteps(Hooks):
         """Makes bare steps after every section of the training."""
@@ -167,19 +169,19 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                 self.started, self.counted_from = time.perf_counter(), images_seen
             super().on_step(images_seen)
             if images_seen % images_of_a_section == 0:
-                gan.failure()  # waits for the step
+                gan.metrics.failure()  # waits for the step
                 checkpoints.wait()
                 before = time.perf_counter()
                 for batches in in_memory:
-                    bare.step(batches)
-                bare.take_totals()
+                    bare_step(batches)
+                bare.metrics.take_totals()
                 self.spent += time.perf_counter() - before
                 self.bare_images += len(in_memory) * images_at_once
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
         generator = Generator(gan.averaged_generator, describe(gan, dataset))
         score = scorer(generator, dataset, config.score_samples, folder.parent / "cache")
-        training = Training(gan, feed, checkpoints, score if config.score_every_images else None)
+        training = Training(gan, real_batches, checkpoints, score if config.score_every_images else None)
         with (
             progress(training.target, "images", "train") as bar,
             TrainingTracker(

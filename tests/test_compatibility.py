@@ -48,7 +48,7 @@ def test_its_data_and_generator(project: Path) -> None:
 
 
 def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_champion(project: Path) -> None:
-    from gan_core.training.batches import Feed
+    from gan_core.training.batches import RealBatches
     from gan_core.training.loop import Training
     from gan_core.training.state import Gan
     from gan_core.training.warm_start import start_from
@@ -58,11 +58,11 @@ def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_cham
     config = TrainConfig.parse(values).resolved(labelled=True)
 
     def gan() -> Gan:
-        return Gan(config, dataset.manifest.shape, len(dataset.manifest.classes), xla=False, mixed_precision=False)
+        return Gan(config, dataset.manifest.shape, len(dataset.manifest.classes))
 
     (folder,) = (project / "checkpoints").iterdir()
     with Checkpoints(folder, kept=3) as checkpoints:
-        resumed = Training(gan(), Feed(dataset.split("train"), config), checkpoints)
+        resumed = Training(gan(), RealBatches(dataset.split("train"), config), checkpoints)
         assert resumed.resume()
     assert resumed.gan.images_seen == IMAGES_SEEN
     assert "losses/generator" in resumed.history[0]

@@ -15,7 +15,7 @@ import gan_core
 
 # The definitions that components.train uses for networks, batches and scores. All others are reached from these.
 ROOTS = (
-    "gan_core.training.batches.Feed",
+    "gan_core.training.batches.RealBatches",
     "gan_core.config.TrainConfig",
     "gan_core.data.prepared.PreparedDataset",
     "gan_core.training.distribution.Distribution",

@@ -30,7 +30,7 @@ class Hooks:
     ) -> None:
         self.stop_requested = stop_requested
         self._bar = bar
-        self._columns = training.columns
+        self._columns = training.samples.columns
         self._names = [one.name for one in dataset.manifest.classes] if training.gan.classes else []
         self._tracker = tracker
         self._images_seen = training.gan.images_seen

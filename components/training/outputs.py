@@ -30,13 +30,13 @@ def write_outputs(
     from gan_core.training.course import CourseRecord
     from gan_core.training.warm_start import save_networks
 
-    images_seen = training.take_best()
+    images_seen = training.best.load_into(training.gan)
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
     metadata = describe(training.gan, dataset)
-    grid = image_grid(training.samples(), training.columns, names=metadata.classes)
+    grid = image_grid(training.samples.grid(), training.samples.columns, names=metadata.classes)
     tracker.log_image(images_seen, "samples", grid)
     course = CourseRecord(
-        moments=training.course.moments(images_seen, training.moment()),
+        moments=training.course.moments(images_seen, training.samples.images()),
         seconds=training.course.seconds,
         finished=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=machine(),

@@ -16,6 +16,9 @@ POLICIES = ("color", "translation", "cutout")
 NUMBERS = 12
 _LARGEST_SHIFT = 0.125
 _CUTOUT_SIDE = 0.5
+# Images in which an adaptive probability can go from 0 to 1.
+# Karras et al. 2020, arXiv 2006.06676, section 3.
+_IMAGES_TO_ADAPT = 500_000
 
 
 def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
@@ -47,6 +50,16 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
         cut = rows[:, :, tf.newaxis, tf.newaxis] * columns[:, tf.newaxis, :, tf.newaxis]
         images *= 1.0 - _of_each_image(chosen[:, 4]) * cut
     return images
+
+
+def adapted_probability(probability: tf.Tensor, excess: tf.Tensor, images: int) -> tf.Tensor:
+    """The probability after a step with `images` images: higher if the discriminator overfits, else lower.
+
+    `excess` is the mean sign of the real logits minus its target.
+
+    Reference: Karras et al. 2020, arXiv 2006.06676, equation 1 (r_t) and section 3.
+    """
+    return tf.clip_by_value(probability + tf.sign(excess) * images / _IMAGES_TO_ADAPT, 0.0, 1.0)
 
 
 def _of_each_image(numbers: tf.Tensor) -> tf.Tensor:

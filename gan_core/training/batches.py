@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import ImageSplit
-from gan_core.training.objective import Batch
+from gan_core.training.draws import Batch
 
 
 class Order(Protocol):
-    """An endless sequence of positions, a pure function of the seed."""
+    """An endless sequence of image indices, a pure function of the seed."""
 
-    def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+    def indices(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the indices of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
 
 
 class EpochOrder:
-    """Endless positions of `count` images: one permutation after another, each a pure function of (seed, epoch).
+    """Endless indices of `count` images: one permutation after another, each a pure function of (seed, epoch).
 
     A batch may span epochs, so any batch size works with any number of images.
     """
@@ -33,8 +33,8 @@ class EpochOrder:
         # A batch seldom touches more than two epochs.
         self._permutation = lru_cache(maxsize=2)(self._permute)
 
-    def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+    def indices(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the indices of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
         parts = []
         while count > 0:
             epoch, offset = divmod(start, self._count)
@@ -48,7 +48,7 @@ class EpochOrder:
 
 
 class BalancedOrder:
-    """Endless positions in rounds: each round shows one image of every class.
+    """Endless indices in rounds: each round shows one image of every class.
 
     The order of the classes is shuffled in each round. Each class has epochs of its own, with a permutation of its
     images for each.
@@ -63,21 +63,21 @@ class BalancedOrder:
         self._orders = [EpochOrder(len(members), seed, 1 + index) for index, members in enumerate(self._members)]
         self._rounds = EpochOrder(len(self._members), seed)
 
-    def positions(self, start: int, count: int) -> NDArray[np.int64]:
-        """Returns the positions of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
+    def indices(self, start: int, count: int) -> NDArray[np.int64]:
+        """Returns the indices of images `start` to `start` + `count` − 1 of the training, int64 [count]."""
         rounds = np.arange(start, start + count) // len(self._members)
-        found = np.empty(count, np.int64)
-        classes = self._rounds.positions(start, count)
-        for one in np.unique(classes):
-            chosen = np.flatnonzero(classes == one)
+        indices = np.empty(count, np.int64)
+        classes = self._rounds.indices(start, count)
+        for label in np.unique(classes):
+            chosen = np.flatnonzero(classes == label)
             first, last = int(rounds[chosen[0]]), int(rounds[chosen[-1]])
-            turns = self._orders[one].positions(first, last - first + 1)
-            found[chosen] = self._members[one][turns[rounds[chosen] - first]]
-        return found
+            turns = self._orders[label].indices(first, last - first + 1)
+            indices[chosen] = self._members[label][turns[rounds[chosen] - first]]
+        return indices
 
 
-class Feed:
-    """The batches of a training.
+class RealBatches:
+    """The batches of real images of a training.
 
     Args:
         images: the train split.
@@ -91,20 +91,20 @@ class Feed:
         if config.balanced_classes:
             self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
 
-    def conditions(self, positions: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
-        """Returns labels and input images of the images at `positions`; None for those that the networks do not use."""
-        labels = self.images.labels(positions) if self.config.conditional == "on" else None
-        return labels, self.images.inputs(positions) if self.config.paired else None
+    def conditions(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
+        """Returns labels and input images of the images at `indices`; None for those that the networks do not use."""
+        labels = self.images.labels(indices) if self.config.conditional == "on" else None
+        return labels, self.images.inputs(indices) if self.config.paired else None
 
     def batches(self, images_seen: int, steps: int) -> Batch:
         """Returns the batches of the `steps` steps that follow `images_seen` images.
 
-        The result is a `gan_core.training.objective.Batch` with one more leading axis, the steps.
+        The result is a `Batch` with one more leading axis, the steps.
         """
         shape = (steps, self.config.discriminator_steps, self.config.batch_size)
-        positions = self.order.positions(images_seen, int(np.prod(shape)))
-        labels, inputs = self.conditions(positions)
-        images = self.images.images(positions)
+        indices = self.order.indices(images_seen, int(np.prod(shape)))
+        labels, inputs = self.conditions(indices)
+        images = self.images.images(indices)
         return Batch(
             images.reshape(*shape, *images.shape[1:]),
             None if labels is None else labels.reshape(shape),

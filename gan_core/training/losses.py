@@ -84,3 +84,22 @@ def l1_reconstruction(images: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
 def l2_reconstruction(images: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
     """E(x − G(z))², the mean over all numbers of `images` and `generated` [B, H, W, C]."""
     return tf.reduce_mean(tf.square(images - generated))
+
+
+DISCRIMINATOR = {
+    "minimax": cross_entropy_discriminator,
+    "non_saturating": cross_entropy_discriminator,
+    "hinge": hinge_discriminator,
+    "wasserstein": wasserstein_discriminator,
+    "relativistic": relativistic_discriminator,
+}
+GENERATOR = {
+    "minimax": minimax_generator,
+    "non_saturating": non_saturating_generator,
+    "hinge": wasserstein_generator,
+    "wasserstein": wasserstein_generator,
+    "relativistic": relativistic_generator,
+}
+RECONSTRUCTION = {"l1": l1_reconstruction, "l2": l2_reconstruction}
+INVARIANT_TO_A_CONSTANT = ("wasserstein", "relativistic")
+"""Losses that stay the same when a constant is added to every logit."""

@@ -46,7 +46,7 @@ class Adam:
         found: list[tf.Tensor] = tape.gradient(loss, self._weights, output_gradients=scale)
         return found
 
-    def descend(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, beta_1: float, beta_2: tf.Tensor) -> Any:
+    def apply(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, beta_1: float, beta_2: tf.Tensor) -> Any:
         """Makes one step with the mean of `gradients` over the replicas; returns the mean's Euclidean norm, a scalar.
 
         Every replica must call it.
@@ -65,11 +65,11 @@ class Adam:
             rates = tf.where(finite, rates, tf.constant([0.0, 1.0, 1.0]))
             norm = tf.where(finite, norm, 0.0)
             context.merge_call(self._rescale, args=(finite,))
-        context.merge_call(self._move, args=(gradients, rates))
+        context.merge_call(self._apply_adam, args=(gradients, rates))
         return norm
 
-    def _move(self, strategy: Any, gradients: list[Any], rates: Any) -> None:
-        def move(weight: Any, *state: Any) -> None:
+    def _apply_adam(self, strategy: Any, gradients: list[Any], rates: Any) -> None:
+        def apply(weight: Any, *state: Any) -> None:
             mean, square, gradient, powers, rates = state
             tf.raw_ops.ResourceApplyAdam(
                 var=weight.handle,
@@ -90,7 +90,7 @@ class Adam:
         update = strategy.extended.update
         update(self._powers, advance, args=(rates,), group=False)
         for weight, mean, square, gradient in zip(self._weights, self._means, self._squares, gradients, strict=True):
-            update(weight, move, args=(mean, square, gradient, self._powers, rates), group=False)
+            update(weight, apply, args=(mean, square, gradient, self._powers, rates), group=False)
 
     def _rescale(self, strategy: Any, finite: Any) -> None:
         def rescale(scale: Any, finite: Any) -> None:

@@ -13,28 +13,37 @@ import tensorflow as tf
 Logits = Callable[[tf.Tensor], tf.Tensor]
 
 
-def zero_centered(logits_of: Logits, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The logits of `images` [B, H, W, C], and E‖∇ₓ logit(x)‖²: R1 on real images, R2 on generated ones.
+def zero_centered(logits_of: Logits, images: tf.Tensor, weight: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
+    """The logits of `images` [B, H, W, C], and weight · E‖∇ₓ logit(x)‖²: R1 on real images, R2 on generated ones.
 
-    The objective adds γ/2 times the penalty. The logits are returned because the loss needs them too.
+    The logits are returned because the loss needs them too. Without weight no gradient is computed, and the penalty is
+    0.
 
-    Reference: Mescheder et al. 2018, arXiv 1801.04406, equation 9.
+    Reference: Mescheder et al. 2018, arXiv 1801.04406, equation 9, where the weight is γ/2.
     """
+    if not weight:
+        return logits_of(images), tf.constant(0.0)
     logits, gradients = _slopes(logits_of, images)
-    return logits, tf.reduce_mean(_squared_norms(gradients))
+    return logits, weight * tf.reduce_mean(_squared_norms(gradients))
 
 
-def gradient_penalty(logits_of: Logits, real_images: tf.Tensor, fake_images: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
-    """E(‖∇ logit(x̂)‖ − 1)² at x̂ = ε·x + (1 − ε)·G(z), with ε in [0, 1) from `shares` [B, 1, 1, 1].
+def gradient_penalty(
+    logits_of: Logits, real_images: tf.Tensor, fake_images: tf.Tensor, shares: tf.Tensor, weight: float = 1.0
+) -> tf.Tensor:
+    """Weight · E(‖∇ logit(x̂)‖ − 1)² at x̂ = ε·x + (1 − ε)·G(z), with ε in [0, 1) from `shares` [B, 1, 1, 1].
 
-    Reference: Gulrajani et al. 2017, arXiv 1704.00028, equation 3.
+    Without weight no gradient is computed, and the penalty is 0.
+
+    Reference: Gulrajani et al. 2017, arXiv 1704.00028, equation 3, where the weight is λ.
     """
+    if not weight:
+        return tf.constant(0.0)
     _, gradients = _slopes(logits_of, shares * real_images + (1.0 - shares) * fake_images)
     squares = _squared_norms(gradients)
     # sqrt has no finite gradient at 0. There sqrt(1) is computed instead, and replaced by 0.
     flat = squares == 0.0
     norms = tf.where(flat, 0.0, tf.sqrt(tf.where(flat, 1.0, squares)))
-    return tf.reduce_mean(tf.square(norms - 1.0))
+    return weight * tf.reduce_mean(tf.square(norms - 1.0))
 
 
 def _slopes(logits_of: Logits, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

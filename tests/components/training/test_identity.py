@@ -45,8 +45,8 @@ def edit(library: Path, name: str, old: str, new: str) -> None:
 UNSEEN = [
     ("training/losses.py", '"""', '"""Another docstring. '),
     ("training/state.py", "import numpy as np", "import numpy as np\n\n# A comment."),
-    ("training/state.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
-    ("training/batches.py", "positions(self, start: int, count: int)", "positions(self, start: Any, count: Any)"),
+    ("training/augment.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
+    ("training/batches.py", "indices(self, start: int, count: int)", "indices(self, start: Any, count: Any)"),
     ("training/distribution.py", "raise InvalidInput(", 'raise InvalidInput("Another sentence. " '),
     (
         "training/loop.py",
@@ -66,10 +66,10 @@ SEEN = {
     ("training/losses.py", "return ", "return 1 + "): "training.losses.cross_entropy_discriminator",
     ("training/optimizer.py", "_EPSILON = 1e-7", "_EPSILON = 1e-8"): "training.optimizer._EPSILON",
     (
-        "training/objective.py",
-        "_DROPOUT, _AUGMENT = 1, 4",
-        "_DROPOUT, _AUGMENT = 1, 9",
-    ): "training.objective._DROPOUT training.objective._AUGMENT",
+        "training/draws.py",
+        "_FAKE, _GENERATOR = range(3)",
+        "_FAKE, _GENERATOR = range(1, 4)",
+    ): "training.draws._REAL training.draws._FAKE training.draws._GENERATOR",
     ("networks/layers.py", "_STRIDE = ", "_STRIDE = 1 + "): "networks.layers._STRIDE",
     ("networks/shapes.py", "def widths(", "def widths(*other, "): "networks.shapes.widths",
     (
@@ -84,7 +84,7 @@ SEEN = {
     ): "evaluation.extractors.classifier._scale",
     ("data/prepared.py", "np.searchsorted(", "1 + np.searchsorted("): "data.prepared.ImageSplit",
     ("training/diversity.py", "WARM_UP_IMAGES = ", "WARM_UP_IMAGES = 1 + "): "training.diversity.WARM_UP_IMAGES",
-    ("training/batches.py", "class Feed", "print('on import')\n\n\nclass Feed"): "training.batches.",
+    ("training/batches.py", "class RealBatches", "print('on import')\n\n\nclass RealBatches"): "training.batches.",
 }
 
 

@@ -19,8 +19,9 @@ from recipes import small_training
 
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.distribution import Distribution
-from gan_core.training.objective import Batch
+from gan_core.training.draws import Batch
 from gan_core.training.state import Gan
+from gan_core.training.step import TrainStep
 
 SHAPE = (16, 16, 1)
 
@@ -32,7 +33,8 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
     distribution = Distribution(kind)
     config = small_training(**changes)
     classes = 3 if config.conditional == "on" else 0
-    gan = Gan(config, SHAPE, classes, distribution=distribution, xla=False, mixed_precision=False)
+    gan = Gan(config, SHAPE, classes, distribution=distribution)
+    step = TrainStep(gan)
     place = folder if distribution.chief else folder / "another"
     with Checkpoints(place, 1) as checkpoints:
         state = distribution.from_chief(checkpoints.newest(at_most=10**9) if distribution.chief else None)
@@ -42,8 +44,8 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
         while gan.images_seen < steps * gan.images_per_step:
             images = blobs(config.batch_size, seed=gan.images_seen).reshape(1, 1, config.batch_size, *SHAPE)
             labels = (np.arange(config.batch_size) % 3).astype(np.int32)[None, None] if classes else None
-            gan.step(Batch(images, labels))
-            figures.append(gan.take_totals())
+            step(Batch(images, labels))
+            figures.append(gan.metrics.take_totals())
         if distribution.chief:
             checkpoints.write(gan.images_seen, gan.state())
             checkpoints.wait()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from recipes import small_training
 
 from gan_core.data.prepared import PreparedDataset
-from gan_core.training.batches import BalancedOrder, EpochOrder, Feed
+from gan_core.training.batches import BalancedOrder, EpochOrder, RealBatches
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=30).map(lambda labels: np.array(labels, np.int32))
 
@@ -16,7 +16,7 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=30).map(lambda labels:
 @settings(deadline=None)
 @given(count=st.integers(1, 40), seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 10**6))
 def test_every_epoch_shows_every_image_once(count, seed, epoch):
-    positions = EpochOrder(count, seed).positions(epoch * count, count)
+    positions = EpochOrder(count, seed).indices(epoch * count, count)
     assert sorted(positions) == list(range(count))
 
 
@@ -26,12 +26,12 @@ def test_every_epoch_shows_every_image_once(count, seed, epoch):
 )
 def test_the_order_depends_on_nothing_but_the_number_of_the_image(count, start, sizes):
     ends = np.cumsum([start, *sizes])
-    in_pieces = [EpochOrder(count, 7).positions(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
-    np.testing.assert_array_equal(np.concatenate(in_pieces), EpochOrder(count, 7).positions(start, sum(sizes)))
+    in_pieces = [EpochOrder(count, 7).indices(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
+    np.testing.assert_array_equal(np.concatenate(in_pieces), EpochOrder(count, 7).indices(start, sum(sizes)))
 
 
 def test_epochs_and_seeds_differ():
-    orders = {tuple(EpochOrder(50, seed).positions(50 * epoch, 50)) for seed in range(3) for epoch in range(3)}
+    orders = {tuple(EpochOrder(50, seed).indices(50 * epoch, 50)) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
 
 
@@ -39,7 +39,7 @@ def test_epochs_and_seeds_differ():
 @given(labels=LABELS, seed=st.integers(0, 2**31 - 1), first=st.integers(0, 10**6))
 def test_every_round_shows_every_class_once(labels, seed, first):
     classes = np.unique(labels)
-    shown = labels[BalancedOrder(labels, seed).positions(first * len(classes), 5 * len(classes))]
+    shown = labels[BalancedOrder(labels, seed).indices(first * len(classes), 5 * len(classes))]
     for round_ in shown.reshape(5, len(classes)):
         assert sorted(round_) == list(classes)
 
@@ -50,7 +50,7 @@ def test_every_class_shows_all_its_images_before_one_comes_again(labels, seed, e
     order, classes = BalancedOrder(labels, seed), len(np.unique(labels))
     for one in np.unique(labels):
         members = np.flatnonzero(labels == one)
-        shown = order.positions(epoch * len(members) * classes, len(members) * classes)
+        shown = order.indices(epoch * len(members) * classes, len(members) * classes)
         assert sorted(shown[labels[shown] == one]) == list(members)
 
 
@@ -58,13 +58,13 @@ def test_every_class_shows_all_its_images_before_one_comes_again(labels, seed, e
 @given(labels=LABELS, start=st.integers(0, 10**9), sizes=st.lists(st.integers(1, 100), min_size=1, max_size=4))
 def test_the_balanced_order_depends_on_nothing_but_the_number_of_the_image(labels, start, sizes):
     ends = np.cumsum([start, *sizes])
-    in_pieces = [BalancedOrder(labels, 7).positions(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
-    np.testing.assert_array_equal(np.concatenate(in_pieces), BalancedOrder(labels, 7).positions(start, sum(sizes)))
+    in_pieces = [BalancedOrder(labels, 7).indices(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
+    np.testing.assert_array_equal(np.concatenate(in_pieces), BalancedOrder(labels, 7).indices(start, sum(sizes)))
 
 
 def test_classes_are_not_shown_in_step():
     labels = np.arange(40, dtype=np.int32) % 2
-    shown = BalancedOrder(labels, 0).positions(0, 40)
+    shown = BalancedOrder(labels, 0).indices(0, 40)
     assert len({tuple(pair) for pair in labels[shown].reshape(20, 2)}) == 2
     evens, odds = shown[labels[shown] == 0] // 2, shown[labels[shown] == 1] // 2
     assert not np.array_equal(evens, odds)
@@ -78,15 +78,15 @@ def paired(tmp_path_factory):
 
 def test_batches_hold_the_images_in_order_with_what_is_known_of_them(paired):
     sizes = {"batch_size": 8, "discriminator_steps": 2}
-    positions = EpochOrder(20, seed=0).positions(32, 48)
-    plain = Feed(paired, small_training(**sizes)).batches(32, 3)
+    positions = EpochOrder(20, seed=0).indices(32, 48)
+    plain = RealBatches(paired, small_training(**sizes)).batches(32, 3)
     np.testing.assert_array_equal(plain.images, paired.images(positions).reshape(3, 2, 8, 16, 16, 1))
     assert plain[1:] == (None, None)
-    labelled = Feed(paired, small_training(conditional=True, **sizes)).batches(32, 3)
+    labelled = RealBatches(paired, small_training(conditional=True, **sizes)).batches(32, 3)
     np.testing.assert_array_equal(labelled.images, plain.images)
     np.testing.assert_array_equal(labelled.labels, positions.reshape(3, 2, 8) % 3)
     assert labelled.inputs is None
-    pairs = Feed(paired, small_training(network="unet", **sizes)).batches(32, 3)
+    pairs = RealBatches(paired, small_training(network="unet", **sizes)).batches(32, 3)
     np.testing.assert_array_equal(pairs.images, plain.images)
     assert pairs.labels is None
     np.testing.assert_array_equal(pairs.inputs, paired.inputs(positions).reshape(3, 2, 8, 16, 16, 1))
@@ -94,5 +94,5 @@ def test_batches_hold_the_images_in_order_with_what_is_known_of_them(paired):
 
 def test_a_balanced_batch_holds_as_many_images_of_each_class(paired):
     config = small_training(conditional=True, balanced_classes=True, batch_size=6, discriminator_steps=2)
-    labels = Feed(paired, config).batches(24, 1).labels
+    labels = RealBatches(paired, config).batches(24, 1).labels
     assert np.bincount(labels.ravel()).tolist() == [4, 4, 4]

@@ -7,11 +7,12 @@ from recipes import small_training
 
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import draw_latents
-from gan_core.training.batches import Feed
+from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.diversity import mean_pairwise_distance, relative_diversity
 from gan_core.training.loop import Training
 from gan_core.training.state import Gan
+from gan_core.training.step import TrainStep
 
 BOTH = pytest.mark.parametrize(
     "changes",
@@ -63,7 +64,7 @@ def images(tmp_path_factory):
 
 def gan_of(config):
     classes = 3 if config.conditional == "on" else 0
-    return Gan(config, (16, 16, 1), classes, xla=False, mixed_precision=False)
+    return Gan(config, (16, 16, 1), classes)
 
 
 @BOTH
@@ -71,7 +72,7 @@ def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, c
     def train(folder, hooks):
         config = small_training(**changes)
         with Checkpoints(tmp_path / folder, 1) as checkpoints:
-            training = Training(gan_of(config), Feed(images.split("train"), config), checkpoints)
+            training = Training(gan_of(config), RealBatches(images.split("train"), config), checkpoints)
             training.resume()
             return training, training.run(hooks)
 
@@ -83,15 +84,16 @@ def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, c
     ours, theirs = resumed.gan.state(), whole.gan.state()
     for name in theirs:
         np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
-    np.testing.assert_array_equal(resumed.samples(), whole.samples())
+    np.testing.assert_array_equal(resumed.samples.grid(), whole.samples.grid())
 
 
 def test_a_label_decides_the_class_and_the_latents_the_rest(images):
     changes = {"steps": 400, "batch_size": 16, "generator_width": 16, "discriminator_width": 16, "learning_rate": 0.001}
     config = small_training(conditional=True, **changes)
-    gan, feed = gan_of(config), Feed(images.split("train"), config)
+    gan, batches = gan_of(config), RealBatches(images.split("train"), config)
+    step = TrainStep(gan)
     for _ in range(config.steps):
-        gan.step(feed.batches(gan.images_seen, 1))
+        step(batches.batches(gan.images_seen, 1))
     labels = (np.arange(60) % 3).astype(np.int32)
     drawn = gan.sample(draw_latents(60, config.latent_size, 0), labels)
     light = (drawn[..., 0] + 1) / (drawn[..., 0] + 1).sum(axis=(1, 2), keepdims=True)
@@ -106,7 +108,7 @@ def test_a_label_decides_the_class_and_the_latents_the_rest(images):
 def test_a_paired_generator_comes_near_its_targets(images):
     changes = {"steps": 150, "batch_size": 16, "generator_width": 16, "learning_rate": 0.001}
     config = small_training(network="unet", reconstruction="l1", reconstruction_weight=100.0, **changes)
-    gan, feed = gan_of(config), Feed(images.split("train"), config)
+    gan, batches = gan_of(config), RealBatches(images.split("train"), config)
     held_out, every = images.split("held_out"), np.arange(30)
     inputs, targets = (part(every) / np.float32(127.5) - 1 for part in (held_out.inputs, held_out.images))
 
@@ -114,27 +116,28 @@ def test_a_paired_generator_comes_near_its_targets(images):
         return float(np.abs(gan.sample(draw_latents(30, config.latent_size, 0), inputs) - targets).mean())
 
     untrained = distance()
+    step = TrainStep(gan)
     for _ in range(config.steps):
-        gan.step(feed.batches(gan.images_seen, 1))
+        step(batches.batches(gan.images_seen, 1))
     assert distance() < 0.5 * float(np.abs(inputs - targets).mean()) < untrained
 
 
 def test_a_grid_has_a_class_a_row_or_input_sample_and_target(images, tmp_path):
     def training(**changes):
         config = small_training(**changes)
-        return Training(gan_of(config), Feed(images.split("train"), config), None)
+        return Training(gan_of(config), RealBatches(images.split("train"), config), None)
 
     conditional = training(conditional=True)
-    assert conditional.columns == 8
-    samples = conditional.samples()
+    assert conditional.samples.columns == 8
+    samples = conditional.samples.grid()
     assert samples.shape == (24, 16, 16, 1)
     latents = draw_latents(24, conditional.config.latent_size, 0)
     np.testing.assert_allclose(
         samples[17:] / 127.5 - 1, conditional.gan.sample(latents[5::3], np.full(7, 2, np.int32)), atol=0.01
     )
     paired = training(network="unet")
-    shown = paired.samples()
+    shown = paired.samples.grid()
     assert shown.shape == (64, 16, 48, 1)
-    positions = Feed(images.split("train"), paired.config).order.positions(0, 64)
-    np.testing.assert_array_equal(shown[:, :, :16], images.split("train").inputs(positions))
-    np.testing.assert_array_equal(shown[:, :, 32:], images.split("train").images(positions))
+    indices = RealBatches(images.split("train"), paired.config).order.indices(0, 64)
+    np.testing.assert_array_equal(shown[:, :, :16], images.split("train").inputs(indices))
+    np.testing.assert_array_equal(shown[:, :, 32:], images.split("train").images(indices))

@@ -8,7 +8,7 @@ from recipes import small_training
 
 from gan_core.data.prepared import PreparedDataset
 from gan_core.training import diversity
-from gan_core.training.batches import Feed
+from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.guards import Diverged
 from gan_core.training.loop import Training
@@ -44,8 +44,8 @@ def images(tmp_path_factory):
 def training(images, folder, score=None, **changes):
     config = small_training(**changes)
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        gan = Gan(config, (16, 16, 1), xla=False, mixed_precision=False)
-        yield Training(gan, Feed(images, config), checkpoints, score and (lambda: score(gan)))
+        gan = Gan(config, (16, 16, 1))
+        yield Training(gan, RealBatches(images, config), checkpoints, score and (lambda: score(gan)))
 
 
 def poison(gan):
@@ -56,7 +56,7 @@ def without_rates(rows):
     return [{name: value for name, value in row.items() if name != "system/examples_per_second"} for row in rows]
 
 
-def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_once(images, tmp_path):
+def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_once(images, tmp_path, monkeypatch):
     changes = {"steps": 23, "log_every_images": 40, "samples_every_images": 56, "score_every_images": 72}
 
     def run(at_once):
@@ -65,8 +65,10 @@ def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_o
             images, folder, lambda _: {"scores/quick_fd_test": 1.0}, steps_per_execution=at_once, **changes
         ) as one:
             executed = []
-            make_steps = one.gan.step
-            one.gan.step = lambda batches: (executed.append(len(batches.images)), make_steps(batches))
+            read = one._batches.batches
+            monkeypatch.setattr(
+                one._batches, "batches", lambda seen, steps: (executed.append(steps), read(seen, steps))[1]
+            )
             hooks = Recorder()
             one.run(hooks)
         return executed, hooks, one
@@ -104,7 +106,7 @@ def test_a_stopped_and_a_longer_training_go_the_way_of_one_that_was_neither(imag
     ours, theirs = longer.gan.state(), whole.gan.state()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
-    np.testing.assert_array_equal(longer.samples(), whole.samples())
+    np.testing.assert_array_equal(longer.samples.grid(), whole.samples.grid())
 
 
 def test_a_finished_training_gives_the_same_rows_again(images, tmp_path):
@@ -155,10 +157,10 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
     rates = [0.25 * 0.002 * (1 - seen / 160) for seen in (48, 64, 80, 96)]
     assert [row["guards/generator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
     assert [2 * row["guards/discriminator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
-    assert "goes on from there, at 40 images, with 0.25 times the learning rates." in caplog.text
+    assert "continues from there, at 40 images, with 0.25 times the learning rates." in caplog.text
     with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # the rate stays low
         resumed.resume()
-        assert resumed.gan.learning_rate_scale == 0.25
+        assert resumed.gan.learning_rate_scale.numpy() == 0.25
 
     with training(images, tmp_path / "another", steps=5) as good:
         good.run(Recorder())
@@ -187,7 +189,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     assert whole.gan.images_seen == 320
     shown = {row["images_seen"]: row.get("scores/quick_fd_test") for row in whole.history}
     assert shown == {64: None, 80: 3.0, 128: None, 160: 1.0, 192: None, 240: 2.0, 256: None, 320: 1.5}
-    assert whole.take_best() == 160
+    assert whole.best.load_into(whole.gan) == 160
     for ours, theirs in zip(whole.gan.averaged_generator.get_weights(), weights[160], strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -195,7 +197,7 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
     broken, finished = run(tmp_path / "broken", Recorder())
     assert finished
     assert without_rates(broken.history) == without_rates(whole.history)
-    assert broken.take_best() == 160
+    assert broken.best.load_into(broken.gan) == 160
     again, finished = run(tmp_path / "broken", Recorder())  # already finished: no step is made
     assert finished
     assert again.gan.images_seen == 320
@@ -222,12 +224,12 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     assert without_rates(again.history) == without_rates(shorter.history)
     longer, whole = run(tmp_path / "broken", 30), run(tmp_path / "whole", 30)
     assert without_rates(longer.history) == without_rates(whole.history)
-    assert whole.take_best() == longer.take_best() == {15: 80, 16: 160, 20: 160}[steps]
-    assert shorter.take_best() == 8 * steps
+    assert whole.best.load_into(whole.gan) == longer.best.load_into(longer.gan) == {15: 80, 16: 160, 20: 160}[steps]
+    assert shorter.best.load_into(shorter.gan) == 8 * steps
     run(tmp_path / "stopped", 30, stop_after=8 * steps)  # its checkpoint has the row without a score
     stopped = run(tmp_path / "stopped", steps)
     assert without_rates(stopped.history) == without_rates(shorter.history)
-    assert stopped.take_best() == 8 * steps
+    assert stopped.best.load_into(stopped.gan) == 8 * steps
     told = [row for row in shorter.hooks.rows if row["images_seen"] == 8 * steps]
     assert "scores/quick_fd_test" in told[-1]
 
@@ -286,6 +288,6 @@ def test_training_brings_the_samples_closer_to_the_data(images, tmp_path):
     with training(images, tmp_path, generator_width=16, discriminator_width=16, **changes) as learning:
         hooks = Recorder()
         learning.run(hooks)
-    untrained, trained = (np.abs(x.mean(axis=0) - real).mean() for x in (hooks.samples[0], learning.samples()))
+    untrained, trained = (np.abs(x.mean(axis=0) - real).mean() for x in (hooks.samples[0], learning.samples.grid()))
     assert trained < 0.3 * untrained
     assert learning.history[-1]["guards/diversity"] > 0.5

@@ -12,22 +12,23 @@ from datasets import blobs
 from recipes import small_training
 
 from gan_core.errors import InvalidInput
-from gan_core.training.objective import Batch
+from gan_core.training.draws import Batch
 from gan_core.training.state import Gan
+from gan_core.training.step import TrainStep
 from gan_core.training.warm_start import STATE_FILE, save_networks, start_from
 
 SHAPE = (16, 16, 1)
 
 
 def new_gan(**changes) -> Gan:
-    return Gan(small_training(**changes), SHAPE, xla=False, mixed_precision=False)
+    return Gan(small_training(**changes), SHAPE)
 
 
 @pytest.fixture(scope="module")
 def trained() -> Gan:
     gan = new_gan(seed=1)
     for _ in range(3):
-        gan.step(Batch(blobs(8)[None, None]))
+        TrainStep(gan)(Batch(blobs(8)[None, None]))
     return gan
 
 

@@ -3,14 +3,19 @@ import pytest
 from datasets import blobs
 from recipes import small_training
 
-from gan_core.training.objective import FIGURES, Batch
+from gan_core.training.draws import Batch
 from gan_core.training.state import Gan
+from gan_core.training.step import TrainStep
+from gan_core.training.step_metrics import STEP_METRICS
 
 SHAPE = (16, 16, 1)
 
 
 def gan(xla=False, mixed_precision=False, **changes):
-    return Gan(small_training(**{"dropout": 0.4} | changes), SHAPE, xla=xla, mixed_precision=mixed_precision)
+    """A GAN with its compiled step as the attribute `step`."""
+    trained = Gan(small_training(**{"dropout": 0.4} | changes), SHAPE, mixed_precision=mixed_precision)
+    trained.step = TrainStep(trained, xla=xla)
+    return trained
 
 
 def batch(number, discriminator_steps=1):
@@ -37,7 +42,7 @@ def shared(_traced):
     traced, initial = _traced
     traced.restore(initial)
     yield traced
-    traced._failed_at.assign(-1)
+    traced.metrics.clear_failure()
 
 
 def test_a_step_moves_each_network_in_its_own_turn_only():
@@ -78,15 +83,15 @@ def test_steps_made_at_once_give_the_bits_of_steps_one_by_one(changes):
 
 
 def test_several_steps_are_made_at_once_on_one_device_without_xla():
-    assert gan(steps_per_execution=3).steps_per_execution == 3
-    assert gan(steps_per_execution=3, xla=True).steps_per_execution == 1
+    assert gan(steps_per_execution=3).step.steps_per_execution == 3
+    assert gan(steps_per_execution=3, xla=True).step.steps_per_execution == 1
 
 
 def test_the_reconstruction_term_is_added_with_its_weight(shared):
     extended = gan(reconstruction="l1", reconstruction_weight=100.0)
     for trained in (shared, extended):
         trained.step(batch(0))
-    without, having = shared.take_totals(), extended.take_totals()
+    without, having = shared.metrics.take_totals(), extended.metrics.take_totals()
     assert without["losses/reconstruction"] == 0
     assert 0.2 < having["losses/reconstruction"] < 2
     assert having["losses/generator"] == pytest.approx(
@@ -98,7 +103,7 @@ def test_the_two_generator_losses_see_the_same_logits(shared):
     trained = gan(loss="minimax")
     trained.step(batch(0))
     shared.step(batch(0))
-    minimax, non_saturating = trained.take_totals(), shared.take_totals()
+    minimax, non_saturating = trained.metrics.take_totals(), shared.metrics.take_totals()
     assert minimax["losses/discriminator"] == non_saturating["losses/discriminator"]
     # −log σ(t) − log(1 − σ(t)) ≥ 2 log 2 for each logit.
     assert minimax["losses/generator"] < 0 < non_saturating["losses/generator"]
@@ -111,21 +116,21 @@ def test_an_adaptive_probability_rises_while_the_real_images_are_recognised_and_
     for logit, expected in ((100.0, 8), (100.0, 16), (-100.0, 8), (-100.0, 0), (-100.0, 0)):
         last_bias.assign([logit])
         trained.step(batch(0))
-        trained.take_totals()
+        trained.metrics.take_totals()
         assert trained.state()["augment_probability/0"] == pytest.approx(expected / 500_000, abs=1e-9)
 
 
-def test_totals_add_up_over_the_steps_and_start_anew(shared):
+def test_totals_add_up_over_the_steps_and_are_reset_when_taken(shared):
     initial = shared.state()
-    total = dict.fromkeys(FIGURES, 0.0)
+    total = dict.fromkeys(STEP_METRICS, 0.0)
     for number in range(3):
         shared.step(batch(number))
-        total = {name: total[name] + value for name, value in shared.take_totals().items()}
+        total = {name: total[name] + value for name, value in shared.metrics.take_totals().items()}
     shared.restore(initial)
     for number in range(3):
         shared.step(batch(number))
-    assert shared.take_totals() == pytest.approx(total, rel=1e-5)
-    assert set(shared.take_totals().values()) == {0.0}
+    assert shared.metrics.take_totals() == pytest.approx(total, rel=1e-5)
+    assert set(shared.metrics.take_totals().values()) == {0.0}
 
 
 def test_the_average_halves_a_weights_share_over_the_half_life(shared):
@@ -173,14 +178,14 @@ def test_a_state_is_a_copy(shared):
 @pytest.mark.parametrize(
     ("layer", "names"), [(0, {"losses/generator", "norms/generator_gradient"}), (-1, {"losses/generator"})]
 )
-def test_the_first_figures_that_are_not_finite_are_remembered(shared, layer, names):
+def test_the_first_metrics_that_are_not_finite_are_remembered(shared, layer, names):
     shared.step(batch(0))
-    assert shared.failure() is None
+    assert shared.metrics.failure() is None
     weight = shared.generator.trainable_variables[layer]
     weight.assign(np.full(weight.shape, np.nan))
     for number in (1, 2):
         shared.step(batch(number))
-    images_seen, name, value = shared.failure()
+    images_seen, name, value = shared.metrics.failure()
     assert images_seen == 16
     assert name in names
     assert np.isnan(value)
@@ -196,19 +201,19 @@ def test_r3gan_trains_in_bfloat16_with_its_penalties():
     before = learned(rounded.generator), learned(rounded.discriminator)
     for trained in (plain, rounded):
         trained.step(batch(0))
-    assert rounded.take_totals() == pytest.approx(plain.take_totals(), rel=0.05, abs=0.05)
+    assert rounded.metrics.take_totals() == pytest.approx(plain.metrics.take_totals(), rel=0.05, abs=0.05)
     rounded.step(batch(1))
-    assert rounded.failure() is None
+    assert rounded.metrics.failure() is None
     for weights, network in zip(before, (rounded.generator, rounded.discriminator), strict=True):
         assert moved(weights, network) > 1e-4
 
 
-def test_float16_gives_the_same_figures_but_for_its_rounding_and_a_float32_generator(shared):
+def test_float16_gives_the_same_metrics_up_to_rounding_and_a_float32_average(shared):
     rounded = gan(mixed_precision=True)
     shared.step(batch(0))
     rounded.step(batch(0))
-    assert rounded.take_totals() == pytest.approx(shared.take_totals(), rel=0.02, abs=0.02)
-    assert rounded.failure() is None
+    assert rounded.metrics.take_totals() == pytest.approx(shared.metrics.take_totals(), rel=0.02, abs=0.02)
+    assert rounded.metrics.failure() is None
     assert rounded.generator.layers[1].compute_dtype == "float16"
     assert rounded.averaged_generator.layers[1].compute_dtype == "float32"
 
@@ -226,8 +231,8 @@ def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
     before = learned(compiled.generator), learned(compiled.discriminator)
     for number in range(2):
         compiled.step(batch(number))
-    assert compiled.take_totals()["losses/penalty"] > 0
-    assert compiled.failure() is None
+    assert compiled.metrics.take_totals()["losses/penalty"] > 0
+    assert compiled.metrics.failure() is None
     for weights, network in zip(before, (compiled.generator, compiled.discriminator), strict=True):
         assert moved(weights, network) > 1e-4
 
@@ -237,5 +242,7 @@ def test_xla_computes_the_same_logits():
     plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
     plain.step(batch(0))
     compiled.step(batch(0))
-    assert compiled.take_totals()["logits/real"] == pytest.approx(plain.take_totals()["logits/real"], rel=1e-4)
-    assert compiled.failure() is None
+    assert compiled.metrics.take_totals()["logits/real"] == pytest.approx(
+        plain.metrics.take_totals()["logits/real"], rel=1e-4
+    )
+    assert compiled.metrics.failure() is None

@@ -9,8 +9,10 @@ import tensorflow as tf
 from recipes import small_training
 
 from gan_core.training.distribution import Distribution
-from gan_core.training.objective import FIGURES, Batch, Step
+from gan_core.training.draws import Batch
 from gan_core.training.optimizer import Adam
+from gan_core.training.step import ReplicaStep
+from gan_core.training.step_metrics import STEP_METRICS
 
 ROWS, SHAPE = 4, (4, 4, 1)
 REAL = np.random.default_rng(0).integers(0, 256, (ROWS, *SHAPE), dtype=np.uint8)
@@ -49,18 +51,18 @@ class Bowl:
 
 
 def make(generator, discriminator, penalise=True, images_seen=0, scale=0.0, probability=0.0, inputs=None, **changes):
-    """Makes one step and returns its figures; with the default rates of 0 both losses see the same discriminator."""
+    """Makes one step and returns its metrics; with the default rates of 0 both losses see the same discriminator."""
     config = small_training(**{"batch_size": ROWS, "normalization": "none", "learning_rate": 0.01} | changes)
     optimizers = [Adam(network, mixed_precision=False) for network in (generator, discriminator)]
-    step = Step(config, generator, discriminator, optimizers, Distribution())
-    figures = step(
+    step = ReplicaStep(config, generator, discriminator, optimizers, Distribution())
+    metrics = step(
         Batch(tf.constant(REAL[None]), inputs=inputs),
         tf.constant(images_seen, tf.int64),
         tf.constant(scale),
         tf.constant(probability),
         (penalise,),
     )
-    return dict(zip(FIGURES, figures.numpy().tolist(), strict=True)), optimizers
+    return dict(zip(STEP_METRICS, metrics.numpy().tolist(), strict=True)), optimizers
 
 
 def log1p_exp(t):
@@ -192,14 +194,14 @@ def test_both_adams_follow_the_schedule_of_beta_2():
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
-def test_a_batch_in_parts_gives_the_figures_and_moves_of_the_whole(loss):
+def test_a_batch_in_parts_gives_the_metrics_and_moves_of_the_whole(loss):
     changes = {"loss": loss, "scale": 1.0, **PENALTIES}
     found = []
     for parts in (1, 2):
         networks = Painter(varied=True), Bowl()
-        figures, _ = make(*networks, accumulation_steps=parts, **changes)
+        metrics, _ = make(*networks, accumulation_steps=parts, **changes)
         weights = [variable.numpy() for network in networks for variable in network.trainable_variables]
-        found.append((figures, weights))
+        found.append((metrics, weights))
     (whole, weights_of_whole), (summed, weights_of_summed) = found
     assert summed == pytest.approx(whole, rel=1e-5, abs=1e-6)
     for ours, theirs in zip(weights_of_summed, weights_of_whole, strict=True):

@@ -11,7 +11,7 @@ from gan_core.training.checkpoints import State
 from gan_core.training.state import Gan
 
 
-class Best:
+class BestGenerator:
     """The averaged generator's weights at its best score, the lowest one.
 
     Attributes:
@@ -24,22 +24,22 @@ class Best:
         self.scored_at = 0
         self._weights: list[NDArray[np.float32]] = []
 
-    def agree(self, gan: Gan, scores: Mapping[str, float]) -> dict[str, float]:
-        """Keeps the weights if the first of `scores` is the best so far. Returns the chief's scores on every host."""
-        agreed = gan.distribution.from_chief({name: np.array(value) for name, value in scores.items()})
-        found = {name: float(value) for name, value in (agreed or {}).items()}
-        score = next(iter(found.values()))
+    def record(self, gan: Gan, scores: Mapping[str, float]) -> dict[str, float]:
+        """Copies the weights if the first of `scores` is the lowest yet. Returns the chief's scores on every host."""
+        from_chief = gan.distribution.from_chief({name: np.array(value) for name, value in scores.items()})
+        agreed = {name: float(value) for name, value in (from_chief or {}).items()}
+        score = next(iter(agreed.values()))
         self.scored_at = gan.images_seen
         if score < self._score:
             self._score, self._images_seen = score, gan.images_seen
             self._weights = [np.array(weight) for weight in gan.averaged_generator.get_weights()]
-        return found
+        return agreed
 
     def is_stale(self, patience_images: int) -> bool:
         """Whether the score has not improved for `patience_images`; always False if that is 0."""
         return 0 < patience_images <= self.scored_at - self._images_seen
 
-    def give_to(self, gan: Gan) -> int:
+    def load_into(self, gan: Gan) -> int:
         """Sets the averaged generator to the best weights, if there are any; returns the images seen at that moment."""
         if not self._weights:
             return gan.images_seen

@@ -1,0 +1,228 @@
+"""A training step: `discriminator_steps` updates of the discriminator, then one of the generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from gan_core import metric_names as names
+from gan_core.config import TrainConfig
+from gan_core.training.augment import adapted_probability
+from gan_core.training.average import update_average
+from gan_core.training.distribution import Distribution
+from gan_core.training.draws import Batch, Part, draw_parts
+from gan_core.training.objective import Metrics, Objective
+from gan_core.training.optimizer import Adam
+from gan_core.training.schedules import scheduled
+from gan_core.training.state import Gan
+from gan_core.training.step_metrics import as_vector, value_of
+
+
+class TrainStep:
+    """Advances the state of a GAN by whole steps, as one compiled function.
+
+    Args:
+        gan: the state to advance.
+        xla: compile with XLA.
+
+    Attributes:
+        steps_per_execution: most steps in one call: config.steps_per_execution on one device without XLA, else 1.
+    """
+
+    def __init__(self, gan: Gan, *, xla: bool = False) -> None:
+        self._gan = gan
+        several = not xla and gan.distribution.replicas == 1
+        self.steps_per_execution = gan.config.steps_per_execution if several else 1
+        optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
+        self._on_replica = ReplicaStep(gan.config, gan.generator, gan.discriminator, optimizers, gan.distribution)
+        self._compiled = tf.function(self._steps, jit_compile=xla, autograph=False)
+
+    def __call__(self, batches: Batch) -> None:
+        """Makes a step with each global batch of `batches`, a `Batch` with one more leading axis.
+
+        The number of steps in one call affects only the speed: independent operations run in parallel, such as the next
+        step's pass over real images and this step's generator update.
+        """
+        gan, config = self._gan, self._gan.config
+        first_turn, turns = gan.images_seen // config.batch_size, config.discriminator_steps
+        penalised = tuple(
+            tuple(
+                config.penalised and (first_turn + turns * step + turn) % config.penalty_interval == 0
+                for turn in range(turns)
+            )
+            for step in range(len(batches.images))
+        )
+        tensors = Batch(*(None if array is None else tf.constant(array) for array in batches))
+        self._compiled(tensors, tf.constant(gan.images_seen, tf.int64), penalised)
+        gan.images_seen += len(batches.images) * gan.images_per_step
+
+    def _steps(self, batches: Batch, images_seen: tf.Tensor, penalised: tuple[tuple[bool, ...], ...]) -> None:
+        gan = self._gan
+        for index, penalised_turns in enumerate(penalised):
+            batch = Batch(*(None if array is None else array[index] for array in batches))
+            before = images_seen + index * gan.images_per_step
+            after = before + gan.images_per_step
+
+            update = partial(self._on_replica, penalised=penalised_turns)
+            scale, probability = gan.learning_rate_scale.read_value(), gan.augment_probability.read_value()
+            metrics = gan.distribution.run(update, (batch, before, scale, probability))
+            update_average(gan.averaged_generator, gan.generator, gan.config, gan.images_per_step, after)
+            if gan.config.augment_target > 0:
+                excess = value_of(names.REAL_SIGN, metrics) - gan.config.augment_target
+                gan.augment_probability.assign(
+                    adapted_probability(gan.augment_probability, excess, gan.images_per_step)
+                )
+            gan.metrics.record(after, metrics)
+
+
+class _Turn(NamedTuple):
+    """One update of the discriminator: its data, and the parameters that follow a schedule."""
+
+    parts: list[Part]
+    learning_rate: tf.Tensor
+    beta_2: tf.Tensor
+    augment_probability: tf.Tensor
+    penalty_factor: tf.Tensor | None
+
+
+class _Generated(NamedTuple):
+    """Generated images of one part, and the tape of the pass that made them."""
+
+    images: tf.Tensor
+    tape: tf.GradientTape
+
+
+class ReplicaStep:
+    """The step as it runs on each replica.
+
+    The generator's update uses the images of the discriminator's last one. The expectation is the same as with new
+    images, and one forward pass is saved (without accumulation).
+
+    Args:
+        config: parameters of the training.
+        generator, discriminator: the networks.
+        optimizers: their optimisers, in this order.
+        distribution: the split of the batch among replicas.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        generator: Any,
+        discriminator: Any,
+        optimizers: tuple[Adam, Adam],
+        distribution: Distribution,
+    ) -> None:
+        self._config = config
+        self._distribution = distribution
+        self._dropout_features = discriminator.dropout_features
+        self._generator_optimizer, self._discriminator_optimizer = optimizers
+        self._objective = Objective(config, generator, discriminator)
+
+    def __call__(
+        self,
+        batch: Batch,
+        images_seen: tf.Tensor,
+        learning_rate_scale: tf.Tensor,
+        augment_probability: tf.Tensor,
+        penalised: tuple[bool, ...],
+    ) -> tf.Tensor:
+        """Updates the weights and returns the metrics of the global batch, float32 [len(STEP_METRICS)].
+
+        Args:
+            batch: the real images.
+            images_seen: real images seen before this step, a scalar int64.
+            learning_rate_scale: a factor of both learning rates.
+            augment_probability: probability of each augmentation; used only if it is adaptive.
+            penalised: for each update of the discriminator, whether it applies the penalties.
+        """
+        config = self._config
+
+        def turn(index: int) -> _Turn:
+            seen = images_seen + index * config.batch_size
+            values = scheduled(config, seen)
+            return _Turn(
+                draw_parts(
+                    config,
+                    batch,
+                    index,
+                    seen,
+                    distribution=self._distribution,
+                    dropout_features=self._dropout_features,
+                ),
+                values.learning_rate * learning_rate_scale,
+                values.beta_2,
+                augment_probability if config.augment_target > 0 else values.augment_probability,
+                values.penalty_factor * config.penalty_interval if penalised[index] else None,
+            )
+
+        *earlier, last = (turn(index) for index in range(config.discriminator_steps))
+        for each in earlier:
+            self._update_discriminator(each, None)
+        shared = self._generate(last.parts[0]) if len(last.parts) == 1 else None
+        metrics = self._update_discriminator(last, shared) | self._update_generator(last, shared)
+        metrics[names.AUGMENT_PROBABILITY] = last.augment_probability
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, as_vector(metrics))
+
+    def _update_discriminator(self, turn: _Turn, shared: _Generated | None) -> Metrics:
+        optimizer = self._discriminator_optimizer
+
+        def gradients_of(part: Part) -> tuple[list[tf.Tensor], Metrics]:
+            generated = shared or self._generate(part)
+            with optimizer.tape() as tape:
+                loss, metrics = self._objective.discriminator_loss(
+                    part, generated.images, turn.augment_probability, turn.penalty_factor
+                )
+            return optimizer.gradients(tape, loss), metrics
+
+        gradients, metrics = _accumulated(gradients_of, turn.parts)
+        learning_rate = turn.learning_rate * self._config.discriminator_learning_rate_factor
+        norm = optimizer.apply(gradients, learning_rate, self._config.beta_1, turn.beta_2)
+        return metrics | {names.DISCRIMINATOR_GRADIENT_NORM: norm}
+
+    def _update_generator(self, turn: _Turn, shared: _Generated | None) -> Metrics:
+        optimizer = self._generator_optimizer
+
+        def gradients_of(part: Part) -> tuple[list[tf.Tensor], Metrics]:
+            generated = shared or self._generate(part)
+            with generated.tape:
+                loss, metrics = self._objective.generator_loss(part, generated.images, turn.augment_probability)
+            return optimizer.gradients(generated.tape, loss), metrics
+
+        gradients, metrics = _accumulated(gradients_of, turn.parts)
+        norm = optimizer.apply(gradients, turn.learning_rate, self._config.beta_1, turn.beta_2)
+        return metrics | {names.GENERATOR_GRADIENT_NORM: norm}
+
+    def _generate(self, part: Part) -> _Generated:
+        with self._generator_optimizer.tape() as tape:
+            images = self._objective.generate(part)
+        return _Generated(images, tape)
+
+
+def _accumulated(
+    gradients_of: Callable[[Part], tuple[list[tf.Tensor], Metrics]], parts: Sequence[Part]
+) -> tuple[list[tf.Tensor], Metrics]:
+    """The means over the parts of their gradients and of their metrics.
+
+    The parts are computed one after the other, so that only one part's activations are in memory.
+    """
+    if len(parts) == 1:
+        return gradients_of(parts[0])
+    gradients: list[list[tf.Tensor]] = []
+    metrics: list[Metrics] = []
+    for part in parts:
+        with tf.control_dependencies(gradients[-1] if gradients else []):
+            of_part = gradients_of(part)
+        gradients.append(of_part[0])
+        metrics.append(of_part[1])
+
+    def mean(values: Sequence[tf.Tensor]) -> tf.Tensor:
+        return tf.add_n(list(values)) / len(parts)
+
+    return (
+        [mean(tensors) for tensors in zip(*gradients, strict=True)],
+        {name: mean([one[name] for one in metrics]) for name in metrics[0]},
+    )
