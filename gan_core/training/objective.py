@@ -45,18 +45,19 @@ class Objective:
         def fake_logits_of(images: tf.Tensor) -> tf.Tensor:
             return self._logits(images, part, part.fake_pass, augment_probability)
 
+        penalty = tf.constant(0.0)
         if penalty_factor is None:
-            real_logits, fake_logits, penalty = real_logits_of(real_images), fake_logits_of(fake_images), 0.0
+            real_logits, fake_logits = real_logits_of(real_images), fake_logits_of(fake_images)
         else:
             real_logits, r1 = penalties.zero_centered(real_logits_of, real_images, config.r1_weight / 2)
             fake_logits, r2 = penalties.zero_centered(fake_logits_of, fake_images, config.r2_weight / 2)
             gp = penalties.gradient_penalty(
                 real_logits_of, real_images, fake_images, part.interpolation, config.gradient_penalty_weight
             )
-            penalty = (r1 + r2 + gp) * penalty_factor
+            penalty = (penalty + r1 + r2 + gp) * penalty_factor
         loss = losses.DISCRIMINATOR[config.loss](real_logits, fake_logits)
         metrics = _logit_metrics(config.loss, real_logits, fake_logits)
-        return loss + penalty, metrics | {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: tf.convert_to_tensor(penalty)}
+        return loss + penalty, metrics | {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: penalty}
 
     def generator_loss(
         self, part: Part, fake_images: tf.Tensor, augment_probability: tf.Tensor

@@ -215,14 +215,13 @@ def _accumulated(
     metrics: list[Metrics] = []
     for part in parts:
         with tf.control_dependencies(gradients[-1] if gradients else []):
-            of_part = gradients_of(part)
-        gradients.append(of_part[0])
-        metrics.append(of_part[1])
+            gradients_of_part, metrics_of_part = gradients_of(part)
+        gradients.append(gradients_of_part)
+        metrics.append(metrics_of_part)
 
     def mean(values: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.add_n(list(values)) / len(parts)
 
-    return (
-        [mean(tensors) for tensors in zip(*gradients, strict=True)],
-        {name: mean([one[name] for one in metrics]) for name in metrics[0]},
-    )
+    # One vector: as scalars, the graph optimiser would add up the terms of the parts' losses in another order.
+    mean_metrics = tf.unstack(mean([tf.stack(list(of_part.values())) for of_part in metrics]))
+    return [mean(tensors) for tensors in zip(*gradients, strict=True)], dict(zip(metrics[0], mean_metrics, strict=True))

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.networks import dcgan, r3gan, resnet
+from gan_core.networks.build import build_discriminator, build_generator
 from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.loop import Training
@@ -94,7 +94,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
     shape = shape_of(preset)
     accumulation = {"accumulation_steps": min(2, preset["train"]["accumulation_steps"])}
     labelled = preset["prepare"]["source"] in LABELLED
-    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).decided(labelled=labelled)
+    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).resolved(labelled=labelled)
     classes = 3 if config.conditional == "on" else 0
     data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1), classes)
     images = PreparedDataset(data).split("train")
@@ -122,20 +122,10 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
 def test_the_networks_are_built_at_full_size(name) -> None:
     preset = sections(name)
     train, shape = preset["train"], shape_of(preset)
-    network = {"dcgan": dcgan, "resnet": resnet, "r3gan": r3gan}[train["network"]]
-    config = TrainConfig.parse(train).decided(labelled=preset["prepare"]["source"] in LABELLED)
+    config = TrainConfig.parse(train).resolved(labelled=preset["prepare"]["source"] in LABELLED)
     classes = 10 if config.conditional == "on" else 0
-    shared = {"growth": train["growth"], "depth": train["depth"], "classes": classes, "seed": 0}
-    generator = network.build_generator(
-        shape, latent_size=train["latent_size"], width=train["generator_width"], **shared
-    )
-    discriminator = network.Discriminator(
-        shape,
-        width=train["discriminator_width"],
-        dropout=train["dropout"],
-        normalization=train["normalization"],
-        **shared,
-    )
+    generator = build_generator(config, shape, classes, synchronized=False, dtype="float32")
+    discriminator = build_discriminator(config, shape, classes, synchronized=False, dtype="float32")
     assert generator.output_shape == (None, *shape)
     mask = np.ones((1, discriminator.dropout_features), np.float32) if train["dropout"] else None
     labels = np.zeros(1, np.int32) if classes else None
