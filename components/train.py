@@ -73,8 +73,11 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from gan_core.training.checkpoints import Checkpoints
     from gan_core.training.guards import Diverged
     from gan_core.training.loop import Training
+    from gan_core.training.warm_start import start_from
 
-    gan, xla, mixed_precision = build_gan(config, dataset, initial)
+    gan, xla, mixed_precision = build_gan(config, dataset)
+    if initial.content:
+        start_from(gan, initial.content, initial.name)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
     batches = RealBatches(images, config)
     if not gan.distribution.chief:  # train together with the chief; only the chief writes

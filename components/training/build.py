@@ -11,7 +11,6 @@ from components.tracking.model_name import champion_address, name_for_data, name
 from gan_core.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from components.registry.warm_start import Initial
     from gan_core.config import Switch, TrainConfig
     from gan_core.data.prepared import ImageSplit, PreparedDataset
     from gan_core.training.distribution import Distribution
@@ -76,19 +75,16 @@ def version_to_start_from(warm_start: str, champion: str | Path | None, dataset:
     return champion_address(name_for_data(configured, dataset))
 
 
-def build_gan(config: TrainConfig, dataset: PreparedDataset, initial: Initial) -> tuple[Gan, bool, bool]:
+def build_gan(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bool]:
     """Builds the networks on the available devices; also returns whether XLA and mixed precision are used."""
     from gan_core.training.distribution import Distribution
     from gan_core.training.state import Gan
-    from gan_core.training.warm_start import start_from
 
     distribution = Distribution(config.distribution)
     xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
     manifest = dataset.manifest
     classes = len(manifest.classes) if config.conditional == "on" else 0
     gan = Gan(config, manifest.shape, classes, distribution=distribution, mixed_precision=mixed_precision)
-    if initial.content:
-        start_from(gan, initial.content, initial.name)
     return gan, xla, mixed_precision
 
 
