@@ -11,22 +11,22 @@ export PYTHONUTF8 := 1
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# `value` keeps a $ in SET as it is, where make would expand a variable.
+# `value` keeps a $ in SET, which make would otherwise expand as a variable.
 SET ?=
 override SET := $(value SET)
 export SET
 # `pipelines overrides` quotes the options for a shell; `eval` removes the quotes.
-run: .venv/run ## Prepare, train, evaluate, register (PRESET=fashion: presets/fashion.yaml; SET='train.steps=20000 …': over it)
+run: .venv/run ## Prepare, train, evaluate and register (PRESET=fashion uses presets/fashion.yaml; SET='train.steps=20000 …' overrides)
 	$(if $(PRESET)$(SET),options="$$(python -m pipelines overrides $(if $(PRESET),presets/$(PRESET).yaml) --set "$$SET")"; \
 	  eval "options=($$options)"; dvc exp run "$${options[@]}",dvc repro)
 
-# Two processes. Each runs whole test files, so that a file's shared fixtures are made once.
+# Two processes. Each runs whole test files, so that the shared fixtures of a file are created once.
 PARALLEL = --numprocesses 2 --dist loadfile
 test: .venv/dev ## Run the tests
 	pytest $(PARALLEL)
 
 # The image's own tests are skipped unless TEST_IMAGE names the image.
-test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
+test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if none is there)
 	tests/containers/with_engine.sh $(MAKE) image-tests IMAGE=gan-pipeline:test
 
 image-tests: image
@@ -35,14 +35,14 @@ image-tests: image
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers
 
-check: .venv/dev ## Format, lint, types, import rules, tests
+check: .venv/dev ## Check format, lint, types, import rules and tests
 	ruff format --check .
 	ruff check .
 	mypy
 	lint-imports
 	pytest $(PARALLEL)
 
-format: .venv/dev ## Format the code and mend what the linter can mend
+format: .venv/dev ## Format the code and apply the linter's automatic fixes
 	ruff format .
 	ruff check --fix .
 
@@ -59,24 +59,24 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	@python -m components.mlflow_ui --port 5000
 
-up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; prints what to export: eval "$$(make -s up-local)"
+up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; use: eval "$$(make -s up-local)"
 	@python infra/local/services.py up
 
-down-local: ## End what up-local started and remove its data
+down-local: ## Stop the services of up-local and remove their data
 	@python infra/local/services.py down
 
-sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) of the environment, and docs/licences.md anew
+sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) for the environment, and docs/licences.md from it
 	mkdir -p build
 	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
 	python infra/licences.py build/sbom.json
 
-# PyTorch's light build is in no public index, so the lock lists its hash beside those of the standard build.
+# No public index has PyTorch's light build, so its hash is added to those of the standard build in the lock.
 LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
 # Each lock replaces the library's `tensorflow` by the build for its machine.
 CPU = --override requirements-cpu.in pyproject.toml requirements-cpu.in
 GPU = --override requirements-gpu.in pyproject.toml requirements-gpu.in
-lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashed requirements files
+lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed requirements files
 	uv pip compile $(LOCK) --upgrade --group dev $(CPU) -o requirements-dev.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group local $(CPU) -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(CPU) -o requirements-image-cpu.txt
@@ -86,7 +86,7 @@ lock: .venv/uv ## Resolve the dependencies of pyproject.toml anew into the hashe
 	sed -i 's/^torch==2.13.0 .*/&\n$(LIGHT_TORCH)/' requirements-peers.txt
 	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
 
-clean: ## Remove the environment, checkpoints and outputs; keeps the DVC cache and the MLflow database
+clean: ## Remove the environment, checkpoints and outputs; keep the DVC cache and the MLflow database
 	rm -rf .venv checkpoints data/prepared models reports
 
 # The environment: uv (pinned by hash) installs the hashed lock and compiles the bytecode.

@@ -27,13 +27,13 @@ SAME = {"Apache Software License": "Apache-2.0", "Mozilla Public License 2.0 (MP
 HEAD = """\
 # Licences of the packages in the images
 
-Written by `make sbom` from the packages' own metadata; a test compares the names with the locks. The image holds the
-versions and the rest in `/app/sbom.json` (CycloneDX). The GPU image adds NVIDIA's CUDA libraries (`nvidia-*`), under
-NVIDIA's own terms, which allow them to be passed on as part of an application but not alone.
+`make sbom` writes this page from the packages' own metadata; a test compares the names with the requirements files. The
+image lists the versions and further details in `/app/sbom.json` (CycloneDX). The GPU image adds NVIDIA's CUDA libraries
+(`nvidia-*`). NVIDIA's terms allow redistribution as part of an application, but not alone.
 
-Copyleft among them: `grandalf` and `pygit2` come with DVC, which `components.fetch` runs as a process of its own;
-`asyncssh` and `dulwich`, DVC's too, leave the choice; `psycopg` is in the MLflow server's image alone. Nothing here
-imports them. This project's own code is MIT.
+Some packages have copyleft licences. `grandalf` and `pygit2` come with DVC, which `components.fetch` runs as a separate
+process. `asyncssh` and `dulwich` also come with DVC and offer a choice of licences. `psycopg` is only in the MLflow
+server's image. This project's code imports none of them. Its own licence is MIT.
 
 | licence | packages |
 |---|---|
