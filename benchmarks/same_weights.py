@@ -207,7 +207,7 @@ def _size(old: NDArray[Any], new: NDArray[Any]) -> str:
     if (old.dtype, old.shape) != (new.dtype, new.shape):
         return f"{old.dtype} {old.shape} and {new.dtype} {new.shape}"
     ours, theirs = old.astype(float), new.astype(float)
-    return f"by up to {np.abs(ours - theirs).max():.2g}, of values up to {np.abs(ours).max():.2g}"
+    return f"by up to {np.nanmax(np.abs(ours - theirs)):.2g}, of values up to {np.nanmax(np.abs(ours)):.2g}"
 
 
 class _Side:
