@@ -51,7 +51,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from gan_core.evaluation.evaluator import evaluate
     from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.feature_extraction import extract_features
-    from gan_core.evaluation.report.exhibits import collect
+    from gan_core.evaluation.report.contents import collect_contents
     from gan_core.evaluation.report.history import training_charts
     from gan_core.evaluation.report.page import render
     from gan_core.evaluation.score_table import table
@@ -71,8 +71,10 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
         if arguments.report:
             place = outputs.enter_context(whole_output(arguments.report))
-            exhibits = collect(extractor, extracted, evaluation, charts, comparison=comparison, seed=config.seed)
-            place.write_text(render(evaluation, exhibits), encoding="utf-8")
+            contents = collect_contents(
+                extractor, extracted, evaluation, charts, comparison=comparison, seed=config.seed
+            )
+            place.write_text(render(evaluation, contents), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
     log_evaluation(evaluation, arguments.report.place if arguments.report else None)

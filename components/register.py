@@ -32,7 +32,7 @@ from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.record_checks import recorded
+from gan_core.evaluation.record_checks import parse_registered
 from gan_core.export import generator_digest, read_metadata
 from gan_core.training.warm_start import STATE_FILE
 from gan_core.untrusted_files import read_bytes
@@ -199,7 +199,7 @@ def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) 
     beside = candidate.champion
     if beside and beside.generator_digest == tags.get("generator_digest"):
         return candidate.model_copy(update=beside.model_dump(exclude={"generator_digest"}))
-    return recorded(tags.get("evaluation", ""))
+    return parse_registered(tags.get("evaluation", ""))
 
 
 def _move_aliases(registry: ModelRegistry, outcome: Outcome, number: str) -> None:

@@ -16,7 +16,7 @@ from gan_core.config import RegisterConfig
 from gan_core.data.folders import is_marked
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
-from gan_core.evaluation.record_checks import recorded
+from gan_core.evaluation.record_checks import parse_registered
 from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read_metadata
 
 
@@ -96,7 +96,7 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
     place = Path(source) / described
     if not place.resolve().is_relative_to(Path(source).resolve()):
         raise InvalidInput(f"The generator must lie in the model's folder. Received: {described}")
-    return Champion(f"version {version.version} of {name}", place, recorded(version.tags.get("evaluation", "")))
+    return Champion(f"version {version.version} of {name}", place, parse_registered(version.tags.get("evaluation", "")))
 
 
 def _is_generator(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.record_checks import faults, has_standard_error
+from gan_core.evaluation.record_checks import find_faults, has_standard_error
 from gan_core.export import generator_digest, read_metadata
 
 Outcome = Literal["champion", "challenger", "refused"]
@@ -45,9 +45,9 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
                 f"The scores must be of the generator that is registered, as it is now: evaluate {model} again. "
                 f"Received: scores of the {what} {scored}, a generator of {registered}"
             )
-    if found := faults(evaluation):
-        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        raise InvalidInput(f"The figures of an evaluation must be possible ones. Received: {found[0]}{more}")
+    if faults := find_faults(evaluation):
+        more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
+        raise InvalidInput(f"The figures of an evaluation must be possible ones. Received: {faults[0]}{more}")
     if config.score not in evaluation.scores:
         raise InvalidInput(
             "The parameter 'register.score' must name a score that was made. "

@@ -31,7 +31,7 @@ def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
         from mlflow.entities import RunTag
 
         tags = [RunTag("protocol", evaluation.protocol.model_dump_json())]
-        client.log_batch(run_id, points(client, run_id, evaluation.figures(), evaluation.images_seen), tags=tags)
+        client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
         if report:
             client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
         describe_run(client, run_id, evaluation)

@@ -36,8 +36,8 @@ class Comparison:
 
     Attributes:
         name: the champion's name.
-        evaluation: its scores under the protocol of the generator it is compared with; None if it cannot be scored.
-        images: its images for the first sampling seed; None if it cannot be scored.
+        evaluation: its scores under the protocol of the generator it is compared with; None if it cannot be evaluated.
+        images: its images for the first sampling seed; None if it cannot be evaluated.
         remarks: sentences that a reader of the comparison must know.
     """
 
@@ -66,8 +66,8 @@ def compare(
     recorded = champion.recorded
     if recorded and (differences := evaluation.protocol.differences(recorded.protocol)):
         remarks.append(
-            f"The champion, {champion.name}, was registered under another protocol: {'; '.join(differences)}. "
-            f"Its recorded scores do not compare with these, so it was scored anew."
+            f"The champion, {champion.name}, was registered under another protocol: {'; '.join(differences)}. Its "
+            f"recorded scores cannot be compared with these, so it was re-evaluated together with this generator."
         )
         recorded = None
     try:
@@ -78,7 +78,7 @@ def compare(
             )
             recorded = evaluate(config, extractor, replace(extracted, generated=generated))
     except InvalidInput as error:
-        remarks.append(f"The champion, {champion.name}, cannot be scored: {error}")
+        remarks.append(f"The champion, {champion.name}, cannot be evaluated: {error}")
         return Comparison(champion.name, None, None, tuple(remarks))
     images = GeneratedImages(generator, config.samples, config.seed, extracted.sides.inputs)
     return Comparison(champion.name, recorded, images, tuple(remarks))

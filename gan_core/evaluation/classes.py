@@ -15,7 +15,7 @@ from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 from gan_core.evaluation.metrics.neighbours import precision_recall
 from gan_core.evaluation.protocol import ClassScores
-from gan_core.evaluation.scores import score_name
+from gan_core.evaluation.score_meanings import score_name
 
 FEWEST_IN_A_CLASS = 100
 """Real images, and generated images, that a class needs to get its own scores."""

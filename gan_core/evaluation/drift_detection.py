@@ -84,8 +84,8 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     fewest = config.blocks * FEWEST_IMAGES_IN_A_BLOCK
     if min(counts) < fewest:
         raise InvalidInput(
-            f"Drift needs at least {fewest} held-out images on either side, {FEWEST_IMAGES_IN_A_BLOCK} for each of "
-            f"drift.blocks={config.blocks}. Received: {counts[0]} in the reference, {counts[1]} in the data"
+            f"Drift detection requires at least {fewest} held-out images in each data set, {FEWEST_IMAGES_IN_A_BLOCK} "
+            f"for each of drift.blocks={config.blocks}. Received: {counts[0]} in the reference, {counts[1]} in the data"
         )
 
 
@@ -133,9 +133,15 @@ def class_shares(reference: Manifest, data: Manifest) -> Shares | None:
         return None
     from scipy.stats import chi2_contingency
 
-    theirs, ours = ({entry.name: entry.train + entry.held_out for entry in side.classes} for side in (reference, data))
-    names = sorted(name for name in theirs.keys() | ours.keys() if theirs.get(name, 0) + ours.get(name, 0) > 0)
-    table = np.array([[side.get(name, 0) for name in names] for side in (theirs, ours)])
+    reference_counts, data_counts = (
+        {entry.name: entry.train + entry.held_out for entry in manifest.classes} for manifest in (reference, data)
+    )
+    names = sorted(
+        name
+        for name in reference_counts.keys() | data_counts.keys()
+        if reference_counts.get(name, 0) + data_counts.get(name, 0) > 0
+    )
+    table = np.array([[side.get(name, 0) for name in names] for side in (reference_counts, data_counts)])
     shares = table / table.sum(axis=1, keepdims=True)
     return Shares(
         reference=dict(zip(names, shares[0].tolist(), strict=True)),
@@ -150,7 +156,7 @@ def unchanged(config: DriftConfig, digest: str) -> Drift:
     return Drift(
         format=1,
         drifted=False,
-        reasons=("the data is the reference itself: no drift",),
+        reasons=("the data and the reference are identical: no drift",),
         rule=config,
         reference_digest=digest,
         data_digest=digest,
@@ -168,21 +174,22 @@ def decide(config: DriftConfig, extractor: str, reference: Manifest, data: Manif
     above `config.class_share_threshold`.
     """
     shares = class_shares(reference, data)
-    far = distance.low > config.kid_threshold
+    features_drifted = distance.low > config.kid_threshold
     reasons = [
-        f"kernel distance {distance.value:.3g}, {config.confidence:.0%} interval {distance.low:.3g} to "
-        f"{distance.high:.3g}, threshold {config.kid_threshold:g}: {_VERDICTS[far]}"
+        f"kernel distance {distance.value:.3g}, {config.confidence:.0%} confidence interval {distance.low:.3g} to "
+        f"{distance.high:.3g}, threshold {config.kid_threshold:g}: {_VERDICTS[features_drifted]}"
     ]
-    other = False
+    classes_drifted = False
     if shares:
-        other = shares.p_value < 1 - config.confidence and shares.total_variation > config.class_share_threshold
+        rejected = shares.p_value < 1 - config.confidence
+        classes_drifted = rejected and shares.total_variation > config.class_share_threshold
         reasons.append(
-            f"class shares differ by {shares.total_variation:.1%} (total variation), p {shares.p_value:.2g}, "
-            f"threshold {config.class_share_threshold:.1%}: {_VERDICTS[other]}"
+            f"class shares: total variation {shares.total_variation:.1%}, p-value {shares.p_value:.2g}, "
+            f"threshold {config.class_share_threshold:.1%}: {_VERDICTS[classes_drifted]}"
         )
     return Drift(
         format=1,
-        drifted=far or other,
+        drifted=features_drifted or classes_drifted,
         reasons=tuple(reasons),
         rule=config,
         reference_digest=reference.digest,

@@ -15,8 +15,9 @@ from gan_core.evaluation.extractors.features import Extractor, FeatureSet
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
 from gan_core.evaluation.metrics.kernel import kernel_standard_error
 from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
+from gan_core.evaluation.score_meanings import MEANINGS, score_name
 from gan_core.evaluation.score_warnings import score_warnings
-from gan_core.evaluation.scores import MEANINGS, score, score_name
+from gan_core.evaluation.scores import score
 from gan_core.evaluation.shared_images import shared_images
 
 Value = TypeVar("Value")

@@ -94,8 +94,8 @@ class FileImages:
             archive = zipfile.ZipFile(self._path)
         except Exception as error:  # a damaged archive can make zipfile raise nearly anything
             raise InvalidInput(
-                f"Images to evaluate are a prepared data set, a generator, or a folder or .zip of images: {error}. "
-                f"Received: {self._path}"
+                "The images of an evaluation must be a prepared data set, a generator, or a folder or .zip of images: "
+                f"{error}. Received: {self._path}"
             ) from None
         for member in archive.infolist():
             folders_and_name = [part for part in re.split(r"[/\\]", member.filename) if part not in (".", "..")]

@@ -59,14 +59,14 @@ _CONSEQUENCES = {
 
 
 class Interval(_Entry):
-    """A 95 % interval for the mean score of other image sets of the same size."""
+    """A 95 % confidence interval for the mean score of other image sets of the same size."""
 
     low: float
     high: float
 
 
 class ClassScores(_Entry):
-    """The scores of one class, which is told by the generator's labels or by the extractor.
+    """The scores of one class. The generator's labels or the extractor determine an image's class.
 
     Attributes:
         name: name of the class.
@@ -103,7 +103,7 @@ class Evaluation(_Entry):
         spread: standard deviation of each score over the sampling seeds (ddof 1; 0 for one seed).
         standard_errors: standard errors over the images: of the Fréchet distance from the bootstrap, of the kernel
             distance from its variance. Other scores have none.
-        intervals: 95 % intervals over the images, of the same scores.
+        intervals: 95 % confidence intervals over the images, of the same scores.
         classes: scores of each class in label order; empty if the classes cannot be determined.
         extractor_accuracy: share of held-out images that the extractor classifies correctly; None if it was not
             measured.
@@ -130,8 +130,8 @@ class Evaluation(_Entry):
     generator_digest: str | None = None
     champion: ChampionScores | None = None
 
-    def figures(self) -> dict[str, float]:
-        """The figures by name, such as `scores/fd_classifier`, without those of single classes."""
+    def metrics(self) -> dict[str, float]:
+        """The scores and their uncertainty by name, such as `scores/fd_classifier`, without those of single classes."""
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
         return {metric_names.score(place): value for place, value in _leaves(self.model_dump(include=parts))}
 

@@ -81,8 +81,8 @@ def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
     """Opens both sides.
 
     Raises:
-        InvalidInput: a path names nothing that an evaluation accepts or holds no image, or the two sides differ in
-            image size.
+        InvalidInput: a path is not an input of an evaluation or contains no image, or the image sizes of the two sides
+            differ.
     """
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
@@ -94,7 +94,7 @@ def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:
         raise InvalidInput(
-            "A generator that makes images of images is scored on a prepared data set with pairs (prepare.pairs). "
+            "A paired generator can only be evaluated on a prepared data set with pairs (prepare.pairs). "
             f"Received: {real}"
         )
     by_statistics = _is_statistics(real)
@@ -117,12 +117,12 @@ def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
 def _require_computable(metrics: Collection[str], *, by_statistics: bool, training: StoredImages | None) -> None:
     if by_statistics and set(metrics) != {"fid"}:
         raise InvalidInput(
-            "With the statistics of real images alone only the metric 'fid' is defined: give --metrics fid, or "
-            f"the images themselves. Received: evaluate.metrics={list(metrics)}"
+            "If only statistics of the real images are given, only the metric 'fid' can be computed: pass --metrics "
+            f"fid, or pass the images. Received: evaluate.metrics={list(metrics)}"
         )
     if training is None and set(metrics) == {"memorisation"}:
         raise InvalidInput(
-            "The metric 'memorisation' needs a prepared data set whose training images are not the reference. "
+            "The metric 'memorisation' requires a prepared data set whose training images are not the reference. "
             f"Received: evaluate.metrics={list(metrics)}"
         )
 
@@ -139,7 +139,7 @@ def _is_statistics(real: Path) -> bool:
     if real.suffix != ".npz" or real.is_dir():
         return False
     if not real.is_file():
-        raise InvalidInput(f"The statistics must be a file that is there. Received: {real}")
+        raise InvalidInput(f"The file of statistics must exist. Received: {real}")
     return True
 
 

@@ -1,4 +1,4 @@
-"""Checks that the record of an evaluation can be true: every figure is finite, complete and in its range."""
+"""Checks the scores in the record of an evaluation: each is finite, complete and within its range."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ _WITH_STANDARD_ERROR = ("fid", "fd", "kid")
 _ROUNDING = 1e-6
 
 
-def faults(evaluation: Evaluation) -> list[str]:
-    """Sentences on what cannot be true in a record, `place must …, not value`; empty if the record is sound."""
-    found = [f"{place} must be finite, not {value}" for place, value in _not_finite(evaluation.model_dump())]
-    found += _faults_of_scores(evaluation, "")
+def find_faults(evaluation: Evaluation) -> list[str]:
+    """The impossible values of a record, each as `field must …, not value`; empty if the record is valid."""
+    faults = [f"{field} must be finite, not {value}" for field, value in _not_finite(evaluation.model_dump())]
+    faults += _faults_of_scores(evaluation, "")
     if evaluation.champion:
-        found += _faults_of_scores(evaluation.champion, "champion.")
+        faults += _faults_of_scores(evaluation.champion, "champion.")
     for name, interval in evaluation.intervals.items():
         if interval.low > interval.high:
-            found.append(f"intervals.{name} must have low below high, not {interval.low} and {interval.high}")
+            faults.append(f"intervals.{name} must have low below high, not {interval.low} and {interval.high}")
     if unknown := sorted(evaluation.intervals.keys() - evaluation.scores.keys()):
-        found.append(f"intervals must be of the scores, not of {unknown[0]}")
+        faults.append(f"intervals must be of the scores, not of {unknown[0]}")
     protocol = evaluation.protocol
     if protocol.samples < 1:
-        found.append(f"protocol.samples must be at least 1, not {protocol.samples}")
+        faults.append(f"protocol.samples must be at least 1, not {protocol.samples}")
     if len(set(protocol.sampling_seeds)) < len(protocol.sampling_seeds):
-        found.append(f"protocol.sampling_seeds must differ, not {list(protocol.sampling_seeds)}")
-    return found
+        faults.append(f"protocol.sampling_seeds must differ, not {list(protocol.sampling_seeds)}")
+    return faults
 
 
-def recorded(text: str) -> Evaluation | None:
-    """The evaluation that a version was registered with; None if there is none, or its figures cannot be true."""
+def parse_registered(text: str) -> Evaluation | None:
+    """The evaluation that a version was registered with; None if there is none, or if its scores are invalid."""
     try:
         evaluation = Evaluation.parse(text, "the version's tag")
     except InvalidInput:
         return None
-    return None if faults(evaluation) else evaluation
+    return None if find_faults(evaluation) else evaluation
 
 
 def has_standard_error(score: str) -> bool:
@@ -50,20 +50,20 @@ def has_standard_error(score: str) -> bool:
 
 
 def _faults_of_scores(record: Evaluation | ChampionScores, place: str) -> list[str]:
-    found = []
+    faults = []
     for name, value in record.scores.items():
         least, most = _range(name)
         if value < least - _ROUNDING or value > most + _ROUNDING:
-            found.append(f"{place}scores.{name} must be from {least:g} to {most:g}, not {value}")
+            faults.append(f"{place}scores.{name} must be from {least:g} to {most:g}, not {value}")
     if odd := sorted(record.scores.keys() ^ record.spread.keys()):
-        found.append(f"{place}spread must be of the same scores as {place}scores, but {odd[0]} is in one of them only")
+        faults.append(f"{place}spread must be of the same scores as {place}scores, but {odd[0]} is in one of them only")
     if unknown := sorted(record.standard_errors.keys() - record.scores.keys()):
-        found.append(f"{place}standard_errors must be of the scores, not of {unknown[0]}")
+        faults.append(f"{place}standard_errors must be of the scores, not of {unknown[0]}")
     for kind, values in (("spread", record.spread), ("standard_errors", record.standard_errors)):
-        found += [
+        faults += [
             f"{place}{kind}.{name} must be at least 0, not {value}" for name, value in values.items() if value < 0
         ]
-    return found
+    return faults
 
 
 def _range(score: str) -> tuple[float, float]:
@@ -83,7 +83,7 @@ def _not_finite(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
         for name, entry in value.items():
             yield from _not_finite(entry, f"{place}.{name}" if place else name)
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        for position, entry in enumerate(value):
-            yield from _not_finite(entry, f"{place}.{position}")
+        for index, entry in enumerate(value):
+            yield from _not_finite(entry, f"{place}.{index}")
     elif isinstance(value, float) and not math.isfinite(value):
         yield place, value

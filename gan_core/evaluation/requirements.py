@@ -9,12 +9,14 @@ from gan_core.config import EvaluateConfig, RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors.labels import require_labels
-from gan_core.evaluation.scores import FEWEST_TO_EXTRAPOLATE, score_name
+from gan_core.evaluation.score_meanings import score_name
 
 FEWEST_IMAGES = 2
 """Least number of real and of generated images: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
 """Least number of real and of generated images for `prdc`: density and coverage need a fifth neighbour."""
+FEWEST_TO_EXTRAPOLATE = 200
+"""Least number of generated images for the extrapolated Fréchet distance; with fewer it is not computed."""
 FEWEST_SAMPLES_WHILE_TRAINING = 4
 """Least number of generated images: precision and recall need a third neighbour."""
 _NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
@@ -26,11 +28,11 @@ def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
     Raises:
         InvalidInput: it does not.
     """
-    made = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
-    if register.score not in (*made, "target_l1"):
+    computed = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
+    if register.score not in (*computed, "target_l1"):
         raise InvalidInput(
-            "The parameter 'register.score' must name a distance that the evaluation makes, one of "
-            f"{[*made, 'target_l1']}; these follow from evaluate.extractor={evaluate.extractor!r}, "
+            "The parameter 'register.score' must name a distance that the evaluation computes, one of "
+            f"{[*computed, 'target_l1']}; these follow from evaluate.extractor={evaluate.extractor!r}, "
             f"evaluate.metrics={list(evaluate.metrics)} and evaluate.samples={evaluate.samples}. "
             f"Received: register.score={register.score!r}"
         )
@@ -47,8 +49,8 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
         require_labels(dataset)
     if register.score == "target_l1" and not split.paired:
         raise InvalidInput(
-            "The score target_l1 needs pairs of images: set prepare.pairs and train.network=unet, or another "
-            f"register.score. Received: register.score='target_l1', single images in {dataset.folder}"
+            "The score target_l1 requires paired images: set prepare.pairs and train.network=unet, or choose another "
+            f"register.score. Received: register.score='target_l1', unpaired images in {dataset.folder}"
         )
     require_images(split.count, evaluate.reference, dataset.folder, evaluate.metrics)
     require_images(dataset.split("train").count, "train", dataset.folder)
@@ -72,9 +74,9 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
     if count >= fewest:
         return
     remedies = {"held_out": "raise prepare.held_out_fraction or add images", "generated": "raise evaluate.samples"}
-    without = f", or leave prdc out of evaluate.metrics, which then need {FEWEST_IMAGES}" if neighbours else ""
+    without = f", or remove prdc from evaluate.metrics; then {FEWEST_IMAGES} suffice" if neighbours else ""
     raise InvalidInput(
-        f"{'The metrics with prdc need' if neighbours else 'An evaluation needs'} at least {fewest} "
+        f"{'The metrics prdc require' if neighbours else 'An evaluation requires'} at least {fewest} "
         f"{_NAMES.get(kind, kind)}: {remedies.get(kind, 'add images')}{without}. "
         f"Received: {count} in {place}"
     )
@@ -88,14 +90,14 @@ def require_images_to_score_while_training(dataset: PreparedDataset, samples: in
     """
     if samples < FEWEST_SAMPLES_WHILE_TRAINING:
         raise InvalidInput(
-            f"The parameter 'train.score_samples' must be at least {FEWEST_SAMPLES_WHILE_TRAINING}, for precision and "
-            "recall look at an image's third neighbour; or set train.score_every_images to 0. "
+            f"The parameter 'train.score_samples' must be at least {FEWEST_SAMPLES_WHILE_TRAINING}, because "
+            "precision and recall use an image's third neighbour; or set train.score_every_images to 0. "
             f"Received: score_samples={samples}"
         )
     count = dataset.split("held_out").count
     if count < FEWEST_FOR_NEIGHBOURS:
         raise InvalidInput(
-            f"Scores while training need at least {FEWEST_FOR_NEIGHBOURS} held-out images: raise "
+            f"Scoring during the training requires at least {FEWEST_FOR_NEIGHBOURS} held-out images: raise "
             "prepare.held_out_fraction, add images, or set train.score_every_images to 0. "
             f"Received: {count} in {dataset.folder}"
         )
@@ -103,11 +105,11 @@ def require_images_to_score_while_training(dataset: PreparedDataset, samples: in
 
 def _distances(config: EvaluateConfig) -> list[str]:
     """The metrics that can decide at registration."""
-    made = []
+    distances = []
     if "fid" in config.metrics:
-        made.append("fd")
+        distances.append("fd")
         if config.samples >= FEWEST_TO_EXTRAPOLATE:
-            made.append("fd_infinity")
+            distances.append("fd_infinity")
     if "kid" in config.metrics:
-        made.append("kid")
-    return made
+        distances.append("kid")
+    return distances

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.scores import decimals, shown
+from gan_core.evaluation.score_meanings import decimals, shown
 
 
 def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
@@ -28,15 +28,15 @@ def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(
-            cell.rjust(width) if place else cell.ljust(width) for place, (cell, width) in enumerate(cells)
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells)
         ).rstrip()
         for cells in (zip(row, widths, strict=True) for row in rows)
     ]
     seeds = f" for each of {len(protocol.sampling_seeds)} sampling seeds" if protocol.sampling_seeds else ""
     real = f"{protocol.reference_count:,} " if protocol.reference_count else ""
-    lines.append(f"{protocol.samples:,} generated images{seeds} against {real}real ones ({protocol.reference})")
+    lines.append(f"{protocol.samples:,} generated images{seeds} and {real}real images ({protocol.reference})")
     if evaluation.extractor_accuracy is not None:
-        lines.append(f"the {protocol.extractor} names {evaluation.extractor_accuracy:.1%} of held-out images rightly")
+        lines.append(f"accuracy of the {protocol.extractor}: {evaluation.extractor_accuracy:.1%} of held-out images")
     remarks = comparison.remarks if comparison else ()
     lines += [f"warning: {sentence}" for sentence in evaluation.warnings]
     return "\n".join([*lines, *(f"note: {sentence}" for sentence in remarks)])

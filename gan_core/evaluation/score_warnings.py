@@ -1,4 +1,4 @@
-"""Warnings for readers of the scores."""
+"""Warnings about an evaluation that a reader of its scores must know."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def score_warnings(
     unknown_training: bool,
     collapsed: bool,
 ) -> list[str]:
-    """Returns the warnings that a reader of the scores must know, as sentences.
+    """Returns the warnings as sentences.
 
     Args:
         real_count: number of real images; 0 if unknown.
@@ -40,51 +40,58 @@ def score_warnings(
     """
     warnings = []
     if shared > FEW_SHARED:
-        same = "All" if shared == 1 else f"{shared:.1%}"
+        share = "All" if shared == 1 else f"{shared:.1%}"
         warnings.append(
-            f"{same} of the generated images are also among the real images: their features are identical. The scores "
-            f"compare these images with themselves and say nothing about a generator."
+            f"{share} of the generated images are also among the real images: their features are identical. The scores "
+            f"compare these images with themselves, so they do not measure a generator."
         )
     for kind, count in (("real", real_count), ("generated", generated_count)):
         if 0 < count < FEWEST_TO_TRUST:
             warnings.append(
-                f"There are only {count} {kind} images: below {FEWEST_TO_TRUST} the Fréchet distance is markedly "
-                f"biased, so compare it only with one made of as many; {RECOMMENDED:,} are recommended."
+                f"There are only {count} {kind} images. With fewer than {FEWEST_TO_TRUST} the Fréchet distance is "
+                f"strongly biased: compare it only with distances of equally many images, or use at least "
+                f"{RECOMMENDED:,}."
             )
         if 0 < count <= dimensions:
             warnings.append(
-                f"{count} {kind} images cannot fill {dimensions} feature dimensions: the covariance is singular."
+                f"The covariance of the {kind} images is singular: there are {count} images for {dimensions} feature "
+                f"dimensions."
             )
     if real_count == 0:
         warnings.append(
-            "The statistics file does not say of how many real images, by which extractor, and, unless its name does, "
-            "with which resize it was made."
+            "The statistics file does not say how many real images it describes, nor which extractor and, unless its "
+            "name says so, which resize mode made it."
         )
     if unknown_training:
         warnings.append(
-            "Memorisation was not measured: it needs a prepared data set whose training images are not the reference."
+            "Memorisation was not measured, because it requires a prepared data set whose training images are not the "
+            "reference."
         )
     if collapsed:
-        warnings.append("The generator had collapsed: its samples' diversity was below its train.collapse_diversity.")
+        warnings.append(
+            "The generator had collapsed when its training ended: the diversity of its samples was below "
+            "train.collapse_diversity."
+        )
     if scores.get("diversity", 1.0) < LOW_DIVERSITY:
         warnings.append(
-            f"The generated images vary only {scores['diversity']:.0%} as much as the real ones: "
-            f"the generator may have collapsed."
+            f"The diversity of the generated images is only {scores['diversity']:.0%} of that of the real images: the "
+            f"generator may have collapsed."
         )
     if scores.get("train_gap", 0.0) > STANDARD_ERRORS * frechet_error:
         warnings.append(
-            f"The Fréchet distance to training images is by {scores['train_gap']:.3g} smaller than to as many unseen "
-            f"ones, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised training images."
+            f"The Fréchet distance to training images is smaller by {scores['train_gap']:.3g} than that to equally "
+            f"many unseen images, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised "
+            f"training images."
         )
     # Copies of training images that were not searched prefer neither side, so they dilute the preference.
     if scores.get("train_preference", 0.5) > 0.5 + (HIGH_TRAIN_PREFERENCE - 0.5) * training_share:
         warnings.append(
             f"{scores['train_preference']:.0%} of the generated images are nearer to a training image than to an "
-            f"unseen one, where half are expected: the generator may have memorised training images."
+            f"unseen image; 50% are expected. The generator may have memorised training images."
         )
     if "authenticity" in scores and training_share < 1:
         warnings.append(
-            f"Copies were looked for among {training_share:.0%} of the training images: authenticity, train_preference "
-            f"and the nearest neighbours do not see copies of the others."
+            f"Only {training_share:.0%} of the training images were searched for copies: authenticity, "
+            f"train_preference and the nearest neighbours cannot detect copies of the others."
         )
     return warnings

@@ -1,10 +1,8 @@
-"""Computes scores from features, and defines the name and the meaning of each score."""
+"""Computes scores from features."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,86 +13,9 @@ from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_dist
 from gan_core.evaluation.metrics.inception_score import inception_score
 from gan_core.evaluation.metrics.kernel import kernel_distance
 from gan_core.evaluation.metrics.neighbours import authenticity, density_coverage, nearest, precision_recall
+from gan_core.evaluation.requirements import FEWEST_TO_EXTRAPOLATE
 
 Metric = Literal["fid", "kid", "prdc", "memorisation"]
-FEWEST_TO_EXTRAPOLATE = 200
-
-
-@dataclass(frozen=True)
-class Meaning:
-    """Explanation of a figure for readers who do not know it.
-
-    Attributes:
-        title: its name in words.
-        better: which values are good.
-        sentence: what it measures.
-    """
-
-    title: str
-    better: Literal["lower", "higher", "near 0", "near 0.5", "near 1"]
-    sentence: str
-
-
-MEANINGS: dict[str, Meaning] = {
-    "target_ssim": Meaning(
-        "Structural similarity",
-        "higher",
-        "Likeness to the target in brightness, contrast and pattern nearby; 1 is equal.",
-    ),
-    "target_psnr": Meaning(
-        "Peak signal-to-noise ratio",
-        "higher",
-        "Likeness to the input's own target by squared differences, in decibels; mean over the images.",
-    ),
-    "target_l1": Meaning(
-        "Distance to the target",
-        "lower",
-        "Mean absolute difference from the input's own target, in grey levels of 255.",
-    ),
-    "fd": Meaning(
-        "Fréchet distance", "lower", "How far generated and real images are apart as a whole: look and variety in one."
-    ),
-    "fd_infinity": Meaning(
-        "Fréchet distance, extrapolated", "lower", "The same for infinitely many generated images, without most bias."
-    ),
-    "kid": Meaning("Kernel distance", "lower", "Like the Fréchet distance, and unbiased at any number of images."),
-    "precision": Meaning("Precision", "higher", "Share of generated images that lie among the real ones."),
-    "recall": Meaning("Recall", "higher", "Share of real images that lie among the generated ones."),
-    "density": Meaning("Density", "near 1", "How densely generated images fill the places where real ones are."),
-    "coverage": Meaning("Coverage", "higher", "Share of real images that have a generated one nearby."),
-    "diversity": Meaning("Diversity", "near 1", "Spread of the generated images, as a share of the real ones'."),
-    "class_shift": Meaning("Class shift", "lower", "Share of images in the wrong class for the real classes' shares."),
-    "class_agreement": Meaning(
-        "Class agreement", "higher", "Share of generated images that are taken for the class that was asked for."
-    ),
-    "inception_score": Meaning(
-        "Inception score", "higher", "How sure and how varied the classes are. Sees no real image."
-    ),
-    "authenticity": Meaning(
-        "Authenticity", "higher", "Share of generated images that are no near copy of a training image."
-    ),
-    "train_gap": Meaning(
-        "Training gap",
-        "near 0",
-        "Fréchet distance to unseen images less that to as many training images. Clearly above 0: learned by heart.",
-    ),
-    "train_preference": Meaning(
-        "Training preference", "near 0.5", "Share of generated images nearer to a training image than to an unseen one."
-    ),
-}
-"""The figures, in display order. For paired data, the comparisons with the target come first."""
-
-
-def score_name(metric: str, extractor: str) -> str:
-    """The score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
-
-    The name of a distance to a target has no extractor, because it compares pixels, not features.
-    """
-    if metric.startswith("target_"):
-        return metric
-    if extractor == "inception" and metric in ("fd", "fd_infinity"):
-        return metric.replace("fd", "fid")
-    return f"{metric}_{extractor}"
 
 
 def score(
@@ -108,7 +29,7 @@ def score(
     kid_subset_size: int,
     seed: int,
 ) -> dict[str, float]:
-    """Computes the figures of one set of generated images, by metric.
+    """Computes the scores of one set of generated images, by metric.
 
     Args:
         real: reference images. If only their statistics are known, only the Fréchet distances and the diversity are
@@ -116,51 +37,38 @@ def score(
         generated: generated images.
         training: images the generator was trained on, other than `real`; None if unknown.
         extractor: the extractor of the features.
-        metrics: groups of figures to compute.
+        metrics: groups of scores to compute.
         kid_subsets: number of subsets of the kernel distance.
         kid_subset_size: number of real images, and of generated images, in such a subset.
         seed: seed of the random subsets.
 
     Raises:
-        InvalidInput: there are too few images for a figure, or features have different sizes.
+        InvalidInput: there are too few images for a score, or features have different sizes.
     """
-    figures: dict[str, float] = {}
+    scores: dict[str, float] = {}
     if "fid" in metrics:
-        figures["fd"] = frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)
+        scores["fd"] = frechet_distance(real.mean, real.covariance, generated.mean, generated.covariance)
         if len(generated.features) >= FEWEST_TO_EXTRAPOLATE:
-            figures["fd_infinity"] = frechet_distance_infinity(real.mean, real.covariance, generated.features, seed)
+            scores["fd_infinity"] = frechet_distance_infinity(real.mean, real.covariance, generated.features, seed)
         if np.trace(real.covariance) > 0:
-            figures["diversity"] = _diversity(real, generated)
+            scores["diversity"] = _diversity(real, generated)
     if len(real.features) == 0:
-        return figures
+        return scores
     if "kid" in metrics:
-        figures["kid"], _ = kernel_distance(real.features, generated.features, kid_subsets, kid_subset_size, seed)
+        scores["kid"], _ = kernel_distance(real.features, generated.features, kid_subsets, kid_subset_size, seed)
     if "prdc" in metrics:
-        figures["precision"], figures["recall"] = precision_recall(real.features, generated.features)
-        figures["density"], figures["coverage"] = density_coverage(real.features, generated.features)
+        scores["precision"], scores["recall"] = precision_recall(real.features, generated.features)
+        scores["density"], scores["coverage"] = density_coverage(real.features, generated.features)
     if isinstance(extractor, ClassProbabilities):
-        shown = extractor.probabilities(generated.features)
+        probabilities = extractor.probabilities(generated.features)
         if extractor.accuracy is not None:  # its classes are those of the data, not Inception's
-            figures["class_shift"] = _class_shift(extractor.probabilities(real.features), shown)
-        figures["inception_score"], _ = inception_score(shown, splits=min(10, len(shown)))
+            scores["class_shift"] = _class_shift(extractor.probabilities(real.features), probabilities)
+        scores["inception_score"], _ = inception_score(probabilities, splits=min(10, len(probabilities)))
     if "memorisation" in metrics and training is not None:
-        figures["authenticity"] = authenticity(training.features, generated.features)
-        figures["train_gap"] = _train_gap(training, real, generated)
-        figures["train_preference"] = _train_preference(training, real, generated)
-    return {metric: figures[metric] for metric in MEANINGS if metric in figures}
-
-
-def decimals(value: float, uncertainty: float | None) -> int:
-    """Number of decimals that show two digits of the uncertainty, or four of the value without one; at most 6."""
-    smallest, digits = (uncertainty, 2) if uncertainty else (value, 4)
-    if smallest == 0 or not math.isfinite(smallest):
-        return 2
-    return min(max(digits - 1 - math.floor(math.log10(abs(smallest))), 0), 6)
-
-
-def shown(value: float, digits: int) -> str:
-    """The value with `digits` decimals; a value that rounds to 0 has no sign."""
-    return f"{value:z.{digits}f}"
+        scores["authenticity"] = authenticity(training.features, generated.features)
+        scores["train_gap"] = _train_gap(training, real, generated)
+        scores["train_preference"] = _train_preference(training, real, generated)
+    return scores
 
 
 def _diversity(real: FeatureSet, generated: FeatureSet) -> float:

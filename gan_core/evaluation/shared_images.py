@@ -1,4 +1,4 @@
-"""Detects generated images that are also real images: then a distance of 0 says nothing about a generator."""
+"""Share of generated images that are also real images. A distance between equal images does not measure a generator."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def shared_images(real: FeatureSet, generated: FeatureSet) -> float:
     if len(real.features):
         _, distances = nearest(generated.features, real.features, 1)
         return float((distances <= _ROUNDING * size).mean())
-    means_agree = np.abs(real.mean - generated.mean).max() <= _ROUNDING * size
-    return float(means_agree and np.abs(real.covariance - generated.covariance).max() <= _ROUNDING * size**2)
+    means_equal = np.abs(real.mean - generated.mean).max() <= _ROUNDING * size
+    return float(means_equal and np.abs(real.covariance - generated.covariance).max() <= _ROUNDING * size**2)

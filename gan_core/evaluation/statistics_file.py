@@ -45,12 +45,12 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
             size = sum(member.file_size for member in archive.infolist())
         if size > LARGEST_FILE_BYTES:
             raise InvalidInput(
-                f"A statistics file holds at most {LARGEST_FILE_BYTES} bytes. Received: {path} of {size}"
+                f"A statistics file must have at most {LARGEST_FILE_BYTES} bytes. Received: {path} with {size}"
             )
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if any(arrays[name].dtype.kind not in "fiu" for name in ("mu", "sigma")):
-            raise ValueError("they hold other things than real numbers")
+            raise ValueError("mu or sigma is not an array of real numbers")
         mean, covariance = np.asarray(arrays["mu"], np.float64), np.asarray(arrays["sigma"], np.float64)
         count = int(arrays.get("count", COUNT_UNKNOWN))
         if count < 0:
@@ -60,19 +60,19 @@ def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
     # A damaged or hostile file can make the readers of zip archives and arrays raise nearly anything.
     except Exception as error:
         raise InvalidInput(
-            "A statistics file is a .npz of the arrays mu and sigma, as pytorch-fid writes it: "
+            "A statistics file must be an .npz file with the arrays mu and sigma, as pytorch-fid writes it: "
             f"{' '.join(str(error).split())[:200]}. Received: {path}"
         ) from None
     if mean.shape != (extractor.size,) or covariance.shape != (extractor.size, extractor.size):
         raise InvalidInput(
-            f"The statistics must be of the extractor {extractor.name}, mu [{extractor.size}] and sigma "
+            f"The statistics must have the sizes of the extractor {extractor.name}, mu [{extractor.size}] and sigma "
             f"[{extractor.size}, {extractor.size}]. Received: {path} with mu {mean.shape} and sigma {covariance.shape}"
         )
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all() and np.allclose(covariance, covariance.T)):
         raise InvalidInput(f"mu and sigma must be finite, and sigma symmetric. Received: {path}")
     if not _is_covariance(covariance):
         # With negative eigenvalues, the trace can lower the Fréchet distance to any value.
-        raise InvalidInput(f"sigma must be a covariance, without negative eigenvalues. Received: {path}")
+        raise InvalidInput(f"sigma must be a covariance matrix, without negative eigenvalues. Received: {path}")
     _check_origin(path, extractor, {name: str(arrays.get(name, "")) for name in ("extractor", "resize")})
     return FeatureSet(count, mean, covariance, np.empty((0, extractor.size), np.float32))
 
@@ -83,21 +83,21 @@ def _is_covariance(matrix: NDArray[np.float64]) -> bool:
     return not largest or float(np.linalg.eigvalsh(matrix / largest)[0]) > -1e-3
 
 
-def _check_origin(path: Path, extractor: Extractor, told: dict[str, str]) -> None:
-    if told["extractor"] not in ("", extractor.digest):
+def _check_origin(path: Path, extractor: Extractor, stored: dict[str, str]) -> None:
+    if stored["extractor"] not in ("", extractor.digest):
         raise InvalidInput(
-            f"The statistics must be made by the extractor {extractor.name}, {extractor.digest}. "
-            f"Received: {path} made by {told['extractor']}"
+            f"The statistics must come from the extractor {extractor.name}, {extractor.digest}. "
+            f"Received: {path} from {stored['extractor']}"
         )
-    resize = told["resize"] or _resize_in_name(path)
+    resize = stored["resize"] or _resize_in_name(path)
     if resize not in ("", extractor.resize):
         raise InvalidInput(
-            f"Real and generated images must be resized in the same way; set evaluate.resize to the file's. "
-            f"Received: {extractor.resize!r}, and {path} made with {resize!r}"
+            f"Real and generated images must be resized in the same way: set evaluate.resize to the file's mode. "
+            f"Received: evaluate.resize={extractor.resize!r}, {path} with {resize!r}"
         )
 
 
 def _resize_in_name(path: Path) -> str:
     """The mode in a file name like clean-fid's `cifar10_clean_train_32.npz`; empty if there is none."""
-    found = re.search(rf"_({'|'.join(get_args(ResizeMode))})_", path.name)
-    return found[1] if found else ""
+    match = re.search(rf"_({'|'.join(get_args(ResizeMode))})_", path.name)
+    return match[1] if match else ""

@@ -17,7 +17,7 @@ from gan_core.errors import InvalidInput, TryAgain
 ROOT = Path(__file__).resolve().parents[2]
 NO_LABELS = {"evaluate.extractor": "random", "register.score": "fd_random"}
 REFUSED = [
-    ("unlabelled", {}, "'classifier' learns from labels.*set evaluate.extractor to 'random'.*Received.*0 classes"),
+    ("unlabelled", {}, "'classifier' is trained on labels.*set evaluate.extractor to 'random'.*Received.*0 classes"),
     ("one_class", {}, "Received: evaluate.extractor='classifier', 1 classes"),
     ("one_class_to_train", {}, "Received: evaluate.extractor='classifier', 1 classes|1 of 2 classes without: 1"),
     (
@@ -28,11 +28,11 @@ REFUSED = [
     ("unlabelled", {"evaluate.extractor": "random"}, "register.score='fd_classifier'"),
     ("labelled", {"evaluate.metrics": ["kid", "prdc"]}, "register.score='fd_classifier'"),
     ("labelled", {"register.score": "fd_infinity_classifier", "evaluate.samples": 100}, "evaluate.samples=100"),
-    ("labelled", {"register.score": "target_l1"}, "target_l1 needs pairs.*set prepare.pairs"),
+    ("labelled", {"register.score": "target_l1"}, "target_l1 requires paired images.*set prepare.pairs"),
     (
         "five_held_out",
         NO_LABELS,
-        "at least 6 held-out images: raise prepare.held_out_fraction.*leave prdc.*Received: 5",
+        "at least 6 held-out images: raise prepare.held_out_fraction.*remove prdc.*Received: 5",
     ),
     ("one_held_out", {**NO_LABELS, "evaluate.metrics": ["fid"]}, "at least 2 held-out images.*Received: 1"),
     ("one_to_train", NO_LABELS, "at least 2 training images: add images. Received: 1"),

@@ -137,7 +137,7 @@ def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.
     for name in record.scores:
         assert name in process.stdout
     assert "warning: There are only 90 generated images" in process.stdout
-    assert f"the classifier names {record.extractor_accuracy:.1%} of held-out images rightly" in process.stdout
+    assert f"accuracy of the classifier: {record.extractor_accuracy:.1%} of held-out images" in process.stdout
     assert "classifier: " in process.stderr  # its progress
 
 
@@ -198,7 +198,7 @@ def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     report = place.folder / "beside.html"
     options = ("--real", place.data, "--generated", place.generator, "--report", report)
     alone = place.evaluate(*options)
-    assert "Beside the champion" not in report.read_text()
+    assert "Comparison with the champion" not in report.read_text()
     capsys.readouterr()
     beside = place.evaluate(*options, "--champion", place.rival)
     assert beside.model_copy(update={"champion": None}) == alone  # its own scores do not depend on it
@@ -210,8 +210,8 @@ def test_beside_a_champion(place: Place, capsys: pytest.CaptureFixture[str]) -> 
     assert 'alt="20 images of the champion"' in report.read_text()
     assert place.evaluate(*options, "--champion", place.colour).champion is None
     shown = capsys.readouterr().out
-    assert f"note: The champion, {place.colour}, cannot be scored: The classifier compares images of the shape" in shown
-    assert "cannot be scored" in report.read_text()
+    assert f"note: The champion, {place.colour}, cannot be evaluated: The classifier compares images" in shown
+    assert "cannot be evaluated" in report.read_text()
 
 
 def test_beside_images_the_champion_draws_as_many(place: Place) -> None:
@@ -234,7 +234,7 @@ def test_copies_of_training_images_are_warned_of_whatever_is_scored_beside(place
         "--real", place.known, "--generated", copies, "--metrics", "memorisation", extractor="random"
     )
     assert set(record.scores) == {"authenticity_random", "train_gap_random", "train_preference_random"}
-    assert any("smaller than to as many unseen ones" in warning for warning in record.warnings)
+    assert any("than that to equally many unseen images" in warning for warning in record.warnings)
 
 
 def test_the_champions_record_counts_under_the_same_protocol_only(
@@ -261,7 +261,7 @@ def test_the_champions_record_counts_under_the_same_protocol_only(
         "note: The champion, version 7, was registered under another protocol: reference_count: 80, not 70" in shown.out
     )
     assert "real images (the Fréchet distance falls as their number grows)" in shown.out
-    assert "champion: " in shown.err  # its images are drawn anew
+    assert "champion: " in shown.err  # its images are drawn again
 
 
 def test_images_that_are_all_alike_and_have_a_singular_covariance(place: Place) -> None:
@@ -344,8 +344,8 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
 @pytest.mark.parametrize(
     ("options", "settings", "sentence"),
     [
-        ("--real none --generated generator", {}, "Images to evaluate are a prepared data set"),
-        ("--real data --generated none", {}, "Images to evaluate are a prepared data set"),
+        ("--real none --generated generator", {}, "The images of an evaluation must be a prepared data set"),
+        ("--real data --generated none", {}, "The images of an evaluation must be a prepared data set"),
         ("--real empty --generated generator", {}, "at least one image"),
         ("--real data --generated empty", {}, "at least one image"),
         ("--real data --generated colour", {}, "must have the same shape"),
@@ -355,7 +355,7 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
         ("--real unlabelled --generated generator", {}, "'random'"),
         ("--real data --generated not_finite", {}, "images must be finite"),
         ("--real data --generated generator --champion none", {}, "--champion must be a generator"),
-        ("--real images --generated generator", {}, "learns from labels"),
+        ("--real images --generated generator", {}, "is trained on labels"),
         ("--real data --generated one", {}, "at least 6 images"),
         ("--real data --generated few", {}, "at least 6 images"),
         ("--real data --generated other_size", {}, "images of the shape it was trained on"),
@@ -368,9 +368,9 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
             {"extractor": "random"},
             "--mode needs the extractor incept",
         ),
-        ("--real s.npz --generated images --metrics fid,prdc", {}, "only the metric 'fid' is defined"),
-        ("--real s.npz --generated images", {}, "only the metric 'fid' is defined"),
-        ("--real images --generated images --metrics memorisation", {}, "needs a prepared data set"),
+        ("--real s.npz --generated images --metrics fid,prdc", {}, "only the metric 'fid' can be computed"),
+        ("--real s.npz --generated images", {}, "only the metric 'fid' can be computed"),
+        ("--real images --generated images --metrics memorisation", {}, "requires a prepared data set"),
         ("--real broken_manifest --generated generator", {}, "The manifest is not valid: Invalid JSON"),
         ("--real data --generated generator", {"samples": 1}, "evaluate.samples"),
         ("--real data --generated generator", {"extractor": "clip"}, "evaluate.extractor"),

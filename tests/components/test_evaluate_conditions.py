@@ -89,14 +89,14 @@ def test_a_class_is_scored_by_the_labels_that_were_asked_for(place: Path) -> Non
     assert record.scores["class_agreement_classifier"] > 0.99
     shares = [entry.generated_share for entry in record.classes]
     assert shares == pytest.approx([np.mean(draw_labels(220, (0.5, 0.5), 3) == label) for label in (0, 1)])
-    assert ", which it was asked for" in report
+    assert ", by requested class" in report
     assert not any(name.startswith("target") for name in record.scores)
 
 
 def test_labels_of_other_classes_are_no_labels_of_the_data(place: Path) -> None:
     record, report = evaluated(place, "data", "swapped")
     assert "class_agreement_classifier" not in record.scores
-    assert ", as the classifier sees them" in report
+    assert ", as predicted by the classifier" in report
 
 
 def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> N
     assert record.spread["target_l1"] > 0
     assert 10 < record.scores["target_psnr"] < 40
     assert 0 < record.scores["target_ssim"] < 1
-    assert record.figures()["scores/target_l1"] == record.scores["target_l1"]
+    assert record.metrics()["scores/target_l1"] == record.scores["target_l1"]
     assert "Input, generated image, target" in report
     assert 'alt="21 generated images, each between its input and its target"' in report
 
@@ -119,12 +119,12 @@ def test_generators_of_other_kinds_beside_each_other(place: Path, capsys: pytest
     assert "target_l1" not in beside.champion.scores
     other, report = evaluated(place, "data", "plain", "--champion", str(place / "paired"))
     assert other.champion is None
-    assert "cannot be scored: A generator that makes images of images needs input images" in capsys.readouterr().out
-    assert "cannot be scored" in report
+    assert "cannot be evaluated: A generator that makes images of images needs input images" in capsys.readouterr().out
+    assert "cannot be evaluated" in report
 
 
 def test_a_paired_generator_needs_pairs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         evaluated(place, "data", "paired")
     assert ended.value.code == 2
-    assert "is scored on a prepared data set with pairs (prepare.pairs). Received: " in capsys.readouterr().err
+    assert "on a prepared data set with pairs (prepare.pairs). Received: " in capsys.readouterr().err

@@ -14,11 +14,11 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
     """
     classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
     if dataset is None or len(classes) < 2:
-        known = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "images alone"
+        received = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "only images"
         raise InvalidInput(
-            "The extractor 'classifier' learns from labels, so it needs a prepared data set with at least two classes: "
-            "prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained network, and "
-            "register.score to fd_random; or evaluate.extractor to 'inception', whose weights must be provided, and "
-            f"register.score to fid. Received: evaluate.extractor='classifier', {known}"
+            "The extractor 'classifier' is trained on labels, so it requires a prepared data set with at least two "
+            "classes. Either prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained "
+            "network, and register.score to fd_random; or set evaluate.extractor to 'inception', which requires its "
+            f"weights, and register.score to fid. Received: evaluate.extractor='classifier', {received}"
         )
     return dataset

@@ -1,4 +1,4 @@
-"""The generator and the champion side by side."""
+"""Compares the generator with the champion, for the report."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.images import Images
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.pictures import Picture, strip
-from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name, shown
+from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
 
 SAMPLES = 20
 COLUMNS = 5
-JOINT_UNCERTAINTIES = 2.0
-"""By how many of them two scores must differ to be told apart."""
+SIGNIFICANT_UNCERTAINTIES = 2.0
+"""Two scores differ clearly if their difference is more than this multiple of their joint uncertainty."""
 
 
 @dataclass(frozen=True)
-class Row:
-    """A score of both. The verdict is on this generator."""
+class ScoreRow:
+    """A score of the generator and of the champion. The verdict says how the generator compares."""
 
     title: str
     name: str
@@ -31,52 +31,51 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Versus:
+class ChampionSection:
     """The comparison as the page shows it.
 
     Attributes:
-        name: of the champion; empty if there is none.
-        samples: this generator's images and the champion's, of the same seed; None if there are none.
+        name: name of the champion; empty if there is none.
+        samples: images of this generator and of the champion for the same seed; None if there are none.
         rows: the scores; empty if the champion has none under this protocol.
-        remarks: sentences.
+        remarks: sentences that a reader of the comparison must know.
     """
 
     name: str
     samples: tuple[Picture, Picture] | None
-    rows: list[Row]
+    rows: list[ScoreRow]
     remarks: tuple[str, ...]
 
 
-def versus(evaluation: Evaluation, generated: Images, comparison: Comparison) -> Versus:
-    """Draws the samples of both and compares the scores."""
+def champion_section(evaluation: Evaluation, generated: Images, comparison: Comparison) -> ChampionSection:
+    """Draws samples of both generators and compares their scores."""
     samples = None
     if comparison.images:
-        positions = np.arange(min(SAMPLES, generated.count, comparison.images.count))
+        indices = np.arange(min(SAMPLES, generated.count, comparison.images.count))
         samples = (
-            strip(generated.images(positions), COLUMNS, f"{len(positions)} images of this generator"),
-            strip(comparison.images.images(positions), COLUMNS, f"{len(positions)} images of the champion"),
+            strip(generated.images(indices), COLUMNS, f"{len(indices)} images of this generator"),
+            strip(comparison.images.images(indices), COLUMNS, f"{len(indices)} images of the champion"),
         )
     rows = _rows(evaluation, comparison.evaluation) if comparison.evaluation else []
-    return Versus(comparison.name, samples, rows, comparison.remarks)
+    return ChampionSection(comparison.name, samples, rows, comparison.remarks)
 
 
-def _rows(ours: Evaluation, theirs: Evaluation) -> list[Row]:
+def _rows(ours: Evaluation, theirs: Evaluation) -> list[ScoreRow]:
     rows = []
     for metric, meaning in MEANINGS.items():
         name = score_name(metric, ours.protocol.extractor)
         if name in ours.scores and name in theirs.scores:
             joint = math.hypot(_uncertainty(ours, name), _uncertainty(theirs, name))
-            digits = decimals(ours.scores[name], joint)
-            mine, other = ours.scores[name], theirs.scores[name]
-            verdict = _verdict(meaning, mine, other, joint)
-            rows.append(Row(meaning.title, name, shown(mine, digits), shown(other, digits), verdict))
+            our_score, their_score = ours.scores[name], theirs.scores[name]
+            digits = decimals(our_score, joint)
+            verdict = _verdict(meaning, our_score, their_score, joint)
+            rows.append(ScoreRow(meaning.title, name, shown(our_score, digits), shown(their_score, digits), verdict))
     return rows
 
 
 def _verdict(meaning: Meaning, ours: float, theirs: float, joint: float) -> str:
-    """In a word; the same where the difference is within the joint uncertainty."""
-    if abs(ours - theirs) <= JOINT_UNCERTAINTIES * joint or ours == theirs:
-        return "the same"
+    if abs(ours - theirs) <= SIGNIFICANT_UNCERTAINTIES * joint or ours == theirs:
+        return "no clear difference"
     if meaning.better.startswith("near "):
         target = float(meaning.better.removeprefix("near "))
         better = abs(ours - target) < abs(theirs - target)
@@ -86,5 +85,5 @@ def _verdict(meaning: Meaning, ours: float, theirs: float, joint: float) -> str:
 
 
 def _uncertainty(evaluation: Evaluation, name: str) -> float:
-    """The spread over the sampling seeds and the standard error over the images together."""
+    """√(spread² + standard error²): the uncertainty from the sampling seeds and from the images."""
     return math.hypot(evaluation.spread[name], evaluation.standard_errors.get(name, 0.0))

@@ -1,4 +1,4 @@
-"""Curves of a training's history."""
+"""Reads a training's history for the report's curves."""
 
 from __future__ import annotations
 
@@ -23,17 +23,15 @@ CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Diversity of the samples", (metric_names.DIVERSITY,)),
     ("Images per second", (metric_names.EXAMPLES_PER_SECOND,)),
 )
-"""Title and columns of each chart; a name that ends in _ stands for that score by any extractor."""
-
-
+"""Title and columns of each chart. A name that ends in _ stands for that score with any extractor."""
 _TOO_LARGE = 1e100
 
 
 def training_charts(history: Path) -> list[Chart]:
-    """Curves over images seen. A cell may be empty: scores are made less often than rows are written.
+    """Curves over images seen. A cell may be empty, because scores are computed less often than rows are written.
 
     Raises:
-        InvalidInput: the file is no table of numbers with a column images_seen.
+        InvalidInput: the file is not a table of numbers with a column images_seen.
     """
     try:
         with history.open(encoding="utf-8", newline="") as stream:
@@ -43,16 +41,17 @@ def training_charts(history: Path) -> list[Chart]:
             rows = [{metric_names.current(name): _number(value) for name, value in row.items()} for row in table]
         images_seen = [row["images_seen"] for row in rows]
         if not all(map(math.isfinite, images_seen)):
-            raise ValueError("a row does not say how many")
+            raise ValueError("a row has no finite number in it")
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise InvalidInput(
             f"The history must be a CSV table of numbers with a column images_seen: {error}. Received: {history}"
         ) from None
-    return [drawn for title, names in CURVES if (drawn := _chart(title, names, images_seen, rows)) is not None]
+    charts = (_chart(title, names, images_seen, rows) for title, names in CURVES)
+    return [drawn for drawn in charts if drawn is not None]
 
 
 def _number(cell: str) -> float:
-    """NaN, a gap in the curve, also for numbers that no axis can show."""
+    """The number in a cell; NaN, which the curve leaves out, if the cell is empty or the number is too large."""
     number = float(cell) if cell != "" else math.nan
     return number if abs(number) < _TOO_LARGE else math.nan
 

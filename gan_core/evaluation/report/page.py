@@ -1,22 +1,23 @@
-"""The page itself."""
+"""Renders the report as an HTML page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_core.evaluation.classes import FEWEST_IN_A_CLASS
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.report.exhibits import Exhibits
-from gan_core.evaluation.scores import MEANINGS, Meaning, decimals, score_name, shown
+from gan_core.evaluation.report.contents import ReportContents
+from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
 from gan_core.printing import printable_lines
 
-FACTS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
-"""Figures beside the headline."""
+KEY_METRICS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
+"""Metrics of the scores that are shown below the headline."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A score as the page shows it."""
+class DisplayedScore:
+    """A score as the page shows it. `spread` and `interval` are empty if there are none."""
 
     metric: str
     name: str
@@ -26,8 +27,8 @@ class Figure:
     interval: str
 
 
-def render(evaluation: Evaluation, exhibits: Exhibits) -> str:
-    """The page as HTML that asks for nothing else: no script, no address outside itself."""
+def render(evaluation: Evaluation, contents: ReportContents) -> str:
+    """The report as one HTML page, which loads nothing else and runs no script."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -37,38 +38,31 @@ def render(evaluation: Evaluation, exhibits: Exhibits) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = figures(evaluation)
+    headline, *others = scores = displayed_scores(evaluation)
     page = environment.get_template("page.html.j2").render(
         evaluation=evaluation,
-        exhibits=exhibits,
-        figures=shown,
-        headline=shown[0],
-        facts=[figure for figure in shown[1:] if figure.metric in FACTS],
-        largest_share=max((share for row in exhibits.classes for share in (row.share, row.real_share)), default=1.0),
+        contents=contents,
+        scores=scores,
+        headline=headline,
+        key_scores=[score for score in others if score.metric in KEY_METRICS],
+        fewest_in_a_class=FEWEST_IN_A_CLASS,
+        largest_share=max((share for row in contents.classes for share in (row.share, row.real_share)), default=1.0),
         protocol=_protocol(evaluation),
     )
     return printable_lines(page)
 
 
-def _protocol(evaluation: Evaluation) -> dict[str, str]:
-    rows = {name.replace("_", " "): str(value) for name, value in evaluation.protocol.model_dump().items()}
-    rows["sampling seeds"] = ", ".join(str(seed) for seed in evaluation.protocol.sampling_seeds) or "none"
-    if evaluation.extractor_accuracy is not None:
-        rows["extractor accuracy"] = f"{evaluation.extractor_accuracy:.1%} of held-out images"
-    return rows
-
-
-def figures(evaluation: Evaluation) -> list[Figure]:
-    """The scores in the order in which they are explained."""
-    found = []
+def displayed_scores(evaluation: Evaluation) -> list[DisplayedScore]:
+    """The scores in the order of MEANINGS."""
+    scores = []
     for metric, meaning in MEANINGS.items():
         name = score_name(metric, evaluation.protocol.extractor)
         if name in evaluation.scores:
             value, spread = evaluation.scores[name], evaluation.spread[name]
             interval = evaluation.intervals.get(name)
             digits = decimals(value, spread or evaluation.standard_errors.get(name))
-            found.append(
-                Figure(
+            scores.append(
+                DisplayedScore(
                     metric,
                     name,
                     meaning,
@@ -77,4 +71,12 @@ def figures(evaluation: Evaluation) -> list[Figure]:
                     f"{shown(interval.low, digits)} to {shown(interval.high, digits)}" if interval else "",
                 )
             )
-    return found
+    return scores
+
+
+def _protocol(evaluation: Evaluation) -> dict[str, str]:
+    rows = {name.replace("_", " "): str(value) for name, value in evaluation.protocol.model_dump().items()}
+    rows["sampling seeds"] = ", ".join(str(seed) for seed in evaluation.protocol.sampling_seeds) or "none"
+    if evaluation.extractor_accuracy is not None:
+        rows["extractor accuracy"] = f"{evaluation.extractor_accuracy:.1%} of held-out images"
+    return rows

@@ -1,4 +1,4 @@
-"""Drift: the interval's coverage on known distributions, the test of the shares, and the rule."""
+"""Tests drift detection: the interval's coverage on known distributions, the test of the shares, and the decision."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def expected_distance(shift: float) -> float:
     return 3 * shift**2 + 3 * (shift**2) ** 2 + (3 * shift + shift**3) ** 2
 
 
-def test_the_interval_holds_the_expected_distance_as_often_as_it_says() -> None:
+def test_the_interval_covers_the_expected_distance_at_its_confidence_level() -> None:
     config = CONFIG.model_copy(update={"confidence": 0.9})
     inside = 0
     for seed in range(200):
@@ -48,13 +48,13 @@ def test_the_interval_holds_the_expected_distance_as_often_as_it_says() -> None:
     assert 0.84 <= inside / 200 <= 0.96  # 0.9 ± 3 standard errors
 
 
-def test_one_distribution_is_rarely_called_two_and_two_are_told_apart() -> None:
+def test_equal_distributions_are_rarely_rejected_and_different_ones_are() -> None:
     same = [block_distance(normal(seed, 200), normal(seed + 500, 200), CONFIG, seed).low > 0 for seed in range(200)]
-    assert np.mean(same) <= 0.06  # 0.025 and three standard errors
+    assert np.mean(same) <= 0.06  # 0.025 plus three standard errors
     assert block_distance(normal(0, 200), normal(1, 200, 1.0), CONFIG, 0).low > 0
 
 
-def test_the_same_images_on_both_sides_are_no_drift() -> None:
+def test_identical_images_in_both_data_sets_are_no_drift() -> None:
     features = normal(0, 200)
     assert all(block_distance(features, features, CONFIG, seed).low < 0 for seed in range(50))
 
@@ -74,13 +74,18 @@ def test_shares_are_compared_by_name(manifest: Manifest) -> None:
     ("low", "counts", "drifted", "words"),
     [
         (-0.1, {"cat": 500, "dog": 500}, False, "no drift"),
-        (0.01, {"cat": 500, "dog": 500}, True, "kernel distance 1, 95% interval 0.01 to 2, threshold 0: drift"),
-        (-0.1, {"cat": 700, "dog": 300}, True, "class shares differ by 20.0% (total variation)"),
-        (-0.1, {"cat": 7, "dog": 3}, False, "p 0.34, threshold 5.0%: no drift"),  # large, but may be chance
-        (-0.1, {"cat": 104000, "dog": 96000}, False, "by 2.0%"),  # sure, but small
+        (
+            0.01,
+            {"cat": 500, "dog": 500},
+            True,
+            "distance 1, 95% confidence interval 0.01 to 2, threshold 0: drift",
+        ),
+        (-0.1, {"cat": 700, "dog": 300}, True, "class shares: total variation 20.0%"),
+        (-0.1, {"cat": 7, "dog": 3}, False, "p-value 0.34, threshold 5.0%: no drift"),  # large, but not significant
+        (-0.1, {"cat": 104000, "dog": 96000}, False, "total variation 2.0%"),  # significant, but small
     ],
 )
-def test_drift_is_what_is_sure_and_large(
+def test_drift_is_a_significant_and_large_difference(
     manifest: Manifest, low: float, counts: dict[str, int], drifted: bool, words: str
 ) -> None:
     reference = with_classes(manifest, cat=10000, dog=10000)
@@ -91,7 +96,7 @@ def test_drift_is_what_is_sure_and_large(
     assert any(words in reason for reason in drift.reasons), drift.reasons
 
 
-def test_a_higher_threshold_bears_a_sure_difference(manifest: Manifest) -> None:
+def test_a_higher_threshold_tolerates_a_significant_difference(manifest: Manifest) -> None:
     config = CONFIG.model_copy(update={"kid_threshold": 0.5})
     assert not decide(config, "classifier", manifest, manifest, Distance(value=1, low=0.4, high=2)).drifted
 
@@ -100,7 +105,7 @@ def test_too_few_images_and_other_shapes_are_refused(manifest: Manifest) -> None
     require_comparable(CONFIG, manifest, manifest)
     few = manifest.model_copy(update={"counts": {"train": 500, "held_out": 99}})
     with pytest.raises(
-        InvalidInput, match=r"100 held-out images on either side, .* Received: 100 in the reference, 99"
+        InvalidInput, match=r"100 held-out images in each data set, .* Received: 100 in the reference, 99"
     ):
         require_comparable(CONFIG, manifest, few)
     with pytest.raises(InvalidInput, match="images of the same shape"):

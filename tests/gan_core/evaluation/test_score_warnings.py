@@ -1,4 +1,4 @@
-"""Sentences of warning."""
+"""Tests the warnings about an evaluation."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ def warned(**changes: object) -> str:
     return " ".join(score_warnings(**{**values, **changes}))
 
 
-def test_warnings() -> None:
+def test_each_warning_has_its_threshold() -> None:
     assert warned() == ""
     assert "only 2047 real" in warned(real_count=2047)
     assert "only 100 generated" in warned(generated_count=100)
-    assert "64 generated images cannot fill 64" in warned(generated_count=64)
-    assert "does not say" in warned(real_count=0)
+    assert "covariance of the generated images is singular: there are 64 images for 64" in warned(generated_count=64)
+    assert "does not say how many" in warned(real_count=0)
     assert "All of the generated images are also among the real images" in warned(shared=1.0)
     assert "40.0% of the generated images are also" in warned(shared=0.4)
     assert "collapsed" in warned(collapsed=True)
-    assert "only 49% as much" in warned(scores={"diversity": 0.49})
+    assert "only 49% of that of the real images" in warned(scores={"diversity": 0.49})
     assert "memorised" in warned(scores={"train_preference": 0.61})
     assert "memorised" in warned(scores={"train_preference": 0.53}, training_share=0.2)
     assert warned(scores={"train_preference": 0.51}, training_share=0.2) == ""
-    assert "among 20% of the training images" in warned(scores={"authenticity": 1.0}, training_share=0.2)
+    assert "Only 20% of the training images were searched" in warned(scores={"authenticity": 1.0}, training_share=0.2)
     assert warned(scores={"authenticity": 0.9}) == ""
-    assert "by 0.31 smaller" in warned(scores={"train_gap": 0.31}, frechet_error=0.1)
+    assert "smaller by 0.31" in warned(scores={"train_gap": 0.31}, frechet_error=0.1)
     assert warned(scores={"train_gap": 0.29}, frechet_error=0.1) == ""
     assert warned(scores={"diversity": 0.51, "train_preference": 0.59, "train_gap": -1.0}) == ""

@@ -1,4 +1,4 @@
-"""Statistics files: ours and pytorch-fid's are read, those of another extractor, mode or kind are not."""
+"""Tests that statistics files are read, but not if they come from another extractor or resize mode or are invalid."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def test_the_arrays_of_pytorch_fid_and_clean_fid_suffice(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "arrays", "message"),
     [
-        ("s.npz", {"extractor": "sha256-2"}, "made by the extractor inception"),
+        ("s.npz", {"extractor": "sha256-2"}, "must come from the extractor inception"),
         ("s.npz", {"resize": "legacy_tensorflow"}, "resized in the same way"),
         ("cifar10_legacy_pytorch_train_32.npz", {}, "resized in the same way"),
-        ("s.npz", {"mu": np.zeros(4), "sigma": np.eye(4)}, "must be of the extractor inception"),
-        ("s.npz", {"sigma": np.eye(4)}, "must be of the extractor inception"),
+        ("s.npz", {"mu": np.zeros(4), "sigma": np.eye(4)}, "must have the sizes of the extractor inception"),
+        ("s.npz", {"sigma": np.eye(4)}, "must have the sizes of the extractor inception"),
         ("s.npz", {"mu": np.array([0, np.nan, 0])}, "finite"),
         ("s.npz", {"sigma": np.triu(np.ones((3, 3)))}, "symmetric"),
         ("s.npz", {"mu": np.array([object(), 1, 2])}, "arrays mu and sigma"),
         ("s.npz", {"mu": np.array(["a", "b", "c"])}, "arrays mu and sigma"),
-        ("s.npz", {"mu": np.array(["1", "2", "3"])}, "real numbers"),
-        ("s.npz", {"mu": np.array([1j, 2, 3])}, "real numbers"),
+        ("s.npz", {"mu": np.array(["1", "2", "3"])}, "not an array of real numbers"),
+        ("s.npz", {"mu": np.array([1j, 2, 3])}, "not an array of real numbers"),
         ("s.npz", {"sigma": -np.eye(3)}, "without negative eigenvalues"),
         ("s.npz", {"sigma": np.ones((3, 3)) - np.eye(3)}, "without negative eigenvalues"),
         ("s.npz", {"sigma": -1e308 * np.eye(3)}, "without negative eigenvalues"),

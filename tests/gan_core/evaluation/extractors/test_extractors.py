@@ -44,6 +44,6 @@ def test_each_extractor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("classes", [None, 0, 1])
 def test_without_labels_the_classifier_is_refused_with_what_would_do(tmp_path: Path, classes: int | None) -> None:
     data = None if classes is None else dataset(tmp_path / "data", classes)
-    received = "images alone" if classes is None else f"{classes} classes with training images in"
+    received = "only images" if classes is None else f"{classes} classes with training images in"
     with pytest.raises(InvalidInput, match=rf"class subfolders.*'random'.*'inception'.*Received: .*{received}"):
         build_extractor(config("classifier"), data, tmp_path / "cache")

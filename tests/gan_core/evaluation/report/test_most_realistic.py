@@ -1,4 +1,4 @@
-"""What a report shows as most realistic, on clothes of which some are blank, some copied and some of another class."""
+"""Tests the selection of the most realistic images. Some are blank, some are copies, some are of another class."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from gan_core.evaluation.extractors.features import Extractor, extract
 from gan_core.evaluation.extractors.random_network import RandomExtractor
 from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import realism
-from gan_core.evaluation.report.gallery import extremes
-from gan_core.evaluation.report.most_realistic import convincing
+from gan_core.evaluation.report.gallery import most_and_least_realistic
+from gan_core.evaluation.report.most_realistic import most_realistic
 
 COUNT = 600
 SHARE = COUNT // 20
@@ -27,7 +27,7 @@ SHOWN = 8
 
 @dataclass(frozen=True)
 class Planted:
-    """A prepared data set whose split train plays the generated images, and which of them must not be shown."""
+    """A prepared data set whose train split stands for the generated images, and the indices that must not be shown."""
 
     dataset: PreparedDataset
     bad: frozenset[int]
@@ -40,12 +40,12 @@ class AsArray:
         self._images = images
         self.count = len(images)
 
-    def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        return self._images[positions]
+    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        return self._images[indices]
 
 
 def spoilt(images: NDArray[np.uint8], generator: np.random.Generator) -> tuple[NDArray[np.uint8], list[int]]:
-    """5 % black, 5 % copies of the image before, 5 % that get the next class, whose label the position tells."""
+    """Makes 5 % of the images black, 5 % copies of the next image, and 5 % images of another class than their label."""
     images = images.copy()
     black, copied, moved = np.split(generator.permutation(COUNT // 2)[: 3 * SHARE] * 2, 3)
     images[black] = generator.integers(0, 4, (SHARE, 28, 28, 1))
@@ -57,13 +57,13 @@ def spoilt(images: NDArray[np.uint8], generator: np.random.Generator) -> tuple[N
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
-    everything, labels = fashion_mnist.embedded()
-    of_class = [everything[labels == label][: COUNT // 5, :, :, None] for label in range(10)]
+    images, labels = fashion_mnist.embedded()
+    of_class = [images[labels == label][: COUNT // 5, :, :, None] for label in range(10)]
     mixed = np.stack(of_class, axis=1).reshape(-1, 28, 28, 1)  # image i is of class i % 10
     generator = np.random.default_rng(0)
     generated, bad = spoilt(mixed[:COUNT], generator)
     real, _ = spoilt(mixed[COUNT : 2 * COUNT], generator)
-    real[5:35:10] = generated[5:35:10]  # and three of the generated images are real ones
+    real[5:35:10] = generated[5:35:10]  # three generated images are copies of real ones
     write_dataset(tmp_path_factory.mktemp("planted") / "data", generated, real, classes=10)
     place = next(tmp_path_factory.getbasetemp().glob("planted*/data"))
     return Planted(PreparedDataset(place), frozenset([*bad, 5, 15, 25]))
@@ -87,24 +87,24 @@ def sides(planted: Planted, extractor: Extractor) -> tuple[ImagesWithFeatures, I
     return real, generated, found
 
 
-def test_the_most_realistic_are_no_blanks_no_copies_and_of_the_class_asked_for(
+def test_the_most_realistic_images_exclude_blanks_copies_and_other_classes(
     planted: Planted, extractor: Extractor
 ) -> None:
     real, generated, found = sides(planted, extractor)
     scores = realism(real.features.features, generated.features.features)
-    assert planted.bad & set(np.argsort(-scores)[:SHOWN].tolist())  # by realism alone they would be among them
-    chosen = convincing(real, generated, found, scores, SHOWN)
+    assert planted.bad & set(np.argsort(-scores)[:SHOWN].tolist())  # realism alone would select some of them
+    chosen = most_realistic(real, generated, found, scores, SHOWN)
     assert len(chosen) == SHOWN
     assert not planted.bad & set(chosen.tolist())
-    best, worst = extremes(real, generated, found)
+    best, worst = most_and_least_realistic(real, generated, found)
     assert len(best) == len(worst) == SHOWN
     assert float(best[0].caption) > float(worst[0].caption)
 
 
-def test_without_labels_the_other_two_stay_out(planted: Planted) -> None:
+def test_without_labels_blanks_and_copies_are_excluded(planted: Planted) -> None:
     real, generated, found = sides(planted, RandomExtractor())
     scores = realism(real.features.features, generated.features.features)
-    chosen = convincing(real, generated, None, scores, SHOWN)
+    chosen = most_realistic(real, generated, None, scores, SHOWN)
     images = generated.images.images(chosen)
     assert len(chosen) == SHOWN
     assert min(image.std() for image in images) > 10
@@ -112,8 +112,8 @@ def test_without_labels_the_other_two_stay_out(planted: Planted) -> None:
     assert found.assigned_by == "labels"
 
 
-def test_of_nothing_but_blanks_none_is_shown(planted: Planted) -> None:
+def test_if_all_images_are_blank_none_is_shown(planted: Planted) -> None:
     real, generated, _ = sides(planted, RandomExtractor())
     black = ImagesWithFeatures(AsArray(np.zeros((COUNT, 28, 28, 1), np.uint8)), generated.features)
-    assert convincing(real, black, None, np.ones(COUNT), SHOWN).shape == (0,)
-    assert extremes(real, black, None)[0] == []
+    assert most_realistic(real, black, None, np.ones(COUNT), SHOWN).shape == (0,)
+    assert most_and_least_realistic(real, black, None)[0] == []

@@ -1,4 +1,4 @@
-"""The report in a real browser, with hostile names, images that do not compress, and parts that are missing."""
+"""Tests of the report: in a browser, with hostile names, with images that do not compress, and with missing parts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ from gan_core.evaluation.extractors.features import FeatureSet, extract
 from gan_core.evaluation.feature_extraction import ExtractedFeatures, GeneratedFeatures
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.real_and_generated import Sides, StoredImages
+from gan_core.evaluation.report.contents import collect_contents
 from gan_core.evaluation.report.curves import chart
-from gan_core.evaluation.report.exhibits import collect
 from gan_core.evaluation.report.history import training_charts
 from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import strip, tile
+from gan_core.evaluation.score_meanings import MEANINGS
 from gan_core.export import Generator
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -38,7 +39,7 @@ SIDE = 128
 
 
 class Extractor:
-    """Five pixels as features, and as many classes as data have."""
+    """Uses five pixels as features and predicts three classes."""
 
     name, digest, size, resize, accuracy = "classifier", "sha256-1", 5, "none", 0.9
 
@@ -50,7 +51,7 @@ class Extractor:
 
 
 def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
-    """A generator of colour images that no format compresses."""
+    """A generator of noise in colour, which no format compresses."""
 
     def draw(latents: np.ndarray) -> np.ndarray:
         return np.stack([np.random.default_rng(int(abs(z[0]) * 1e6)).uniform(-1, 1, (SIDE, SIDE, 3)) for z in latents])
@@ -58,7 +59,7 @@ def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
     return tf.numpy_function(draw, [latents], tf.float64)
 
 
-def measured(place: Path) -> ExtractedFeatures:
+def extracted_features(place: Path) -> ExtractedFeatures:
     images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 3), np.uint8)
     write_dataset(place, images[:30], images[30:], classes=3)
     manifest = Manifest.parse((place / FILE_NAME).read_text(), "")
@@ -106,7 +107,7 @@ SETTINGS = SimpleNamespace(
 def history(place: Path) -> Path:
     rows = [{"images_seen": 100 * n, "losses/generator": 1 / (n + 1), "losses/discriminator": n} for n in range(20)]
     rows[3]["losses/generator"] = float("nan")
-    for row in rows:  # scores are made less often than rows are written
+    for row in rows:  # scores are computed less often than rows are written
         scored = row["images_seen"] in (500, 1500)
         row |= {"fd_classifier": 9.5 if scored else "", "precision_classifier": 0.5 if scored else ""}
         row |= {"recall_classifier": 0.25 if scored else ""}
@@ -120,14 +121,15 @@ def history(place: Path) -> Path:
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("report")
-    found = measured(place / "data")
+    extracted = extracted_features(place / "data")
     charts = training_charts(history(place / "history.csv"))
-    record = evaluate(SETTINGS, Extractor(), found)
+    record = evaluate(SETTINGS, Extractor(), extracted)
+    assert list(record.scores) == [name for metric in MEANINGS if (name := f"{metric}_classifier") in record.scores]
     rival = record.model_copy(update={"scores": {name: value + 0.01 for name, value in record.scores.items()}})
     remarks = (f"A remark of {HOSTILE}.",)
-    comparison = Comparison(HOSTILE, rival, found.generated.first.images, remarks)
-    exhibits = collect(Extractor(), found, record, charts, comparison=comparison, seed=0)
-    text = render(record, exhibits)
+    comparison = Comparison(HOSTILE, rival, extracted.generated.first.images, remarks)
+    contents = collect_contents(Extractor(), extracted, record, charts, comparison=comparison, seed=0)
+    text = render(record, contents)
     (place / "report.html").write_text(text)
     return place / "report.html"
 
@@ -149,13 +151,13 @@ def browser() -> Iterator[object]:
 def test_in_a_browser(page: Path, browser: object, width: int, scheme: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
-    asked: list[str] = []
+    requested: list[str] = []
     complaints: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("request", lambda request: requested.append(request.url))
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.goto(page.as_uri())
-    assert [address for address in asked if not address.startswith("data:")] == [page.as_uri()]
+    assert [address for address in requested if not address.startswith("data:")] == [page.as_uri()]
     assert not complaints
     assert "report" in opened.title()
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
@@ -175,72 +177,72 @@ def test_in_a_browser(page: Path, browser: object, width: int, scheme: str) -> N
     context.close()
 
 
-def test_the_page_is_small_and_alone(page: Path) -> None:
+def test_the_page_is_small_and_self_contained(page: Path) -> None:
     text = page.read_text()
     assert len(text.encode()) < 5_000_000
     assert "<script" not in text
     assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import""", text)
 
 
-def test_what_the_page_says(page: Path) -> None:
+def test_the_page_shows_scores_warnings_and_lineage(page: Path) -> None:
     text = page.read_text()
     assert "&lt;script&gt;" in text
     assert "{{ 7 * 7 }}" in text
     for expected in ("fd_classifier", "Warning.", "collapsed", "Nearest training images", "123,456", "0.0002"):
         assert expected in text
     assert "bootstrap" in text
-    assert "Beside the champion" in text
+    assert "Comparison with the champion" in text
     assert 'alt="20 images of the champion"' in text
     assert "Precision and recall after 1.9k images: precision classifier 0.5, recall classifier 0.25" in text
     assert "90.0% of held-out images" in text
 
 
-def test_with_nothing_but_statistics_and_images(tmp_path: Path) -> None:
-    whole = measured(tmp_path / "data")
+def test_a_report_on_statistics_and_images_omits_the_other_parts(tmp_path: Path) -> None:
+    whole = extracted_features(tmp_path / "data")
     first = whole.generated.first
     known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
     sides = Sides(Path("s.npz"), Path("images"), None, None, None, None, StoredImages("files", "", first.images))
     generated = GeneratedFeatures(whole.generated.draws[:1], (), None, first, [{}])
     bare = ExtractedFeatures(sides, "statistics", "sha256-2", known, None, generated)
     record = evaluate(SETTINGS, Extractor(), bare)
-    text = render(record, collect(Extractor(), bare, record, [], comparison=None, seed=0))
-    for absent in ("Nearest", "Between latents", "Lineage", "Classes", "sampling seeds.", "Best and worst", "champion"):
+    text = render(record, collect_contents(Extractor(), bare, record, [], comparison=None, seed=0))
+    for absent in ("Nearest", "Latent interpolation", "Lineage", "Classes", "sampling seeds.", "realistic", "champion"):
         assert absent not in text
     assert "does not say" in text
 
 
 def test_a_chart_has_round_ticks_around_its_lines() -> None:
     drawn = chart("Loss", [0, 50, 100], {"a": [1.0, 2.0, 3.9], "b": [0.1, float("inf"), 0.2]})
-    assert [tick.label for tick in drawn.up] == ["0", "1", "2", "3", "4"]
-    assert [tick.label for tick in drawn.across] == ["0", "25", "50", "75", "100"]
+    assert [tick.label for tick in drawn.y_ticks] == ["0", "1", "2", "3", "4"]
+    assert [tick.label for tick in drawn.x_ticks] == ["0", "25", "50", "75", "100"]
     assert [len(points.split()) for _, points in drawn.lines] == [3, 2]
-    places = [tick.place for tick in drawn.up]
+    positions = [tick.position for tick in drawn.y_ticks]
     for _, points in drawn.lines:
-        assert all(places[-1] <= float(point.split(",")[1]) <= places[0] for point in points.split())
+        assert all(positions[-1] <= float(point.split(",")[1]) <= positions[0] for point in points.split())
     assert drawn.summary == "Loss after 100 images: a 3.9, b 0.2"
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [5.0, 5.0], [-1e-9, 1e-9], [1e12, 3e12]])
 def test_a_chart_of_any_scale(values: list[float]) -> None:
     drawn = chart("x", [10, 20], {"a": values})
-    assert 2 <= len(drawn.up) <= 8
-    assert len({tick.label for tick in drawn.up}) == len(drawn.up)
+    assert 2 <= len(drawn.y_ticks) <= 8
+    assert len({tick.label for tick in drawn.up}) == len(drawn.y_ticks)
 
 
-def test_few_points_are_marked_and_empty_cells_leave_none(tmp_path: Path) -> None:
+def test_few_points_are_marked_and_empty_cells_are_left_out(tmp_path: Path) -> None:
     charts = {drawn.title: drawn for drawn in training_charts(history(tmp_path / "h.csv"))}
     assert charts["Fréchet distance"].marked
     assert [len(points.split()) for _, points in charts["Precision and recall"].lines] == [2, 2]
-    assert charts["Fréchet distance"].across[-1].label == "2k"
+    assert charts["Fréchet distance"].x_ticks[-1].label == "2k"
     assert not chart("x", range(100), {"a": [1.0] * 100}).marked
 
 
-def test_a_column_of_scores_that_is_empty_is_no_chart(tmp_path: Path) -> None:
+def test_an_empty_column_of_scores_gives_no_chart(tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text("images_seen,fd_random,diversity\n100,,1\n200,,0.5\n")
     assert [drawn.title for drawn in training_charts(tmp_path / "h.csv")] == ["Diversity of the samples"]
 
 
-def test_no_chart_of_nothing() -> None:
+def test_fewer_than_two_points_give_no_chart() -> None:
     assert chart("x", [1], {"a": [1.0]}) is None
     assert chart("x", [1, 2], {"a": [float("nan"), float("nan")]}) is None
 
@@ -248,13 +250,13 @@ def test_no_chart_of_nothing() -> None:
 @pytest.mark.parametrize(
     "content", ["", "a,b\n1,2\n", "images_seen\nmany\n", "images_seen,a\n1\n", "images_seen,a\n,1\n", "\x00"]
 )
-def test_a_history_that_is_none(tmp_path: Path, content: str) -> None:
+def test_an_invalid_history_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "h.csv").write_text(content)
     with pytest.raises(InvalidInput, match="history must be"):
         training_charts(tmp_path / "h.csv")
 
 
-def test_large_images_shrink_and_small_ones_stay() -> None:
+def test_only_large_images_are_reduced() -> None:
     small = tile(np.zeros((28, 20, 1), np.uint8), "x")
     assert (small.width, small.height) == (20, 28)
     large = tile(np.zeros((300, 600, 3), np.uint8), "x")
@@ -262,7 +264,7 @@ def test_large_images_shrink_and_small_ones_stay() -> None:
     assert large.width < 100
 
 
-def test_images_of_many_sizes_share_a_sheet() -> None:
+def test_images_of_different_sizes_fit_into_one_strip() -> None:
     images = [np.zeros((10, 20, 1), np.uint8), np.zeros((30, 5, 1), np.uint8), np.zeros((4, 4, 3), np.uint8)]
     sheet = strip(images, 2, "x")
     assert (sheet.width, sheet.height) == (2 * 22 - 2, 2 * 32 - 2)

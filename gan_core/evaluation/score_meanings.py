@@ -1,0 +1,112 @@
+"""How scores are named, explained and rounded."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Explanation of a score for readers who do not know it.
+
+    Attributes:
+        title: its name in words.
+        better: which values are good.
+        sentence: what it measures.
+    """
+
+    title: str
+    better: Literal["lower", "higher", "near 0", "near 0.5", "near 1"]
+    sentence: str
+
+
+MEANINGS: dict[str, Meaning] = {
+    "target_ssim": Meaning(
+        "Structural similarity",
+        "higher",
+        "Similarity to the target in local brightness, contrast and structure; 1 for identical images.",
+    ),
+    "target_psnr": Meaning(
+        "Peak signal-to-noise ratio",
+        "higher",
+        "255² relative to the mean squared difference from the target, in decibels; averaged over the images.",
+    ),
+    "target_l1": Meaning(
+        "Distance to the target",
+        "lower",
+        "Mean absolute difference from the target, in grey levels from 0 to 255.",
+    ),
+    "fd": Meaning(
+        "Fréchet distance",
+        "lower",
+        "Distance between the distributions of generated and real images; measures quality and variety together.",
+    ),
+    "fd_infinity": Meaning(
+        "Fréchet distance, extrapolated",
+        "lower",
+        "Fréchet distance extrapolated to infinitely many generated images, which removes most of its bias.",
+    ),
+    "kid": Meaning(
+        "Kernel distance",
+        "lower",
+        "Distance between the two distributions that is unbiased for any number of images; it may be negative.",
+    ),
+    "precision": Meaning("Precision", "higher", "Share of generated images that lie within the real distribution."),
+    "recall": Meaning("Recall", "higher", "Share of real images that lie within the generated distribution."),
+    "density": Meaning("Density", "near 1", "How densely generated images cover the neighbourhoods of real images."),
+    "coverage": Meaning("Coverage", "higher", "Share of real images with a generated image in their neighbourhood."),
+    "diversity": Meaning("Diversity", "near 1", "Spread of the generated images relative to that of the real images."),
+    "class_shift": Meaning(
+        "Class shift", "lower", "Total variation distance between the class shares of generated and real images."
+    ),
+    "class_agreement": Meaning(
+        "Class agreement", "higher", "Share of generated images that the classifier assigns to the requested class."
+    ),
+    "inception_score": Meaning(
+        "Inception score",
+        "higher",
+        "How confidently each image is classified and how varied the classes are; ignores the real images.",
+    ),
+    "authenticity": Meaning(
+        "Authenticity", "higher", "Share of generated images that are not close copies of a training image."
+    ),
+    "train_gap": Meaning(
+        "Training gap",
+        "near 0",
+        "Fréchet distance to unseen images minus that to equally many training images; clearly positive values "
+        "indicate memorisation.",
+    ),
+    "train_preference": Meaning(
+        "Training preference",
+        "near 0.5",
+        "Share of generated images that are nearer to a training image than to an unseen image.",
+    ),
+}
+"""The scores by metric, in display order. The comparisons of paired data with the target come first."""
+
+
+def score_name(metric: str, extractor: str) -> str:
+    """The score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
+
+    The name of a distance to a target has no extractor, because it compares pixels, not features.
+    """
+    if metric.startswith("target_"):
+        return metric
+    if extractor == "inception" and metric in ("fd", "fd_infinity"):
+        return metric.replace("fd", "fid")
+    return f"{metric}_{extractor}"
+
+
+def decimals(value: float, uncertainty: float | None) -> int:
+    """Number of decimals that show two digits of the uncertainty, or four of the value without one; at most 6."""
+    smallest, digits = (uncertainty, 2) if uncertainty else (value, 4)
+    if smallest == 0 or not math.isfinite(smallest):
+        return 2
+    return min(max(digits - 1 - math.floor(math.log10(abs(smallest))), 0), 6)
+
+
+def shown(value: float, digits: int) -> str:
+    """The value with `digits` decimals; a value that rounds to 0 has no sign."""
+    return f"{value:z.{digits}f}"
