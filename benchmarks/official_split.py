@@ -57,8 +57,8 @@ class ArrayDataset:
 
 
 def official_split() -> ArrayDataset:
-    """Loads Fashion-MNIST from Debian's package or the public download; raises the errors of `fashion_mnist.whole`."""
-    images, labels = fashion_mnist.whole()
+    """Loads Fashion-MNIST from Debian's package or the public download; raises the same errors as `both_splits`."""
+    images, labels = fashion_mnist.both_splits()
     images, labels = images[..., None], labels.astype(np.int32)
     train = ArraySplit(images[:TRAIN_COUNT], labels[:TRAIN_COUNT])
     return ArrayDataset(train, ArraySplit(images[TRAIN_COUNT:], labels[TRAIN_COUNT:]), len(fashion_mnist.CLASSES))

@@ -31,7 +31,7 @@ def within(seconds: float, call: Callable[[], _Result]) -> _Result:
     try:
         result, error = outcome.get(timeout=seconds)
     except queue.Empty:
-        raise TimeoutError(f"no whole answer within {seconds:g} seconds") from None
+        raise TimeoutError(f"no complete answer within {seconds:g} seconds") from None
     if error is not None:
         try:
             raise error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-_MOST_CHARACTERS = 1000  # of a line of a message
+_MOST_CHARACTERS = 1000  # in a line of a message
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _AWAY = (
     *(errno.EIO, errno.ESTALE, errno.EROFS, errno.EBUSY, errno.ENODEV, errno.ENXIO, errno.EREMOTEIO, errno.ENOTCONN),
@@ -53,7 +53,7 @@ def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
     | no space, quota used up | TryAgain | space can be freed |
     | input/output error, stale or lost mount, disk turned read-only, device busy or away | TryAgain | may come back |
     | too many open files, no memory for the kernel | TryAgain | the machine is busy |
-    | a named file is absent, may not be accessed, is a folder or a circle of links | InvalidInput | stays as it is |
+    | a named file is absent, may not be accessed, is a folder or a cycle of links | InvalidInput | stays as it is |
 
     An output's folder that is read-only when a command begins is nevertheless InvalidInput: see
     `components.storage.outputs`.
@@ -61,7 +61,7 @@ def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
     if error.errno in _FULL:
         return TryAgain(f"The disk is full: {error}. Free some space and run the same command again.")
     if error.errno in _AWAY:
-        return TryAgain(f"The disk or the system does not do its work: {error}. Run the same command again.")
+        return TryAgain(f"The disk or the operating system failed: {error}. Run the same command again.")
     if error.errno in _MISTAKEN and error.filename is not None:
-        return InvalidInput(f"A file must be there and accessible: {error.strerror}. Received: {error.filename}")
+        return InvalidInput(f"A file must exist and be accessible: {error.strerror}. Received: {error.filename}")
     return None

@@ -1,4 +1,4 @@
-"""Checks names of files that come from outside (a DVC listing or a bucket) before anything is written."""
+"""Checks file names that come from outside, from a DVC listing or a bucket, before anything is written."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def require_names(names: Sequence[str], source: str) -> None:
         source: where they were found, for the message.
 
     Raises:
-        InvalidInput: there are too many names, one is invalid, or two conflict; the message gives the names.
+        InvalidInput: there are too many names, one is invalid, or two names conflict.
     """
     if len(names) > MOST_FILES:
         raise InvalidInput(f"There must be at most {MOST_FILES} files. Received: {len(names)} in {source}")
@@ -29,13 +29,13 @@ def require_names(names: Sequence[str], source: str) -> None:
     for name in names:
         require_inside(name)
         if name in files:
-            raise InvalidInput(f"A name must stand for one file. Received: {name!r} twice in {source}")
+            raise InvalidInput(f"File names must be unique. Received: {name!r} twice in {source}")
         files.add(name)
         place = name
         while place and places.get(key := _folded(place)) != place:
             if key in places:
                 raise InvalidInput(
-                    "Names must differ in more than upper and lower case: some file systems take them for one. "
+                    "File names must differ in more than upper and lower case, because some file systems ignore case. "
                     f"Received: {places[key]!r} and {place!r} in {source}"
                 )
             places[key] = place
@@ -45,7 +45,7 @@ def require_names(names: Sequence[str], source: str) -> None:
         while folder:
             if folder in files:
                 raise InvalidInput(
-                    f"A name must not stand for a file and a folder. Received: {folder!r} and {name!r} in {source}"
+                    f"A name must not be both a file and a folder. Received: {folder!r} and {name!r} in {source}"
                 )
             folder = folder.rpartition("/")[0]
 

@@ -42,24 +42,24 @@ def masked(text: str) -> str:
             # A short secret is masked as a whole word, not within other words.
             pattern = rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 8 else re.escape(secret)
             text = re.sub(pattern, "…", text)
-    text = _HEADER.sub(lambda found: f"{found[1] or found[3]}…", text)
+    text = _HEADER.sub(lambda match: f"{match[1] or match[3]}…", text)
     text = _ADDRESS.sub(_masked_address, text)
     return _QUERY_WITHOUT_HOST.sub("?…", _USER_WITHOUT_SLASHES.sub("", text))
 
 
-def _masked_address(found: re.Match[str]) -> str:
-    scheme, rest = found["scheme"] or "", found["rest"]
-    before, sharp, fragment = rest.partition("#")
-    before, mark, query = before.partition("?")
+def _masked_address(match: re.Match[str]) -> str:
+    scheme, rest = match["scheme"] or "", match["rest"]
+    before, hash_sign, fragment = rest.partition("#")
+    before, question_mark, query = before.partition("?")
     if "@" in query or "@" in fragment:
         return f"{scheme}//…"
     if "=" in fragment and not fragment.startswith("sha256="):
         fragment = "…"
-    # An object's name may hold an @; a bucket's address has no user.
+    # An object's name may contain an @; a bucket's address has no user.
     user = before.partition("/")[0].rpartition("@")[0] if scheme in _BUCKETS else before.rpartition("@")[0]
     if user and not before.startswith("/"):
         before = before[len(user) + 1 :]
-    return f"{scheme}//{before}{mark and '?…'}{sharp}{fragment}"
+    return f"{scheme}//{before}{question_mark and '?…'}{hash_sign}{fragment}"
 
 
 def _secrets() -> list[str]:
@@ -76,11 +76,11 @@ def _secrets() -> list[str]:
         for text in _texts(argument):
             if _LOOKS_LIKE_AN_ADDRESS.match(text):
                 values |= _parts_of_address(text)
-    written = {form for value in values for form in _written(value) if len(form.strip()) >= SHORTEST_SECRET}
-    return sorted(written, key=len, reverse=True)
+    spellings = {text for value in values for text in _spellings(value) if len(text.strip()) >= SHORTEST_SECRET}
+    return sorted(spellings, key=len, reverse=True)
 
 
-def _written(value: str) -> tuple[str, ...]:
+def _spellings(value: str) -> tuple[str, ...]:
     """The value as it is, escaped in Python and in JSON, and encoded for an address's user, path and query."""
     encoded = value.encode(errors="surrogatepass")
     in_address = (urllib.parse.quote(encoded, safe=""), urllib.parse.quote(encoded), urllib.parse.quote_plus(encoded))
@@ -109,13 +109,13 @@ def _parts_of_address(address: str) -> set[str]:
     rest = address[scheme.end() :] if scheme and ("//" in scheme[0] or ":" in address[scheme.end() :]) else address
     if rest.startswith("/") or (scheme and scheme[0].startswith(_BUCKETS)):
         return set()
-    found = set()
+    secrets = set()
     user, at, host = rest.rpartition("@")
     if at and not host.startswith("sha256:"):
         name, colon, password = user.partition(":")
         secret = password if colon else name
         if colon or "/" not in secret:
-            found |= {secret, *re.split(r"[\s:/@?#]+", secret)}
+            secrets |= {secret, *re.split(r"[\s:/@?#]+", secret)}
     for value in re.findall(r"[?&][^=&\s]*=([^&#]+)", rest):
-        found |= {value} if len(value) >= 6 else set()
-    return found
+        secrets |= {value} if len(value) >= 6 else set()
+    return secrets

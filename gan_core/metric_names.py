@@ -1,17 +1,17 @@
-"""Names of all figures that a training and an evaluation report, the same for images, sound and text.
+"""Names of all metrics that a training and an evaluation report, the same for images, sound and text.
 
-A name is `<section>/<figure>`; MLflow shows each section separately. The training's history, MLflow, the report, the
+A name is `<section>/<metric>`; MLflow shows each section separately. The training's history, MLflow, the report, the
 summary and dvc.yaml's plots use these names. The sections:
 
 - `losses`: the terms of the two networks' losses
-- `logits`: the discriminator's logits, and figures derived from them
+- `logits`: the discriminator's logits, and metrics derived from them
 - `norms`: Euclidean norms of gradients and weights
 - `guards`: signs of a failing training, and values that the training adapts to prevent one
 - `scores`: scores of the generator; `scores/quick_…` are computed while training, from fewer examples and one sampling
   seed
 - `system`: speed and the machine; MLflow reserves this section for itself and shows it apart
 
-The number of examples that a figure belongs to, `images_seen`, is the step in MLflow and a column of the history.
+The number of examples seen, `images_seen`, is the step in MLflow and a column of the history.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _OLD_QUICK_SCORES = ("fd_", "fid", "precision_", "recall_")
 
 
 def score(place: str) -> str:
-    """Name of a score, such as `fid`, or of a figure by its place in the evaluation's record, such as `spread.fid`."""
+    """Name of a score, such as `fid`, or of a value by its place in the evaluation's record, such as `spread.fid`."""
     return f"scores/{place.removeprefix('scores.').replace('.', '/')}"
 
 
@@ -73,7 +73,7 @@ def quick_score(name: str) -> str:
 
 
 def current(name: str) -> str:
-    """The current name of a figure that an earlier version of this project wrote. Other names stay the same."""
+    """The current name of a metric that an earlier version of this project wrote. Other names stay the same."""
     if name in _OLD_NAMES:
         return _OLD_NAMES[name]
     if name.startswith(("scores.", "spread.", "standard_errors.", "intervals.")):

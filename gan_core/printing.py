@@ -10,9 +10,9 @@ from typing import NoReturn, TextIO, cast
 
 from gan_core.masking import masked
 
-# Control characters, line separators, overrides of the writing direction, and bytes that are not UTF-8 (surrogates).
-_ACTING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-_ACTING_BUT_LAYOUT = re.compile(f"(?![\n\t]){_ACTING.pattern}")
+# Control characters, line separators, bidirectional overrides, and bytes that are not UTF-8 (surrogates).
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_CONTROL_EXCEPT_LAYOUT = re.compile(f"(?![\n\t]){_CONTROL.pattern}")
 
 
 def printable(text: str) -> str:
@@ -20,12 +20,12 @@ def printable(text: str) -> str:
 
     Line breaks are escaped too, as are bytes of file names that are not UTF-8: `\xe9`.
     """
-    return _ACTING.sub(_escape, text)
+    return _CONTROL.sub(_escape, text)
 
 
 def printable_lines(text: str) -> str:
     """Like `printable`, but keeps line breaks and tabs."""
-    return _ACTING_BUT_LAYOUT.sub(_escape, text)
+    return _CONTROL_EXCEPT_LAYOUT.sub(_escape, text)
 
 
 def guard_output() -> None:
@@ -67,8 +67,8 @@ class _Guarded:
         return getattr(self._stream, name)
 
 
-def _escape(found: re.Match[str]) -> str:
-    character = found[0]
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
     if "\udc80" <= character <= "\udcff":  # Python's form of a file name's byte that is not UTF-8
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()

@@ -22,7 +22,7 @@ from gan_core.yaml_limits import require_bounded
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
 _BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
 _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
-Load = Callable[[str], Any]  # a YAML parser, which this package does not import itself
+Load = Callable[[str], Any]  # a YAML parser; this package imports none
 
 
 class Pointer(BaseModel):
@@ -75,7 +75,7 @@ def split_bucket(address: str) -> tuple[str, str]:
     """The bucket and the prefix of a gs:// address; the prefix ends with a slash or is empty.
 
     Raises:
-        InvalidInput: it is not such an address.
+        InvalidInput: the address has another form.
     """
     match = _BUCKET.fullmatch(address)
     if not match:
@@ -88,11 +88,11 @@ def split_version(address: str) -> tuple[str, str]:
     """A gs:// address and its version, as in gs://bucket/folder#sha256-…; the version is empty if there is none.
 
     Raises:
-        InvalidInput: it is not such an address.
+        InvalidInput: the address has another form.
     """
-    place, sharp, version = address.partition("#")
+    place, hash_sign, version = address.partition("#")
     split_bucket(place)
-    if sharp and not _VERSION.fullmatch(version):
+    if hash_sign and not _VERSION.fullmatch(version):
         raise InvalidInput(
             f"A version must be sha256- and 64 hexadecimal digits, as resolve writes it. Received: {address[:300]!r}"
         )
@@ -115,12 +115,12 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
     """Checks that a run's `data_pointer` and `data_remote` name raw data, before anything is sent.
 
     Raises:
-        InvalidInput: they do not name raw data, or do not belong together.
+        InvalidInput: they do not name raw data, or only one of them is given.
     """
     is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
     if bool(remote) != bool(pointer and not is_prefix):
         raise InvalidInput(
-            "data_pointer and data_remote go together, but for a gs:// prefix of files, which needs no remote. "
+            "data_pointer and data_remote go together, except that a gs:// prefix of files needs no remote. "
             f"Received: data_pointer={pointer[:200]!r}, data_remote={remote[:200]!r}"
         )
     if pointer.startswith("gs://"):
@@ -131,12 +131,12 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
         require_remote(remote)
         if not remote.startswith(("gs://", "/")):
             raise InvalidInput(
-                f"data_remote must be gs://bucket/folder, or a folder of the pods by its whole path. Received: {remote}"
+                f"data_remote must be gs://bucket/folder or the absolute path of a folder in pods. Received: {remote}"
             )
 
 
 def require_source(source: str, pointer: str) -> None:
-    """Checks that `prepare.source` and a run's `data_pointer` belong together.
+    """Checks that `prepare.source` fits a run's `data_pointer`.
 
     Raises:
         InvalidInput: data is fetched but a built-in data set is named, or nothing is fetched but a folder is named.
@@ -145,11 +145,11 @@ def require_source(source: str, pointer: str) -> None:
 
     if pointer and source in BUILT_IN:
         raise InvalidInput(
-            "Where raw data is fetched, prepare.source must name it (-S prepare.source=cats), not a built-in data set. "
+            "If raw data is fetched, prepare.source must name it (-S prepare.source=cats), not a built-in data set. "
             f"Received: prepare.source={source!r}, data_pointer={pointer[:200]!r}"
         )
     if not pointer and source not in BUILT_IN:
         raise InvalidInput(
-            f"On a cluster prepare.source must be one of {', '.join(BUILT_IN)}, or raw data must be named: "
+            f"On a cluster prepare.source must be one of {', '.join(BUILT_IN)}, or raw data must be given with "
             f"--data-pointer with --data-remote, or --data-prefix. Received: prepare.source={source!r}"
         )

@@ -1,4 +1,4 @@
-"""Reads files from outside, if they are regular and not too large."""
+"""Reads files from outside only if they are regular files of limited size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 def require_regular(path: Path) -> int:
     """Returns the size in bytes of a regular file or of a link to one.
 
-    Other files are refused, because a pipe or a device may give endless bytes, or none.
+    Other files are refused, because reading a pipe or a device may never end.
 
     Raises:
         OSError: it is not a regular file or does not exist.
@@ -19,11 +19,11 @@ def require_regular(path: Path) -> int:
     try:
         status = path.stat()
     except ValueError:
-        raise OSError(errno.EINVAL, "A path has no null characters") from None
+        raise OSError(errno.EINVAL, "A path must not contain null characters") from None
     if stat.S_ISDIR(status.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "It is not a regular file")
+        raise OSError(errno.EINVAL, "Not a regular file")
     return status.st_size
 
 
@@ -35,5 +35,5 @@ def read_bytes(path: Path, most: int = 2**30) -> bytes:
     """
     size = require_regular(path)
     if size > most:
-        raise OSError(errno.EFBIG, f"It has {size} bytes, and may have {most}")
+        raise OSError(errno.EFBIG, f"{size} bytes, more than the limit of {most}")
     return path.read_bytes()

@@ -26,7 +26,7 @@ _STRIP_PIXELS = 2**20
 
 
 class UnreadableImage(Exception):
-    """The image cannot be used; the message is the reason."""
+    """The image cannot be used. The message is the reason, which the manifest records."""
 
 
 def open_image(content: bytes) -> Image.Image:

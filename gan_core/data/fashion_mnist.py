@@ -1,4 +1,4 @@
-"""Fashion-MNIST. The test split is part of this package; the whole comes from Debian's package or a download.
+"""Fashion-MNIST. The test split is part of this package; both splits come from Debian's package or a download.
 
 Reference: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747.
 """
@@ -59,7 +59,7 @@ def embedded() -> Labelled:
     return _read_part(_EMBEDDED_FOLDER, "t10k", ".xz")
 
 
-def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Path | None = None) -> Labelled:
+def both_splits(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Path | None = None) -> Labelled:
     """Both splits: images uint8 [70000, 28, 28], labels uint8 [70000].
 
     Args:
@@ -68,7 +68,7 @@ def whole(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Pa
         cache: folder that keeps the download; None for the user's cache folder.
 
     Raises:
-        InvalidInput: files on this machine are not Fashion-MNIST.
+        InvalidInput: the files in Debian's folder are not those of Fashion-MNIST.
         TryAgain: the download failed.
     """
     if debian_folder.is_dir():
@@ -94,7 +94,7 @@ def _read_part(folder: Path, part: str, suffix: str) -> Labelled:
         images = _read_idx(folder / f"{part}-images-idx3-ubyte{suffix}", (count, 28, 28))
         labels = _read_idx(folder / f"{part}-labels-idx1-ubyte{suffix}", (count,))
     except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise InvalidInput(f"The folder must hold the files of Fashion-MNIST: {error}. Received: {folder}") from None
+        raise InvalidInput(f"The folder must contain the files of Fashion-MNIST: {error}. Received: {folder}") from None
     digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     if digest != _SHA256[part]:
         raise InvalidInput(
@@ -138,6 +138,6 @@ def _download(address: str, kept: Path) -> Labelled:
             return images_and_labels
     except (InvalidInput, http.client.HTTPException, OSError) as error:
         raise TryAgain(
-            f"Fashion-MNIST could not be downloaded: {error}. Install Debian's package dataset-fashion-mnist, or give "
-            f"this machine access to the address, and run the same command again. Received: {address}"
+            f"Fashion-MNIST could not be downloaded: {error}. Install Debian's package dataset-fashion-mnist, or allow "
+            f"access to the address, and run the same command again. Received: {address}"
         ) from None

@@ -17,13 +17,13 @@ from gan_core.untrusted_files import read_bytes
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
 # System folders of macOS, Synology, Windows and Linux.
-_PASSED_OVER = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
+_SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
 _MD5 = re.compile("[0-9a-f]{32}")
 
 
-def is_passed_over(name: str) -> bool:
-    """Whether a file or folder is hidden (such as .ipynb_checkpoints and ._1.png) or a system's own, by its name."""
-    return name.startswith(".") or name in _PASSED_OVER
+def is_ignored(name: str) -> bool:
+    """Whether a file or folder with this name is hidden (.ipynb_checkpoints, ._1.png) or belongs to a system."""
+    return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
 def is_image_name(name: str) -> bool:
@@ -34,8 +34,8 @@ def is_image_name(name: str) -> bool:
 def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
     """Whether the file `name` shows that this project wrote `folder`.
 
-    A JSON document without `keys` does not: it belongs to another program, and lies among a person's images. A damaged
-    file does, and its reader reports what is wrong.
+    A JSON document without `keys` does not show it, because other programs may write files of that name. A damaged file
+    does, and its reader reports what is wrong.
     """
     try:
         document = json.loads(read_bytes(folder / name))
@@ -50,17 +50,17 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
     """Yields the files and folders that are not skipped, in any order; none of the folders is a link.
 
     Raises:
-        InvalidInput: the folder cannot be read, or holds a link to a folder or a dead link.
+        InvalidInput: the folder cannot be read, or contains a link to a folder or a dead link.
     """
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if is_passed_over(entry.name):
+                if is_ignored(entry.name):
                     continue
                 if entry.is_symlink() and not _may_be_a_file(entry):
                     raise InvalidInput(
-                        "A link among images must lead to a file: put the folder itself in the link's place. Received: "
-                        f"{printable(entry.path)}, which leads to {printable(os.readlink(entry.path))}"
+                        "A link in a folder of images must point to a file: replace the link by the folder itself. "
+                        f"Received: {printable(entry.path)}, which points to {printable(os.readlink(entry.path))}"
                     )
                 yield entry
     except OSError as error:
@@ -72,10 +72,10 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
 def read_below(root: Path, path: Path) -> bytes:
     """Returns the content of an image file below the resolved folder `root`.
 
-    A link may also lead to a file in a DVC cache (`cache.type symlink`), whose name is the MD5 of its content.
+    A link may also point to a file in a DVC cache (`cache.type symlink`), whose name is the MD5 of its content.
 
     Raises:
-        UnreadableImage: it is not a regular file, cannot be read, is too large, or is a link that leads elsewhere.
+        UnreadableImage: it is not a regular file, cannot be read, is too large, or is a link to another file.
     """
     try:
         target = path.resolve()
@@ -88,13 +88,13 @@ def read_below(root: Path, path: Path) -> bytes:
             content = path.read_bytes()
             if inside or hashlib.md5(content, usedforsecurity=False).hexdigest() == _last_two(target):
                 return content
-    except (OSError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise UnreadableImage(getattr(error, "strerror", None) or "a link to nothing") from None
     raise UnreadableImage(f"a symbolic link that leads out of the folder, to {printable(str(target))}")
 
 
 def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
-    """Whether a link leads to something other than a folder; a dead link with an image's name was an image."""
+    """Whether a link points to a file. A dead link counts as one if it has an image's name."""
     return not entry.is_dir() if os.path.exists(entry.path) else is_image_name(entry.name)
 
 

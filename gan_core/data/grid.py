@@ -1,4 +1,4 @@
-"""Shows many images as one picture."""
+"""Combines many images into one picture."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _MOST_LETTERS = 24
 
 
 def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Sequence[str] = ()) -> NDArray[np.uint8]:
-    """Lays images out row by row, small ones enlarged by a whole factor to a side of about 80 pixels.
+    """Lays images out row by row. Enlarges small ones by an integer factor, to a side of about 80 pixels.
 
     Args:
         images: uint8 [N, H, W, C].
-        columns: images in a row; the last row is filled up with white.
+        columns: number of images in a row; the last row is completed with white.
         gap: white pixels between two images and around the grid.
-        names: names of the rows, in a margin to their left; without names there is no margin.
+        names: names of the rows, written in a margin on the left; without names there is no margin.
 
     Returns:
         uint8 [H', W', C].
@@ -37,17 +37,17 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
     grid = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
     grid = grid.reshape(rows * cells.shape[1], columns * cells.shape[2], channels)
     if names:
-        margin = _written(names[:rows], cells.shape[1], rows)
+        margin = _row_names(names[:rows], cells.shape[1], rows)
         grid = np.concatenate([margin[:, :, None].repeat(channels, axis=2), grid], axis=1)
     return np.pad(grid, ((0, gap), (0, gap), (0, 0)), constant_values=_GAP_LEVEL)
 
 
-def _written(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.uint8]:
-    """The names in black on white, each centred on the height of its row, uint8 [rows * row_height, W]."""
+def _row_names(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.uint8]:
+    """Draws the names in black on white, each vertically centred on its row, uint8 [rows * row_height, W]."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_LETTER_PIXELS)
-    # A line break would make a text of several lines. The font draws a box for a letter that it lacks.
+    # A line break would start a new line. The font draws a box for a character that it lacks.
     texts = [" ".join(name.split()) for name in names]
     texts = [text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…" for text in texts]
     width = max(round(font.getlength(text)) for text in texts) + 2 * _LETTER_PIXELS

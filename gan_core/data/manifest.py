@@ -97,14 +97,14 @@ class Manifest(_Entry):
     seal: Sha256 | None = None
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> Self:
+    def _check_consistency(self) -> Self:
         counts = Counter[str]()
         for entry in self.shards:
             counts[entry.split] += entry.count
         names = [name for entry in self.shards for name in (entry.images, entry.labels, entry.inputs) if name]
-        for rule, kept in (
-            ("counts must be those of the shards", {k: n for k, n in self.counts.items() if n} == dict(counts)),
-            ("no two shards may be one file", len(names) == len(set(names))),
+        for rule, is_satisfied in (
+            ("counts must match the shards", {k: n for k, n in self.counts.items() if n} == dict(counts)),
+            ("no two shards may have the same file", len(names) == len(set(names))),
             (
                 "each shard must have a SHA-256 for each of its files, and labels if there are classes",
                 all(
@@ -114,12 +114,13 @@ class Manifest(_Entry):
                     for entry in self.shards
                 ),
             ),
-            ("either all shards have inputs or none", len({entry.inputs is None for entry in self.shards}) < 2),
+            ("either all shards must have inputs or none", len({entry.inputs is None for entry in self.shards}) < 2),
             (
-                "the classes' counts must be those of the splits",
+                "the classes' counts must match the splits",
                 not self.classes
                 or all(
-                    sum(getattr(one, split) for one in self.classes) == counts[split] for split in ("train", "held_out")
+                    sum(getattr(entry, split) for entry in self.classes) == counts[split]
+                    for split in ("train", "held_out")
                 ),
             ),
             (
@@ -127,11 +128,11 @@ class Manifest(_Entry):
                 len(self.mean) == len(self.standard_deviation) == self.shape[2],
             ),
             (
-                "it must be as prepare wrote it, and its seal differs; prepare the data again, or fetch it again",
+                "its content must match its seal, but was changed after prepare wrote it; prepare or fetch it again",
                 self.seal in (None, self._content_digest()),
             ),
         ):
-            if not kept:
+            if not is_satisfied:
                 raise ValueError(rule)
         return self
 
@@ -145,23 +146,23 @@ class Manifest(_Entry):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
     def classes_without(self, split: Split) -> list[str]:
-        """Names of the classes that have no image in the split, in order of label."""
+        """Names of the classes that have no image in the split, in label order."""
         return [entry.name for entry in self.classes if not getattr(entry, split)]
 
     def warnings(self) -> list[str]:
         """Warnings about classes whose images are all in one split."""
-        found = []
+        warnings = []
         sides: tuple[tuple[Split, str, str, str], ...] = (
-            ("train", "training", "which no network learns", "lower"),
-            ("held_out", "held-out", "which no score judges", "raise"),
+            ("train", "training", "so no network learns them", "lower"),
+            ("held_out", "held-out", "so no score measures them", "raise"),
         )
         for split, kind, consequence, remedy in sides:
             if names := self.classes_without(split):
-                found.append(
-                    f"There is no {kind} image of {len(names)} of {len(self.classes)} classes, {consequence}: "
+                warnings.append(
+                    f"{len(names)} of {len(self.classes)} classes have no {kind} image, {consequence}: "
                     f"{first_names(names)}. Add images, {remedy} prepare.held_out_fraction or change prepare.seed."
                 )
-        return found
+        return warnings
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Manifest:

@@ -9,34 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config import Pairs, PrepareConfig
-from gan_core.data.decode import UnreadableImage, decode
 from gan_core.data.grid import image_grid, write_png
 from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, RejectedEntry, Split
+from gan_core.data.parallel_decode import decode_all
 from gan_core.data.shards import ImageStore, write_shards
-from gan_core.data.sources import RawImage, Source
+from gan_core.data.sources import Source
 from gan_core.errors import InvalidInput
 
 PREVIEW_FILE_NAME = "preview.png"
-_MOST_THREADS = 16
-_IMAGES_PER_TASK = 8
 _REJECTED_NAMED = 5
 _PREVIEW_ROWS = 10
 _PREVIEW_COLUMNS = 10
 
-Decoded = tuple[RawImage, NDArray[np.uint8], bytes]
-Positions = Mapping[Split, NDArray[np.int64]]
+SplitIndices = Mapping[Split, NDArray[np.int64]]
 
 
 def prepare(
@@ -64,12 +57,12 @@ def prepare(
         rejected = _decode_into(store, source, config, on_image)
         _require_few_rejected(rejected, source, config)
         classes = list(source.classes)
-        _require_whole_classes(store, classes, rejected, config)
+        _require_images_of_each_class(store, classes, rejected, config)
         labels = store.labels.astype(np.int64) if classes else np.zeros(len(store.labels), np.int64)
-        positions = _positions(store, labels, config)
+        indices = _split_indices(store, labels, config)
         shards = [
             entry
-            for split, chosen in positions.items()
+            for split, chosen in indices.items()
             for entry in write_shards(
                 folder,
                 split,
@@ -80,15 +73,15 @@ def prepare(
                 images_per_shard=config.images_per_shard,
             )
         ]
-        mean, standard_deviation = _statistics(store, positions["train"])
-        write_png(folder / PREVIEW_FILE_NAME, _preview(store, positions["train"], labels, classes))
+        mean, standard_deviation = _statistics(store, indices["train"])
+        write_png(folder / PREVIEW_FILE_NAME, _preview(store, indices["train"], labels, classes))
         manifest = Manifest(
             format=1,
-            digest=_digest(store, positions, labels, classes, config.pairs),
+            digest=_digest(store, indices, labels, classes, config.pairs),
             source=config.source,
             shape=store.shape,
-            counts={split: len(chosen) for split, chosen in positions.items()},
-            classes=_class_entries(classes, labels, positions),
+            counts={split: len(chosen) for split, chosen in indices.items()},
+            classes=_class_entries(classes, labels, indices),
             mean=mean,
             standard_deviation=standard_deviation,
             settings=config.model_dump(),
@@ -109,7 +102,7 @@ def _decode_into(
     store: ImageStore, source: Source, config: PrepareConfig, on_image: Callable[[], None]
 ) -> list[RejectedEntry]:
     rejected = []
-    for result in _decode_all(source, config):
+    for result in decode_all(source, config):
         if isinstance(result, RejectedEntry):
             rejected.append(result)
         else:
@@ -119,77 +112,53 @@ def _decode_into(
     return sorted(rejected, key=lambda entry: entry.path)
 
 
-def _decode_all(source: Source, config: PrepareConfig) -> Iterator[Decoded | RejectedEntry]:
-    """Decodes in several threads, in the source's order, only a few images ahead of the consumer."""
-    threads = min(_MOST_THREADS, os.cpu_count() or 1)
-    raw_images = iter(source)
-    running: deque[Future[list[Decoded | RejectedEntry]]] = deque()
-    with ThreadPoolExecutor(threads) as executor:
-        while True:
-            while len(running) < 2 * threads and (task := list(islice(raw_images, _IMAGES_PER_TASK))):
-                running.append(executor.submit(_decode_task, task, config))
-            if not running:
-                return
-            yield from running.popleft().result()
-
-
-def _decode_task(raw_images: Sequence[RawImage], config: PrepareConfig) -> list[Decoded | RejectedEntry]:
-    results: list[Decoded | RejectedEntry] = []
-    for raw_image in raw_images:
-        try:
-            pixels = decode(raw_image.open, config)
-        except UnreadableImage as error:
-            results.append(RejectedEntry(path=raw_image.path, reason=str(error)))
-        else:
-            results.append((raw_image, pixels, hashlib.sha256(pixels.tobytes()).digest()))
-    return results
-
-
 def _require_few_rejected(rejected: Sequence[RejectedEntry], source: Source, config: PrepareConfig) -> None:
     if len(rejected) > config.max_rejected_fraction * source.count:
         named = "; ".join(f"{entry.path}: {entry.reason}" for entry in rejected[:_REJECTED_NAMED])
         more = "; …" if len(rejected) > _REJECTED_NAMED else ""
         raise InvalidInput(
-            f"At most a share of {config.max_rejected_fraction} of the images may be unusable "
-            f"(max_rejected_fraction). Received: {len(rejected)} of {source.count} in {config.source}: {named}{more}"
+            f"The share of unusable images must be at most max_rejected_fraction={config.max_rejected_fraction}. "
+            f"Received: {len(rejected)} of {source.count} in {config.source}: {named}{more}"
         )
 
 
-def _require_whole_classes(
+def _require_images_of_each_class(
     store: ImageStore, classes: Sequence[str], rejected: Sequence[RejectedEntry], config: PrepareConfig
 ) -> None:
-    left = set(store.labels.tolist())
-    lost = [name for label, name in enumerate(classes) if label not in left]
+    usable = set(store.labels.tolist())
+    lost = [name for label, name in enumerate(classes) if label not in usable]
     if lost:
         reasons = [f"; {entry.path}: {entry.reason}" for entry in rejected if entry.path.startswith(f"{lost[0]}/")]
         raise InvalidInput(
-            f"Every class must have a usable image. Received: {config.source} with {len(lost)} that have none: "
+            f"Each class must have a usable image. Received: {config.source} with {len(lost)} that have none: "
             f"{', '.join(lost[:_REJECTED_NAMED])}{''.join(reasons[:1])}"
         )
 
 
-def _positions(store: ImageStore, labels: NDArray[np.int64], config: PrepareConfig) -> dict[Split, NDArray[np.int64]]:
-    """The positions in the store of each split's images in stored order: by digest, then by label."""
+def _split_indices(
+    store: ImageStore, labels: NDArray[np.int64], config: PrepareConfig
+) -> dict[Split, NDArray[np.int64]]:
+    """The indices in the store of each split's images in stored order: by digest, then by label."""
     digests = store.digests
     order = np.lexsort((labels, *digests.view(">u8").T[::-1]))
     held_out = np.array(
-        [is_held_out(digests[position].tobytes(), config.seed, config.held_out_fraction) for position in order], bool
+        [is_held_out(digests[index].tobytes(), config.seed, config.held_out_fraction) for index in order], bool
     )
     if held_out.all() or not held_out.any():
         raise InvalidInput(
-            "Both the train and the held-out split must get an image; with few images the seed decides. Received: "
+            "Both splits, train and held-out, must get an image. With few images, this depends on the seed. Received: "
             f"{len(order)} usable images in {config.source}, {held_out.sum()} of them held out with "
             f"held_out_fraction={config.held_out_fraction}, seed={config.seed}"
         )
     return {"train": order[~held_out], "held_out": order[held_out]}
 
 
-def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(store: ImageStore, indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, from integer histograms: exact in any order of summation."""
     channels = store.shape[2]
     histogram = np.zeros((channels, 256), np.int64)
-    for position in positions:
-        for channel, pixels in enumerate(np.moveaxis(store.read(position), 2, 0)):
+    for index in indices:
+        for channel, pixels in enumerate(np.moveaxis(store.read(index), 2, 0)):
             histogram[channel] += np.bincount(pixels.ravel(), minlength=256)
     levels = np.arange(256)
     mean = histogram @ levels / histogram.sum(axis=1)
@@ -198,20 +167,20 @@ def _statistics(store: ImageStore, positions: NDArray[np.int64]) -> tuple[tuple[
 
 
 def _digest(
-    store: ImageStore, positions: Positions, labels: NDArray[np.int64], classes: Sequence[str], pairs: Pairs
+    store: ImageStore, indices: SplitIndices, labels: NDArray[np.int64], classes: Sequence[str], pairs: Pairs
 ) -> str:
     """Digest of shape, class names, counts, pairs, and each split's pixel digests and labels in stored order."""
-    counts = {split: len(chosen) for split, chosen in positions.items()}
+    counts = {split: len(chosen) for split, chosen in indices.items()}
     paired = [] if pairs == "none" else [pairs]
     sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts, *paired]).encode())
-    for chosen in positions.values():
+    for chosen in indices.values():
         sha256.update(store.digests[chosen].tobytes())
         sha256.update(labels[chosen].astype("<i4").tobytes())
     return f"sha256-{sha256.hexdigest()}"
 
 
-def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions: Positions) -> tuple[ClassEntry, ...]:
-    train, held_out = (np.bincount(labels[positions[split]], minlength=len(classes)) for split in ("train", "held_out"))
+def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], indices: SplitIndices) -> tuple[ClassEntry, ...]:
+    train, held_out = (np.bincount(labels[indices[split]], minlength=len(classes)) for split in ("train", "held_out"))
     return tuple(
         ClassEntry(name=name, train=int(train[label]), held_out=int(held_out[label]))
         for label, name in enumerate(classes)
@@ -219,14 +188,14 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], positions:
 
 
 def _preview(
-    store: ImageStore, positions: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+    store: ImageStore, indices: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> NDArray[np.uint8]:
     """One row of training images with its name for each of the first classes; without classes, the first images."""
-    first = [positions[start : start + _PREVIEW_COLUMNS] for start in range(0, len(positions), _PREVIEW_COLUMNS)]
-    of_class = [positions[labels[positions] == label] for label in range(labels.max() + 1)]
+    first = [indices[start : start + _PREVIEW_COLUMNS] for start in range(0, len(indices), _PREVIEW_COLUMNS)]
+    of_class = [indices[labels[indices] == label] for label in range(labels.max() + 1)]
     rows = (of_class if classes else first)[:_PREVIEW_ROWS]
     images = np.full((len(rows), _PREVIEW_COLUMNS, *store.shape), 255, np.uint8)
     for row, chosen in enumerate(rows):
-        for column, position in enumerate(chosen[:_PREVIEW_COLUMNS]):
-            images[row, column] = store.read(position)
+        for column, index in enumerate(chosen[:_PREVIEW_COLUMNS]):
+            images[row, column] = store.read(index)
     return image_grid(images.reshape(-1, *store.shape), _PREVIEW_COLUMNS, names=classes)

@@ -25,7 +25,7 @@ class PreparedDataset:
         manifest: the description of the data set.
 
     Raises:
-        InvalidInput: the folder holds no prepared data set, or its files do not match its manifest.
+        InvalidInput: the folder is not a prepared data set, or its files do not match its manifest.
 
     >>> images = PreparedDataset(Path("digits")).split("train")
     >>> images.images(np.array([0, 1])).shape, images.labels(np.array([0, 1])).dtype
@@ -38,7 +38,7 @@ class PreparedDataset:
             text = read_bytes(folder / FILE_NAME)
         except OSError as error:
             raise InvalidInput(
-                f"A prepared data set is a folder with a {FILE_NAME}, written by components.prepare: "
+                f"A prepared data set must be a folder with a {FILE_NAME}, written by components.prepare: "
                 f"{error.strerror}. Received: {folder}"
             ) from None
         self.manifest = Manifest.parse(text, str(folder / FILE_NAME))
@@ -49,7 +49,7 @@ class PreparedDataset:
 
 
 class ImageSplit:
-    """The images of one split, addressed by position 0..count−1.
+    """The images of one split, addressed by index 0..count−1.
 
     Attributes:
         count: number of images.
@@ -81,32 +81,32 @@ class ImageSplit:
         ]
         self._labels = np.concatenate(labels) if labels else np.empty(0, np.int32)
         if labels:
-            _require_counted(self._labels, [getattr(one, name) for one in manifest.classes], folder)
+            _require_counted(self._labels, [getattr(entry, name) for entry in manifest.classes], folder)
 
-    def images(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images at `positions` [B], uint8 [B, H, W, C]."""
-        return self._gather(self._images, positions)
+    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The images at `indices` [B], uint8 [B, H, W, C]."""
+        return self._gather(self._images, indices)
 
-    def labels(self, positions: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The labels at `positions` [B], int32 [B]. Only for labelled data."""
-        labels: NDArray[np.int32] = self._labels[positions]
+    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
+        """The labels at `indices` [B], int32 [B]. Only for labelled data."""
+        labels: NDArray[np.int32] = self._labels[indices]
         return labels
 
-    def inputs(self, positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The input images of the pairs at `positions` [B], uint8 [B, H, W, C]. Only for paired data."""
-        return self._gather(self._inputs, positions)
+    def inputs(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The input images of the pairs at `indices` [B], uint8 [B, H, W, C]. Only for paired data."""
+        return self._gather(self._inputs, indices)
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
         """All images in order, uint8 [≤ batch_size, H, W, C]."""
         for start in range(0, self.count, batch_size):
             yield self.images(np.arange(start, min(start + batch_size, self.count)))
 
-    def _gather(self, shards: Sequence[NDArray[np.uint8]], positions: NDArray[np.int64]) -> NDArray[np.uint8]:
-        out = np.empty((len(positions), *self._shape), np.uint8)
-        shard_of = np.searchsorted(self._starts, positions, side="right") - 1
+    def _gather(self, shards: Sequence[NDArray[np.uint8]], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        out = np.empty((len(indices), *self._shape), np.uint8)
+        shard_of = np.searchsorted(self._starts, indices, side="right") - 1
         for shard in set(shard_of.tolist()):
             chosen = shard_of == shard
-            out[chosen] = shards[shard][positions[chosen] - self._starts[shard]]
+            out[chosen] = shards[shard][indices[chosen] - self._starts[shard]]
         return out
 
 
@@ -119,21 +119,21 @@ def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Nu
         if not path.is_file():
             raise FileNotFoundError("there is no such file")
         array: NDArray[Number] = np.load(path, mmap_mode="r", allow_pickle=False)
-        found_shape, found_dtype = array.shape, array.dtype
+        stored_shape, stored_dtype = array.shape, array.dtype  # an .npz archive has neither
     # A file that is not an array can make numpy's header reader raise nearly anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InvalidInput(f"A shard must be a readable .npy file: {reason}. Received: {path}") from None
-    if found_shape != shape or found_dtype != dtype:
+    if stored_shape != shape or stored_dtype != dtype:
         raise InvalidInput(
-            f"The shard must hold {np.dtype(dtype).name} of shape {shape}, as its manifest says. "
-            f"Received: {path} with {found_dtype.name} of shape {found_shape}"
+            f"The shard must contain {np.dtype(dtype).name} of shape {shape}, according to its manifest. "
+            f"Received: {path} with {stored_dtype.name} of shape {stored_shape}"
         )
-    found = path.stat()
-    digest = _sha256(path.resolve(), found.st_size, found.st_mtime_ns, found.st_ino)
+    status = path.stat()
+    digest = _sha256(path.resolve(), status.st_size, status.st_mtime_ns, status.st_ino)
     if digest != sha256:
         raise InvalidInput(
-            "A shard must have the SHA-256 that its manifest says; prepare the data again, or fetch it again. "
+            "A shard must have the SHA-256 in its manifest: prepare the data again, or fetch it again. "
             f"Received: {path} with SHA-256 {digest}, not {sha256}"
         )
     return array.view(np.ndarray)  # still memory-mapped, but without numpy.memmap, whose indexing is slow
@@ -151,6 +151,4 @@ def _require_counted(labels: NDArray[np.int32], counts: Sequence[int], folder: P
     """Checks that the labels match the class counts in the manifest."""
     inside = labels.min(initial=0) >= 0 and labels.max(initial=0) < len(counts)
     if not inside or np.bincount(labels, minlength=len(counts)).tolist() != list(counts):
-        raise InvalidInput(
-            f"The labels of a split must be as many of each class as its manifest says. Received: {folder}"
-        )
+        raise InvalidInput(f"The labels of a split must have the class counts in its manifest. Received: {folder}")

@@ -43,18 +43,18 @@ class ImageStore:
 
     @property
     def digests(self) -> NDArray[np.uint8]:
-        """SHA-256 of the pixels, in order of decoding: [N, 32]."""
+        """SHA-256 of the pixels in order of decoding, [N, 32]."""
         return np.frombuffer(bytes(self._digests), np.uint8).reshape(-1, 32)
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Labels in order of decoding: [N]; −1 without classes."""
+        """Labels in order of decoding, [N]; −1 without classes."""
         return np.array(self._labels, np.int32)
 
-    def read(self, position: int) -> NDArray[np.uint8]:
-        """The image that was added as number `position`, [H, W, C]."""
+    def read(self, index: int) -> NDArray[np.uint8]:
+        """The image at `index` in order of decoding, [H, W, C]."""
         self._file.flush()
-        pixels = os.pread(self._file.fileno(), self._bytes_per_image, position * self._bytes_per_image)
+        pixels = os.pread(self._file.fileno(), self._bytes_per_image, index * self._bytes_per_image)
         return np.frombuffer(pixels, np.uint8).reshape(self.shape)
 
 
@@ -62,31 +62,31 @@ def write_shards(
     folder: Path,
     split: Split,
     store: ImageStore,
-    positions: NDArray[np.int64],
+    indices: NDArray[np.int64],
     labels: NDArray[np.int64] | None,
     *,
     pairs: Pairs,
     images_per_shard: int,
 ) -> Iterator[ShardEntry]:
-    """Writes the images at `positions` of the store, in that order, as shards of one split.
+    """Writes the images at `indices` of the store, in that order, as shards of one split.
 
     Args:
         folder: folder for the files.
         split: the split, which begins the files' names.
         store: the images.
-        positions: [N].
+        indices: indices of the images in the store, [N].
         labels: labels of these images, [N]; None without classes.
         pairs: kind of input images to make from these images, in separate files.
         images_per_shard: images in a file; the last one may hold fewer.
     """
-    for number, start in enumerate(range(0, len(positions), images_per_shard)):
-        chosen = positions[start : start + images_per_shard]
+    for number, start in enumerate(range(0, len(indices), images_per_shard)):
+        chosen = indices[start : start + images_per_shard]
         images_path = folder / f"{split}-{number:05d}.npy"
         labels_path = folder / f"{split}-{number:05d}-labels.npy"
         inputs_path = folder / f"{split}-{number:05d}-inputs.npy"
-        _write_images(images_path, store.shape, (store.read(position) for position in chosen), len(chosen))
+        _write_images(images_path, store.shape, (store.read(index) for index in chosen), len(chosen))
         if pairs != "none":
-            inputs = (input_of(store.read(position), pairs) for position in chosen)
+            inputs = (input_of(store.read(index), pairs) for index in chosen)
             _write_images(inputs_path, store.shape, inputs, len(chosen))
         if labels is not None:
             np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)

@@ -34,7 +34,7 @@ class RawImage:
 
     Attributes:
         path: its path below the source.
-        label: its class's position in the source's `classes`; −1 without classes.
+        label: index of its class in the source's `classes`; −1 without classes.
         open: opens the image; `decode` turns its exceptions into UnreadableImage.
     """
 
@@ -44,10 +44,10 @@ class RawImage:
 
 
 class Source(Protocol):
-    """Raw images.
+    """A source of raw images.
 
     Attributes:
-        classes: names in order of label; empty without labels.
+        classes: class names in label order; empty without labels.
         count: number of images.
     """
 
@@ -55,14 +55,14 @@ class Source(Protocol):
     count: int
 
     def __iter__(self) -> Iterator[RawImage]:
-        """The images in any order; each is looked up on demand."""
+        """Yields the images in any order, without opening them."""
 
 
 def open_source(name: str) -> Source:
     """Opens `embedded`, `fashion-mnist`, `digits`, or the folder of that name.
 
     Raises:
-        InvalidInput: there is no such source, or the folder's layout is not understood.
+        InvalidInput: there is no such source, or the folder's layout is invalid.
         TryAgain: the source must be downloaded, and that failed.
 
     >>> source = open_source("embedded")
@@ -72,7 +72,7 @@ def open_source(name: str) -> Source:
     if name == "embedded":
         return _Arrays(*fashion_mnist.embedded(), fashion_mnist.CLASSES)
     if name == "fashion-mnist":
-        return _Arrays(*fashion_mnist.whole(), fashion_mnist.CLASSES)
+        return _Arrays(*fashion_mnist.both_splits(), fashion_mnist.CLASSES)
     if name == "digits":
         return _digits()
     return _Folder(name)
@@ -89,8 +89,8 @@ class _Arrays:
     def __iter__(self) -> Iterator[RawImage]:
         from PIL import Image
 
-        for position, (image, label) in enumerate(zip(self._images, self._labels, strict=True)):
-            yield RawImage(str(position), int(label), functools.partial(Image.fromarray, image))
+        for index, (image, label) in enumerate(zip(self._images, self._labels, strict=True)):
+            yield RawImage(str(index), int(label), functools.partial(Image.fromarray, image))
 
 
 def _digits() -> Source:
@@ -103,17 +103,17 @@ def _digits() -> Source:
 
 
 class _Folder:
-    """A folder of images, or of one folder for each class. Hidden files are skipped.
+    """A folder of images, or a folder with one subfolder for each class. Hidden files are skipped.
 
-    The folder is read twice, the first time to count, so that the paths need not be held in memory.
+    The folder is listed twice, the first time to count, so that the paths need not be kept in memory.
     """
 
     def __init__(self, name: str) -> None:
         folder = Path(name)
         if not folder.is_dir():
             raise InvalidInput(
-                "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder; an archive has "
-                f"to be unpacked. Received: source={name!r}"
+                "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder. Unpack archives "
+                f"first. Received: source={name!r}"
             )
         self._folder = folder
         self._place = f"source={str(folder)!r}"
@@ -128,7 +128,7 @@ class _Folder:
             class_name = _class_name(entry.name)
             if class_name in folders:
                 raise InvalidInput(
-                    f"Two folders must not be one class. Received: {self._place} with {entry.name!a} and "
+                    f"Two folders must not have the same class name. Received: {self._place} with {entry.name!a} and "
                     f"{folders[class_name]!a}, both {class_name}"
                 )
             members = [is_image_name(member.name) for member in self._members(entry)]
@@ -136,13 +136,13 @@ class _Folder:
             others += len(members) - sum(members)
         if others:
             suffixes, place = ", ".join(sorted(SUFFIXES)), printable(str(folder))
-            _logger.info("Passed over %d files not named %s in %s", others, suffixes, place)
+            _logger.info("Ignored %d files without the suffixes %s in %s", others, suffixes, place)
         self.classes: Sequence[str] = sorted(folders)
         self.count = loose + sum(counts.values())
-        self._refuse_odd_layout(loose, others, [name for name in self.classes if not counts[name]])
+        self._require_valid_layout(loose, others, [name for name in self.classes if not counts[name]])
         if len(self.classes) == 1:
             _logger.warning(
-                "All images are of one class, %s. If that folder is no class, set prepare.source to %s",
+                "All images belong to one class, %s. If that folder is not a class, set prepare.source to %s",
                 *(self.classes[0], printable(str(folder / folders[self.classes[0]]))),
             )
 
@@ -161,27 +161,27 @@ class _Folder:
         for member in scan(Path(class_folder.path)):
             if member.is_dir(follow_symlinks=False):
                 raise InvalidInput(
-                    "The folder of a class must hold images and no folders; if "
-                    f"{printable(class_folder.path)} holds the classes, name it as the source. Received: "
+                    "The folder of a class must contain images and no folders. If "
+                    f"{printable(class_folder.path)} contains the classes, use it as the source. Received: "
                     f"{self._place} with {printable(member.path)}"
                 )
             yield member
 
-    def _refuse_odd_layout(self, loose: int, others: int, empty: Sequence[str]) -> None:
+    def _require_valid_layout(self, loose: int, others: int, empty: Sequence[str]) -> None:
         suffixes = ", ".join(sorted(SUFFIXES))
         if not self.count:
             raise InvalidInput(
-                f"The folder must hold images ({suffixes}). Received: {self._place} with {others} other files"
+                f"The folder must contain images ({suffixes}). Received: {self._place} with {others} other files"
             )
         if loose and self.classes:
             raise InvalidInput(
-                "A folder must hold either images or one folder for each class, not both. Received: "
-                f"{self._place} with {loose} images beside the folders {first_names(self.classes)}"
+                "A folder must contain either images or one folder for each class, not both. Received: "
+                f"{self._place} with {loose} images and the folders {first_names(self.classes)}"
             )
         if empty:
             raise InvalidInput(
-                f"The folder of every class must hold an image ({suffixes}). Received: {self._place} with "
-                f"{len(empty)} that hold none: {first_names(empty)}"
+                f"The folder of each class must contain an image ({suffixes}). Received: {self._place} with "
+                f"{len(empty)} that contain none: {first_names(empty)}"
             )
 
 

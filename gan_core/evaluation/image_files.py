@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.data.decode import UnreadableImage, decode_whole, open_image, require_image
-from gan_core.data.folders import LARGEST_FILE_BYTES, SUFFIXES, is_image_name, is_passed_over, read_below, scan
+from gan_core.data.folders import LARGEST_FILE_BYTES, SUFFIXES, is_ignored, is_image_name, read_below, scan
 from gan_core.errors import InvalidInput
 from gan_core.printing import printable
 
@@ -99,7 +99,7 @@ class FileImages:
             ) from None
         for member in archive.infolist():
             folders_and_name = [part for part in re.split(r"[/\\]", member.filename) if part not in (".", "..")]
-            if is_image_name(member.filename) and not any(map(is_passed_over, folders_and_name)):
+            if is_image_name(member.filename) and not any(map(is_ignored, folders_and_name)):
                 yield member.filename, functools.partial(_read_member, archive, member)
 
     @contextlib.contextmanager

@@ -298,7 +298,7 @@ def test_a_class_without_real_images_is_told(place: Place) -> None:
     write_dataset(place.folder / "one_sided", blobs(30, SIDE), blobs(8, SIDE, seed=1), classes=9)
     settings = {"extractor": "random", "metrics": ["fid"]}
     record = place.evaluate("--real", place.one_sided, "--generated", place.images, **settings)
-    assert any("There is no held-out image of 1 of 9 classes" in sentence for sentence in record.warnings)
+    assert any("1 of 9 classes have no held-out image" in sentence for sentence in record.warnings)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Pl
         ("--real data --generated colour", {}, "must have the same shape"),
         ("--real data --generated damaged", {}, "must be a Keras model file"),
         ("--real data --generated undescribed", {}, "generator.json is not valid"),
-        ("--real broken --generated generator", {}, "The shard must hold"),
+        ("--real broken --generated generator", {}, "The shard must contain"),
         ("--real unlabelled --generated generator", {}, "'random'"),
         ("--real data --generated not_finite", {}, "images must be finite"),
         ("--real data --generated generator --champion none", {}, "--champion must be a generator"),

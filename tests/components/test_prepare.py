@@ -103,9 +103,9 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             _NOTHING, {}, r"embedded, fashion-mnist, digits or an existing folder.*'raw'", id="missing folder"
         ),
-        pytest.param(lambda raw: raw.mkdir(), {}, r"must hold images .*with 0 other files", id="empty folder"),
+        pytest.param(lambda raw: raw.mkdir(), {}, r"must contain images .*with 0 other files", id="empty folder"),
         pytest.param(
-            lambda raw: _write_images(raw, 1), {}, r"Both .* split must get an image.*: 1 usable", id="one image"
+            lambda raw: _write_images(raw, 1), {}, r"Both splits, .* must get an image.*: 1 usable", id="one image"
         ),
         pytest.param(
             lambda raw: _break(raw, 3), {}, r"3 of 3 in raw: 00.png: not a PNG.*; 02.png: not", id="unreadable"

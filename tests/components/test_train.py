@@ -277,12 +277,12 @@ def _not_square(folder):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (_missing, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
-        (_empty, "A prepared data set is a folder with a manifest.json, written by components.prepare"),
+        (_missing, "A prepared data set must be a folder with a manifest.json, written by components.prepare"),
+        (_empty, "A prepared data set must be a folder with a manifest.json, written by components.prepare"),
         (_no_manifest, "The manifest is not valid: format"),
         (_no_text, "The manifest is not valid"),
         (_truncated, "A shard must be a readable .npy file"),
-        (_other_shape, "The shard must hold uint8 of shape (10, 16, 16, 1), as its manifest says."),
+        (_other_shape, "The shard must contain uint8 of shape (10, 16, 16, 1), according to its manifest."),
         (_not_square, "Received: height=12, width=16, channels=1"),
     ],
 )

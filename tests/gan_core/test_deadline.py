@@ -1,4 +1,4 @@
-"""A deadline for a call to a server that sends a byte now and then."""
+"""Tests the time limit of a call, with a server that sends one byte at a time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from gan_core.deadline import within
 
 
-def test_a_result_and_an_exception_come_through() -> None:
+def test_results_and_exceptions_are_passed_on() -> None:
     assert within(5, lambda: "result") == "result"
     with pytest.raises(ZeroDivisionError):
         within(5, lambda: 1 / 0)
 
 
-def test_an_answer_that_drips_ends_in_time() -> None:
+def test_a_slow_answer_is_abandoned_after_the_time_limit() -> None:
     ended = threading.Event()
 
     def drip() -> None:
@@ -34,7 +34,7 @@ def test_an_answer_that_drips_ends_in_time() -> None:
                 while connection.recv(1):
                     pass
 
-        with pytest.raises(TimeoutError, match=r"no whole answer within 0\.2 seconds"):
+        with pytest.raises(TimeoutError, match=r"no complete answer within 0\.2 seconds"):
             within(0.2, read_all)
         ended.set()
         thread.join()

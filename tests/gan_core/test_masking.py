@@ -1,4 +1,4 @@
-"""Secrets are masked in every kind of place where one has appeared."""
+"""Tests that secrets are masked in every kind of text in which one has appeared."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ ROOT = Path(__file__).resolve().parents[2]
         ("error at a/b.py: 3 of 4?", "error at a/b.py: 3 of 4?"),
     ],
 )
-def test_what_is_secret_in_an_address_is_not_shown(text: str, expected: str) -> None:
+def test_secrets_in_addresses_are_masked(text: str, expected: str) -> None:
     assert masked(text) == expected
 
 
 @given(st.text(st.characters(codec="ascii", exclude_characters=" \t\n\r\x0b\x0c\x1c\x1d\x1e\x1f"), min_size=8))
-def test_no_password_and_no_query_survives(secret: str) -> None:
+def test_every_password_and_query_is_masked(secret: str) -> None:
     assert secret not in masked(f"error: https://u:{secret}@host/path and more")
     if not set(secret) & set("#'\""):
         assert secret not in masked(f"error: https://u@host/path?key={secret} and more")
@@ -61,21 +61,19 @@ VARIABLES = (
 
 @pytest.mark.parametrize("variable", VARIABLES)
 @pytest.mark.parametrize("secret", ["hunter2", "x/hunter2 @ #ü", "hunter2\n", "-----BEGIN-----\nhunter2\n---END---"])
-def test_a_secret_of_the_environment_is_never_shown(
-    monkeypatch: pytest.MonkeyPatch, variable: str, secret: str
-) -> None:
+def test_secrets_in_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch, variable: str, secret: str) -> None:
     monkeypatch.setenv(variable, secret)
-    ways = (secret, repr(secret), json.dumps(secret), urllib.parse.quote(secret), urllib.parse.quote_plus(secret))
-    for said in (*ways, secret.strip(), *secret.splitlines()):
-        if "hunter2" in said:
-            assert "hunter2" not in masked(f"invalid header {said} of 3"), said
+    spellings = (secret, repr(secret), json.dumps(secret), urllib.parse.quote(secret), urllib.parse.quote_plus(secret))
+    for text in (*spellings, secret.strip(), *secret.splitlines()):
+        if "hunter2" in text:
+            assert "hunter2" not in masked(f"invalid header {text} of 3"), text
 
 
 @pytest.mark.parametrize(
     "address", ["http://user:x/hunter2@host", "http://user:x hunter2@host", "http://host/?token=hunter2", "u:hunter2@h"]
 )
-def test_a_part_of_an_addresss_password_is_not_shown(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    """A library that misparses the address prints its parts."""
+def test_parts_of_a_password_are_masked(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    """A library that misreads the address may print its parts."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     assert "hunter2" not in masked("nonnumeric port: 'hunter2'; url: /hunter2@host/api")
     assert "hunter2" not in masked(f"Received: {address}")
@@ -86,7 +84,7 @@ def test_a_part_of_an_addresss_password_is_not_shown(monkeypatch: pytest.MonkeyP
             assert "hunter2" not in masked("nonnumeric port: 'hunter2'; url: /hunter2@host/api")
 
 
-def test_what_is_no_secret_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_values_are_not_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
         "GOOGLE_APPLICATION_CREDENTIALS": "/keys/account.json",
         "AWS_WEB_IDENTITY_TOKEN_FILE": "/run/token",
@@ -102,7 +100,7 @@ def test_what_is_no_secret_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     assert masked("generator gene") == "generator …"
 
 
-def test_warnings_and_a_traceback_pass_through() -> None:
+def test_warnings_and_tracebacks_are_masked() -> None:
     code = (
         "import os, warnings\nfrom components.cli.command import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
         "def main():\n    warnings.warn('warned ' + os.environ['X_TOKEN'])\n"

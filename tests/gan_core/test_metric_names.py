@@ -1,4 +1,4 @@
-"""The names of figures: one file, used by the training, the report and dvc.yaml's plots."""
+"""Tests the metric names that the training, the report and dvc.yaml's plots share."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_dvc_plots_draw_names_that_exist() -> None:
     assert drawn < NAMES
 
 
-def test_today_s_names_stay_and_old_ones_become_today_s() -> None:
+def test_old_names_become_current_ones_and_others_stay() -> None:
     for name in (*NAMES, "images_seen", "scores/fid", "scores/quick_fid", "system/cpu_utilization_percentage", "other"):
         assert metric_names.current(name) == name
     assert metric_names.current("fid") == "scores/quick_fid"
     assert metric_names.current("recall_random") == "scores/quick_recall_random"
 
 
-def test_the_report_draws_a_history_of_an_earlier_version_as_one_of_today(tmp_path: Path) -> None:
+def test_the_report_draws_a_history_of_an_earlier_version_in_the_same_way(tmp_path: Path) -> None:
     old, new = tmp_path / "old.csv", tmp_path / "new.csv"
     numbers = "\n".join(f"{64 * step},{step},2,3,0.5" for step in range(1, 4))
     old.write_text(f"images_seen,generator_loss,discriminator_loss,fd_classifier,diversity\n{numbers}\n")

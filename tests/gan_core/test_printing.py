@@ -1,4 +1,4 @@
-"""Text from outside cannot control the terminal, however it is printed."""
+"""Tests that text from outside cannot control the terminal, however it is printed."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ ESCAPED = r"a\x1b[2J\x9b31m\x07\x08\u202egnp\u2066\u2028.png"
         ("Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b", "Bär 犬 क्‍ष 👩‍🔬 \u00a0 \\x1b"),  # joiners are part of the script
     ],
 )
-def test_a_name_becomes_one_line_that_acts_on_nothing(text: str, shown: str) -> None:
+def test_printable_text_is_one_line_without_control_characters(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
-def test_all_that_a_process_prints_is_escaped_and_masked() -> None:
+def test_all_output_of_a_process_is_escaped_and_masked() -> None:
     program = f"""
 import logging, sys, warnings
 from gan_core.printing import guard_output
@@ -59,13 +59,13 @@ raise RuntimeError(text)
     assert done.returncode == 1
 
 
-def test_a_progress_bar_goes_back_to_the_start_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_progress_bar_may_return_to_the_start_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     guard_output()
     sys.stderr.write("\r 5% of a\rb")
     assert capsys.readouterr().err == "\r 5% of a\\rb"
 
 
-def test_a_line_break_in_a_message_forges_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_break_in_a_message_cannot_forge_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         fail(2, "There is no such file. Received: a\nINFO: all is well")
     assert (caught.value.code, capsys.readouterr().err) == (

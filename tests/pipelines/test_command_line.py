@@ -304,7 +304,7 @@ def test_a_file_that_is_no_pointer_is_refused_before_anything_is_sent(
         (["--data-pointer", "gs://.dvc", "--data-remote", "gs://bucket/dvc"], "must look like gs://bucket/folder"),
         (["--data-pointer", "{cats}", "--data-remote", "s3://bucket/dvc"], "DVC remote must be gs://bucket/folder"),
         (["--data-pointer", "{cats}", "--data-remote", "gs://"], "must look like gs://bucket/folder"),
-        (["--data-pointer", "{cats}", "--data-remote", "../dvc"], "by its whole path"),
+        (["--data-pointer", "{cats}", "--data-remote", "../dvc"], "the absolute path"),
         (["--data-pointer", "{cats}", "--data-remote", ""], "data_pointer and data_remote go together"),
         (["--data-pointer", "", "--data-remote", "gs://bucket/dvc"], "readable .dvc file"),
         ([], "On a cluster prepare.source must be one of embedded, fashion-mnist, digits"),

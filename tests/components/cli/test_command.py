@@ -27,10 +27,10 @@ def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) 
         (KeyboardInterrupt(), 130, "error: Interrupted.\n"),
         (OSError(errno.ENOSPC, "No space left on device"), 75, "error: The disk is full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "reports"), 75, "error: The disk is full"),
-        (OSError(errno.EIO, "Input/output error", "data"), 75, "error: The disk or the system does not do its work"),
+        (OSError(errno.EIO, "Input/output error", "data"), 75, "error: The disk or the operating system failed"),
         (OSError(errno.EROFS, "Read-only file system", "data"), 75, "error: The disk or the system does not"),
-        (PermissionError(errno.EACCES, "Permission denied", "data"), 2, "error: A file must be there and accessible"),
-        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 2, "error: A file must be there and accessible"),
+        (PermissionError(errno.EACCES, "Permission denied", "data"), 2, "error: A file must exist and be accessible"),
+        (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 2, "error: A file must exist and be accessible"),
     ],
 )
 def test_exit_codes(error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,7 +35,7 @@ _RAMP = np.arange(256).reshape(16, 16)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey_stays_as_it_is(channels: int, tmp_path: Path, prepare_config: Settings) -> None:
+def test_grey_levels_are_kept(channels: int, tmp_path: Path, prepare_config: Settings) -> None:
     pixels = _decode(_save(tmp_path, _grey(_RAMP)), prepare_config(channels=channels))
 
     assert pixels.dtype == np.uint8
@@ -73,7 +73,7 @@ def _palette_image() -> Image.Image:
         (Image.fromarray(np.full((16, 16), 500, np.uint16)), {"transparency": 501}, (2, 2, 2)),
     ],
 )
-def test_every_png_mode_over_the_background(
+def test_each_png_mode_is_composited_over_the_background(
     image: Image.Image,
     options: dict[str, Any],
     expected: tuple[int, int, int],
@@ -102,7 +102,7 @@ def test_cmyk_becomes_rgb(tmp_path: Path, prepare_config: Settings) -> None:
 
 @pytest.mark.parametrize(
     ("orientation", "upright"),
-    # What the tag says about the stored rows and columns, undone: EXIF 2.3, section 4.6.4.
+    # The inverse of the transformation that the tag describes: EXIF 2.3, section 4.6.4.
     [
         (1, lambda stored: stored),
         (2, np.fliplr),
@@ -196,7 +196,7 @@ def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path, prepare_confi
         _decode(path, prepare_config())
 
 
-def test_the_limit_is_the_configured_one_even_above_pillows_own(tmp_path: Path, prepare_config: Settings) -> None:
+def test_the_configured_limit_replaces_pillows_own(tmp_path: Path, prepare_config: Settings) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(_png_of_size(200_000, 1000))  # 200 megapixels: Pillow alone would raise
 
@@ -204,7 +204,7 @@ def test_the_limit_is_the_configured_one_even_above_pillows_own(tmp_path: Path, 
         _decode(path, prepare_config(max_image_megapixels=201))
 
 
-def test_an_endless_side_is_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
+def test_too_long_a_side_is_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
     path = tmp_path / "wide.png"
     path.write_bytes(_png_of_size(90_000_000, 1))
 
@@ -212,7 +212,7 @@ def test_an_endless_side_is_refused_by_the_header(tmp_path: Path, prepare_config
         _decode(path, prepare_config(fit="pad"))
 
 
-def test_what_cannot_be_converted_is_a_reason(tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_failed_conversion_is_a_reason(tmp_path: Path, prepare_config: Settings) -> None:
     palette = _chunk(b"PLTE", b"\1\2\3") + _chunk(b"tRNS", bytes(300))
     (tmp_path / "palette.png").write_bytes(_png(16, 16, 3, palette, zlib.compress((b"\0" + b"\xff" * 16) * 16)))
 
@@ -230,7 +230,7 @@ def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path, prepare_config
         _decode(path, prepare_config())
 
 
-def test_the_content_counts_not_the_name(tmp_path: Path, prepare_config: Settings) -> None:
+def test_the_content_determines_the_format_not_the_name(tmp_path: Path, prepare_config: Settings) -> None:
     _grey(_RAMP).save(tmp_path / "png.jpg", "PNG")
     assert np.array_equal(_decode(tmp_path / "png.jpg", prepare_config())[..., 0], _RAMP)
 

@@ -24,7 +24,7 @@ def _write_part(folder: Path, part: str, images: np.ndarray, labels: np.ndarray)
 
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of the same files with five images, whose digests are the expected ones."""
+    """A folder with the files of a data set of five images, whose digests replace the expected ones."""
     folder = tmp_path / "published"
     folder.mkdir()
     generator = np.random.default_rng(0)
@@ -66,18 +66,18 @@ def test_the_embedded_images_are_the_test_split() -> None:
 @pytest.mark.skipif(
     not fashion_mnist.DEBIAN_FOLDER.is_dir(), reason="Debian's package dataset-fashion-mnist is not installed"
 )
-def test_debians_package_holds_the_whole() -> None:
-    images, labels = fashion_mnist.whole()
+def test_debians_package_contains_both_splits() -> None:
+    images, labels = fashion_mnist.both_splits()
 
     assert images.shape == (70_000, 28, 28)
     assert np.bincount(labels).tolist() == [7000] * 10
     assert np.array_equal(images[60_000:], fashion_mnist.embedded()[0])
 
 
-def test_it_is_downloaded_once(published: Path, address: str, tmp_path: Path) -> None:
-    images, labels = fashion_mnist.whole(tmp_path / "none", address, tmp_path / "cache")
-    again, _ = fashion_mnist.whole(tmp_path / "none", "http://127.0.0.1:9", tmp_path / "cache")
-    installed, _ = fashion_mnist.whole(published, "http://127.0.0.1:9", tmp_path / "none")
+def test_the_data_is_downloaded_once(published: Path, address: str, tmp_path: Path) -> None:
+    images, labels = fashion_mnist.both_splits(tmp_path / "none", address, tmp_path / "cache")
+    again, _ = fashion_mnist.both_splits(tmp_path / "none", "http://127.0.0.1:9", tmp_path / "cache")
+    installed, _ = fashion_mnist.both_splits(published, "http://127.0.0.1:9", tmp_path / "none")
 
     assert images.shape == (5, 28, 28)
     assert labels.shape == (5,)
@@ -86,32 +86,32 @@ def test_it_is_downloaded_once(published: Path, address: str, tmp_path: Path) ->
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["fashion-mnist"]
 
 
-@pytest.mark.parametrize("damage", ["other pixels", "half a file", "no gzip", "missing"])
-def test_a_wrong_download_is_not_kept(damage: str, published: Path, address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["other pixels", "half a file", "not gzip", "missing"])
+def test_a_damaged_download_is_not_kept(damage: str, published: Path, address: str, tmp_path: Path) -> None:
     path = published / "train-images-idx3-ubyte.gz"
     if damage == "other pixels":
         _write_part(published, "train", np.zeros((3, 28, 28), np.uint8), np.zeros(3, np.uint8))
     elif damage == "half a file":
         path.write_bytes(path.read_bytes()[:1000])
-    elif damage == "no gzip":
+    elif damage == "not gzip":
         path.write_bytes(b"<html>Sign in</html>")
     else:
         path.unlink()
 
     with pytest.raises(TryAgain, match=r"dataset-fashion-mnist.*Received: http"):
-        fashion_mnist.whole(tmp_path / "none", address, tmp_path / "cache")
+        fashion_mnist.both_splits(tmp_path / "none", address, tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_an_unreachable_address_names_both_ways(tmp_path: Path) -> None:
-    with pytest.raises(TryAgain, match=r"Install Debian's package dataset-fashion-mnist, or give this machine access"):
-        fashion_mnist.whole(tmp_path / "none", "http://127.0.0.1:9", tmp_path / "cache")
+def test_the_error_for_an_unreachable_address_names_two_remedies(tmp_path: Path) -> None:
+    with pytest.raises(TryAgain, match=r"Install Debian's package dataset-fashion-mnist, or allow access"):
+        fashion_mnist.both_splits(tmp_path / "none", "http://127.0.0.1:9", tmp_path / "cache")
 
 
 @pytest.mark.parametrize("shape", [(4, 28, 28), (3, 28, 27), (2**31, 28, 28)])
-def test_a_header_that_lies_is_refused(shape: tuple[int, ...], published: Path) -> None:
+def test_a_false_header_is_refused(shape: tuple[int, ...], published: Path) -> None:
     header = struct.pack(">4B3I", 0, 0, 8, 3, *shape)
     (published / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(header + bytes(3 * 28 * 28)))
 
     with pytest.raises(InvalidInput, match=r"train-images-idx3-ubyte\.gz is not an idx file of shape"):
-        fashion_mnist.whole(published)
+        fashion_mnist.both_splits(published)

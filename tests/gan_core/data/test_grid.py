@@ -8,7 +8,7 @@ from PIL import Image
 from gan_core.data.grid import image_grid, png_bytes, write_png
 
 
-def test_images_are_laid_out_row_by_row_between_white_gaps() -> None:
+def test_images_are_laid_out_row_by_row_with_white_gaps() -> None:
     images = np.stack([np.full((80, 80, 1), level, np.uint8) for level in (10, 20, 30)])
 
     grid = image_grid(images, columns=2, gap=3)
@@ -22,7 +22,7 @@ def test_images_are_laid_out_row_by_row_between_white_gaps() -> None:
     assert (grid[~cells] == 255).all()
 
 
-def test_small_images_are_enlarged_by_a_whole_factor() -> None:
+def test_small_images_are_enlarged_by_an_integer_factor() -> None:
     image = np.array([[0, 50], [100, 150]], np.uint8).repeat(14, axis=0).repeat(14, axis=1)[None, :, :, None]
 
     grid = image_grid(image, columns=1, gap=0)
@@ -32,7 +32,7 @@ def test_small_images_are_enlarged_by_a_whole_factor() -> None:
     assert np.array_equal(grid[2::3, 1::3], image[0])
 
 
-def test_names_stand_beside_their_rows() -> None:
+def test_row_names_are_in_the_left_margin() -> None:
     images = np.zeros((4, 80, 80, 3), np.uint8)
     plain = image_grid(images, columns=2)
 
@@ -49,7 +49,7 @@ def test_large_images_keep_their_size() -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_png_holds_the_pixels(channels: int, tmp_path: Path) -> None:
+def test_a_png_contains_the_pixels(channels: int, tmp_path: Path) -> None:
     image = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
 
     write_png(tmp_path / "image.png", image)

@@ -1,4 +1,4 @@
-"""Inputs of pairs with values worked out by hand."""
+"""Tests the inputs of pairs against values computed by hand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gan_core.config import RESOLUTIONS
 from gan_core.data.pairs import input_of
 
 
-def test_inpainting_greys_the_middle_square_and_nothing_else() -> None:
+def test_inpainting_masks_only_the_central_square() -> None:
     target = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     before = target.copy()
     found = input_of(target, "inpainting")
@@ -19,7 +19,7 @@ def test_inpainting_greys_the_middle_square_and_nothing_else() -> None:
     np.testing.assert_array_equal(target, before)
 
 
-def test_super_resolution_has_the_mean_of_each_block_of_each_channel_halves_up() -> None:
+def test_super_resolution_replaces_each_block_by_its_mean_rounded_half_up() -> None:
     target = np.zeros((8, 8, 2), np.uint8)
     target[:4, 4:, 0] = 255
     target[4:, :4, 0] = np.arange(16).reshape(4, 4)  # mean 7.5
@@ -39,7 +39,7 @@ def test_super_resolution_has_the_mean_of_each_block_of_each_channel_halves_up()
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
 @pytest.mark.parametrize("pairs", ["inpainting", "super_resolution"])
-def test_every_resolution_has_inputs_of_its_shape(resolution: int, pairs: str) -> None:
+def test_inputs_have_the_shape_of_their_targets_at_each_resolution(resolution: int, pairs: str) -> None:
     target = np.full((resolution, resolution, 3), 200, np.uint8)
     found = input_of(target, pairs)
     assert found.shape == target.shape

@@ -26,7 +26,7 @@ Settings = Callable[..., Any]
 
 
 class Arrays:
-    """Images that are made when they are asked for."""
+    """A source whose images are made when they are opened."""
 
     def __init__(self, make: Callable[[int], np.ndarray], labels: Sequence[int], classes: Sequence[str] = ()) -> None:
         self.classes, self.count = classes, len(labels)
@@ -34,22 +34,22 @@ class Arrays:
         self._make, self._labels = make, labels
 
     def __iter__(self) -> Iterator[RawImage]:
-        for position, label in enumerate(self._labels):
+        for index, label in enumerate(self._labels):
             self.taken += 1
-            yield RawImage(f"{position}.png", label, functools.partial(self._open, position))
+            yield RawImage(f"{index}.png", label, functools.partial(self._open, index))
 
-    def _open(self, position: int) -> Image.Image:
-        return Image.fromarray(self._make(position))
-
-
-def _noise(position: int) -> np.ndarray:
-    return np.random.default_rng(position).integers(0, 256, (16, 16), np.uint8)
+    def _open(self, index: int) -> Image.Image:
+        return Image.fromarray(self._make(index))
 
 
-def _unreadable(position: int) -> np.ndarray:
-    if position % 2:
-        raise OSError(f"broken {position}")
-    return _noise(position)
+def _noise(index: int) -> np.ndarray:
+    return np.random.default_rng(index).integers(0, 256, (16, 16), np.uint8)
+
+
+def _unreadable(index: int) -> np.ndarray:
+    if index % 2:
+        raise OSError(f"broken {index}")
+    return _noise(index)
 
 
 def _prepare(source: Source, config: Any, folder: Path) -> tuple[Manifest, PreparedDataset]:
@@ -60,9 +60,9 @@ def _prepare(source: Source, config: Any, folder: Path) -> tuple[Manifest, Prepa
 
 def _rows(dataset: PreparedDataset, split: str) -> list[tuple[bytes, int]]:
     images = dataset.split(split)
-    every = np.arange(images.count)
-    labels = images.labels(every) if images.labelled else -np.ones(images.count, int)
-    return [(image.tobytes(), int(label)) for image, label in zip(images.images(every), labels, strict=True)]
+    indices = np.arange(images.count)
+    labels = images.labels(indices) if images.labelled else -np.ones(images.count, int)
+    return [(image.tobytes(), int(label)) for image, label in zip(images.images(indices), labels, strict=True)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def _rows(dataset: PreparedDataset, split: str) -> list[tuple[bytes, int]]:
         ("embedded", 28, "c30c7a1b462d1c04f317b76890f338d27b64f4379d2f565315209ae188c4e215"),
     ],
 )
-def test_the_built_in_data_has_one_digest_everywhere(
+def test_built_in_data_has_the_same_digest_on_every_machine(
     source: str, resolution: int, digest: str, tmp_path: Path, prepare_config: Settings
 ) -> None:
     config = prepare_config(source=source, resolution=resolution, held_out_fraction=0.25, images_per_shard=4096)
@@ -83,12 +83,12 @@ def test_the_built_in_data_has_one_digest_everywhere(
 
 
 def test_every_image_is_in_one_split_with_its_label(tmp_path: Path, prepare_config: Settings) -> None:
-    labels = [position % 3 for position in range(50)]
+    labels = [index % 3 for index in range(50)]
 
     manifest, dataset = _prepare(Arrays(_noise, labels, "abc"), prepare_config(), tmp_path / "prepared")
 
     rows = _rows(dataset, "train") + _rows(dataset, "held_out")
-    assert sorted(rows) == sorted((_noise(position).tobytes(), label) for position, label in enumerate(labels))
+    assert sorted(rows) == sorted((_noise(index).tobytes(), label) for index, label in enumerate(labels))
     assert sum(manifest.counts.values()) == 50
     for label, entry in enumerate(manifest.classes):
         assert entry.name == "abc"[label]
@@ -96,7 +96,7 @@ def test_every_image_is_in_one_split_with_its_label(tmp_path: Path, prepare_conf
         assert entry.held_out == sum(row[1] == label for row in _rows(dataset, "held_out"))
 
 
-def test_shards_hold_so_many_images_and_have_their_digests(tmp_path: Path, prepare_config: Settings) -> None:
+def test_shards_have_the_configured_size_and_recorded_digests(tmp_path: Path, prepare_config: Settings) -> None:
     manifest, _ = _prepare(Arrays(_noise, [0] * 50, "a"), prepare_config(), tmp_path / "prepared")
 
     files = {"manifest.json", PREVIEW_FILE_NAME}
@@ -111,8 +111,8 @@ def test_shards_hold_so_many_images_and_have_their_digests(tmp_path: Path, prepa
 
 
 def test_the_statistics_are_those_of_the_train_split(tmp_path: Path, prepare_config: Settings) -> None:
-    def make(position: int) -> np.ndarray:
-        return np.random.default_rng(position).integers(0, 100 + position, (16, 16, 3), np.uint8)
+    def make(index: int) -> np.ndarray:
+        return np.random.default_rng(index).integers(0, 100 + index, (16, 16, 3), np.uint8)
 
     manifest, dataset = _prepare(Arrays(make, [-1] * 20), prepare_config(channels=3), tmp_path / "prepared")
 
@@ -128,13 +128,13 @@ def test_order_and_names_of_the_files_do_not_matter(
 ) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        for position in order:
-            path = folder / "raw" / "ab"[position % 2] / f"{names[position]}-{position}.png"
+        for index in order:
+            path = folder / "raw" / "ab"[index % 2] / f"{names[index]}-{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(_noise(position)).save(path)
+            Image.fromarray(_noise(index)).save(path)
         of_files, from_files = _prepare(open_source(str(folder / "raw")), prepare_config(), folder / "files")
         in_order, from_memory = _prepare(
-            Arrays(_noise, [position % 2 for position in range(12)], "ab"), prepare_config(), folder / "memory"
+            Arrays(_noise, [index % 2 for index in range(12)], "ab"), prepare_config(), folder / "memory"
         )
 
         assert of_files.digest == in_order.digest
@@ -142,11 +142,9 @@ def test_order_and_names_of_the_files_do_not_matter(
         assert _rows(from_files, "train") == _rows(from_memory, "train")
 
 
-def test_the_digest_depends_on_pixels_labels_names_split_and_nothing_else(
-    tmp_path: Path, prepare_config: Settings
-) -> None:
-    def other(position: int) -> np.ndarray:
-        return _noise(position) ^ np.uint8(position == 3)
+def test_the_digest_depends_only_on_pixels_labels_names_and_split(tmp_path: Path, prepare_config: Settings) -> None:
+    def other(index: int) -> np.ndarray:
+        return _noise(index) ^ np.uint8(index == 3)
 
     def digest(name: str, make: Any = _noise, labels: Any = (0, 1) * 6, classes: Any = "ab", **changes: Any) -> str:
         source = Arrays(make, labels, classes)
@@ -171,9 +169,7 @@ def test_the_digest_depends_on_pixels_labels_names_split_and_nothing_else(
 
 
 @pytest.mark.parametrize("pairs", ["inpainting", "super_resolution"])
-def test_pairs_have_verified_inputs_beside_the_same_targets(
-    tmp_path: Path, prepare_config: Settings, pairs: Pairs
-) -> None:
+def test_pairs_add_verified_inputs_to_the_same_targets(tmp_path: Path, prepare_config: Settings, pairs: Pairs) -> None:
     source = Arrays(_noise, (0, 1) * 20, "ab")
     single, images = _prepare(source, prepare_config(), tmp_path / "single")
     paired, pictures = _prepare(source, prepare_config(pairs=pairs), tmp_path / "paired")
@@ -188,14 +184,14 @@ def test_pairs_have_verified_inputs_beside_the_same_targets(
     for split in ("train", "held_out"):
         assert pictures.split(split).paired
         assert not images.split(split).paired
-        positions = np.arange(single.counts[split])[::-1]
-        targets = images.split(split).images(positions)
-        np.testing.assert_array_equal(pictures.split(split).images(positions), targets)
+        indexs = np.arange(single.counts[split])[::-1]
+        targets = images.split(split).images(indexs)
+        np.testing.assert_array_equal(pictures.split(split).images(indexs), targets)
         expected = [input_of(target, pairs) for target in targets]
-        np.testing.assert_array_equal(pictures.split(split).inputs(positions), expected)
+        np.testing.assert_array_equal(pictures.split(split).inputs(indexs), expected)
 
 
-def test_the_digest_tells_the_kind_of_pairs(tmp_path: Path, prepare_config: Settings) -> None:
+def test_the_digest_depends_on_the_kind_of_pairs(tmp_path: Path, prepare_config: Settings) -> None:
     source = Arrays(_noise, (0, 1) * 6, "ab")
     digests = {
         _prepare(source, prepare_config(pairs=pairs), tmp_path / pairs)[0].digest
@@ -204,10 +200,10 @@ def test_the_digest_tells_the_kind_of_pairs(tmp_path: Path, prepare_config: Sett
     assert len(digests) == 3
 
 
-def test_copies_of_an_image_are_all_kept_on_one_side(tmp_path: Path, prepare_config: Settings) -> None:
+def test_all_copies_of_an_image_are_kept_in_one_split(tmp_path: Path, prepare_config: Settings) -> None:
     def source(last_label: int) -> Arrays:
-        labels = [abs(last_label - position % 4) for position in range(80)]
-        return Arrays(lambda position: _noise(position // 4), labels, "abcd")
+        labels = [abs(last_label - index % 4) for index in range(80)]
+        return Arrays(lambda index: _noise(index // 4), labels, "abcd")
 
     manifest, dataset = _prepare(source(0), prepare_config(), tmp_path / "prepared")
     reversed_labels, _ = _prepare(source(3), prepare_config(), tmp_path / "reversed")
@@ -219,7 +215,7 @@ def test_copies_of_an_image_are_all_kept_on_one_side(tmp_path: Path, prepare_con
     assert sorted(train + held_out) == sorted((_noise(p // 4).tobytes(), p % 4) for p in range(80))
 
 
-def test_images_do_not_change_sides_when_others_are_added(tmp_path: Path, prepare_config: Settings) -> None:
+def test_adding_images_does_not_move_others_to_another_split(tmp_path: Path, prepare_config: Settings) -> None:
     _, few = _prepare(Arrays(_noise, [-1] * 30), prepare_config(), tmp_path / "few")
     _, many = _prepare(Arrays(_noise, [-1] * 60), prepare_config(), tmp_path / "many")
 
@@ -227,7 +223,7 @@ def test_images_do_not_change_sides_when_others_are_added(tmp_path: Path, prepar
     assert set(_rows(few, "train")) < set(_rows(many, "train"))
 
 
-def test_the_held_out_share_is_the_fraction() -> None:
+def test_the_held_out_share_matches_the_fraction() -> None:
     digests = [hashlib.sha256(bytes([seed % 256, seed // 256])).digest() for seed in range(4000)]
 
     for fraction in (0.1, 0.5, 0.9):
@@ -235,27 +231,27 @@ def test_the_held_out_share_is_the_fraction() -> None:
         assert abs(share - fraction) < 5 * (fraction * (1 - fraction) / 4000) ** 0.5
 
 
-def test_rejected_images_are_listed_in_the_order_of_their_paths(tmp_path: Path, prepare_config: Settings) -> None:
-    source = Arrays(_unreadable, [position // 2 % 2 for position in range(24)], "ab")
+def test_rejected_images_are_listed_by_path(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(_unreadable, [index // 2 % 2 for index in range(24)], "ab")
 
     manifest, _ = _prepare(source, prepare_config(max_rejected_fraction=0.5), tmp_path / "prepared")
 
-    expected = sorted((f"{position}.png", f"broken {position}") for position in range(1, 24, 2))
+    expected = sorted((f"{index}.png", f"broken {index}") for index in range(1, 24, 2))
     assert [(entry.path, entry.reason) for entry in manifest.rejected] == expected
     assert sum(manifest.counts.values()) == 12
 
 
 def test_a_class_without_a_usable_image_is_refused_by_name(tmp_path: Path, prepare_config: Settings) -> None:
-    for position in range(24):
-        path = tmp_path / "raw" / ("cats", "dogs")[position % 2] / f"{position}.png"
+    for index in range(24):
+        path = tmp_path / "raw" / ("cats", "dogs")[index % 2] / f"{index}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"none") if position % 2 else Image.fromarray(_noise(position)).save(path)
+        path.write_bytes(b"none") if index % 2 else Image.fromarray(_noise(index)).save(path)
 
     with pytest.raises(InvalidInput, match=r"with 1 that have none: dogs; dogs/1.png: not a PNG, JPEG or WebP image$"):
         _prepare(open_source(str(tmp_path / "raw")), prepare_config(max_rejected_fraction=0.5), tmp_path / "prepared")
 
 
-def test_too_many_rejected_images_stop_and_are_named(tmp_path: Path, prepare_config: Settings) -> None:
+def test_too_many_rejected_images_are_an_error_that_names_them(tmp_path: Path, prepare_config: Settings) -> None:
     config = prepare_config(max_rejected_fraction=0.49)
 
     with pytest.raises(InvalidInput, match=r"Received: 12 of 24 in digits: 1.png: broken 1; 11.png: broken 11; .*; …$"):
@@ -284,8 +280,8 @@ def test_the_preview_shows_a_row_for_each_class(tmp_path: Path, prepare_config: 
         assert ((shown >= row * 100) & (shown < row * 100 + 30)).all()
 
 
-def test_the_preview_without_classes_fills_its_rows(tmp_path: Path, prepare_config: Settings) -> None:
-    source = Arrays(lambda position: np.full((16, 16), position, np.uint8), [-1] * 30)
+def test_the_preview_without_classes_shows_the_first_images(tmp_path: Path, prepare_config: Settings) -> None:
+    source = Arrays(lambda index: np.full((16, 16), index, np.uint8), [-1] * 30)
 
     manifest, _ = _prepare(source, prepare_config(held_out_fraction=0.4), tmp_path / "prepared")
 
@@ -298,7 +294,7 @@ def test_the_preview_without_classes_fills_its_rows(tmp_path: Path, prepare_conf
     assert (cells[train:] == 255).all()
 
 
-def test_decoding_runs_only_a_little_ahead(tmp_path: Path, prepare_config: Settings) -> None:
+def test_decoding_runs_only_a_few_images_ahead(tmp_path: Path, prepare_config: Settings) -> None:
     source = Arrays(_noise, [-1] * 1000)
     done, ahead = 0, 0
 
@@ -321,8 +317,8 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, prepare_
         tracemalloc.stop()
         return peak_bytes
 
-    def make(position: int) -> np.ndarray:
-        return np.full((64, 64, 3), position % 251, np.uint8)
+    def make(index: int) -> np.ndarray:
+        return np.full((64, 64, 3), index % 251, np.uint8)
 
     config = prepare_config(resolution=64, channels=3, images_per_shard=100_000)
 

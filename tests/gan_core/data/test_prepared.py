@@ -1,4 +1,4 @@
-"""A prepared data set is what its manifest says, to the bit; whatever differs is refused in one sentence."""
+"""Tests that a prepared data set is read only if it matches its manifest; all errors are one-line messages."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def npz() -> bytes:
 
 
 @pytest.mark.parametrize("name", ["train-00000.npy", "held_out-00000-labels.npy", "train-00000-inputs.npy"])
-@pytest.mark.parametrize("again", [False, True], ids=["at once", "after it was opened"])
-def test_one_rotten_bit_is_noticed(folder: Path, name: str, again: bool) -> None:
-    if again:
+@pytest.mark.parametrize("opened_before", [False, True], ids=["before it was opened", "after it was opened"])
+def test_one_flipped_bit_is_detected(folder: Path, name: str, opened_before: bool) -> None:
+    if opened_before:
         open_all(folder)
     content = bytearray((folder / name).read_bytes())
     content[-1] ^= 1
     (folder / name).write_bytes(content)
     with pytest.raises(
-        InvalidInput, match=rf"^A shard must have the SHA-256 that its manifest .* Received: .*{name} with"
+        InvalidInput, match=rf"^A shard must have the SHA-256 in its manifest: .* Received: .*{name} with"
     ):
         open_all(folder)
 
@@ -72,14 +72,14 @@ def test_one_rotten_bit_is_noticed(folder: Path, name: str, again: bool) -> None
         b"\x80\x04}.",
     ],
 )
-def test_a_shard_that_is_no_such_array_is_one_sentence(folder: Path, content: bytes) -> None:
+def test_an_invalid_array_in_a_shard_gives_a_one_line_error(folder: Path, content: bytes) -> None:
     (folder / "train-00000.npy").write_bytes(content)
     with pytest.raises(InvalidInput, match=r"^(A|The) shard must [^\n]* Received: [^\n]*$"):
         open_all(folder)
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink(path, path), lambda path: None])
-def test_a_shard_that_is_no_file_is_one_sentence(folder: Path, make: Callable[[Path], None]) -> None:
+def test_a_shard_that_is_not_a_file_gives_a_one_line_error(folder: Path, make: Callable[[Path], None]) -> None:
     (folder / "train-00000-labels.npy").unlink()
     make(folder / "train-00000-labels.npy")
     with pytest.raises(InvalidInput, match=r"^A shard must be a readable \.npy file: [^\n]*$"):
@@ -87,10 +87,10 @@ def test_a_shard_that_is_no_file_is_one_sentence(folder: Path, make: Callable[[P
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
-def test_a_manifest_that_is_no_file_is_one_sentence(folder: Path, make: Callable[[Path], None]) -> None:
+def test_a_manifest_that_is_not_a_file_gives_a_one_line_error(folder: Path, make: Callable[[Path], None]) -> None:
     (folder / "manifest.json").unlink()
     make(folder / "manifest.json")
-    with pytest.raises(InvalidInput, match=r"^A prepared data set is a folder with a manifest\.json[^\n]* Received: "):
+    with pytest.raises(InvalidInput, match=r"^A prepared data set must be a folder with[^\n]* Received: "):
         PreparedDataset(folder)
 
 
@@ -122,7 +122,7 @@ def change(folder: Path, edit: Callable[[Any], object]) -> None:
         lambda document: document.update(digest="sha256-x"),
     ],
 )
-def test_a_manifest_edited_by_hand_is_one_sentence(folder: Path, edit: Callable[[Any], object]) -> None:
+def test_an_edited_manifest_gives_a_one_line_error(folder: Path, edit: Callable[[Any], object]) -> None:
     change(folder, edit)
     with pytest.raises(InvalidInput, match=r"^The manifest is not valid: [^\n]*Received: [^\n]*manifest\.json$"):
         open_all(folder)
@@ -139,41 +139,41 @@ def test_a_manifest_edited_by_hand_is_one_sentence(folder: Path, edit: Callable[
         lambda document: document.update(seal="0" * 64),
     ],
 )
-def test_a_sealed_manifest_edited_by_hand_is_refused(folder: Path, edit: Callable[[Any], object]) -> None:
+def test_an_edited_sealed_manifest_is_refused(folder: Path, edit: Callable[[Any], object]) -> None:
     manifest = PreparedDataset(folder).manifest.sealed()
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=2))
     assert PreparedDataset(folder).manifest == manifest
     change(folder, edit)
     with pytest.raises(
-        InvalidInput, match=r"^The manifest is not valid: [^\n]*as prepare wrote it[^\n]*manifest\.json$"
+        InvalidInput, match=r"^The manifest is not valid: [^\n]*changed after prepare wrote it[^\n]*manifest\.json$"
     ):
         open_all(folder)
 
 
-def test_labels_are_those_that_the_manifest_counts(folder: Path) -> None:
+def test_labels_must_match_the_class_counts(folder: Path) -> None:
     def swap(document: Any) -> None:
         document["classes"][0].update(train=7)
         document["classes"][1].update(train=5)
 
     change(folder, swap)
-    with pytest.raises(InvalidInput, match="as many of each class as its manifest says"):
+    with pytest.raises(InvalidInput, match="must have the class counts in its manifest"):
         open_all(folder)
 
 
-def test_a_shard_is_read_once_a_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_is_hashed_once_per_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prepared._sha256.cache_clear()
     for _ in range(3):
         open_all(folder)
     assert (prepared._sha256.cache_info().misses, prepared._sha256.cache_info().hits) == (6, 12)
 
 
-def test_classes_of_one_split_alone_are_named(tmp_path: Path) -> None:
-    # Image i has label i % 8: six labels have no training image, seven no held-out one.
+def test_classes_without_images_in_a_split_are_named(tmp_path: Path) -> None:
+    # Image i has label i % 8: six classes have no training image, seven have no held-out image.
     write_dataset(tmp_path / "data", blobs(2), blobs(1), classes=8)
     assert PreparedDataset(tmp_path / "data").manifest.warnings() == [
-        "There is no training image of 6 of 8 classes, which no network learns: 2, 3, 4, 5, 6, …. Add images, lower "
+        "6 of 8 classes have no training image, so no network learns them: 2, 3, 4, 5, 6, …. Add images, lower "
         "prepare.held_out_fraction or change prepare.seed.",
-        "There is no held-out image of 7 of 8 classes, which no score judges: 1, 2, 3, 4, 5, …. Add images, raise "
+        "7 of 8 classes have no held-out image, so no score measures them: 1, 2, 3, 4, 5, …. Add images, raise "
         "prepare.held_out_fraction or change prepare.seed.",
     ]
     write_dataset(tmp_path / "whole", blobs(2), blobs(2), classes=2)

@@ -1,4 +1,4 @@
-"""Whole pixels beside odd metadata are decoded; Pillow's warnings would be errors here."""
+"""Tests that pixels are decoded whatever the metadata; pytest turns Pillow's warnings into errors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def jpeg(*segments: tuple[int, bytes]) -> bytes:
 
 
 def webp(*chunks: tuple[bytes, bytes]) -> bytes:
-    """As an extended file, whose header announces side data."""
+    """Returns an extended WebP file, whose header announces side data."""
     still = saved("WEBP")[12:]
     size = struct.pack("<I", PIXELS.shape[1] - 1)[:3] + struct.pack("<I", PIXELS.shape[0] - 1)[:3]
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x2c\0\0\0" + size + still
@@ -114,7 +114,7 @@ def test_the_pixels_of_a_jpeg_are_decoded(segments: list[tuple[int, bytes]]) -> 
 def test_the_pixels_of_a_webp_are_decoded(chunks: list[tuple[bytes, bytes]]) -> None:
     content = webp(*chunks)
     assert np.array_equal(decoded(content), PIXELS)
-    assert np.array_equal(decoded(content[:-1] if chunks else content), PIXELS)  # side data that breaks off
+    assert np.array_equal(decoded(content[:-1] if chunks else content), PIXELS)  # truncated side data
 
 
 @pytest.mark.parametrize(
@@ -130,36 +130,36 @@ def test_the_pixels_of_a_webp_are_decoded(chunks: list[tuple[bytes, bytes]]) -> 
     ],
     ids=lambda content: repr(content[33:60]),
 )
-def test_an_image_is_turned_whatever_tells_it(content: bytes) -> None:
+def test_an_image_is_rotated_by_any_source_of_the_orientation(content: bytes) -> None:
     with Image.open(io.BytesIO(content)) as opened:
         opened.load()
         assert opened.getexif()[0x0112] == 6  # as Pillow reads it
     assert np.array_equal(decoded(content), np.rot90(PIXELS, -1))
 
 
-def test_a_png_beside_a_text_that_pillow_refuses_is_turned_too() -> None:
+def test_a_png_with_a_text_that_pillow_refuses_is_rotated() -> None:
     content = png((b"zTXt", b"workflow\0\0" + LONG), (b"eXIf", tiff(TURNED)))
     assert np.array_equal(decoded(content), np.rot90(PIXELS, -1))
 
 
 @pytest.mark.parametrize("body", [tiff(ODD_MAKER, TURNED), tiff(TURNED, (0x8769, 4, 1, b"\xff" * 4)), None])
-def test_a_jpeg_is_turned_whatever_tells_it(body: bytes | None) -> None:
+def test_a_jpeg_is_rotated_by_exif_or_xmp(body: bytes | None) -> None:
     segment = b"http://ns.adobe.com/xap/1.0/\0" + XMP if body is None else b"Exif\0\0" + body
     assert np.array_equal(decoded(jpeg((0xE1, segment))), np.rot90(decoded(saved("JPEG")), -1))
 
 
-def test_what_has_no_side_data_stays_to_the_byte() -> None:
+def test_a_file_without_side_data_is_returned_unchanged() -> None:
     for content in (saved("PNG"), saved("JPEG"), saved("WEBP"), b"", b"GIF89a", b"\xff\xd8", b"\x89PNG\r\n\x1a\n"):
         assert without_side_data(content) == (content, 1)
 
 
 @pytest.mark.parametrize("size", range(0, 60, 3))
-def test_a_file_that_breaks_off_anywhere_does_no_harm(size: int) -> None:
+def test_a_truncated_file_raises_nothing(size: int) -> None:
     for content in (png((b"eXIf", tiff(TURNED))), jpeg((0xE1, b"Exif\0\0" + tiff(TURNED))), webp((b"EXIF", BROKEN))):
         without_side_data(content[:size])
 
 
-def test_an_animated_png_gives_its_first_picture() -> None:
+def test_an_animated_png_gives_its_first_frame() -> None:
     buffer = io.BytesIO()
     frames = [Image.fromarray(PIXELS), Image.fromarray(PIXELS[::-1])]
     frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])

@@ -39,7 +39,7 @@ def test_a_flat_folder_has_no_classes(tmp_path: Path) -> None:
     ]
 
 
-def test_the_folders_of_a_folder_are_classes_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_subfolders_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
     for name in ("cat/1.png", "Dog/1.png", "ant/2.png", "cat/notes.txt"):
         _write(tmp_path / name)
 
@@ -53,7 +53,7 @@ def test_the_folders_of_a_folder_are_classes_in_the_order_of_their_names(tmp_pat
     ]
 
 
-def test_a_class_has_one_name_in_both_unicode_forms(tmp_path: Path) -> None:
+def test_class_names_are_normalised_to_composed_unicode(tmp_path: Path) -> None:
     _write(tmp_path / "e\u0301te\u0301" / "1.png")
 
     assert list(open_source(str(tmp_path)).classes) == ["\u00e9t\u00e9"]
@@ -70,9 +70,9 @@ def _as(name: str, code: str) -> str:
         (["Cats", "cats", "cats ", "\u200fcats"], ["Cats", "cats", "cats ", "\u200fcats"]),
         (["a\x1b[2J", "a\nb", "\u202egnp"], [r"\u202egnp", r"a\nb", r"a\x1b[2J"]),
     ],
-    ids=["no UTF-8", "alike", "acting on a terminal"],
+    ids=["not UTF-8", "similar", "controls a terminal"],
 )
-def test_every_folder_is_a_class_of_its_own(folders: list[str], classes: list[str], tmp_path: Path) -> None:
+def test_each_folder_is_its_own_class(folders: list[str], classes: list[str], tmp_path: Path) -> None:
     for name in folders:
         _write(tmp_path / name / "1.png")
 
@@ -85,16 +85,16 @@ def test_every_folder_is_a_class_of_its_own(folders: list[str], classes: list[st
 
 
 @pytest.mark.parametrize("pair", [("\u00e9", "e\u0301"), (_as("é", "latin-1"), r"\xe9")])
-def test_two_folders_that_would_be_one_class_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
+def test_two_folders_with_the_same_class_name_are_refused(pair: tuple[str, str], tmp_path: Path) -> None:
     for name in pair:
         _write(tmp_path / name / "1.png")
 
-    with pytest.raises(InvalidInput, match=r"Two folders must not be one class\. Received: .*") as caught:
+    with pytest.raises(InvalidInput, match=r"Two folders must not have the same class name\. Received: .*") as caught:
         open_source(str(tmp_path))
     assert all(ascii(name) in str(caught.value) for name in pair)
 
 
-def test_other_files_are_passed_over_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_files_are_ignored_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name in ("a.png", "README.md", "Thumbs.db", ".DS_Store", "._a.png", ".git/b.png", "__MACOSX/._a.png"):
         _write(tmp_path / name)
 
@@ -103,10 +103,10 @@ def test_other_files_are_passed_over_and_counted(tmp_path: Path, caplog: pytest.
 
     assert [image.path for image in source] == ["a.png"]
     assert list(source.classes) == []
-    assert "Passed over 2 files" in caplog.text
+    assert "Ignored 2 files" in caplog.text
 
 
-def test_a_link_must_not_lead_out_of_the_folder(tmp_path: Path) -> None:
+def test_a_link_out_of_the_folder_is_refused(tmp_path: Path) -> None:
     secret = tmp_path / "outside" / "secret.png"
     _write(secret)
     _write(tmp_path / "inside" / "a.png", 7)
@@ -126,7 +126,7 @@ def test_a_link_must_not_lead_out_of_the_folder(tmp_path: Path) -> None:
         assert (np.asarray(image) == 7).all()
 
 
-def test_a_link_may_lead_to_a_file_in_a_cache_of_dvc(tmp_path: Path) -> None:
+def test_a_link_may_point_to_a_file_in_the_dvc_cache(tmp_path: Path) -> None:
     _write(tmp_path / "a.png", 7)
     content = (tmp_path / "a.png").read_bytes()
     digest = hashlib.md5(content).hexdigest()
@@ -145,12 +145,12 @@ def test_a_link_may_lead_to_a_file_in_a_cache_of_dvc(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["../elsewhere", ".store/dogs", "../gone", "dogs"])
 @pytest.mark.parametrize("place", ["dogs", "cats/dogs"])
-def test_a_link_that_is_a_folder_or_dead_is_refused_by_name(target: str, place: str, tmp_path: Path) -> None:
+def test_a_dead_link_or_a_link_to_a_folder_is_refused_by_name(target: str, place: str, tmp_path: Path) -> None:
     for name in ("raw/cats/1.png", "elsewhere/1.png", "raw/.store/dogs/1.png"):
         _write(tmp_path / name)
     (tmp_path / "raw" / place).symlink_to(target if target == "dogs" else tmp_path / "raw" / target)
 
-    with pytest.raises(InvalidInput, match=rf"must lead to a file.*Received: .*raw/{place}, which leads to .*{target}"):
+    with pytest.raises(InvalidInput, match=rf"must point to a file.*Received: .*{place}, which points to .*{target}"):
         open_source(str(tmp_path / "raw"))
 
 
@@ -163,11 +163,11 @@ def test_the_source_itself_may_be_a_link(tmp_path: Path) -> None:
         assert opened.size == (16, 16)
 
 
-def test_one_folder_around_all_images_gets_advice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_single_subfolder_logs_advice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     _write(tmp_path / "photos" / "1.png")
 
     assert list(open_source(str(tmp_path)).classes) == ["photos"]
-    assert f"If that folder is no class, set prepare.source to {tmp_path / 'photos'}" in caplog.text
+    assert f"If that folder is not a class, set prepare.source to {tmp_path / 'photos'}" in caplog.text
 
 
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     assert _reason(tmp_path, "a.png") == "not a regular file, or a link to nothing"
 
 
-def test_a_name_that_is_no_utf_8_can_be_reported(tmp_path: Path) -> None:
+def test_a_name_that_is_not_utf_8_is_escaped(tmp_path: Path) -> None:
     _write(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.png")))
 
     (image,) = open_source(str(tmp_path))
@@ -200,17 +200,20 @@ def test_digits_are_scaled_to_8_bits() -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ([], r"must hold images .*\. Received: source='.*' with 0 other files"),
+        ([], r"must contain images .*\. Received: source='.*' with 0 other files"),
         (["notes.txt"], "with 1 other files"),
-        (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images beside .* cat"),
-        (["cat/tabby/a.png"], "no folders; if .*/cat holds the classes, name it as the source. Received: .*cat/tabby"),
+        (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images and .* cat"),
+        (
+            ["cat/tabby/a.png"],
+            r"no folders\. If .*/cat contains the classes, .* the source\. Received: .*cat/tabby",
+        ),
         (
             ["cat/a.png", "dog/a.gif", "empty/.gitignore"],
-            "class must hold an image .* with 2 that hold none: dog, empty",
+            "class must contain an image .* with 2 that contain none: dog, empty",
         ),
     ],
 )
-def test_a_folder_that_is_not_understood_is_refused(files: list[str], message: str, tmp_path: Path) -> None:
+def test_a_folder_with_an_invalid_layout_is_refused(files: list[str], message: str, tmp_path: Path) -> None:
     for name in files:
         _write(tmp_path / name)
 
@@ -218,6 +221,6 @@ def test_a_folder_that_is_not_understood_is_refused(files: list[str], message: s
         open_source(str(tmp_path))
 
 
-def test_a_missing_folder_is_refused_with_the_built_in_names() -> None:
+def test_the_error_for_a_missing_folder_names_the_built_in_sources() -> None:
     with pytest.raises(InvalidInput, match=r"embedded, fashion-mnist, digits or an existing folder.*'no/such'"):
         open_source("no/such")

@@ -70,7 +70,7 @@ def test_scores_within_twice_the_joint_uncertainty_do_not_differ_clearly() -> No
 def test_both_generators_show_equally_many_samples() -> None:
     ours = record({"fd_classifier": 1.0})
     shown = champion_section(ours, Images(30), Comparison("x", None, Images(7), ("why",)))
-    assert [picture.alternative for picture in shown.samples] == [
+    assert [picture.alt_text for picture in shown.samples] == [
         "7 images of this generator",
         "7 images of the champion",
     ]

@@ -226,7 +226,7 @@ def test_a_chart_has_round_ticks_around_its_lines() -> None:
 def test_a_chart_of_any_scale(values: list[float]) -> None:
     drawn = chart("x", [10, 20], {"a": values})
     assert 2 <= len(drawn.y_ticks) <= 8
-    assert len({tick.label for tick in drawn.up}) == len(drawn.y_ticks)
+    assert len({tick.label for tick in drawn.y_ticks}) == len(drawn.y_ticks)
 
 
 def test_few_points_are_marked_and_empty_cells_are_left_out(tmp_path: Path) -> None:
