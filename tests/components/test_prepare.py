@@ -73,7 +73,7 @@ def test_a_folder_of_photographs_becomes_a_data_set(tmp_path: Path) -> None:
     manifest = dataset.manifest
     assert [entry.name for entry in manifest.classes] == ["cat", "dog", "rare"]
     assert re.search(
-        r"^WARNING: There is no (training|held-out) image of 1 of 3 classes, .*: rare\. ", done.stderr, re.MULTILINE
+        r"^WARNING: 1 of 3 classes have no (training|held-out) image, .*: rare\. ", done.stderr, re.MULTILINE
     )
     assert manifest.source == "raw"
     assert manifest.settings == _PARAMETERS
@@ -113,7 +113,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             lambda raw: (_write_images(raw, 9), _break(raw, 1)),
             {},
-            r"share of 0.1 of the images may be unusable .*Received: 1 of 9 in raw: 00.png: not a PNG",
+            r"share of unusable images must be at most .*=0.1\. Received: 1 of 9 in raw: 00.png: not a PNG",
             id="too many unreadable",
         ),
     ],

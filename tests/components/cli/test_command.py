@@ -28,7 +28,7 @@ def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) 
         (OSError(errno.ENOSPC, "No space left on device"), 75, "error: The disk is full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded", "reports"), 75, "error: The disk is full"),
         (OSError(errno.EIO, "Input/output error", "data"), 75, "error: The disk or the operating system failed"),
-        (OSError(errno.EROFS, "Read-only file system", "data"), 75, "error: The disk or the system does not"),
+        (OSError(errno.EROFS, "Read-only file system", "data"), 75, "error: The disk or the operating system failed"),
         (PermissionError(errno.EACCES, "Permission denied", "data"), 2, "error: A file must exist and be accessible"),
         (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 2, "error: A file must exist and be accessible"),
     ],
