@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.export import draw_labels, draw_latents, to_uint8
+from gan_core.generator import to_uint8
+from gan_core.sampling import draw_labels, draw_latents
 
 Draw = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
 """Latents [B, latent_size] and labels [B] → images [B, H, W, C] in [−1, 1]."""

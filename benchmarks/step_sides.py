@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gan_core.config import TrainConfig
-from gan_core.export import GeneratorMetadata, draw_latents, load_generator, save_generator
+from gan_core.export import load_generator, save_generator
+from gan_core.generator import GeneratorMetadata
 from gan_core.networks.shapes import base, widths
+from gan_core.sampling import draw_latents
 
 if TYPE_CHECKING:
     from gan_core.training.state import Gan

@@ -141,7 +141,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     """
     from components.training.outputs import describe
     from gan_core.evaluation.quick_scores import scorer
-    from gan_core.export import Generator
+    from gan_core.generator import Generator
     from gan_core.training.batches import RealBatches
     from gan_core.training.loop import Training
     from gan_core.training.step import TrainStep

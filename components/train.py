@@ -124,7 +124,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
     """Scores the averaged generator as evaluation does, with fewer images."""
     from gan_core.evaluation.quick_scores import scorer
-    from gan_core.export import Generator
+    from gan_core.generator import Generator
 
     return scorer(Generator(gan.averaged_generator, describe(gan, dataset)), dataset, gan.config.score_samples, cache)
 

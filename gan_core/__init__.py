@@ -18,7 +18,8 @@ if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES ho
     from gan_core.data.prepared import PreparedDataset
     from gan_core.data.sources import open_source
     from gan_core.errors import InvalidInput, TryAgain
-    from gan_core.export import Generator, load_generator, save_generator
+    from gan_core.export import load_generator, save_generator
+    from gan_core.generator import Generator
     from gan_core.training.checkpoints import Checkpoints
 
 __all__ = [
@@ -43,7 +44,8 @@ _MODULES = {
     "data.prepared": ("PreparedDataset",),
     "data.sources": ("open_source",),
     "errors": ("InvalidInput", "TryAgain"),
-    "export": ("Generator", "load_generator", "save_generator"),
+    "export": ("load_generator", "save_generator"),
+    "generator": ("Generator",),
     "training.checkpoints": ("Checkpoints",),
 }
 _MODULE_OF = {name: f"gan_core.{module}" for module, names in _MODULES.items() for name in names}

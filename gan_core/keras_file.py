@@ -11,7 +11,7 @@ _WEIGHTS = "model.weights.h5"
 _MEMBERS = {"config.json", "metadata.json", _WEIGHTS}
 
 
-def require_modest(path: Path) -> None:
+def check_keras_file(path: Path) -> None:
     """Refuses a Keras file that would expand when it is read, or that has members other than a generator's.
 
     Uncompressed members cannot be larger than the file. But HDF5 inside them can declare an array of any size as

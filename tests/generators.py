@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gan_core.export import GeneratorMetadata
+from gan_core.generator import GeneratorMetadata
 
 
 def generator_metadata(**changes: Any) -> GeneratorMetadata:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import gan_core
-from gan_core.export import METADATA_FILE, MODEL_FILE, GeneratorMetadata
+from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.generator import GeneratorMetadata
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:

@@ -13,7 +13,7 @@ from components.cli.parameters import read_section
 
 if TYPE_CHECKING:
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.export import GeneratorMetadata
+    from gan_core.generator import GeneratorMetadata
 
 AUTO = "auto"
 _LONGEST = 100  # characters of the source's name that are kept

@@ -20,7 +20,7 @@ ROOTS = (
     "gan_core.data.prepared.PreparedDataset",
     "gan_core.training.distribution.Distribution",
     "gan_core.evaluation.quick_scores.scorer",
-    "gan_core.export.Generator",
+    "gan_core.generator.Generator",
     "gan_core.training.state.Gan",
     "gan_core.training.loop.Training",
     "gan_core.training.warm_start.start_from",

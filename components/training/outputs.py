@@ -16,7 +16,7 @@ from gan_core.metric_names import COLLAPSED
 if TYPE_CHECKING:
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.export import GeneratorMetadata
+    from gan_core.generator import GeneratorMetadata
     from gan_core.training.loop import Training
     from gan_core.training.state import Gan
 
@@ -67,7 +67,7 @@ def write_outputs(
 
 def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
     """The metadata of the averaged generator in its current state."""
-    from gan_core.export import GeneratorMetadata
+    from gan_core.generator import GeneratorMetadata
 
     classes = dataset.manifest.classes if gan.classes else ()
     seen = [1 if gan.config.balanced_classes else one.train for one in classes]

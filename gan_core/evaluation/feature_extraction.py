@@ -13,7 +13,8 @@ from gan_core.evaluation.extractors.features import Counting, Extractor, Feature
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.statistics_file import read_statistics
-from gan_core.export import Generator, load_generator
+from gan_core.export import load_generator
+from gan_core.generator import Generator
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.extractors.features import FeatureSet
-from gan_core.export import Conditions, Generator, draw_labels, draw_latents
+from gan_core.generator import Conditions, Generator
+from gan_core.sampling import draw_labels, draw_latents
 
 
 class Images(Protocol):

@@ -13,7 +13,7 @@ from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.metrics.frechet import frechet_distance
 from gan_core.evaluation.metrics.neighbours import precision_recall
 from gan_core.evaluation.score_meanings import score_name
-from gan_core.export import Generator
+from gan_core.generator import Generator
 from gan_core.metric_names import quick_score
 
 _BATCH_SIZE = 256

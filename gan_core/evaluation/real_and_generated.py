@@ -17,7 +17,8 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.image_files import FileImages
 from gan_core.evaluation.images import Images
 from gan_core.evaluation.requirements import require_images
-from gan_core.export import METADATA_FILE, METADATA_KEYS, Conditions, GeneratorMetadata, read_metadata
+from gan_core.export import METADATA_FILE, METADATA_KEYS, read_metadata
+from gan_core.generator import Conditions, GeneratorMetadata
 
 
 @dataclass(frozen=True)

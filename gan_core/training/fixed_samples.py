@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.export import draw_latents, to_uint8
+from gan_core.generator import to_uint8
+from gan_core.sampling import draw_latents
 from gan_core.training.batches import RealBatches
 from gan_core.training.diversity import mean_pairwise_distance
 from gan_core.training.state import Gan

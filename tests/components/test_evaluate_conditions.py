@@ -16,7 +16,8 @@ from components import evaluate
 from components.cli.command import run
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.export import draw_labels, save_generator
+from gan_core.export import save_generator
+from gan_core.sampling import draw_labels
 
 SIDE = 16
 SETTINGS = {

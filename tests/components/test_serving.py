@@ -22,7 +22,8 @@ from generators import generator_metadata
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.registry.model_package import save_served_model
-from gan_core.export import draw_latents, load_generator, read_metadata, save_generator
+from gan_core.export import load_generator, read_metadata, save_generator
+from gan_core.sampling import draw_latents
 
 UV = shutil.which("uv")
 

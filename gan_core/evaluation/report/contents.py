@@ -15,7 +15,7 @@ from gan_core.evaluation.report.champion_comparison import ChampionSection, cham
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, NearestNeighbours
 from gan_core.evaluation.report.pictures import Picture
-from gan_core.export import GeneratorMetadata
+from gan_core.generator import GeneratorMetadata
 from gan_core.training.course import CourseRecord
 
 

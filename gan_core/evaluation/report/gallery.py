@@ -15,7 +15,8 @@ from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.most_realistic import most_realistic
 from gan_core.evaluation.report.pictures import Picture, captioned_tiles, strip
 from gan_core.evaluation.score_meanings import MEANINGS, score_name
-from gan_core.export import Conditions, draw_latents
+from gan_core.generator import Conditions
+from gan_core.sampling import draw_latents
 
 SAMPLES = 32
 COLUMNS = 8

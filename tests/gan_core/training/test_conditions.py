@@ -6,7 +6,7 @@ from datasets import blobs, write_dataset
 from recipes import small_training
 
 from gan_core.data.prepared import PreparedDataset
-from gan_core.export import draw_latents
+from gan_core.sampling import draw_latents
 from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.diversity import mean_pairwise_distance, relative_diversity

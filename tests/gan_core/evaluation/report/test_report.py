@@ -29,7 +29,7 @@ from gan_core.evaluation.report.history import training_charts
 from gan_core.evaluation.report.page import render
 from gan_core.evaluation.report.pictures import strip, tile
 from gan_core.evaluation.score_meanings import MEANINGS
-from gan_core.export import Generator
+from gan_core.generator import Generator
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]

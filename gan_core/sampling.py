@@ -1,0 +1,34 @@
+"""Random inputs of a generator, the same on every machine: latents and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
+    """Latents z ~ ψ·N(0, I), float32 [count, latent_size], from a counter-based generator keyed by `seed`.
+
+    `truncation` ψ scales the latents towards their mean, which is 0. With 1 the distribution is that of training; a
+    smaller ψ trades variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
+    """
+    return np.concatenate(list(latent_batches(count, latent_size, seed, truncation, count)))
+
+
+def latent_batches(
+    count: int, latent_size: int, seed: int, truncation: float, batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    """The rows of `draw_latents`, at most `batch_size` at a time."""
+    generator = np.random.Generator(np.random.Philox(key=seed))
+    for start in range(0, count, batch_size):
+        rows = min(batch_size, count - start)
+        yield truncation * generator.standard_normal((rows, latent_size), dtype=np.float32)
+
+
+def draw_labels(count: int, shares: Sequence[float], seed: int) -> NDArray[np.int32]:
+    """Labels drawn with the probabilities `shares`, int32 [count], from a counter-based generator keyed by `seed`."""
+    draws = np.random.Generator(np.random.Philox(key=(seed, 1))).random(count)
+    bounds = np.cumsum(shares)[:-1]
+    return np.searchsorted(bounds, draws, side="right").astype(np.int32)

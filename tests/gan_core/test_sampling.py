@@ -1,0 +1,23 @@
+import numpy as np
+
+from gan_core.sampling import draw_labels, draw_latents
+
+
+def test_latents_are_normal_and_scaled_by_the_truncation():
+    latents = draw_latents(20_000, 4, seed=0)
+    assert abs(latents.mean()) < 0.02
+    assert abs(latents.std() - 1) < 0.02
+    np.testing.assert_array_equal(draw_latents(20_000, 4, seed=0, truncation=0.5), 0.5 * latents)
+    np.testing.assert_array_equal(draw_latents(10, 4, seed=0), latents[:10])
+
+
+def test_labels_are_drawn_with_the_shares_and_the_first_stay_the_same():
+    shares = (0.5, 0.0, 0.3, 0.2)
+    labels = draw_labels(20_000, shares, seed=4)
+    assert labels.dtype == np.int32
+    np.testing.assert_allclose(np.bincount(labels, minlength=4) / 20_000, shares, atol=0.015)
+    np.testing.assert_array_equal(draw_labels(10, shares, seed=4), labels[:10])
+    assert np.any(draw_labels(10, shares, seed=5) != labels[:10])
+    latents = draw_latents(20_000, 1, seed=4)[:, 0]
+    assert abs(np.corrcoef(labels, latents)[0, 1]) < 0.03
+    assert set(draw_labels(50, (1.0,), seed=0)) == {0}
