@@ -1,4 +1,4 @@
-"""What is kept is what was computed, whoever else computes it, whatever became of the file."""
+"""Tests that the cache returns what was computed, with concurrent processes and damaged files too."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gan_core.evaluation.cache import cached
 
 
 def compute_never() -> dict[str, np.ndarray]:
-    raise AssertionError("it was kept")
+    raise AssertionError("the cached result must be used")
 
 
-def test_kept_by_content(tmp_path: Path) -> None:
+def test_results_are_cached_by_content(tmp_path: Path) -> None:
     first = cached(tmp_path / "new", {"a": 1}, lambda: {"x": np.arange(3)})
     assert np.array_equal(cached(tmp_path / "new", {"a": 1}, compute_never)["x"], first["x"])
     assert cached(tmp_path / "new", {"a": 2}, lambda: {"x": np.ones(1)})["x"] == 1
 
 
 @pytest.mark.parametrize("keep", [0, 10, -10])
-def test_a_damaged_file_is_computed_anew(tmp_path: Path, keep: int) -> None:
+def test_a_truncated_file_is_computed_again(tmp_path: Path, keep: int) -> None:
     cached(tmp_path, {"a": 1}, lambda: {"x": np.arange(1000)})
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:keep])
@@ -30,7 +30,7 @@ def test_a_damaged_file_is_computed_anew(tmp_path: Path, keep: int) -> None:
     assert cached(tmp_path, {"a": 1}, compute_never)["x"].sum() == 2
 
 
-def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_detected(tmp_path: Path) -> None:
     cached(tmp_path, {"a": 1}, lambda: {"x": np.zeros(1000)})
     (file,) = tmp_path.iterdir()
     content = bytearray(file.read_bytes())
@@ -57,7 +57,7 @@ def folder(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [other_arrays, compressed_and_damaged, folder])
-def test_what_is_only_a_cache_is_made_again(tmp_path: Path, damage) -> None:
+def test_an_invalid_cache_file_is_replaced(tmp_path: Path, damage) -> None:
     cached(tmp_path, {"a": 1}, lambda: {"x": np.zeros(1000)})
     (file,) = tmp_path.iterdir()
     damage(file)
@@ -65,12 +65,12 @@ def test_what_is_only_a_cache_is_made_again(tmp_path: Path, damage) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_folder_that_cannot_be_made_costs_time_only(tmp_path: Path) -> None:
+def test_without_a_writable_folder_results_are_computed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert cached(tmp_path / "file" / "cache", {}, lambda: {"x": np.ones(1)})["x"] == 1
 
 
-def test_a_failed_computation_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_computation_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         cached(tmp_path, {}, compute_never)
     assert not list(tmp_path.iterdir())
@@ -83,7 +83,7 @@ def race(folder: Path, start: multiprocessing.synchronize.Barrier, results: mult
         results.put(bool((arrays["x"] == turn).all()))
 
 
-def test_runs_that_race_read_whole_files(tmp_path: Path) -> None:
+def test_concurrent_processes_read_complete_files(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")
     start, results = context.Barrier(4), context.Queue()
     runs = [context.Process(target=race, args=(tmp_path, start, results)) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""Which class an image is of, and the scores of one class alone."""
+"""Tests which class an image gets, and the scores of single classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gan_core.evaluation.metrics.neighbours import precision_recall
 
 
 class Extractor:
-    """Judges by the first feature."""
+    """Predicts the class from the sign of the first feature."""
 
     name, digest, size, resize, accuracy = "classifier", "sha256-1", 3, "none", 0.9
 
@@ -45,7 +45,7 @@ def sides(place: Path, labels: np.ndarray | None = None) -> tuple[ImagesWithFeat
     return ImagesWithFeatures(split, real), ImagesWithFeatures(split, generated, labels)
 
 
-def test_an_extractor_judges_both_sides_alike(tmp_path: Path) -> None:
+def test_the_extractor_classifies_both_sides(tmp_path: Path) -> None:
     real, generated = sides(tmp_path / "data")
     found = find_classes(["a", "b"], Extractor(), real, generated)
     assert found.assigned_by == "extractor"
@@ -54,7 +54,7 @@ def test_an_extractor_judges_both_sides_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extractor", [Extractor(), Blind()])
-def test_labels_come_before_any_judgement(tmp_path: Path, extractor: Extractor) -> None:
+def test_labels_take_precedence_over_the_extractor(tmp_path: Path, extractor: Extractor) -> None:
     labels = np.arange(50) % 2
     found = find_classes(["a", "b"], extractor, *sides(tmp_path / "data", labels))
     assert found.assigned_by == "labels"
@@ -62,7 +62,7 @@ def test_labels_come_before_any_judgement(tmp_path: Path, extractor: Extractor) 
     assert np.array_equal(found.generated, labels)
 
 
-def test_nothing_tells(tmp_path: Path) -> None:
+def test_classes_may_be_unknown(tmp_path: Path) -> None:
     real, generated = sides(tmp_path / "data")
     assert find_classes(["a", "b"], Blind(), real, generated) is None
     assert find_classes(["a"], Extractor(), real, generated) is None
@@ -72,7 +72,7 @@ def test_nothing_tells(tmp_path: Path) -> None:
     assert find_classes(["a", "b"], Extractor(), known, generated) is None
 
 
-def test_a_class_has_the_scores_of_its_images_alone() -> None:
+def test_class_scores_use_only_the_images_of_the_class() -> None:
     generator = np.random.default_rng(1)
     real, generated = of(generator.standard_normal((500, 3))), of(generator.standard_normal((400, 3)) + 1)
     found = Classes(("a", "b", "none"), "labels", np.arange(500) % 2, np.where(np.arange(400) < 100, 0, 1))
@@ -86,7 +86,7 @@ def test_a_class_has_the_scores_of_its_images_alone() -> None:
     assert (none.real_share, none.generated_share, none.scores) == (0, 0, {})
 
 
-def test_too_few_images_of_a_class_have_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_class_with_too_few_images_has_no_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = of(np.random.default_rng(1).standard_normal((300, 3)))
     found = Classes(("a", "b"), "labels", (np.arange(300) >= 99).astype(int), np.arange(300) % 2)
     assert [bool(entry.scores) for entry in score_classes(found, rows, rows, Extractor())] == [False, True]

@@ -1,4 +1,4 @@
-"""Scores of what was asked for, with values worked out by hand and by scikit-image's definition."""
+"""Tests the scores of conditional generation against values computed by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Few:
 
 
 class Extractor:
-    """Of two classes by the sign of the only feature."""
+    """Predicts one of two classes from the sign of the only feature."""
 
     name, digest, size, resize, accuracy = "classifier", "sha256-1", 1, "none", 0.9
 
@@ -55,16 +55,16 @@ def noise(seed: int, count: int = 5) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3)).astype(np.uint8)
 
 
-def test_agreement_is_the_share_of_images_in_the_class_that_was_asked_for() -> None:
+def test_class_agreement_is_the_share_of_images_in_the_requested_class() -> None:
     shown = features(-1, 1, 1, -1)
     assert class_agreement(Extractor(), shown, np.array([0, 1, 0, 0])) == {"class_agreement": 0.75}
-    # Features may be kept of the first images alone.
+    # Features may be kept for the first images only.
     assert class_agreement(Extractor(), shown, np.array([0, 1, 1, 0, 1, 1])) == {"class_agreement": 1.0}
     assert class_agreement(Extractor(), shown, None) == {}
     assert class_agreement(Thousand(), shown, np.array([0, 1, 0, 0])) == {}
 
 
-def test_equal_images_have_the_best_values() -> None:
+def test_identical_images_have_the_best_scores() -> None:
     images = noise(0)
     scores = compared(images, images.copy())
     assert scores["target_l1"] == 0
@@ -83,7 +83,7 @@ def test_a_shift_by_a_few_grey_levels_has_the_closed_form() -> None:
     assert scores["target_psnr"] == pytest.approx(np.mean(ratios))
 
 
-def test_the_similarity_of_flat_images_is_that_of_their_means() -> None:
+def test_the_structural_similarity_of_constant_images() -> None:
     # Without any variance only the first factor is left: (2 μν + C₁) / (μ² + ν² + C₁), C₁ = (0.01 · 255)².
     one, other = np.full((1, 16, 16, 1), 100, np.uint8), np.full((1, 16, 16, 1), 150, np.uint8)
     constant = (0.01 * 255) ** 2
@@ -91,7 +91,7 @@ def test_the_similarity_of_flat_images_is_that_of_their_means() -> None:
     assert compared(one, other)["target_ssim"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_batch_size_changes_nothing_and_the_order_matters() -> None:
+def test_the_scores_depend_on_the_order_but_not_on_the_batch_size() -> None:
     ours, theirs = noise(0), noise(1)
     expected = compared(ours, theirs, 5)
     assert compared(ours, theirs, 2) == pytest.approx(expected, rel=1e-6)

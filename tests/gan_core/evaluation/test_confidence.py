@@ -1,4 +1,4 @@
-"""The standard error and the interval are what other images of the same number really give."""
+"""Tests the standard error and the interval against independent image sets of the same size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def drawn(generator: np.random.Generator, shift: float, count: int, *, kept: boo
 
 
 @pytest.mark.parametrize("kept", [True, False])
-def test_against_many_independent_sets(kept: bool) -> None:
+def test_the_bootstrap_spread_matches_independent_sets(kept: bool) -> None:
     generator = np.random.default_rng(0)
     known = drawn(generator, 0, 400, kept=False)
     distances = []
@@ -31,8 +31,8 @@ def test_against_many_independent_sets(kept: bool) -> None:
 
 
 @pytest.mark.parametrize("shift", [0.7, 0.0])
-def test_an_interval_holds_the_mean_score_of_such_sets_and_is_never_negative(shift: float) -> None:
-    """In about 95 of 100 repetitions, where a part of the score is bias and where all of it is."""
+def test_an_interval_covers_the_mean_score_and_is_never_negative(shift: float) -> None:
+    """Coverage is about 95 %, whether the score is partly bias or only bias."""
     generator = np.random.default_rng(0)
     scores, intervals, bare = [], [], []
     for seed in range(150):
@@ -49,7 +49,7 @@ def test_an_interval_holds_the_mean_score_of_such_sets_and_is_never_negative(shi
     assert 0.88 < covered(intervals) <= 0.995
     assert covered(bare) < covered(intervals) or shift > 0
     assert all(0 <= low < score < high for (low, high), score in zip(intervals, scores, strict=True))
-    # Not a symmetric interval that was cut at 0: its lower end seldom is 0, and it reaches further up than down.
+    # The interval is asymmetric: its lower end is seldom 0, and its upper part is longer than its lower part.
     assert np.mean([low == 0 for low, _ in intervals]) < 0.1
     assert np.mean([high - score > score - low for (low, high), score in zip(intervals, scores, strict=True)]) > 0.7
 
@@ -58,7 +58,7 @@ def test_a_normal_interval() -> None:
     assert normal_interval(3.0, 0.5) == pytest.approx((3 - 0.98, 3 + 0.98), abs=1e-4)
 
 
-def test_the_seed_decides() -> None:
+def test_the_replicates_depend_on_the_seed() -> None:
     generator = np.random.default_rng(0)
     real, fake = drawn(generator, 0, 50), drawn(generator, 1, 50)
     first = bootstrap_distances(real, fake, replicates=5, seed=1)
@@ -66,7 +66,7 @@ def test_the_seed_decides() -> None:
     assert not np.array_equal(first, bootstrap_distances(real, fake, replicates=5, seed=2))
 
 
-def test_identical_images_leave_no_doubt() -> None:
+def test_identical_images_give_an_empty_interval() -> None:
     one = FeatureSet(9, np.ones(3), np.zeros((3, 3)), np.ones((9, 3), np.float32))
     replicates = bootstrap_distances(one, one, replicates=3, seed=0)
     assert distance_interval(0.0, replicates) == (0, 0)

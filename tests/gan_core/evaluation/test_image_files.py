@@ -1,4 +1,4 @@
-"""Folders and archives of images, honest and hostile."""
+"""Tests folders and archives of images, valid and malicious."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_folder_and_its_archive_are_the_same_images(tmp_path: Path) -> None:
         assert all(np.array_equal(*pair) for pair in zip(in_batches, every, strict=True))
 
 
-def test_class_folders_do_not_come_one_after_the_other(tmp_path: Path) -> None:
+def test_images_of_class_folders_are_mixed(tmp_path: Path) -> None:
     contents = {
         f"{shade}/{number}.png": png(np.full((4, 5), shade, np.uint8)) for shade in (10, 99) for number in range(50)
     }
@@ -66,7 +66,7 @@ def test_class_folders_do_not_come_one_after_the_other(tmp_path: Path) -> None:
         assert 0.2 < (part == 10).mean() < 0.8
 
 
-def test_the_digest_is_of_the_content(tmp_path: Path) -> None:
+def test_the_digest_depends_on_content_not_names(tmp_path: Path) -> None:
     first = FileImages(folder(tmp_path / "a", {"1.png": png(GREY), "2.png": png(COLOUR)})).digest
     assert FileImages(folder(tmp_path / "b", {"x.png": png(GREY), "y.png": png(COLOUR)})).digest == first
     assert FileImages(folder(tmp_path / "c", {"1.png": png(GREY), "2.png": png(GREY)})).digest != first
@@ -98,13 +98,13 @@ def test_unusual_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [folder, archive])
-def test_no_image(tmp_path: Path, make: object) -> None:
+def test_a_folder_or_archive_without_images_is_refused(tmp_path: Path, make: object) -> None:
     with pytest.raises(InvalidInput, match="at least one image"):
         FileImages(make(tmp_path / "x.zip", {"notes.txt": b"none"}))
 
 
 @pytest.mark.parametrize("name", ["none", "none.zip"])
-def test_nothing_there(tmp_path: Path, name: str) -> None:
+def test_a_missing_path_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match=r"Received: .*none"):
         FileImages(tmp_path / name)
 
@@ -116,7 +116,7 @@ def test_a_truncated_image_is_named(tmp_path: Path) -> None:
         list(images.batches(2))
 
 
-def test_names_that_climb_out_of_an_archive_write_nothing(tmp_path: Path) -> None:
+def test_member_names_that_leave_the_archive_write_nothing(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
     images = FileImages(archive(inside / "x.zip", {"../../evil.png": png(GREY), "/evil.png": png(GREY)}))
@@ -124,7 +124,7 @@ def test_names_that_climb_out_of_an_archive_write_nothing(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["inside"]
 
 
-def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_link_to_a_file_outside_the_folder_is_refused(tmp_path: Path) -> None:
     inside = folder(tmp_path / "inside", {"a.png": png(GREY)})
     (inside / "b.png").symlink_to("a.png")
     assert FileImages(inside).count == 2
@@ -136,20 +136,20 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
         FileImages(inside)
 
 
-def test_a_member_that_unpacks_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "LARGEST_FILE_BYTES", 2**20)
     with pytest.raises(InvalidInput, match=r"must be readable: more than 1048576 bytes.*bomb\.png"):
         FileImages(archive(tmp_path / "x.zip", {"bomb.png": bytes(2**24)}))
 
 
-def test_an_image_of_absurd_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_with_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "LARGEST_IMAGE_MEGAPIXELS", 19e-6)
     with pytest.raises(InvalidInput, match=r"5 × 4 pixels.*bomb\.png"):
         FileImages(folder(tmp_path, {"bomb.png": png(GREY)}))
 
 
 @pytest.mark.parametrize("make", [folder, archive])
-def test_hidden_and_system_files_are_passed_over_as_prepare_does(tmp_path: Path, make: object) -> None:
+def test_hidden_and_system_files_are_ignored_as_in_prepare(tmp_path: Path, make: object) -> None:
     contents = {"made/1.png": png(GREY), "made/v1.0/2.png": png(GREY)}
     copies = {
         "made/.ipynb_checkpoints/1-checkpoint.png": png(GREY),
@@ -163,14 +163,14 @@ def test_hidden_and_system_files_are_passed_over_as_prepare_does(tmp_path: Path,
     assert (both.count, both.digest) == (2, only.digest)
 
 
-def test_a_linked_folder_is_refused_and_not_passed_over(tmp_path: Path) -> None:
+def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
     folder(tmp_path, {"elsewhere/1.png": png(GREY), "made/1.png": png(GREY)})
     (tmp_path / "made" / "more").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InvalidInput, match=r"must point to a file.*made/more, which points to .*elsewhere"):
         FileImages(tmp_path / "made")
 
 
-def test_two_members_of_one_name_are_two_images(tmp_path: Path) -> None:
+def test_two_members_with_the_same_name_are_two_images(tmp_path: Path) -> None:
     place = archive(tmp_path / "x.zip", {"1.png": png(GREY), "2.png": png(COLOUR)})
     place.write_bytes(place.read_bytes().replace(b"2.png", b"1.png"))
     shapes = {image.shape for image in FileImages(tmp_path / "x.zip").images(np.arange(2))}
@@ -193,21 +193,21 @@ def _changed(place: Path, position: Callable[[bytes], int], content: bytes) -> N
         (zipfile.ZIP_STORED, 42, b"\xff\xff\0"),  # lies elsewhere
     ],
 )
-def test_a_member_that_cannot_be_read_is_one_sentence(tmp_path: Path, method: int, offset: int, content: bytes) -> None:
+def test_an_unreadable_member_is_refused(tmp_path: Path, method: int, offset: int, content: bytes) -> None:
     place = archive(tmp_path / "x.zip", {"1.png": png(GREY)})
     _changed(place, lambda found: found.index(b"PK\1\2") + offset, content)
     with pytest.raises(InvalidInput, match=r"(archive cannot be read|folder or \.zip of images): .*Received: .*x\.zip"):
         FileImages(place)
 
 
-def test_a_name_that_is_no_utf_8_is_one_sentence(tmp_path: Path) -> None:
+def test_a_member_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     place = archive(tmp_path / "x.zip", {"ä.png": png(GREY)})
     _changed(place, lambda found: found.index(b"PK\1\2") + 46, b"\xff")
     with pytest.raises(InvalidInput, match=r"folder or \.zip of images: .*Received: .*x\.zip"):
         FileImages(place)
 
 
-def test_a_damaged_lzma_member_is_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_lzma_member_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as opened:
         opened.writestr("1.png", png(GREY))
     _changed(tmp_path / "x.zip", lambda _: 50, bytes(20))
@@ -215,7 +215,7 @@ def test_a_damaged_lzma_member_is_one_sentence(tmp_path: Path) -> None:
         FileImages(tmp_path / "x.zip")
 
 
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_file_without_read_permission(tmp_path: Path) -> None:
     place = folder(tmp_path, {"1.png": png(GREY)})
     (place / "1.png").chmod(0)
     imports = "from pathlib import Path\nfrom gan_core.evaluation.image_files import FileImages\n"
@@ -226,19 +226,19 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     assert f"must be readable: Permission denied. Received: {place}, 1.png" in done.stderr
 
 
-def test_a_link_to_a_file_that_never_ends_is_not_read(tmp_path: Path) -> None:
+def test_a_link_to_an_endless_file_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "1.png").symlink_to("/proc/kmsg")
     with pytest.raises(InvalidInput, match="leads out of the folder"):
         FileImages(tmp_path)
 
 
-def test_a_pipe_is_no_archive(tmp_path: Path) -> None:
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.zip")
     with pytest.raises(InvalidInput, match=r"there is no such file or folder\. Received: .*x\.zip"):
         FileImages(tmp_path / "x.zip")
 
 
-def test_no_more_than_some_megabytes_are_decoded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bytes_of_a_batch_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(image_files, "BATCH_BYTES", 50)
     images = FileImages(folder(tmp_path, {f"{number}.png": png(GREY) for number in range(5)}))
     assert [len(batch) for batch in images.batches(256)] == [2, 2, 1]

@@ -60,11 +60,11 @@ def test_equal_distributions() -> None:
     assert scores["train_gap"] == pytest.approx(0, abs=0.02)
 
 
-def test_half_the_scale_is_half_the_diversity() -> None:
+def test_half_the_scale_halves_the_diversity() -> None:
     assert scored(normal(1500, 0), normal(1500, 1, 0.5))["diversity"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_copies_of_training_images_are_noticed() -> None:
+def test_copies_of_training_images_are_detected() -> None:
     training = normal(300, 2)
     scores = scored(normal(300, 0), of(training.features + 1e-3), training)
     assert scores["authenticity"] == 0
@@ -77,13 +77,13 @@ def test_a_tie_between_training_and_unseen_images_counts_half() -> None:
     assert scored(images, normal(300, 1), images)["train_preference"] == 0.5
 
 
-def test_missing_classes_shift_their_share() -> None:
+def test_missing_classes_raise_the_class_shift() -> None:
     real = normal(2000, 0)
     generated = of(np.abs(normal(2000, 1).features))
     assert scored(real, generated)["class_shift"] == pytest.approx(0.5, abs=0.03)
 
 
-def test_the_training_gap_compares_as_many_images_of_either_kind() -> None:
+def test_the_training_gap_compares_equally_many_images() -> None:
     # The distance to 4,000 training images is less biased than that to 100 unseen ones: by about 0.1 here.
     gaps = [
         scored(normal(100, seed), normal(1000, 50 + seed), normal(4000, 90 + seed))["train_gap"] for seed in range(30)
@@ -93,7 +93,7 @@ def test_the_training_gap_compares_as_many_images_of_either_kind() -> None:
     assert scored(normal(1000, 0), moved, training)["train_gap"] == pytest.approx(4 * (3**2 - 2**2), rel=0.1)
 
 
-def test_only_what_is_asked_for() -> None:
+def test_only_the_requested_metrics_are_computed() -> None:
     real, generated = normal(300, 0), normal(300, 1)
     found = score(real, generated, None, Classless(), metrics=("kid",), kid_subsets=2, kid_subset_size=9, seed=0)
     assert list(found) == ["kid"]
@@ -101,7 +101,7 @@ def test_only_what_is_asked_for() -> None:
     assert list(found) == ["precision", "recall", "density", "coverage"]
 
 
-def test_statistics_alone_give_the_distance_and_the_diversity() -> None:
+def test_statistics_suffice_for_the_distances_and_the_diversity() -> None:
     real = normal(300, 0)
     known = FeatureSet(0, real.mean, real.covariance, real.features[:0])
     scores = scored(known, normal(300, 1))
@@ -109,7 +109,7 @@ def test_statistics_alone_give_the_distance_and_the_diversity() -> None:
     assert scores["fd"] == scored(real, normal(300, 1))["fd"]
 
 
-def test_images_that_are_all_alike_have_defined_values() -> None:
+def test_identical_images_have_finite_scores() -> None:
     alike = of(np.ones((300, 4)))
     scores = scored(alike, alike)
     assert scores["fd"] == 0
@@ -126,7 +126,7 @@ def test_fewer_images_than_dimensions() -> None:
     assert scores["fd"] > 0
 
 
-def test_only_the_inception_gives_fid() -> None:
+def test_only_distances_of_inception_features_are_named_fid() -> None:
     assert score_name("fd", "inception") == "fid"
     assert score_name("kid", "inception") == "kid_inception"
     assert all("fid" not in score_name(metric, "classifier") for metric in MEANINGS)

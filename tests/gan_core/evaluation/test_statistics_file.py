@@ -28,7 +28,7 @@ def write(path: Path, **arrays: object) -> Path:
     return path
 
 
-def test_what_is_written_is_read(tmp_path: Path) -> None:
+def test_written_statistics_are_read_back(tmp_path: Path) -> None:
     write_statistics(tmp_path / "s.npz", FeatureSet(7, MEAN, COVARIANCE, np.empty((0, 3), np.float32)), Extractor())
     found = read_statistics(tmp_path / "s.npz", Extractor())
     assert found.count == 7
@@ -63,12 +63,14 @@ def test_the_arrays_of_pytorch_fid_and_clean_fid_suffice(tmp_path: Path) -> None
         ("s.npz", {"count": np.array(-5)}, "its count is -5"),
     ],
 )
-def test_other_statistics_are_refused(tmp_path: Path, name: str, arrays: dict[str, object], message: str) -> None:
+def test_incompatible_statistics_are_refused(
+    tmp_path: Path, name: str, arrays: dict[str, object], message: str
+) -> None:
     with pytest.raises(InvalidInput, match=message):
         read_statistics(write(tmp_path / name, **arrays), Extractor())
 
 
-def test_no_such_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="arrays mu and sigma"):
         read_statistics(tmp_path / "none.npz", Extractor())
 
@@ -98,7 +100,7 @@ def test_a_compressed_bomb_is_not_opened(tmp_path: Path) -> None:
         read_statistics(tmp_path / "s.npz", Extractor())
 
 
-def test_a_header_that_claims_the_moon(tmp_path: Path) -> None:
+def test_a_header_with_a_huge_shape_is_refused(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (2**50,)})
     with zipfile.ZipFile(tmp_path / "s.npz", "w") as archive:
@@ -118,7 +120,7 @@ def test_a_damaged_byte_in_a_compressed_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [np.inf, np.nan, np.array([1, 2]), "many"])
-def test_a_count_that_is_none(tmp_path: Path, count: object) -> None:
+def test_an_invalid_count_is_refused(tmp_path: Path, count: object) -> None:
     np.savez(tmp_path / "s.npz", mu=np.zeros(3), sigma=np.eye(3), count=count)
     with pytest.raises(InvalidInput, match="arrays mu and sigma"):
         read_statistics(tmp_path / "s.npz", Extractor())

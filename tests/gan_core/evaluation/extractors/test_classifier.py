@@ -1,4 +1,4 @@
-"""The trained extractor: the same bits twice, kept, honest about its accuracy and about what it cannot do."""
+"""Tests the trained extractor: its accuracy, determinism, caching and errors."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreparedDataset, 
     return data, place / "cache", train_classifier(data, place / "cache")
 
 
-def test_it_learns_and_says_how_well(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
+def test_the_classifier_learns_and_reports_its_accuracy(
+    trained: tuple[PreparedDataset, Path, ClassifierExtractor],
+) -> None:
     data, _, extractor = trained
     held_out = data.split("held_out")
     positions = np.arange(held_out.count)
@@ -52,7 +54,7 @@ def test_it_learns_and_says_how_well(trained: tuple[PreparedDataset, Path, Class
     assert extractor.accuracy > 0.95
 
 
-def test_a_feature_varies_by_one_on_average(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
+def test_features_have_unit_variance_on_average(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
     data, _, extractor = trained
     features = extractor(data.split("train").images(np.arange(200)))
     assert features.var(axis=0).mean() == pytest.approx(1, rel=1e-3)
@@ -75,7 +77,7 @@ def test_the_same_data_gives_the_same_bits(
     assert kept.read_bytes() == kept_again.read_bytes()
 
 
-def test_the_cache_spares_the_training(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
+def test_a_cached_classifier_is_not_trained_again(trained: tuple[PreparedDataset, Path, ClassifierExtractor]) -> None:
     data, cache, extractor = trained
     counted: list[int] = []
     again = train_classifier(data, cache, counted.append)
@@ -84,7 +86,7 @@ def test_the_cache_spares_the_training(trained: tuple[PreparedDataset, Path, Cla
     assert np.array_equal(again(images), extractor(images))
 
 
-def test_other_data_or_another_recipe_is_another_extractor(
+def test_other_data_or_another_recipe_changes_the_digest(
     trained: tuple[PreparedDataset, Path, ClassifierExtractor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, extractor = trained
@@ -105,14 +107,14 @@ def test_images_of_another_shape_are_refused(trained: tuple[PreparedDataset, Pat
     [((16, 16, 1), [64]), ((28, 28, 1), [32, 64]), ((32, 32, 3), [32, 64]), ((256, 256, 3), [16, 16, 16, 32, 64])],
 )
 def test_the_architecture_of_this_version(shape: tuple[int, int, int], widths: list[int]) -> None:
-    """Who changes it changes RECIPE too, or old scores seem to compare with new ones."""
+    """A change of the architecture requires a new RECIPE version, because scores are then not comparable."""
     assert classifier.RECIPE["version"] == 1
     model = classifier._build(shape, 10)
     assert [weight.shape[-1] for weight in model.weights[::2]] == [*widths, 64, 10]
     assert [weight.shape[:2] for weight in model.weights[: 2 * len(widths) : 2]] == [(3, 3)] * len(widths)
 
 
-def test_every_image_is_shown_before_one_is_shown_again() -> None:
+def test_each_epoch_shows_every_image_once() -> None:
     shown = np.concatenate([classifier._positions(10, step, 4) for step in range(5)])
     assert np.array_equal(np.sort(shown[:10]), np.arange(10))
     assert np.array_equal(np.sort(shown[10:]), np.arange(10))

@@ -1,4 +1,4 @@
-"""Which extractor a configuration gets, and what it is told when it cannot have it."""
+"""Tests which extractor a configuration selects, and the errors if it is unavailable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_each_extractor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("classes", [None, 0, 1])
-def test_without_labels_the_classifier_is_refused_with_what_would_do(tmp_path: Path, classes: int | None) -> None:
+def test_without_labels_the_classifier_is_refused_with_alternatives(tmp_path: Path, classes: int | None) -> None:
     data = None if classes is None else dataset(tmp_path / "data", classes)
     received = "only images" if classes is None else f"{classes} classes with training images in"
     with pytest.raises(InvalidInput, match=rf"class subfolders.*'random'.*'inception'.*Received: .*{received}"):

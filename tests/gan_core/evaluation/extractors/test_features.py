@@ -1,4 +1,4 @@
-"""Statistics are of all images, kept features of the first, and the order of batches leaves no trace."""
+"""Tests that statistics cover all images and that only the first features are kept, in any batches."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_statistics_of_all_images() -> None:
     assert np.array_equal(found.features, rows)
 
 
-def test_kept_features_are_bounded_and_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_features_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(features, "FEATURES_KEPT", 25)
     found = extract(Pixels(), split(20, 40))
     assert np.array_equal(found.features, IMAGES.reshape(50, 4)[:25])

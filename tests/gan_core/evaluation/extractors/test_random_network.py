@@ -1,4 +1,4 @@
-"""The untrained extractor: the same weights everywhere, and distances that grow with what is done to images."""
+"""Tests the untrained extractor: its weights are fixed, and distances grow as images are degraded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def extractor() -> RandomExtractor:
 
 
 def test_the_weights_of_this_version(extractor: RandomExtractor) -> None:
-    """Who changes the network, or numpy its streams, gets another digest, and scores that do not compare."""
+    """A change of the network or of numpy's generator changes the digest, because scores are then not comparable."""
     assert extractor.digest == "sha256-ea886ccd54bafb72da0dca72c6e0642ac1992a18210fe5a9d3e6da3fb22cae6d"
     assert (extractor.name, extractor.size, extractor.resize, extractor.accuracy) == (
         "random",

@@ -77,7 +77,7 @@ def test_identical_distributions_and_identical_images() -> None:
 @given(
     cuts=st.lists(st.integers(1, 40), min_size=1, max_size=8), size=st.integers(1, 12), seed=st.integers(0, 2**32 - 1)
 )
-def test_any_cut_into_batches_gives_the_covariance_of_the_whole(cuts: list[int], size: int, seed: int) -> None:
+def test_the_covariance_does_not_depend_on_the_batches(cuts: list[int], size: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     batches = [generator.standard_normal((cut, size)) + generator.standard_normal() for cut in [*cuts, 2]]
     whole = np.concatenate(batches)
@@ -93,7 +93,7 @@ def test_any_cut_into_batches_gives_the_covariance_of_the_whole(cuts: list[int],
         np.testing.assert_allclose(statistics.covariance, expected, rtol=1e-10, atol=1e-12)
 
 
-def test_a_large_common_offset_costs_no_digits() -> None:
+def test_a_large_common_offset_loses_no_precision() -> None:
     # Sums of squares in one pass would lose 16 digits here; 1e8 + x is exact for these x.
     features = np.random.default_rng(0).integers(-50, 50, (300, 4)) / 16
     shifted = statistics_of(*np.split(features + 1e8, 30))
@@ -117,7 +117,7 @@ def test_features_that_are_not_finite_are_refused(bad: float) -> None:
         frechet_distance(np.zeros(3), np.eye(3), np.array([bad, 0, 0]), np.eye(3))
 
 
-def test_shapes_that_do_not_fit_are_refused() -> None:
+def test_mismatched_shapes_are_refused() -> None:
     with pytest.raises(InvalidInput, match=r"at least two images. Received: 1"):
         _ = statistics_of(np.zeros((1, 3))).covariance
     with pytest.raises(InvalidInput, match="must have 3 numbers"):

@@ -9,11 +9,11 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.metrics.inception_score import inception_score
 
 
-def test_sure_and_even_over_the_classes() -> None:
+def test_confident_and_balanced_predictions_have_the_maximum_score() -> None:
     assert inception_score(np.tile(np.eye(10), (30, 1)), splits=3) == (pytest.approx(10), pytest.approx(0, abs=1e-12))
 
 
-def test_unsure_or_collapsed() -> None:
+def test_uncertain_or_collapsed_predictions_score_1() -> None:
     assert inception_score(np.full((20, 4), 0.25), splits=2) == (pytest.approx(1), pytest.approx(0))
     assert inception_score(np.eye(4)[[2] * 20], splits=2) == (pytest.approx(1), pytest.approx(0))
 
@@ -31,7 +31,7 @@ def test_a_soft_classifier_by_hand() -> None:
 
 
 @pytest.mark.parametrize("rows", [np.full((4, 2), 0.4), np.array([[1.5, -0.5]]), np.full((4, 2), np.nan), np.ones(4)])
-def test_rows_that_are_no_probabilities_are_refused(rows: np.ndarray) -> None:
+def test_invalid_probabilities_are_refused(rows: np.ndarray) -> None:
     with pytest.raises(InvalidInput, match="sum to 1"):
         inception_score(rows, splits=1)
 

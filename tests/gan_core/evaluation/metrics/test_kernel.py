@@ -12,7 +12,7 @@ from gan_core.evaluation.metrics import kernel
 from gan_core.evaluation.metrics.kernel import kernel_distance, kernel_standard_error
 
 
-def test_the_definition_pair_by_pair() -> None:
+def test_the_distance_matches_its_definition() -> None:
     generator = np.random.default_rng(0)
     real, generated = generator.standard_normal((6, 3)), generator.standard_normal((6, 3)) + 1
 
@@ -50,7 +50,7 @@ def test_the_estimate_is_unbiased() -> None:
     assert error < expected / 20
 
 
-def test_the_standard_error_is_that_of_many_independent_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_standard_error_matches_independent_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel, "ROWS_AT_ONCE", 64)
     generator = np.random.default_rng(0)
     estimates, errors = [], []
@@ -62,7 +62,7 @@ def test_the_standard_error_is_that_of_many_independent_sets(monkeypatch: pytest
     assert kernel_standard_error(real, generated) < errors[-1]
 
 
-def test_the_standard_error_pair_by_pair() -> None:
+def test_the_standard_error_matches_its_definition() -> None:
     real, generated = np.random.default_rng(0).standard_normal((2, 5, 3))
 
     def k(x: np.ndarray, y: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def test_the_standard_error_pair_by_pair() -> None:
     assert kernel_standard_error(real, generated) == pytest.approx(np.sqrt(4 * sum(variances) / 5), rel=1e-12)
 
 
-def test_subsets_follow_the_seed() -> None:
+def test_the_subsets_depend_on_the_seed() -> None:
     features = np.random.default_rng(0).standard_normal((2, 100, 8))
     first = kernel_distance(features[0], features[1], 5, 30, seed=0)
     assert first == kernel_distance(features[0], features[1], 5, 30, seed=0)
@@ -98,7 +98,7 @@ def test_subsets_follow_the_seed() -> None:
         (np.zeros((9, 2)), np.full((9, 2), np.inf), 2, "generated with NaN or infinity"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(
+def test_incomparable_features_are_refused(
     real: np.ndarray, generated: np.ndarray, subset_size: int, message: str
 ) -> None:
     with pytest.raises(InvalidInput, match=message):

@@ -20,7 +20,7 @@ def normal(seed: int, images: int, size: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("images_real", "images_generated", "size", "k"), [(300, 200, 8, 1), (50, 400, 3, 5), (2100, 1100, 16, 3)]
 )
-def test_the_definitions_over_all_pairs(images_real: int, images_generated: int, size: int, k: int) -> None:
+def test_scores_match_their_definitions(images_real: int, images_generated: int, size: int, k: int) -> None:
     real, generated = normal(1, images_real, size), normal(2, images_generated, size) * 1.2
     real_radii = np.sort(cdist(real, real))[:, k]
     generated_radii = np.sort(cdist(generated, generated))[:, k]
@@ -39,7 +39,7 @@ def test_the_definitions_over_all_pairs(images_real: int, images_generated: int,
     assert authenticity(real, generated) == (between.min(axis=0) > first_radii[closest]).mean()
 
 
-def test_density_and_coverage_of_one_distribution() -> None:
+def test_density_and_coverage_of_equal_distributions() -> None:
     """Equal distributions: E density = 1 and, for N = M, E coverage = 1 − (N−1)…(N−k) / ((2N−1)…(2N−k)).
 
     Reference: Naeem et al. 2020, arXiv 2002.09797, section 3.
@@ -55,7 +55,7 @@ def test_density_and_coverage_of_one_distribution() -> None:
     assert errors[1] < 0.005
 
 
-def test_a_line_by_hand() -> None:
+def test_points_on_a_line_by_hand() -> None:
     # Real images at 0, 1, 3, 7 on a line: nearest other at distances 1, 1, 2, 4.
     real = np.array([[0.0], [1.0], [3.0], [7.0]])
     generated = np.array([[0.5], [4.5], [20.0]])
@@ -83,7 +83,7 @@ def test_memorisation_and_collapse() -> None:
     assert (realism(collapsed, collapsed) == 0).all()
 
 
-def test_nearest_measures_exactly_and_keeps_order_among_equals() -> None:
+def test_nearest_distances_are_exact_and_ties_keep_their_order() -> None:
     # At an offset of 1e6 the expanded square is off by about 1e-3; the true distances are 0, 1/8, 1/4.
     pool = 1e6 + np.array([[0.5, 0], [0.25, 0], [0.125, 0], [0.125, 0], [9, 9]])
     positions, distances = nearest(np.array([[1e6 + 0.125, 1e6]]), pool, 4)
@@ -91,7 +91,7 @@ def test_nearest_measures_exactly_and_keeps_order_among_equals() -> None:
     assert distances.tolist() == [[0, 0, 0.125, 0.375]]
 
 
-def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     real, generated = normal(1, 120, 4), normal(2, 90, 4)
     whole = (precision_recall(real, generated), density_coverage(real, generated), nearest(generated, real, 7)[0])
     monkeypatch.setattr(neighbours, "BLOCK_DISTANCES", 1000)
@@ -101,7 +101,7 @@ def test_the_block_size_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("measure", [precision_recall, density_coverage, realism])
-def test_what_has_no_k_th_neighbour_is_refused(measure: object) -> None:
+def test_too_few_images_for_k_neighbours_are_refused(measure: object) -> None:
     with pytest.raises(InvalidInput, match=r"more than k images.*k=5, real of shape \(5, 2\)"):
         measure(np.zeros((5, 2)), np.zeros((9, 2)), 5)
     with pytest.raises(InvalidInput, match="more than k images"):
