@@ -1,4 +1,4 @@
-"""Types and limits of every parameter. The values are in params.yaml alone, so nothing here has a default.
+"""Types and limits of every parameter. Nothing here has a default, because params.yaml alone holds the values.
 
 Kubeflow stores a dict input as a protobuf Struct, which turns every integer into a float. So an integer parameter
 accepts 10.0 as 10 and refuses 10.5.
@@ -25,7 +25,7 @@ from pydantic import (
 from gan_core.errors import InvalidInput
 
 Images = Annotated[int, Field(ge=1, le=10**12)]
-"""A number of images to see."""
+"""A number of images seen."""
 NoneOrImages = Annotated[int, Field(ge=0, le=10**12)]
 Width = Annotated[int, Field(ge=1, le=4096)]
 """Channels of a layer. `gan_core.networks.size` limits the combination of widths, growth, depth and batch size."""
@@ -54,13 +54,13 @@ _NORMALIZATIONS = {
 
 
 class Section(BaseModel):
-    """One section of params.yaml: immutable, every key required, unknown keys and non-finite numbers refused."""
+    """One section of params.yaml. It is immutable, requires every key and refuses unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
-    def _number_is_no_boolean(cls, value: Any, field: ValidationInfo) -> Any:
+    def _refuse_boolean_as_number(cls, value: Any, field: ValidationInfo) -> Any:
         kind = cls.model_fields[str(field.field_name)].annotation
         if isinstance(value, bool) and (kind in (int, float) or {type(one) for one in get_args(kind)} == {int}):
             raise ValueError("must be a number")
@@ -215,55 +215,55 @@ class TrainConfig(Section):
     def _parts_fit(self) -> Self:
         for rule, broken, names in (
             (
-                "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+                "'reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
                 (self.reconstruction == "none") != (self.reconstruction_weight == 0),
                 ("reconstruction", "reconstruction_weight"),
             ),
             (
-                "'normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet, none "
-                "for r3gan, which is built to train without",
+                "'normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet, and "
+                "none for r3gan",
                 self.normalization not in _NORMALIZATIONS[self.network],
                 ("network", "normalization"),
             ),
             (
-                "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the "
-                "logit of an image for a function of that image alone, and batch norm makes it one of the whole batch",
+                "'normalization' must not be batch with a gradient penalty or the relativistic loss, because they need "
+                "logits that each depend on one image alone",
                 self.normalization == "batch" and (self.penalised or self.loss == "relativistic"),
                 ("normalization", "loss", "r1_weight", "r2_weight", "gradient_penalty_weight"),
             ),
             (
-                "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator of "
-                "bounded slope",
+                "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator with "
+                "a bounded gradient",
                 self.loss == "wasserstein" and self.gradient_penalty_weight == 0,
                 ("loss", "gradient_penalty_weight"),
             ),
             (
-                "'depth' must be 1 for unet, whose layers are one at each resolution",
+                "'depth' must be 1 for unet, which has one layer at each resolution",
                 self.depth > 1 and self.paired,
                 ("network", "depth"),
             ),
             (
-                "'conditional' must not be on for unet, which is told what to draw by its input image",
+                "'conditional' must not be on for unet, because its input image takes the place of the class",
                 self.conditional == "on" and self.paired,
                 ("network", "conditional"),
             ),
             (
-                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without "
-                "augmentations",
+                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 if 'augment' is "
+                "empty",
                 not self.augment
                 and self.augment_probability + self.final_augment_probability + self.augment_target > 0,
                 ("augment", "augment_probability", "final_augment_probability", "augment_target"),
             ),
             (
-                "'augment' must be empty where its probability is 0 and stays so ('final_augment_probability' counts "
-                "with a schedule only)",
+                "'augment' must be empty if its probability is always 0: set 'augment_probability', 'augment_target', "
+                "or 'final_augment_probability' with a schedule",
                 bool(self.augment)
                 and self.augment_probability + self.augment_target == 0
                 and (self.schedule == "constant" or self.final_augment_probability == 0),
                 ("augment", "augment_probability", "augment_target", "schedule", "final_augment_probability"),
             ),
             (
-                "'penalty_interval' must be 1 without a penalty",
+                "'penalty_interval' must be 1 if all penalty weights are 0",
                 self.penalty_interval > 1 and not self.penalised,
                 ("penalty_interval", "r1_weight", "r2_weight", "gradient_penalty_weight"),
             ),
@@ -273,7 +273,7 @@ class TrainConfig(Section):
                 ("batch_size", "accumulation_steps"),
             ),
             (
-                "'patience_images' must be 0 unless scores are made while training",
+                "'patience_images' must be 0 if 'score_every_images' is 0",
                 self.patience_images > 0 and self.score_every_images == 0,
                 ("patience_images", "score_every_images"),
             ),
@@ -310,9 +310,10 @@ class EvaluateConfig(Section):
         # float32 features, and a float64 covariance for each sampling seed
         if self.sampling_seeds * (self.samples + 2 * dimensions) * dimensions * 4 > MOST_FEATURE_BYTES:
             raise ValueError(
-                f"The parameter 'samples' must be smaller, or sampling_seeds: {dimensions} features of 4 bytes for "
-                f"each generated image, with their covariance, must fit into {MOST_FEATURE_BYTES} bytes. Received: "
-                f"samples={self.samples}, sampling_seeds={self.sampling_seeds}, extractor={self.extractor!r}"
+                "The parameter 'samples' or 'sampling_seeds' must be smaller: the features of all generated images "
+                f"({dimensions} numbers of 4 bytes each) and their covariances must fit into {MOST_FEATURE_BYTES} "
+                f"bytes. Received: samples={self.samples}, sampling_seeds={self.sampling_seeds}, "
+                f"extractor={self.extractor!r}"
             )
         return self
 
@@ -334,7 +335,7 @@ class RegisterConfig(Section):
     def _score_is_a_distance(cls, score: str) -> str:
         if not re.fullmatch(r"fid(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+|target_l1", score):
             raise ValueError(
-                "must name a distance, which is better when lower: fid, fd_classifier, kid_classifier, target_l1, …"
+                "must name a distance (lower is better), such as fid, fd_classifier, kid_classifier or target_l1"
             )
         return score
 
@@ -343,7 +344,8 @@ class RegisterConfig(Section):
     def _name_fits_the_registry(cls, name: str) -> str:
         if not re.fullmatch(r"[A-Za-z0-9_. -]{1,256}", name) or name.isspace() or name == "." or name.startswith(".."):
             raise ValueError(
-                "must be auto, or a name of at most 256 letters, digits, spaces and _ . - without .. at its start"
+                "must be auto, or a name of at most 256 letters, digits, spaces, '_', '.' and '-' that does not start "
+                "with '..'"
             )
         return name
 

@@ -225,7 +225,7 @@ def without(name):
         (json.dumps(small_parameters(steps=10.5)), "Received: steps=10.5"),
         (json.dumps(small_parameters(latent_size="many")), "Received: latent_size='many'"),
         (json.dumps(small_parameters(dropout=1.0)), "The parameter 'train.dropout' must be less than 1."),
-        (json.dumps(small_parameters(reconstruction="l1")), "must be 0 without a reconstruction term and above 0 with"),
+        (json.dumps(small_parameters(reconstruction="l1")), "and above 0 otherwise"),
         ("{", "--config must be a YAML file or a JSON object"),
         ("no.yaml", "--config must be a readable YAML file"),
     ],

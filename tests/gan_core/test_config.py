@@ -21,7 +21,7 @@ from gan_core.config import (
 from gan_core.errors import InvalidInput
 from gan_core.networks.size import require_trainable
 
-BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss: they take the logit"
+BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss, because they need "
 
 
 @pytest.mark.parametrize(
@@ -29,12 +29,12 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
     [
         (
             {"reconstruction": "l1"},
-            "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+            "'reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
             "reconstruction='l1', reconstruction_weight=0.0",
         ),
         (
             {"reconstruction_weight": 100.0},
-            "'reconstruction_weight' must be 0 without a reconstruction term and above 0 with one",
+            "'reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
             "reconstruction='none', reconstruction_weight=100.0",
         ),
         (
@@ -44,7 +44,7 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"network": "r3gan", "normalization": "spectral"},
-            "none for r3gan, which is built to train without",
+            "spectral or none for resnet, and none for r3gan",
             "network='r3gan', normalization='spectral'",
         ),
         (
@@ -69,25 +69,25 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"loss": "wasserstein", "normalization": "none", "r1_weight": 1.0},
-            "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator of "
-            "bounded slope",
+            "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator with "
+            "a bounded gradient",
             "loss='wasserstein', gradient_penalty_weight=0.0",
         ),
         (
             {"network": "unet", "depth": 2},
-            "'depth' must be 1 for unet, whose layers are one at each resolution",
+            "'depth' must be 1 for unet, which has one layer at each resolution",
             "network='unet', depth=2",
         ),
         (
             {"network": "unet", "conditional": True},
-            "'conditional' must not be on for unet, which is told what to draw by its input image",
+            "'conditional' must not be on for unet, because its input image takes the place of the class",
             "network='unet', conditional='on'",
         ),
         *(
             (
                 {name: 0.5},
-                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 without "
-                "augmentations",
+                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 if 'augment' is "
+                "empty",
                 f"{name}=0.5",
             )
             for name in ("augment_probability", "final_augment_probability", "augment_target")
@@ -95,7 +95,7 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         *(
             (
                 {"augment": ["cutout"], **rest},
-                "'augment' must be empty where its probability is 0 and stays so",
+                "'augment' must be empty if its probability is always 0: set 'augment_probability', ",
                 received,
             )
             for rest, received in (
@@ -105,7 +105,7 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"penalty_interval": 4},
-            "'penalty_interval' must be 1 without a penalty",
+            "'penalty_interval' must be 1 if all penalty weights are 0",
             "penalty_interval=4, r1_weight=0.0",
         ),
         (
@@ -115,7 +115,7 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"patience_images": 1000},
-            "'patience_images' must be 0 unless scores are made while training",
+            "'patience_images' must be 0 if 'score_every_images' is 0",
             "patience_images=1000, score_every_images=0",
         ),
     ],
@@ -245,7 +245,7 @@ def test_auto_is_conditional_for_labelled_images_and_an_unpaired_network(changes
 def test_features_that_no_memory_holds_are_refused(changes: dict[str, object]) -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"] | changes
     with pytest.raises(
-        InvalidInput, match=r"'samples' must be smaller, or sampling_seeds: .* 4294967296 bytes\. Received: "
+        InvalidInput, match=r"'samples' or 'sampling_seeds' must be smaller: .* 4294967296 bytes\. Received: "
     ):
         EvaluateConfig.parse(values)
 
