@@ -56,9 +56,10 @@ def main() -> None:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")
         elif source:
-            address, version = split_version(source)
-            count = copy(address, folder)
-            if version and version != bucket.listing_digest(address):
+            text, version = split_version(source)
+            address = bucket.Address.parse(text)
+            count = transfer.download_folder(address, folder)
+            if version and version != transfer.listing_digest(address):
                 raise TryAgain(f"The objects changed after their version was taken: start anew. Received: {source}")
             print(f"fetched {count} files from {source}")
         else:
@@ -89,23 +90,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--data", required=True, type=_data, help="the folder to write")
     executor.add_option(options)
     return options
-
-
-def copy(source: str, folder: Path) -> int:
-    """Downloads the objects at the address `source` to the new folder `folder`; returns the number of files.
-
-    Of a directory that a command of this project wrote, only the files in its listing are downloaded.
-
-    Raises:
-        InvalidInput, TryAgain: as `bucket.download`.
-    """
-    address = bucket.Address.parse(source)
-    with bucket.opened(address) as opened:
-        whole = transfer.read_listing(opened, address)
-    if whole is None:
-        return bucket.download(source, folder)
-    transfer.download(address, folder)
-    return len(whole.files)
 
 
 def pull(md5: str, remote: str, folder: Path) -> int:

@@ -15,17 +15,18 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from components.cli.command import run
 from components.cli.option_numbers import number
-from components.storage import bucket, objects, paths, transfer
+from components.storage import bucket, paths, transfer
 from components.storage.bucket import Address
 from components.storage.cache_folder import cache_folder
-from components.storage.mirror import POINTER
+from components.storage.mirror import EARLIER_LISTING, WRITER
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput
 
@@ -150,36 +151,26 @@ def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""
     blobs: dict[str, list[Any]] = {}
-    for blob in opened.list_blobs(prefix=prefix, retry=objects.retry()):
+    for blob in opened.list_blobs(prefix=prefix, retry=transfer.retry()):
         key, _, rest = blob.name.removeprefix(prefix).partition("/")
         if _KEY.fullmatch(key) and rest:
             blobs.setdefault(key, []).append(blob)
     for key, found in sorted(blobs.items()):
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        names = {name.rpartition("/")[2] for name in _tracking_of(found, f"{prefix}{key}/")}
-        for name in sorted(names):
-            transfer.download(place / key / name, folder / name)
+        names = {blob.name.removeprefix(f"{prefix}{key}/").partition("/")[0] for blob in found}
+        for name in sorted(name for name in names if name.startswith("tracking-")):
+            transfer.download_folder(place / key / name, folder / name)
         if not _finished(sorted(folder.iterdir())):
             continue
-        for blob in sorted(found, key=lambda blob: (blob.name.rpartition("/")[2] != POINTER, blob.name)):
+        for blob in found:
             name = blob.name.removeprefix(f"{prefix}{key}/")
-            if name == POINTER or _CHECKPOINT.fullmatch(name):
+            if name in (WRITER, EARLIER_LISTING) or _CHECKPOINT.fullmatch(name):
                 yield Removal(
                     f"gs://{place.bucket}/{blob.name}",
                     "a mirror of a finished training",
                     blob.size,
-                    lambda blob=blob: blob.delete(if_generation_match=blob.generation, retry=objects.retry()),  # type: ignore[misc]
+                    partial(transfer.delete, blob),
                 )
-
-
-def _tracking_of(blobs: Sequence[Any], prefix: str) -> set[str]:
-    """The names of a training's record folders that were uploaded completely."""
-    names = (blob.name.removeprefix(prefix) for blob in blobs)
-    return {
-        name.removesuffix(f"/{transfer.LISTING}")
-        for name in names
-        if name.startswith("tracking-") and name.endswith(f"/{transfer.LISTING}")
-    }
 
 
 def cached(folder: Path, before: float) -> Iterator[Removal]:

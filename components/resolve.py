@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from components.cli.command import run
-from components.storage import bucket, paths
+from components.storage import bucket, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.dvc_pointer import Pointer
 from components.storage.outputs import whole_output
@@ -50,7 +50,7 @@ def resolve(pointer: str) -> str:
         return ""
     if pointer.startswith("gs://") and not pointer.endswith(".dvc"):
         address, version = split_version(pointer)
-        return f"{address}#{version or bucket.listing_digest(address)}"
+        return f"{address}#{version or transfer.listing_digest(bucket.Address.parse(address))}"
     text = bucket.read_text(pointer, MAX_CHARACTERS) if pointer.startswith("gs://") else pointer
     return Pointer.read(text).model_dump_json(include={"md5", "hash", "path"})
 

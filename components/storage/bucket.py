@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.file_names import require_names
 from gan_core.raw_data import split_bucket
 
 ANSWER_WITHIN_SECONDS = 10.0
 TRANSFER_WITHIN_SECONDS = 120.0  # one request with all its retries
-PARALLEL_TRANSFERS = 8
-UPLOADS = ".whole/"  # uploaded directories are stored below it; a listing names the valid files
 _QUOTA = re.compile(r"[rR]ateLimitExceeded|quotaExceeded|usageLimits")
 
 
@@ -46,69 +40,23 @@ def require_readable(address: str) -> None:
     """Checks that the bucket can be read, by listing one object.
 
     Raises:
-        InvalidInput, TryAgain: as `download`, but an empty prefix is fine.
+        InvalidInput, TryAgain: as `opened`.
     """
-    bucket, prefix = split_bucket(address)
-    with explained(address):
-        list(_blobs(bucket, prefix, max_results=1))
-
-
-def download(address: str, folder: Path) -> int:
-    """Downloads the objects below `address`, written by any tool, to the new folder `folder`; returns their number.
-
-    The client verifies the bucket's checksum of each object.
-
-    Raises:
-        InvalidInput: no such bucket, no permission, no object there, or a name that cannot be a file name in `folder`.
-        TryAgain: the bucket does not answer.
-    """
-    from google.cloud.storage import transfer_manager
-
-    _, prefix = split_bucket(address)
-    with explained(address):
-        objects, found = _objects(address)
-        folder.mkdir()
-        names = [name for name in objects if not name.startswith(UPLOADS)]
-        transfer_manager.download_many_to_path(
-            found,
-            names,
-            str(folder),
-            blob_name_prefix=prefix,
-            raise_exception=True,
-            worker_type=transfer_manager.THREAD,
-            max_workers=PARALLEL_TRANSFERS,
-        )
-    if not names:
-        raise InvalidInput(f"The address must hold objects. Received: {address}")
-    return len(names)
-
-
-def listing_digest(address: str) -> str:
-    """`sha256-<hex>` of the names, sizes and checksums of the objects below `address`: the version of their content.
-
-    Raises:
-        InvalidInput, TryAgain: as `download`.
-    """
-    with explained(address):
-        objects, _ = _objects(address)
-        entries = [[name, blob.size, blob.crc32c] for name, blob in objects.items()]
-    if not entries:
-        raise InvalidInput(f"The address must hold objects. Received: {address}")
-    return f"sha256-{hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()}"
+    place = Address.parse(address)
+    with opened(place) as bucket:
+        _first(bucket, place.name)
 
 
 def read_bytes(address: str, most_bytes: int) -> bytes | None:
     """The first `most_bytes` + 1 bytes of one object's content; None if there is no such object.
 
     Raises:
-        InvalidInput: no such bucket or no permission.
-        TryAgain: the bucket does not answer.
+        InvalidInput, TryAgain: as `opened`.
     """
-    bucket, prefix = split_bucket(address)
-    with explained(address):
-        blobs = _blobs(bucket, prefix.rstrip("/"), max_results=1)
-        blob = next((blob for blob in blobs if f"{blob.name}/" == prefix), None)
-        if blob is None:
+    place = Address.parse(address)
+    with opened(place) as bucket:
+        blob = _first(bucket, place.name)
+        if blob is None or blob.name != place.name:
             return None
         # Raw, because the limit does not hold for content that the bucket decompresses.
         content: bytes = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS, raw_download=True)
@@ -119,8 +67,8 @@ def read_text(address: str, most_bytes: int) -> str:
     """The text in the first `most_bytes` + 1 bytes of one object.
 
     Raises:
-        InvalidInput: no such object, no permission, or the content is not text.
-        TryAgain: the bucket does not answer.
+        InvalidInput: no such object, or the content is not text; also as `opened`.
+        TryAgain: as `opened`.
     """
     content = read_bytes(address, most_bytes)
     if content is None:
@@ -131,31 +79,15 @@ def read_text(address: str, most_bytes: int) -> str:
         raise InvalidInput(f"The object must be text. Received: {address}") from None
 
 
-def _objects(address: str) -> tuple[dict[str, Any], Any]:
-    """The objects below `address` by relative name, each a valid file name; and the bucket.
-
-    Leaves out the web console's folder markers: empty objects whose name ends with a slash, and the prefix itself.
-    """
-    bucket, prefix = split_bucket(address)
-    blobs = _blobs(bucket, prefix)
-    found = {
-        blob.name.removeprefix(prefix): blob
-        for blob in blobs
-        if blob.name != prefix and (blob.size or not blob.name.endswith("/"))
-    }
-    require_names(list(found), address)
-    return found, blobs.bucket
-
-
-def _blobs(bucket: str, prefix: str, max_results: int | None = None) -> Any:
-    from google.cloud import storage
-
-    return storage.Client().list_blobs(
-        bucket,
-        prefix=prefix,
-        max_results=max_results,
-        timeout=ANSWER_WITHIN_SECONDS,
-        retry=retry(ANSWER_WITHIN_SECONDS),
+def _first(bucket: Any, prefix: str) -> Any:
+    """The first object whose name begins with `prefix`; None if there is none, an error if there is no bucket."""
+    return next(
+        iter(
+            bucket.list_blobs(
+                prefix=prefix, max_results=1, timeout=ANSWER_WITHIN_SECONDS, retry=retry(ANSWER_WITHIN_SECONDS)
+            )
+        ),
+        None,
     )
 
 

@@ -1,52 +1,33 @@
-"""Mirrors checkpoints to a bucket while the training runs, and restores them at the next start.
+"""Copies checkpoints to a bucket while the training runs, and restores them at the next start.
 
-The checkpoint files are stored below `<address>/<key>/`, with `newest.json`, which lists the complete ones.
-`newest.json` is written after each checkpoint, on the condition that nobody else has changed it since this process read
-or wrote it. If two processes use one key, the second to write finds it changed and stops.
+The objects below `<address>/<key>/` are the checkpoint files, each of which a bucket writes atomically, and `writer`,
+which names the process that trains. It is replaced before each checkpoint, on the condition that nobody else has
+replaced it since this process read or wrote it. If two processes use one key, the second to write finds it changed and
+stops. Earlier versions wrote `newest.json` instead; it is not needed to restore their checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Literal
+from typing import Any, BinaryIO
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from components.storage import objects, transfer
-from components.storage.bucket import Address, opened
-from components.storage.objects import Entry
+from components.storage import bucket, transfer
+from components.storage.bucket import Address
 from components.storage.paths import PREFIX
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.staging import workplace
+from gan_core.training.checkpoints import images_seen_in
 
-POINTER = "newest.json"
+WRITER = "writer"
+EARLIER_LISTING = "newest.json"
 _logger = logging.getLogger(__name__)
-
-
-class _Checkpoint(Entry):
-    """A complete checkpoint; its name begins with the images seen."""
-
-    name: Annotated[str, Field(pattern=r"^[0-9]{15}-[0-9a-f]{16}\.npz$")]
-
-    @property
-    def images_seen(self) -> int:
-        return int(self.name.partition("-")[0])
-
-
-class Pointer(BaseModel):
-    """The complete checkpoints, oldest first, and the process that wrote this."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format: Literal[1]
-    writer: str
-    checkpoints: tuple[_Checkpoint, ...]
 
 
 @contextlib.contextmanager
@@ -93,45 +74,44 @@ class Mirror:
     """The checkpoints of one training in a temporary folder, and their copies at `address`; the newest `kept` stay."""
 
     def __init__(self, address: Address, folder: Path, kept: int) -> None:
-        self._address = address
         self.folder = folder
+        self._address = address
         self._kept = kept
-        self._writer = uuid.uuid4().hex
-        self._pointer = Pointer(format=1, writer=self._writer, checkpoints=())
-        self._generation = 0
+        self._writer = uuid.uuid4().hex.encode()
+        self._generation = 0  # of the object `writer`
         self._failure: TryAgain | None = None
         self._sender = ThreadPoolExecutor(1, "mirror")
         self._sending: Future[None] | None = None
         self._waiting: BinaryIO | None = None
 
     def restore(self, at_most: int, records: Path) -> None:
-        """Restores the newest complete checkpoint with at most `at_most` images seen, and the folder `records`.
+        """Restores the newest checkpoint with at most `at_most` images seen, and the folder `records`.
 
         Raises:
             InvalidInput, TryAgain: the bucket cannot be read.
         """
-        with opened(self._address) as bucket:
-            if found := self._read(bucket):
-                self._pointer, self._generation = found
-            for checkpoint in reversed(self._pointer.checkpoints):
-                if checkpoint.images_seen <= at_most and self._receive(bucket, checkpoint):
+        with bucket.opened(self._address) as opened:
+            if writer := opened.get_blob((self._address / WRITER).name, retry=transfer.retry()):
+                self._generation = writer.generation
+            for images_seen, name, blob in reversed(self._checkpoints(opened)):
+                if images_seen <= at_most and _receive(blob, self.folder / name):
                     break
-            kept = transfer.read_listing(bucket, self.place_of(records))
-        if kept:
-            transfer.download(self.place_of(records), records)
+            has_records = transfer.whole_files(opened, self.place_of(records))
+        if has_records:
+            transfer.download_folder(self.place_of(records), records)
 
     @contextlib.contextmanager
     def keeping(self, records: Path) -> Iterator[None]:
-        """Copies a folder of small files at the start and at the end, and replaces an earlier start's copy.
+        """Copies a folder of small files at the start and at the end. Its reader tolerates a mixture of both.
 
         Raises:
-            InvalidInput, TryAgain: as `transfer.upload`.
+            InvalidInput, TryAgain: the bucket cannot be written.
         """
-        transfer.upload(records, self.place_of(records))
+        self._send_records(records)
         try:
             yield
         finally:
-            transfer.upload(records, self.place_of(records))
+            self._send_records(records)
 
     def place_of(self, records: Path) -> Address:
         """The address to which `keeping` copies a folder."""
@@ -159,61 +139,45 @@ class Mirror:
         if self._failure is not None:
             raise self._failure
 
+    def _send_records(self, records: Path) -> None:
+        with bucket.opened(self._address) as opened:
+            transfer.send_files(opened, records, self.place_of(records))
+
     def _send(self, name: str, content: BinaryIO) -> None:
         """Copies one checkpoint, in the background thread. If the bucket is away, the next checkpoint tries again."""
         try:
-            with content, opened(self._address) as bucket:
-                sent = objects.send(bucket, (self._address / name).name, content)
-                self._point_to(bucket, _Checkpoint(**sent.model_dump() | {"name": name}))
+            with content, bucket.opened(self._address) as opened:
+                writer = (self._address / WRITER).name
+                self._generation = transfer.send(opened, writer, io.BytesIO(self._writer), self._generation).generation
+                transfer.send(opened, (self._address / name).name, content)
+                self._delete_older(opened, name)
+        except transfer.Conflict:
+            self._failure = TryAgain(
+                "Another process trains with these checkpoints; its newest one counts, and this process stops. "
+                f"Received: {self._address}"
+            )
         except (InvalidInput, TryAgain) as error:
             _logger.warning("The checkpoint %s is not in the bucket, the training goes on: %s", name, error)
 
-    def _point_to(self, bucket: Any, new: _Checkpoint) -> None:
-        known = [checkpoint for checkpoint in self._pointer.checkpoints if checkpoint.name != new.name]
-        # Checkpoints beyond this one come from a training with more steps and stay, as on this machine.
-        reached = [checkpoint for checkpoint in known if checkpoint.images_seen <= new.images_seen]
-        dropped = reached[: max(0, len(reached) + 1 - self._kept)]
-        listed = sorted([new, *(entry for entry in known if entry not in dropped)], key=lambda entry: entry.name)
-        pointer = Pointer(format=1, writer=self._writer, checkpoints=tuple(listed))
-        generation = objects.replace(
-            bucket, (self._address / POINTER).name, pointer.model_dump_json().encode(), self._generation, self._is_ours
-        )
-        if generation is None:
-            self._failure = self._conflict()
-            return
-        self._pointer, self._generation = pointer, generation
-        for checkpoint in dropped:
-            objects.delete(bucket, (self._address / checkpoint.name).name, checkpoint)
+    def _delete_older(self, opened: Any, newest: str) -> None:
+        # Names begin with the images seen. Checkpoints beyond this one come from a training with more steps and stay.
+        reached = [blob for _, name, blob in self._checkpoints(opened) if name < newest]
+        for blob in reached[: max(0, len(reached) + 1 - self._kept)]:
+            transfer.delete(blob)
 
-    def _receive(self, bucket: Any, checkpoint: _Checkpoint) -> bool:
-        from google.api_core.exceptions import NotFound
+    def _checkpoints(self, opened: Any) -> list[tuple[int, str, Any]]:
+        """The images seen, the name and the object of each checkpoint, oldest first. Any other object is ignored."""
+        files = transfer.files_at(opened, self._address)
+        found = [(images_seen_in(name), name, blob) for name, blob in files.items()]
+        return sorted((seen, name, blob) for seen, name, blob in found if seen is not None)
 
-        try:
-            objects.receive(bucket, (self._address / checkpoint.name).name, checkpoint, self.folder / checkpoint.name)
-        except NotFound:
-            _logger.warning("The checkpoint %s was deleted; the one before it is used.", checkpoint.name)
-            return False
-        return True
 
-    def _read(self, bucket: Any) -> tuple[Pointer, int] | None:
-        found = objects.read_object(bucket, (self._address / POINTER).name)
-        if found is None:
-            return None
-        try:
-            return Pointer.model_validate_json(found[0]), found[1]
-        except ValidationError:
-            raise InvalidInput(
-                f"The checkpoints' {POINTER} must be one that this project wrote. Received: {self._address}"
-            ) from None
+def _receive(blob: Any, target: Path) -> bool:
+    from google.api_core.exceptions import NotFound
 
-    def _is_ours(self, content: bytes) -> bool:
-        try:
-            return Pointer.model_validate_json(content).writer == self._writer
-        except ValidationError:
-            return False
-
-    def _conflict(self) -> TryAgain:
-        return TryAgain(
-            f"Another process trains with these checkpoints; its newest one counts, and this process stops. "
-            f"Received: {self._address}"
-        )
+    try:
+        transfer.receive(blob, target)
+    except NotFound:
+        _logger.warning("The checkpoint %s was deleted; the one before it is used.", target.name)
+        return False
+    return True

@@ -6,17 +6,16 @@ import argparse
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.storage import bucket, objects, outputs
+from components.storage import bucket, outputs, transfer
 from components.storage.bucket import Address
 from components.storage.output_kinds import MOST_BYTES, Kind
 from components.storage.outputs import Output
 from components.storage.overlap import require_apart
-from components.storage.transfer import download, read_listing, upload
-from gan_core.errors import InvalidInput, TryAgain
+from gan_core.errors import InvalidInput
 from gan_core.staging import remove_abandoned, workplace
 
 PREFIX = "gan-pipeline-at-work-"
@@ -84,7 +83,8 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
 
     Inputs have been downloaded completely by then. Outputs that the body wrote are uploaded after it has succeeded.
     Before all that, it checks that outputs can be written and overlap no input, so that a stage does not fail after
-    hours of work.
+    hours of work. The path of a copy ends with the option's name and the address, so that a message that names it is
+    understood.
 
     Args:
         arguments: the parsed command line.
@@ -99,50 +99,36 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
         [*read, *(value for name, value in given.items() if name not in _WORKING_FOLDERS and _is_place(value))],
         [value for name, value in given.items() if name in _WORKING_FOLDERS and _is_place(value)],
     )
+    replaced: dict[str, Set[str]] = {}
     for name, value in given.items():
         if isinstance(value, Output):
             outputs.require_writable(value)
         elif isinstance(value, BucketOutput):
             require_writable(value.place)
-            _require_own(value)
+            replaced[name] = _replaceable(value)
         elif isinstance(value, Address) and not isinstance(value, Input):
             require_writable(value)
         elif name == "checkpoints" and isinstance(value, Path):
             outputs.require_folder(value)
     remove_abandoned(Path(tempfile.gettempdir()), PREFIX)
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
-        places = {name: folder / name / _last_name(value) for name, value in given.items() if _is_copied(value)}
-        local = {
-            name: Output(path, given[name].kind) if isinstance(given[name], BucketOutput) else path
-            for name, path in places.items()
-        }
-        try:
-            for name, path in places.items():
-                path.parent.mkdir()
-                if isinstance(given[name], Input):
-                    download(given[name], path)
-            yield argparse.Namespace(**given | local)
-            for name, path in places.items():
-                if isinstance(given[name], BucketOutput) and path.exists():
-                    upload(path, given[name].place)
-        except (InvalidInput, TryAgain) as error:
-            message = str(error)
-            for name, path in places.items():
-                message = message.replace(str(path), str(given[name]))
-            raise type(error)(message) from None
+        local: dict[str, Path | Output] = {}
+        for name, value in given.items():
+            if isinstance(value, Input | BucketOutput):
+                address = value.place if isinstance(value, BucketOutput) else value
+                path = folder / name / "gs" / address.bucket / address.name
+                path.parent.mkdir(parents=True)
+                local[name] = Output(path, value.kind) if isinstance(value, BucketOutput) else path
+                if isinstance(value, Input):
+                    transfer.download(value, path)
+        yield argparse.Namespace(**given | local)
+        for name, value in local.items():
+            if isinstance(value, Output) and value.place.exists():
+                transfer.upload(value.place, given[name].place, replaced[name])
 
 
 def _is_place(value: object) -> bool:
     return isinstance(value, Path | Address)
-
-
-def _is_copied(value: object) -> bool:
-    return isinstance(value, Input | BucketOutput)
-
-
-def _last_name(value: Input | BucketOutput) -> str:
-    address = value.place if isinstance(value, BucketOutput) else value
-    return address.name.rpartition("/")[2] or address.bucket
 
 
 def require_writable(address: Address) -> None:
@@ -158,15 +144,22 @@ def require_writable(address: Address) -> None:
         )
 
 
-def _require_own(output: BucketOutput) -> None:
-    """Checks that the object or the listing that would be replaced is an earlier output of the same kind."""
+def _replaceable(output: BucketOutput) -> set[str]:
+    """The names of an earlier output's files, which the new output replaces; none for a file.
+
+    An output that an interrupted command left incomplete is replaced, too.
+
+    Raises:
+        InvalidInput: the place holds anything but an earlier output of the same kind; also as `bucket.opened`.
+        TryAgain: as `bucket.opened`.
+    """
     kind, address = output.kind, output.place
     with bucket.opened(address) as opened:
-        listing = read_listing(opened, address) if kind.mark else None
-        mark = (address / listing.folder / kind.mark) if listing else address
-        found = opened.get_blob(mark.name, retry=objects.retry()) if listing or not kind.mark else None
-        content = None
-        if found is not None and found.size <= MOST_BYTES:
-            content = objects.read_object(opened, mark.name)
-    if (listing or found) and (content is None or not kind.is_own(content[0])):
+        file = opened.get_blob(address.name, retry=transfer.retry()) if address.name else None
+        files = transfer.whole_files(opened, address) if kind.mark else {}
+        mark = files.get(kind.mark) if kind.mark else file
+        content = transfer.read(mark) if mark and mark.size <= MOST_BYTES else None
+    is_own = content is not None and kind.is_own(content)
+    if ((file or files) and not is_own and transfer.INCOMPLETE not in files) or (file and kind.mark):
         raise InvalidInput(f"{kind.rule} Received: {output}")
+    return kind.owned(content) if is_own and kind.mark else set()

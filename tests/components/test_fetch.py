@@ -19,9 +19,10 @@ import pytest
 import yaml
 from storage_emulator import BUCKET
 
-from components.fetch import copy, pull, require_remote
-from components.storage import bucket, dvc_listing
+from components.fetch import pull, require_remote
+from components.storage import bucket, dvc_listing, transfer
 from components.storage import fetch_records as fetched
+from components.storage.bucket import Address
 from components.storage.dvc_pointer import Pointer
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput, TryAgain
@@ -241,23 +242,13 @@ def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
     with bucket_with({f"cats/{name}": b"content" for name in names}) as host:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
         for asked in (
-            lambda: bucket.download("gs://team/cats", tmp_path / "data"),
-            lambda: bucket.listing_digest("gs://team/cats"),
+            lambda: transfer.download_folder(Address("team", "cats"), tmp_path / "data"),
+            lambda: transfer.listing_digest(Address("team", "cats")),
         ):
             with pytest.raises(InvalidInput) as refusal:
                 asked()
             assert rule in str(refusal.value)
     assert not (tmp_path / "data").exists()
-
-
-def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("components.storage.objects.MOST_BYTES", 100)
-    with bucket_with({"cats/.whole.json": b"x" * 101}) as host:
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
-        with pytest.raises(InvalidInput, match="at most 100 bytes"):
-            copy("gs://team/cats", tmp_path / "data")
 
 
 @contextlib.contextmanager

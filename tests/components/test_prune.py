@@ -120,7 +120,7 @@ def test_mirrors_of_finished_trainings_go(proxy: StorageProxy, place: Path, monk
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(bucket.opened(address))
         names = [blob.name for blob in opened.list_blobs(prefix=f"{address.name}/")]
-    kept = [name for name in names if name.endswith((".npz", "newest.json"))]
+    kept = [name for name in names if name.endswith((".npz", "writer"))]
     assert len(kept) == 2
     assert all(KEYS["killed"] in name for name in kept)
 

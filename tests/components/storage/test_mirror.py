@@ -23,7 +23,7 @@ from storage_proxy import StorageProxy
 
 from components.storage import bucket, transfer
 from components.storage.bucket import Address
-from components.storage.mirror import POINTER, Mirror, mirrored
+from components.storage.mirror import WRITER, Mirror, mirrored
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import load_generator
@@ -59,7 +59,9 @@ def newest(place: Address, at_most: int = 10**9) -> int | None:
 
 def names(place: Address) -> list[str]:
     with bucket.opened(place) as opened:
-        return sorted(blob.name.rpartition("/")[2] for blob in opened.list_blobs(prefix=f"{place.name}/key/"))
+        return sorted(
+            blob.name.removeprefix(f"{place.name}/key/") for blob in opened.list_blobs(prefix=f"{place.name}/key/")
+        )
 
 
 def numbers(place: Address) -> list[int]:
@@ -93,7 +95,7 @@ def test_one_request_in_five_fails_and_nothing_is_lost(proxy: StorageProxy, plac
 
 def test_a_lost_answer_is_not_another_process(proxy: StorageProxy, place: Address) -> None:
     faults = iter(["cut after"])
-    proxy.before = lambda method, name, body: next(faults, None) if method == "POST" and POINTER in name else None
+    proxy.before = lambda method, name, body: next(faults, None) if method == "POST" and name.endswith(WRITER) else None
     write(place, 10, 20)
     assert proxy.faults["cut after"] == 1
     assert newest(place) == 20
@@ -163,13 +165,37 @@ def test_a_deleted_checkpoint_is_passed_over(
     assert "was deleted; the one before it is used" in caplog.text
 
 
-def test_other_pointers_are_refused(proxy: StorageProxy, place: Address) -> None:
-    evil = {"name": "../../000000000000010-0123456789abcdef.npz", "size": 1, "crc32c": "AAAAAA==", "generation": 1}
-    for text in ("{", '{"format": 2}', json.dumps({"format": 1, "writer": "", "checkpoints": [evil]})):
-        with bucket.opened(place) as opened:
-            opened.blob(f"{place.name}/key/{POINTER}").upload_from_string(text)
-        with pytest.raises(InvalidInput, match="must be one that this project wrote"):
-            newest(place)
+def test_other_objects_and_hostile_names_are_ignored(proxy: StorageProxy, place: Address, tmp_path: Path) -> None:
+    write(place, 10)
+    hostile = f"../{20:015d}-{0:016x}.npz"
+    with bucket.opened(place) as opened:
+        for name in (hostile, f"x/{hostile[3:]}", f"{20:015d}.npz", "notes.txt"):
+            opened.blob(f"{place.name}/key/{name}").upload_from_string("hostile")
+    assert newest(place) == 10
+
+
+def test_what_earlier_versions_mirrored_comes_back(proxy: StorageProxy, place: Address, tmp_path: Path) -> None:
+    """Their `newest.json` listed the checkpoints, and their records were in a folder of their own."""
+    write(place, 10, 20)
+    with bucket.opened(place) as opened:
+        opened.blob(f"{place.name}/key/{WRITER}").delete()
+        opened.blob(f"{place.name}/key/newest.json").upload_from_string(
+            '{"format": 1, "writer": "0", "checkpoints": []}'
+        )
+        earlier = f".whole/{'0' * 32}"
+        opened.blob(f"{place.name}/key/records/{earlier}/training.json").upload_from_string("an earlier start's")
+        listing = json.dumps({"format": 1, "folder": earlier, "files": []})
+        opened.blob(f"{place.name}/key/records/.whole.json").upload_from_string(listing)
+    records = tmp_path / "records"
+    mirror = Mirror(place / "key", tmp_path, 3)
+    mirror.restore(10**9, records)
+    assert [path.name[:15] for path in tmp_path.glob("*.npz")] == [f"{20:015d}"]
+    assert (records / "training.json").read_text() == "an earlier start's"
+    with mirror.keeping(records):
+        (records / "history.jsonl").write_text("rows")
+    mirror.finish()
+    found = [name for name in names(place) if name.startswith("records/")]
+    assert found == ["records/history.jsonl", "records/training.json"]
 
 
 def test_records_are_kept_from_start_to_start(proxy: StorageProxy, place: Address, tmp_path: Path) -> None:
@@ -251,7 +277,7 @@ def test_a_training_killed_during_an_upload_ends_as_one_that_was_not(
     assert process.returncode == -signal.SIGKILL, errors
     proxy.before = lambda *_: None
     release.set()
-    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+    with pytest.raises(InvalidInput, match="must hold a file or a folder"):
         transfer.download(place / "model", project / "half")
 
     process = train(project, place / "digits", often, place)
@@ -281,6 +307,6 @@ def test_of_two_trainings_with_one_prefix_one_stops(
     running.send_signal(signal.SIGTERM)
     said, told = stopped.communicate()[1], running.communicate()[1]
     assert (stopped.returncode, running.returncode) == (75, 75), said + told
-    # Either of the checkpoints, or at the start of the tracking folder.
-    assert re.search("error: Another process (trains with these checkpoints|wrote the same directory)", said)
+    # Another process wrote either the checkpoints, or the tracking folder at the start.
+    assert re.search("error: Another process (trains with these checkpoints|wrote the same object)", said)
     assert "The training was told to stop (SIGTERM)" in told

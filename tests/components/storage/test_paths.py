@@ -1,4 +1,4 @@
-"""Files and directories to a bucket and back, through a proxy that fails as networks and services do."""
+"""Files and folders to a bucket and back, through a proxy that fails as networks and services do."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ import pytest
 from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
-from components.storage import bucket, objects, paths, transfer
+from components.storage import bucket, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.export import MODEL_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
 # The client leaves a connection that was cut to the garbage collector.
@@ -35,7 +36,7 @@ def address(request: pytest.FixtureRequest) -> Address:
 
 
 def make(folder: Path, seed: int, small: int = 40, large_bytes: int = 0) -> Path:
-    """A directory of small files, some in subfolders, one of them empty, and a large one."""
+    """A folder of small files, some in subfolders, one of them empty, and a large one."""
     draws = np.random.default_rng(seed)
     folder.mkdir(exist_ok=True)
     for number in range(small):
@@ -63,7 +64,8 @@ def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fail
     proxy: StorageProxy, emulator: str, address: Address, tmp_path: Path
 ) -> None:
     old = make(tmp_path / "old", seed=1, small=5)
-    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * objects.CHUNK_BYTES + 12345)
+    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * transfer.CHUNK_BYTES + 12345)
+    old_files = contents(old)
     transfer.upload(old, address)
     seen: list[dict[str, bytes]] = []
     refusals: list[str] = []
@@ -84,18 +86,17 @@ def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fail
     reader = threading.Thread(target=read_all_the_time)
     reader.start()
     try:
-        assert read_once.wait(60)
-        transfer.upload(new, address)
+        assert read_once.wait(20), refusals[-3:]
+        transfer.upload(new, address, replaced=old_files.keys())
         transfer.download(address, tmp_path / "back")
     finally:
         done.set()
         reader.join()
     assert contents(tmp_path / "back") == contents(new)
-    assert not [refusal for refusal in refusals if "was replaced while it was read" not in refusal]
-    assert all(found in (contents(old), contents(new)) for found in seen)
+    assert not [one for one in refusals if "was changed while it was read" not in one and "must be complete" not in one]
+    assert all(found in (old_files, contents(new)) for found in seen)
     assert set(proxy.faults) == set(FAULTS)
-    kept = [name.removeprefix(f"{address.name}/") for name in stored(emulator, address)]
-    assert len(kept) == len(contents(new)) + 1
+    assert {name.removeprefix(f"{address.name}/") for name in stored(emulator, address)} == contents(new).keys()
 
 
 _UPLOAD = """
@@ -107,11 +108,10 @@ upload(Path(sys.argv[1]), Address.parse(sys.argv[2]))
 """
 
 
-def test_an_upload_that_was_killed_is_invisible_and_goes_on(
+def test_an_upload_that_was_killed_is_refused_and_goes_on(
     proxy: StorageProxy, address: Address, tmp_path: Path
 ) -> None:
-    old, new = make(tmp_path / "old", seed=1, small=3), make(tmp_path / "new", seed=2, small=30)
-    transfer.upload(old, address)
+    new = make(tmp_path / "new", seed=2, small=30)
     enough, release = threading.Event(), threading.Event()
 
     def hold_the_second_half(method: str, name: str, body: bytes) -> None:
@@ -128,8 +128,8 @@ def test_an_upload_that_was_killed_is_invisible_and_goes_on(
     proxy.before = lambda *_: None
     release.set()
 
-    transfer.download(address, tmp_path / "back")
-    assert contents(tmp_path / "back") == contents(old)
+    with pytest.raises(TryAgain, match=re.escape(f"run it again. Received: {address}")):
+        transfer.download(address, tmp_path / "back")
     time.sleep(0.5)  # requests that were held are still on their way
     already = {name for method, name in proxy.requests[started:] if method == "POST"}
     before = len(proxy.requests)
@@ -141,21 +141,39 @@ def test_an_upload_that_was_killed_is_invisible_and_goes_on(
     assert contents(tmp_path / "whole") == contents(new)
 
 
-def test_of_two_uploads_at_once_one_is_whole_and_the_other_says_so(
-    proxy: StorageProxy, address: Address, tmp_path: Path
+def test_of_two_uploads_at_once_one_is_whole_and_the_other_fails(
+    proxy: StorageProxy, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "PARALLEL_TRANSFERS", 1)
     first, second = make(tmp_path / "first", seed=1, small=3), make(tmp_path / "second", seed=2, small=3)
 
     def second_in_between(method: str, name: str, body: bytes) -> None:
-        if method == "POST" and name.endswith(transfer.LISTING):
+        if method == "POST" and name.endswith(".bin"):
             proxy.before = lambda *_: None
             transfer.upload(second, address)
 
     proxy.before = second_in_between
-    with pytest.raises(TryAgain, match="Another process wrote the same directory meanwhile"):
+    with pytest.raises(transfer.Conflict, match="Another process wrote the same object"):
         transfer.upload(first, address)
     transfer.download(address, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(second)
+
+
+def test_an_upload_that_begins_before_another_ends_is_waited_for(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "folder", seed=1, small=3)
+
+    def begin_another(method: str, name: str, body: bytes) -> None:
+        if method == "DELETE":
+            proxy.before = lambda *_: None
+            write(address / transfer.INCOMPLETE, "")
+
+    proxy.before = begin_another
+    with pytest.raises(transfer.Conflict, match="Another process wrote the same folder"):
+        transfer.upload(folder, address)
+    with pytest.raises(TryAgain, match="must be complete"):
+        transfer.download(address, tmp_path / "back")
 
 
 @pytest.mark.parametrize("direction", ["POST", "GET"])
@@ -176,7 +194,7 @@ def test_damage_on_the_way_never_counts(
         transfer.upload(folder, address) if direction == "POST" else transfer.download(address, tmp_path / "back")
     proxy.alter = lambda method, name, body: body
     if direction == "POST":
-        with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+        with pytest.raises(TryAgain, match="must be complete"):
             transfer.download(address, tmp_path / "none")
         transfer.upload(folder, address)
     transfer.download(address, tmp_path / "whole")
@@ -203,19 +221,35 @@ def test_damage_that_passes_is_mended(proxy: StorageProxy, address: Address, tmp
     assert contents(tmp_path / "back") == contents(folder)
 
 
-@pytest.mark.parametrize("listed", ['{"format": 2}', "[]", "{", '{"format": 1, "folder": "../x", "files": []}'])
-def test_other_listings_are_refused(proxy: StorageProxy, address: Address, tmp_path: Path, listed: str) -> None:
-    write(address / transfer.LISTING, listed)
+def write_earlier(address: Address, files: dict[str, str], listing: dict[str, object] | None = None) -> None:
+    """A folder as versions before 2026-11-29 wrote it."""
+    folder = f".whole/{'0' * 32}"
+    for name, text in files.items():
+        write(address / folder / name, text)
+    write(address / f".whole/{'1' * 32}" / "killed", "an upload that a kill ended")
+    write(address / ".whole.json", json.dumps({"format": 1, "folder": folder, **(listing or {})}, indent=1))
+
+
+def test_a_folder_of_an_earlier_version_is_read_and_replaced(
+    proxy: StorageProxy, emulator: str, address: Address, tmp_path: Path
+) -> None:
+    write_earlier(address, {"generator.json": '{"latent_size": 8, "images_seen": 1}', "a/b": "text"})
+    transfer.download(address, tmp_path / "back")
+    assert contents(tmp_path / "back").keys() == {"generator.json", "a/b"}
+    given = argparse.Namespace(model=paths.output(kinds.GENERATOR)(str(address)))
+    with paths.local_paths(given) as local:
+        local.model.place.mkdir()
+        (local.model.place / MODEL_FILE).write_text("new")
+    assert stored(emulator, address) == [f"{address.name}/{MODEL_FILE}"]
+
+
+@pytest.mark.parametrize("folder", ["../x", ".whole/../../x", "", 5])
+def test_other_listings_of_an_earlier_version_are_refused(
+    proxy: StorageProxy, address: Address, tmp_path: Path, folder: object
+) -> None:
+    write_earlier(address, {}, {"folder": folder})
     with pytest.raises(InvalidInput, match="must be one that this project wrote"):
         transfer.download(address, tmp_path / "back")
-
-
-def test_a_listing_cannot_write_elsewhere(proxy: StorageProxy, address: Address, tmp_path: Path) -> None:
-    file = {"name": "../../escaped", "size": 1, "crc32c": "AAAAAA==", "generation": 1}
-    write(address / transfer.LISTING, json.dumps({"format": 1, "folder": f".whole/{'0' * 32}", "files": [file]}))
-    with pytest.raises(InvalidInput, match="must be a path below its folder"):
-        transfer.download(address, tmp_path / "a" / "back" if (tmp_path / "a").mkdir() is None else tmp_path)
-    assert not list(tmp_path.rglob("escaped"))
 
 
 def write(address: Address, text: str) -> None:
@@ -237,11 +271,14 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
         report=paths.output(kinds.REPORT)(f"{address}/report.html"),
         unwritten=paths.output(kinds.GENERATOR)(f"{address}/unwritten"),
     )
-    with pytest.raises(InvalidInput, match=re.escape(f"Received: {address}/data")), paths.local_paths(given) as local:
+    with (
+        pytest.raises(InvalidInput, match=re.escape(f"/data/gs/{BUCKET}/{address.name}/data")),
+        paths.local_paths(given) as local,
+    ):
         local.report.place.write_text("half")
         raise InvalidInput(f"Received: {local.data}")
     assert not local.report.place.parent.exists()
-    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+    with pytest.raises(InvalidInput, match="must hold a file or a folder"):
         transfer.download(given.report.place, tmp_path / "report.html")
 
     with paths.local_paths(given) as local:
@@ -252,7 +289,7 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
         local.report.place.write_text("whole")
     transfer.download(given.report.place, tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == "whole"
-    with pytest.raises(InvalidInput, match="must hold a file, or a directory"):
+    with pytest.raises(InvalidInput, match="must hold a file or a folder"):
         transfer.download(given.unwritten.place, tmp_path / "unwritten")
 
 
@@ -261,6 +298,7 @@ def test_an_output_in_a_bucket_replaces_its_own_kind_alone(
 ) -> None:
     model = make(tmp_path / "model", seed=1, small=3)
     (model / "generator.json").write_text('{"latent_size": 8, "images_seen": 1}')
+    (model / MODEL_FILE).write_text("replaced")
     transfer.upload(model, address / "model")
     write(address / "scores.json", '{"scores": {}, "protocol": {}}')
     for _ in range(2):
@@ -270,7 +308,14 @@ def test_an_output_in_a_bucket_replaces_its_own_kind_alone(
         )
         with paths.local_paths(given):
             pass
-    for kind, name in ((kinds.PREPARED, "model"), (kinds.REPORT, "scores.json")):
+    write(address / "model" / "mine.txt", "a file that a person added")
+    with paths.local_paths(given) as local:
+        local.model.place.mkdir()
+        (local.model.place / "generator.json").write_text('{"latent_size": 8, "images_seen": 2}')
+    transfer.download(address / "model", tmp_path / "back")
+    assert contents(tmp_path / "back").keys() == contents(model).keys() - {MODEL_FILE} | {"mine.txt"}
+    write(address / "photos" / "1.png", "a photo")
+    for kind, name in ((kinds.FETCHED, "photos"), (kinds.PREPARED, "model"), (kinds.REPORT, "scores.json")):
         wrong = argparse.Namespace(output=paths.output(kind)(f"{address}/{name}"))
         refused = pytest.raises(InvalidInput, match=rf"nothing else is replaced\. Received: {address}/{name}")
         with refused, paths.local_paths(wrong):
