@@ -22,7 +22,7 @@ from components.cli.command import run
 from components.storage import bucket, paths, transfer
 from components.storage import fetch_records as fetched
 from components.storage.dvc_listing import files_of, read_listing
-from components.storage.dvc_pointer import NOTHING_FETCHED, Pointer
+from components.storage.dvc_pointer import NOTHING_FETCHED, read_pointer
 from components.storage.output_kinds import FETCHED
 from components.storage.outputs import Output, whole_output
 from gan_core import raw_data
@@ -48,7 +48,7 @@ def main() -> None:
     text, remote = arguments.pointer, arguments.remote
     if remote and (not text or text.startswith("gs://")):
         raise InvalidInput(f"--remote must be empty unless --pointer is a DVC pointer. Received: {remote!r}")
-    pointer = Pointer.read(text) if text and not text.startswith("gs://") else None
+    pointer = read_pointer(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
     read = [paths.input_path(source if pointer else split_version(source)[0])] if source else []
     with paths.local_paths(arguments, *read) as local, whole_output(local.data) as folder:

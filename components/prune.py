@@ -23,7 +23,7 @@ from typing import Any
 
 from components.cli.command import run
 from components.cli.option_numbers import number
-from components.storage import bucket, paths, transfer
+from components.storage import bucket, objects, paths, transfer
 from components.storage.bucket import Address
 from components.storage.cache_folder import cache_folder
 from components.storage.mirror import EARLIER_LISTING, WRITER
@@ -151,7 +151,7 @@ def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""
     blobs: dict[str, list[Any]] = {}
-    for blob in opened.list_blobs(prefix=prefix, retry=transfer.retry()):
+    for blob in opened.list_blobs(prefix=prefix, retry=objects.retry()):
         key, _, rest = blob.name.removeprefix(prefix).partition("/")
         if _KEY.fullmatch(key) and rest:
             blobs.setdefault(key, []).append(blob)
@@ -169,7 +169,7 @@ def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
                     f"gs://{place.bucket}/{blob.name}",
                     "a mirror of a finished training",
                     blob.size,
-                    partial(transfer.delete, blob),
+                    partial(objects.delete, blob),
                 )
 
 

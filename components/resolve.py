@@ -11,7 +11,7 @@ import argparse
 from components.cli.command import run
 from components.storage import bucket, paths, transfer
 from components.storage import output_kinds as kinds
-from components.storage.dvc_pointer import Pointer
+from components.storage.dvc_pointer import read_pointer
 from components.storage.outputs import whole_output
 from gan_core.raw_data import MAX_CHARACTERS, split_version
 
@@ -52,7 +52,7 @@ def resolve(pointer: str) -> str:
         address, version = split_version(pointer)
         return f"{address}#{version or transfer.listing_digest(bucket.Address.parse(address))}"
     text = bucket.read_text(pointer, MAX_CHARACTERS) if pointer.startswith("gs://") else pointer
-    return Pointer.read(text).model_dump_json(include={"md5", "hash", "path"})
+    return read_pointer(text).model_dump_json(include={"md5", "hash", "path"})
 
 
 if __name__ == "__main__":

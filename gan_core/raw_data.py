@@ -25,7 +25,7 @@ _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
 Load = Callable[[str], Any]  # a YAML parser; this package imports none
 
 
-class Pointer(BaseModel):
+class DvcPointer(BaseModel):
     """What DVC writes in git for a folder that it stores elsewhere: an output of a .dvc file or of dvc.lock.
 
     Attributes:
@@ -126,7 +126,7 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
     if pointer.startswith("gs://"):
         split_version(pointer)
     elif pointer:
-        Pointer.parse(pointer, load)
+        DvcPointer.parse(pointer, load)
     if remote:
         require_remote(remote)
         if not remote.startswith(("gs://", "/")):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.raw_data import MAX_CHARACTERS, Pointer, require_data, require_source, split_bucket
+from gan_core.raw_data import MAX_CHARACTERS, DvcPointer, require_data, require_source, split_bucket
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
 
@@ -92,7 +92,7 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
         raise InvalidInput(f"--data-pointer must be a readable .dvc file: {error}. Received: {pointer}") from None
     import yaml
 
-    Pointer.parse(text, yaml.safe_load)
+    DvcPointer.parse(text, yaml.safe_load)
     return Data(text, remote)
 
 

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Self
-
-from gan_core import raw_data
 from gan_core.errors import InvalidInput
-from gan_core.raw_data import MAX_CHARACTERS
+from gan_core.raw_data import MAX_CHARACTERS, DvcPointer
 
 NOTHING_FETCHED = "NOTHING-FETCHED"
 """The only file in the folder that fetch writes when there is nothing to fetch, to tell it from a failed fetch."""
 
 
-class Pointer(raw_data.Pointer):
-    """The pointer of a folder under DVC."""
+def read_pointer(pointer: str) -> DvcPointer:
+    """Reads a .dvc file, or the text of one, or the text of one output in dvc.lock.
 
-    @classmethod
-    def read(cls, pointer: str) -> Self:
-        """Reads a .dvc file, or the text of one, or the text of one output in dvc.lock.
+    Raises:
+        InvalidInput: it is not a pointer that `dvc add` or `dvc repro` of DVC 3 writes for a folder.
+    """
+    import yaml
 
-        Raises:
-            InvalidInput: it is not a pointer that `dvc add` or `dvc repro` of DVC 3 writes for a folder.
-        """
-        import yaml
-
-        return cls.parse(_text(pointer), yaml.safe_load)
+    return DvcPointer.parse(_text(pointer), yaml.safe_load)
 
 
 def _text(pointer: str) -> str:

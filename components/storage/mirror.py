@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from components.storage import bucket, transfer
+from components.storage import bucket, objects, transfer
 from components.storage.bucket import Address
 from components.storage.paths import PREFIX
 from gan_core.errors import InvalidInput, TryAgain
@@ -91,7 +91,7 @@ class Mirror:
             InvalidInput, TryAgain: the bucket cannot be read.
         """
         with bucket.opened(self._address) as opened:
-            if writer := opened.get_blob((self._address / WRITER).name, retry=transfer.retry()):
+            if writer := opened.get_blob((self._address / WRITER).name, retry=objects.retry()):
                 self._generation = writer.generation
             for images_seen, name, blob in reversed(self._checkpoints(opened)):
                 if images_seen <= at_most and _receive(blob, self.folder / name):
@@ -148,10 +148,10 @@ class Mirror:
         try:
             with content, bucket.opened(self._address) as opened:
                 writer = (self._address / WRITER).name
-                self._generation = transfer.send(opened, writer, io.BytesIO(self._writer), self._generation).generation
-                transfer.send(opened, (self._address / name).name, content)
+                self._generation = objects.send(opened, writer, io.BytesIO(self._writer), self._generation).generation
+                objects.send(opened, (self._address / name).name, content)
                 self._delete_older(opened, name)
-        except transfer.Conflict:
+        except objects.Conflict:
             self._failure = TryAgain(
                 "Another process trains with these checkpoints; its newest one counts, and this process stops. "
                 f"Received: {self._address}"
@@ -163,7 +163,7 @@ class Mirror:
         # Names begin with the images seen. Checkpoints beyond this one come from a training with more steps and stay.
         reached = [blob for _, name, blob in self._checkpoints(opened) if name < newest]
         for blob in reached[: max(0, len(reached) + 1 - self._kept)]:
-            transfer.delete(blob)
+            objects.delete(blob)
 
     def _checkpoints(self, opened: Any) -> list[tuple[int, str, Any]]:
         """The images seen, the name and the object of each checkpoint, oldest first. Any other object is ignored."""
@@ -176,7 +176,7 @@ def _receive(blob: Any, target: Path) -> bool:
     from google.api_core.exceptions import NotFound
 
     try:
-        transfer.receive(blob, target)
+        objects.receive(blob, target)
     except NotFound:
         _logger.warning("The checkpoint %s was deleted; the one before it is used.", target.name)
         return False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.storage import bucket, outputs, transfer
+from components.storage import bucket, objects, outputs, transfer
 from components.storage.bucket import Address
 from components.storage.output_kinds import MOST_BYTES, Kind
 from components.storage.outputs import Output
@@ -155,10 +155,10 @@ def _replaceable(output: BucketOutput) -> set[str]:
     """
     kind, address = output.kind, output.place
     with bucket.opened(address) as opened:
-        file = opened.get_blob(address.name, retry=transfer.retry()) if address.name else None
+        file = opened.get_blob(address.name, retry=objects.retry()) if address.name else None
         files = transfer.whole_files(opened, address) if kind.mark else {}
         mark = files.get(kind.mark) if kind.mark else file
-        content = transfer.read(mark) if mark and mark.size <= MOST_BYTES else None
+        content = objects.read(mark) if mark and mark.size <= MOST_BYTES else None
     is_own = content is not None and kind.is_own(content)
     if ((file or files) and not is_own and transfer.INCOMPLETE not in files) or (file and kind.mark):
         raise InvalidInput(f"{kind.rule} Received: {output}")

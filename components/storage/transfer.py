@@ -7,8 +7,6 @@ sends only the files that are not there yet.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import hashlib
 import io
 import json
@@ -16,25 +14,19 @@ import re
 from collections.abc import Callable, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
-from components.storage import bucket
+from components.storage import bucket, objects
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.file_names import require_names
 
 INCOMPLETE = ".incomplete"
 PARALLEL_TRANSFERS = 8
-MOST_BYTES = 2**28  # the largest object that is read into memory
-CHUNK_BYTES = 8 * 2**20  # chunk of a resumable upload; after a cut connection one chunk is sent again
 # Earlier versions wrote a folder's files below `.whole/<digest>/`, and the name of that folder to `.whole.json`.
 _EARLIER_LISTING, _EARLIER_FOLDERS = ".whole.json", ".whole/"
 _EARLIER_FOLDER = re.compile(rb'"folder": ?"(\.whole/[0-9a-f]{32})"')
 _Item = TypeVar("_Item")
-
-
-class Conflict(TryAgain):
-    """Another process wrote an object that this process was about to replace."""
 
 
 def download(address: Address, target: Path) -> None:
@@ -44,8 +36,8 @@ def download(address: Address, target: Path) -> None:
         InvalidInput, TryAgain: as `download_folder`.
     """
     with bucket.opened(address) as opened:
-        if address.name and (found := opened.get_blob(address.name, retry=retry())):
-            receive(found, target)
+        if address.name and (found := opened.get_blob(address.name, retry=objects.retry())):
+            objects.receive(found, target)
             return
     download_folder(address, target)
 
@@ -65,7 +57,7 @@ def download_folder(address: Address, target: Path) -> int:
         for name in files:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
         try:
-            _each(files, lambda name: receive(files[name], target / name))
+            _each(files, lambda name: objects.receive(files[name], target / name))
             changed = _generations(_complete_files(opened, address)) != _generations(files)
         except NotFound:
             changed = True
@@ -102,13 +94,13 @@ def upload(source: Path, address: Address, replaced: Set[str] = frozenset()) -> 
     with bucket.opened(address) as opened:
         if source.is_file():
             with source.open("rb") as content:
-                send(opened, address.name, content)
+                objects.send(opened, address.name, content)
             return
-        marker = send(opened, (address / INCOMPLETE).name, io.BytesIO())
+        marker = objects.send(opened, (address / INCOMPLETE).name, io.BytesIO())
         send_files(opened, source, address, replaced)
-        delete(marker)
-        if opened.blob(marker.name).exists(retry=retry()):
-            raise Conflict(f"Another process wrote the same folder meanwhile. Received: {address}")
+        objects.delete(marker)
+        if opened.blob(marker.name).exists(retry=objects.retry()):
+            raise objects.Conflict(f"Another process wrote the same folder meanwhile. Received: {address}")
 
 
 def send_files(opened: Any, source: Path, address: Address, replaced: Set[str] = frozenset()) -> None:
@@ -123,14 +115,14 @@ def send_files(opened: Any, source: Path, address: Address, replaced: Set[str] =
     def send_file(name: str) -> None:
         there = present.get(name)
         with paths[name].open("rb") as content:
-            if there is None or there.size != content.seek(0, 2) or there.crc32c != _crc32c(content):
-                send(opened, (address / name).name, content, there.generation if there else 0)
+            if there is None or there.size != content.seek(0, 2) or there.crc32c != objects.crc32c(content):
+                objects.send(opened, (address / name).name, content, there.generation if there else 0)
 
     _each(paths, send_file)
     # The listing goes first: without it, the files that it names do not count.
     gone = [name for name in present if name not in paths and (name in replaced or _is_earlier(name))]
     for name in sorted(gone, key=lambda name: name != _EARLIER_LISTING):
-        delete(present[name])
+        objects.delete(present[name])
 
 
 def files_at(opened: Any, address: Address) -> dict[str, Any]:
@@ -141,7 +133,7 @@ def files_at(opened: Any, address: Address) -> dict[str, Any]:
     prefix = address.name and f"{address.name}/"
     return {
         blob.name.removeprefix(prefix): blob
-        for blob in opened.list_blobs(prefix=prefix, retry=retry())
+        for blob in opened.list_blobs(prefix=prefix, retry=objects.retry())
         if blob.name != prefix and (blob.size or not blob.name.endswith("/"))
     }
 
@@ -150,7 +142,7 @@ def whole_files(opened: Any, address: Address) -> dict[str, Any]:
     """The files of a folder that this or an earlier version of this project, or another tool, wrote; maybe none."""
     files = files_at(opened, address)
     if listing := files.get(_EARLIER_LISTING):
-        match = _EARLIER_FOLDER.search(read(listing)[:200])
+        match = _EARLIER_FOLDER.search(objects.read(listing)[:200])
         if match is None:
             raise InvalidInput(
                 f"A folder's {_EARLIER_LISTING} must be one that this project wrote. Received: {address}"
@@ -181,94 +173,6 @@ def _is_earlier(name: str) -> bool:
     return name == _EARLIER_LISTING or name.startswith(_EARLIER_FOLDERS)
 
 
-def send(opened: Any, name: str, content: BinaryIO, generation: int | None = None) -> Any:
-    """Writes an object and returns it.
-
-    Args:
-        opened: the bucket.
-        name: the object's name.
-        content: the object's content.
-        generation: the generation that may be replaced; 0 if there must be no such object, None for any.
-
-    Raises:
-        Conflict: the object has another generation, and its content is not `content`.
-    """
-    from google.api_core.exceptions import PreconditionFailed
-
-    blob = opened.blob(name, chunk_size=CHUNK_BYTES)
-    try:
-        blob.upload_from_file(
-            content,
-            rewind=True,
-            size=content.seek(0, 2),
-            checksum="crc32c",
-            if_generation_match=generation,
-            retry=retry(),
-        )
-    except PreconditionFailed:
-        found = opened.get_blob(name, retry=retry())
-        if found is None or found.crc32c != _crc32c(content):  # otherwise only the answer was lost
-            raise Conflict(f"Another process wrote the same object. Received: gs://{opened.name}/{name}") from None
-        return found
-    return blob
-
-
-def read(blob: Any) -> bytes:
-    """The content of a small object of a listing.
-
-    Raises:
-        InvalidInput: the object is larger than MOST_BYTES.
-    """
-    if blob.size > MOST_BYTES:
-        raise InvalidInput(f"{blob.name} must have at most {MOST_BYTES} bytes. Received: {blob.size}")
-    content: bytes = _listed(blob).download_as_bytes(checksum="crc32c", retry=retry())
-    return content
-
-
-def receive(blob: Any, target: Path) -> None:
-    """Downloads an object of a listing to the file `target`, and verifies its checksum."""
-    # The checksum of an object that the bucket decompresses is that of the compressed content.
-    expected = None if blob.content_encoding else blob.crc32c
-
-    def transfer() -> None:
-        _listed(blob).download_to_filename(str(target), checksum="crc32c", retry=retry())
-        with target.open("rb") as content:
-            # The client verifies nothing if it had to continue after a cut connection.
-            if expected and _crc32c(content) != expected:
-                raise ConnectionError(f"{blob.name} arrived damaged.")
-
-    retry()(transfer)()
-
-
-def delete(blob: Any) -> None:
-    """Deletes an object unless it is gone or has been replaced."""
-    from google.api_core.exceptions import NotFound, PreconditionFailed
-
-    with contextlib.suppress(NotFound, PreconditionFailed):
-        blob.bucket.blob(blob.name).delete(if_generation_match=blob.generation, retry=retry())
-
-
-def _listed(blob: Any) -> Any:
-    """The generation of an object that a listing names. A copy, because a download changes the client's object."""
-    return blob.bucket.blob(blob.name, generation=blob.generation)
-
-
-def retry() -> Any:
-    """The client's retries for a transfer."""
-    return bucket.retry(bucket.TRANSFER_WITHIN_SECONDS)
-
-
 def _each(items: Iterable[_Item], work: Callable[[_Item], None]) -> None:
     with ThreadPoolExecutor(PARALLEL_TRANSFERS) as pool:
         list(pool.map(work, items))
-
-
-def _crc32c(content: BinaryIO) -> str:
-    """The checksum of a file, in base64 as the bucket writes it."""
-    from google_crc32c import Checksum
-
-    content.seek(0)
-    checksum = Checksum()
-    while part := content.read(2**20):
-        checksum.update(part)
-    return base64.b64encode(checksum.digest()).decode()

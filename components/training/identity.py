@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from components.storage import bucket, transfer
+from components.storage import bucket, objects
 from components.storage.bucket import Address
 from components.training.outputs import versions
 from gan_core.errors import InvalidInput, TryAgain
@@ -94,7 +94,7 @@ class Identity(BaseModel):
             write_durably(place / FILE_NAME, content)
         else:
             with bucket.opened(place) as opened:
-                transfer.send(opened, (place / FILE_NAME).name, io.BytesIO(content))
+                objects.send(opened, (place / FILE_NAME).name, io.BytesIO(content))
 
     def start(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
         """The message to log when the training starts.
@@ -176,9 +176,9 @@ def _files(checkpoints: Path | Address) -> Iterator[tuple[str, str, float, Calla
         return
     prefix = checkpoints.name and f"{checkpoints.name}/"
     with bucket.opened(checkpoints) as opened:
-        for blob in opened.list_blobs(prefix=prefix, retry=transfer.retry()):
+        for blob in opened.list_blobs(prefix=prefix, retry=objects.retry()):
             key, _, name = blob.name.removeprefix(prefix).partition("/")
-            yield key, name, blob.updated.timestamp(), partial(transfer.read, blob)
+            yield key, name, blob.updated.timestamp(), partial(objects.read, blob)
 
 
 def _named(parameters: dict[str, Any]) -> dict[str, Any]:

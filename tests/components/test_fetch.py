@@ -23,7 +23,7 @@ from components.fetch import pull, require_remote
 from components.storage import bucket, dvc_listing, transfer
 from components.storage import fetch_records as fetched
 from components.storage.bucket import Address
-from components.storage.dvc_pointer import Pointer
+from components.storage.dvc_pointer import read_pointer
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -387,7 +387,7 @@ def test_other_remotes_are_refused(remote: str) -> None:
 )
 def test_other_pointers_are_refused(pointer: str) -> None:
     with pytest.raises(InvalidInput, match="Received: ") as refusal:
-        Pointer.read(pointer)
+        read_pointer(pointer)
     assert len(str(refusal.value)) < 600
     assert not Path("/tmp/pwned").exists()
 
@@ -396,7 +396,7 @@ def test_reads_what_dvc_writes(pushed: Path) -> None:
     text = (pushed / "cats.dvc").read_text()
     output = yaml.safe_load(text)["outs"][0]
     in_lock = "outs:\n- path: cats\n  hash: md5\n  md5: {md5}\n  size: 14\n  nfiles: 4\n".format(**output)
-    readings = [Pointer.read(form) for form in (text, in_lock, json.dumps(output), yaml.safe_dump([output]))]
+    readings = [read_pointer(form) for form in (text, in_lock, json.dumps(output), yaml.safe_dump([output]))]
     assert {reading.md5 for reading in readings} == {output["md5"]}
 
 

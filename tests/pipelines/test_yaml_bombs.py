@@ -9,7 +9,7 @@ import pytest
 from yaml_bombs import BOMBS
 
 from components.cli.parameters import read_section
-from components.storage.dvc_pointer import Pointer
+from components.storage.dvc_pointer import read_pointer
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from pipelines import package, parameters
@@ -18,7 +18,7 @@ from pipelines.schedule import Schedules
 
 FROM_OUTSIDE: dict[str, Callable[[Path], object]] = {
     "a compiled pipeline": package.read,
-    "a pointer": lambda path: Pointer.read(path.read_text(errors="replace")[:4000]),
+    "a pointer": lambda path: read_pointer(path.read_text(errors="replace")[:4000]),
 }
 READERS: dict[str, Callable[[Path], object]] = {
     "a stage's params.yaml": lambda path: read_section(str(path), "a", RegisterConfig),

@@ -19,7 +19,7 @@ import pytest
 from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
-from components.storage import bucket, paths, transfer
+from components.storage import bucket, objects, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
@@ -64,7 +64,7 @@ def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fail
     proxy: StorageProxy, emulator: str, address: Address, tmp_path: Path
 ) -> None:
     old = make(tmp_path / "old", seed=1, small=5)
-    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * transfer.CHUNK_BYTES + 12345)
+    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * objects.CHUNK_BYTES + 12345)
     old_files = contents(old)
     transfer.upload(old, address)
     seen: list[dict[str, bytes]] = []
@@ -153,7 +153,7 @@ def test_of_two_uploads_at_once_one_is_whole_and_the_other_fails(
             transfer.upload(second, address)
 
     proxy.before = second_in_between
-    with pytest.raises(transfer.Conflict, match="Another process wrote the same object"):
+    with pytest.raises(objects.Conflict, match="Another process wrote the same object"):
         transfer.upload(first, address)
     transfer.download(address, tmp_path / "back")
     assert contents(tmp_path / "back") == contents(second)
@@ -170,7 +170,7 @@ def test_an_upload_that_begins_before_another_ends_is_waited_for(
             write(address / transfer.INCOMPLETE, "")
 
     proxy.before = begin_another
-    with pytest.raises(transfer.Conflict, match="Another process wrote the same folder"):
+    with pytest.raises(objects.Conflict, match="Another process wrote the same folder"):
         transfer.upload(folder, address)
     with pytest.raises(TryAgain, match="must be complete"):
         transfer.download(address, tmp_path / "back")
