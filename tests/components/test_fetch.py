@@ -251,6 +251,16 @@ def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
     assert not (tmp_path / "data").exists()
 
 
+def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.storage.objects.MOST_BYTES", 100)
+    with bucket_with({"cats/.whole.json": b"x" * 101}) as host:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
+        with pytest.raises(InvalidInput, match="at most 100 bytes"):
+            transfer.download_folder(Address("team", "cats"), tmp_path / "data")
+
+
 @contextlib.contextmanager
 def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
     """The value of STORAGE_EMULATOR_HOST of a bucket with objects of any name; the emulator would open files there."""
