@@ -26,6 +26,7 @@ from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
+from gan_core.digests import file_digest
 from gan_core.training.checkpoints import write_durably
 
 _THREADS = 8
@@ -117,8 +118,7 @@ def _signature(path: Path) -> str | list[int]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_digest(path)
     except OSError as error:
         return error.strerror or "unreadable"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.data.manifest import FILE_NAME, Manifest, Split
+from gan_core.digests import file_digest
 from gan_core.errors import InvalidInput
 from gan_core.untrusted_files import read_bytes
 
@@ -143,8 +143,7 @@ def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Nu
 def _sha256(path: Path, size: int, changed: int, inode: int) -> str:
     """SHA-256 of the file's content, cached until its size, modification time or inode changes."""
     del size, changed, inode
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(path)
 
 
 def _require_counted(labels: NDArray[np.int32], counts: Sequence[int], folder: Path) -> None:

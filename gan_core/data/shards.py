@@ -5,7 +5,6 @@ A shard is a plain .npy array, so that any program can read it and memory-map it
 
 from __future__ import annotations
 
-import hashlib
 import os
 from array import array
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from gan_core.config import Pairs
 from gan_core.data.manifest import ShardEntry, Split
 from gan_core.data.pairs import input_of
+from gan_core.digests import file_digest
 
 
 class ImageStore:
@@ -94,11 +94,11 @@ def write_shards(
             split=split,
             count=len(chosen),
             images=images_path.name,
-            images_sha256=_sha256(images_path),
+            images_sha256=file_digest(images_path),
             labels=None if labels is None else labels_path.name,
-            labels_sha256=None if labels is None else _sha256(labels_path),
+            labels_sha256=None if labels is None else file_digest(labels_path),
             inputs=None if pairs == "none" else inputs_path.name,
-            inputs_sha256=None if pairs == "none" else _sha256(inputs_path),
+            inputs_sha256=None if pairs == "none" else file_digest(inputs_path),
         )
 
 
@@ -107,8 +107,3 @@ def _write_images(path: Path, shape: tuple[int, int, int], images: Iterable[NDAr
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
         for image in images:
             file.write(np.ascontiguousarray(image).data)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,12 +25,6 @@ def digest_of(parts: Mapping[str, object]) -> str:
     return f"sha256-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
-def file_digest(path: Path) -> str:
-    """`sha256-<hex>` of a file's content."""
-    with path.open("rb") as stream:
-        return f"sha256-{hashlib.file_digest(stream, 'sha256').hexdigest()}"
-
-
 def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
     """Returns the arrays cached in `folder` for `parts`, or computes and caches them.
 

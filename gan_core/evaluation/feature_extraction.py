@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_core.config import EvaluateConfig
-from gan_core.evaluation.cache import file_digest
+from gan_core.digests import file_digest
 from gan_core.evaluation.classes import Classes, find_classes
 from gan_core.evaluation.condition_match import class_agreement, target_scores
 from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached
@@ -83,7 +83,7 @@ def extract_features(
         reference, digest = sides.real.name, sides.real.digest
         real = features_of(sides.real, "real")
     else:
-        reference, digest = "statistics", file_digest(sides.real_path)
+        reference, digest = "statistics", f"sha256-{file_digest(sides.real_path)}"
         real = read_statistics(sides.real_path, extractor)
     training = features_of(sides.training, "training") if sides.training else None
     if sides.generated:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.deadline import within
+from gan_core.digests import file_digest
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.extractors.torch_file import read_torch_file
 from gan_core.staging import remove_abandoned, workplace
@@ -133,7 +134,6 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
 def _has_digest(path: Path, sha256: str) -> bool:
     """Whether a cached file has the digest; a damaged one is downloaded again."""
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == sha256
+        return file_digest(path) == sha256
     except OSError:
         return False
