@@ -59,7 +59,7 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	@python -m components.mlflow_ui --port 5000
 
-up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; use: eval "$$(make -s up-local)"
+up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; use: eval "$(make -s up-local)"
 	@python infra/local/services.py up
 
 down-local: ## Stop the services of up-local and remove their data

@@ -160,9 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.quality", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=5, help="of training (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=5, help="minutes of training (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of a side (default: %(default)s)")
-    parser.add_argument("--samples", type=int, default=10_000, help="of each moment (default: %(default)s)")
+    parser.add_argument("--samples", type=int, default=10_000, help="samples at each moment (default: %(default)s)")
     parser.add_argument("--at-once", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument(
         "--score-at",
@@ -180,9 +180,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar=("NAME", "OVERRIDES"),
         help="a further recipe, such as wide 'train.generator_width=64 train.discriminator_width=64'",
     )
-    parser.add_argument("--ablate", action="store_true", help=f"the recipes of {_ABLATION.name} too")
-    parser.add_argument("--no-tutorial", action="store_true", help="leave the peer out; compare with the default")
-    parser.add_argument("--config", default="params.yaml", help="whose train section is the default recipe")
+    parser.add_argument("--ablate", action="store_true", help=f"add the recipes of {_ABLATION.name}")
+    parser.add_argument(
+        "--no-tutorial", action="store_true", help="do not train the tutorial; compare with the default"
+    )
+    parser.add_argument("--config", default="params.yaml", help="the file whose train section is the default recipe")
     parser.add_argument("--output", type=Path, default=Path("build/quality"), help="folder (default: %(default)s)")
     return parser
 

@@ -1,6 +1,6 @@
-"""The training step, its peers and the whole loop, measured in turns: `python -m benchmarks.train_step --dataset …`.
+"""Compares the training step with its peers and with the whole loop: `python -m benchmarks.train_step --dataset …`.
 
-In every round each side has one turn; the table gives medians over the rounds, in images per second.
+Every round measures each side once. The table shows medians over the rounds, in images per second.
 
 - bare step: the network of params.yaml on batches in memory. It includes the averaged generator and the sums of the
   figures, and makes as many steps in one call as the training.
@@ -119,7 +119,7 @@ def _sides(
         sides.append(lambda _: {_TORCH: torch.images_per_second(config.steps)})
         measured |= dict.fromkeys((_BARE, _LOOP, _TORCH), torch)
     else:
-        print("PyTorch on the network of params.yaml: skipped, torch_step.py knows the plain dcgan only")
+        print("PyTorch on the network of params.yaml: skipped, torch_step.py can build only the plain dcgan")
     return sides, lambda: {name: step.operations_per_image for name, step in measured.items()}
 
 
@@ -209,8 +209,10 @@ def _print(rates: Rates, operations: dict[str, int]) -> None:
             share = f"{statistics.median(shares):.1%}"
         print(f"| {name} | {statistics.median(values):.0f} | {min(values):.0f} | {max(values):.0f} | {share} |")
     print(f"\nMatrix products: {statistics.median(products) / 1e9:.0f} billion operations a second.")
-    print(f"What surrounds the step costs {1 - _ratio(rates, _LOOP, _BARE):.1%}.")
-    print(f"The exported generator draws {_ratio(rates, _EXPORTED, _NETWORK):.2f} times what its network alone does.")
+    print(f"The loop around the step costs {1 - _ratio(rates, _LOOP, _BARE):.1%}.")
+    print(
+        f"The exported generator draws {_ratio(rates, _EXPORTED, _NETWORK):.2f} times the images of its bare network."
+    )
     for ours, theirs in ((_BARE, _TORCH), (_TUTORIAL, _TORCH_TUTORIAL)):
         if theirs in rates:
             print(f"{ours}: {_ratio(rates, ours, theirs):.2f} times the images per second of {theirs}.")

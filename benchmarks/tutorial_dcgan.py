@@ -21,7 +21,7 @@ SETTINGS = {
     "tutorial": {"one_dnn": "", "batch_size": 256, "learning_rate": 0.0001},
     "tutorial-tuned": {"one_dnn": "1", "batch_size": 64, "learning_rate": 0.0002},
 }
-"""Its own settings, with oneDNN as TensorFlow chooses on this machine, and what makes it better on a CPU."""
+"""The tutorial's own settings, with TensorFlow's default for oneDNN, and settings that are better on a CPU."""
 
 
 def build_generator(norm: Any = None, to_image: Any = None) -> Any:

@@ -40,13 +40,13 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="python -m pipelines", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _compile_options(commands.add_parser("compile", help="write a pipeline as a file that Kubeflow runs"))
-    _publish_options(commands.add_parser("publish", help="make a compiled file a version on the server"))
+    _publish_options(commands.add_parser("publish", help="upload a compiled file as a new version"))
     _submit_options(commands.add_parser("submit", help="run a compiled file or a published version"))
     _preset_options(commands.add_parser("overrides", help="print a preset as options of `dvc exp run`"))
     schedule = commands.add_parser("schedule", help="retrain regularly")
     _apply_options(
         schedule.add_subparsers(required=True, metavar="COMMAND").add_parser(
-            "apply", help="make the server's schedules those of a file"
+            "apply", help="make the server's schedules match a file"
         )
     )
     return top
@@ -55,11 +55,11 @@ def parser() -> argparse.ArgumentParser:
 def _server_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--host", help="address of the Kubeflow Pipelines API (or KF_PIPELINES_ENDPOINT)")
     options.add_argument("--namespace", default="kubeflow", help="namespace of a multi-user installation")
-    options.epilog = "The token of the host, if it wants one, stands in KF_PIPELINES_TOKEN."
+    options.epilog = "Put the host's token, if it requires one, into KF_PIPELINES_TOKEN."
 
 
 def _override_options(options: argparse.ArgumentParser) -> None:
-    options.add_argument("--preset", type=Path, help="a file of presets/, whose values -S overrides in turn")
+    options.add_argument("--preset", type=Path, help="a file of presets/; -S overrides its values")
     options.add_argument(
         *("-S", "--set-param"),
         dest="overrides",
@@ -78,8 +78,12 @@ def _given_overrides(options: argparse.Namespace) -> list[str]:
 
 def _preset_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("preset", type=Path, nargs="?", help="a file of presets/")
-    options.add_argument("--set", default="", metavar="'SECTION.KEY=VALUE …'", help="overrides that win, as one text")
-    options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the values that it changes")
+    options.add_argument(
+        "--set", default="", metavar="'SECTION.KEY=VALUE …'", help="overrides that replace the preset's, as one text"
+    )
+    options.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="the file with the values that they replace"
+    )
     options.set_defaults(command=_print_preset)
 
 
@@ -96,7 +100,9 @@ def _print_preset(options: argparse.Namespace) -> None:
 def _compile_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("pipeline", choices=["training", "sweep"])
     options.add_argument("--image", required=True, help="the image of every step, by digest: NAME@sha256:…")
-    options.add_argument("--profile", type=Path, default=Path("infra/profiles/cpu.yaml"), help="where it runs")
+    options.add_argument(
+        "--profile", type=Path, default=Path("infra/profiles/cpu.yaml"), help="where the pipeline runs"
+    )
     options.add_argument("--params", type=Path, default=Path("params.yaml"), help="the defaults to compile in")
     options.add_argument("--output", type=Path, required=True, help="the file to write, .yaml")
     _override_options(options)
@@ -129,13 +135,13 @@ def _compile(options: argparse.Namespace) -> None:
         defaults["trials"] = parameters.trials(sections, options.grid, options.trial)
         del defaults["train"]
     elif options.grid or options.trial:
-        raise InvalidInput("--grid and --trial belong to a sweep. Received: training")
+        raise InvalidInput("--grid and --trial must be used with a sweep. Received: training")
     if options.output.suffix != ".yaml":
         raise InvalidInput(f"--output must end in .yaml. Received: {options.output}")
     if not _IMAGE.fullmatch(options.image):
         raise InvalidInput(f"--image must be NAME@sha256: and 64 hex digits, or NAME:TAG. Received: {options.image!r}")
     if "@sha256:" not in options.image:
-        print("warning: Kubeflow's cache knows an image by this name alone; name it by digest", file=sys.stderr)
+        print("warning: Kubeflow's cache compares images by name only; name the image by digest", file=sys.stderr)
 
     from pipelines import package
     from pipelines.sweep import sweep_pipeline
@@ -168,12 +174,14 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
     source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
     options.add_argument("--version", help="name of its version: git-…")
     _override_options(options)
-    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; one at gs:// is read anew by each run")
-    options.add_argument("--data-prefix", metavar="gs://…", help="the raw data as it lies in a bucket")
-    options.add_argument("--data-remote", metavar="URL", help="the DVC remote that has the raw data")
+    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; each run reads one at gs:// again")
+    options.add_argument("--data-prefix", metavar="gs://…", help="a folder of raw data in a bucket")
+    options.add_argument("--data-remote", metavar="URL", help="the DVC remote that holds the raw data")
     options.add_argument("--experiment", default="Default", help="the experiment, which must exist")
     options.add_argument("--name", help="name of the run")
-    options.add_argument("--profile", type=Path, help="the profile it was compiled with: its service account runs it")
+    options.add_argument(
+        "--profile", type=Path, help="the profile used by compile; its service account runs the pipeline"
+    )
     options.add_argument("--wait", action="store_true", help="follow the steps; exit code 1 if the run fails")
     _server_options(options)
     options.add_argument("--dry-run", action="store_true", help="check everything, print the inputs, send nothing")
@@ -185,7 +193,7 @@ def _submit(options: argparse.Namespace) -> None:
     from pipelines.profile import Profile
 
     if (options.pipeline is None) != (options.version is None):
-        raise InvalidInput("--pipeline and --version go together. Received: one of them")
+        raise InvalidInput("--pipeline and --version must be given together. Received: one of them")
     data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
     name = options.name or f"{options.pipeline or options.file.stem} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"

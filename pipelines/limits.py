@@ -67,7 +67,7 @@ def _read(answer: Any, deadline: float) -> Any:
     if 300 <= answer.status < 400:
         raise _no_api(f"a redirect to {answer.headers.get('Location', 'nowhere')}")
     if 200 <= answer.status < 300 and not _is_object(content):
-        raise _no_api("an answer that is no JSON object")
+        raise _no_api("an answer that is not a JSON object")
     return urllib3.HTTPResponse(bytes(content), headers=answer.headers, status=answer.status, reason=answer.reason)
 
 
@@ -80,6 +80,6 @@ def _is_object(content: bytes | bytearray) -> bool:
 
 def _no_api(received: str) -> InvalidInput:
     return InvalidInput(
-        "The host must be a Kubeflow Pipelines API; a login page wants a token in KF_PIPELINES_TOKEN. "
+        "The host must be a Kubeflow Pipelines API; if it shows a login page, set KF_PIPELINES_TOKEN. "
         f"Received: {received}"
     )

@@ -43,7 +43,7 @@ class Override:
         """
         if not (found := _FORM.fullmatch(text)):
             raise InvalidInput(
-                "An override must be section.key=value, without + or ~: no parameter can be added or taken away. "
+                "An override must be section.key=value, without + or ~: parameters cannot be added or removed. "
                 f"Received: {text}"
             )
         return cls(**found.groupdict())

@@ -71,7 +71,7 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
         found = Override.read(text)
         if found.section in SECTIONS and found.section not in changed:
             raise InvalidInput(
-                f"A compiled sweep has no section {found.section}, since each trial has its own: "
+                f"A compiled sweep has no section {found.section}, because each trial has its own: "
                 f"write it with --grid or --trial of `compile`. Received: {text}"
             )
         if found.section not in changed:
@@ -105,8 +105,8 @@ def for_dvc(overrides: Sequence[str]) -> list[str]:
         found = Override.read(text)
         if is_text(found.section, found.key) and _CHANGED_BY_DVC.search(str(found.value(is_text=True))):
             raise InvalidInput(
-                "DVC takes no text with a backslash, a control character or ${ from the command line; write it into "
-                f"params.yaml. Received: {text}"
+                "On the command line, DVC does not accept text with a backslash, a control character or ${; write it "
+                f"into params.yaml. Received: {text}"
             )
         plain = not is_text(found.section, found.key) or (
             _PLAIN.fullmatch(found.text)
@@ -142,7 +142,9 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
         changed = override(sections, overrides)
         others = [name for name in changed if name != "train" and changed[name] != sections[name]]
         if others:
-            raise InvalidInput(f"The trials of a sweep may differ in train alone. Received: {' '.join(overrides)}")
+            raise InvalidInput(
+                f"The trials of a sweep may differ only in the train section. Received: {' '.join(overrides)}"
+            )
         trial = {"train": changed["train"]}
         if trial in found:
             raise InvalidInput(f"Each trial must differ from the others. Received twice: {' '.join(overrides)}")

@@ -137,7 +137,7 @@ class Profile(_Entry):
         for variable, value in self.environment.items():
             if is_secret(variable, value) or masked(value) != value:
                 raise ValueError(
-                    "The environment stands in the compiled pipeline for all to read; a secret comes from Kubernetes, "
+                    "Everyone can read the environment in the compiled pipeline; take secrets from Kubernetes, "
                     f"under `secrets`. Received: environment.{variable}"
                 )
         return self

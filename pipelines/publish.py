@@ -20,7 +20,7 @@ def version_name() -> str:
         revision = _git("rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.CalledProcessError) as error:
         raise InvalidInput(
-            f"A version is named after the git revision, so there must be one. Received: {error}"
+            f"A version is named after the git revision, so the folder must be a git repository. Received: {error}"
         ) from None
     if changes:
         raise InvalidInput(f"A version is named after the git revision, so commit first. Received: {changes}")

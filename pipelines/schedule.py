@@ -136,7 +136,7 @@ def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[st
     foreign = [run.display_name for run in runs if run not in ours and run.display_name in names]
     if foreign:
         raise InvalidInput(
-            f"The recurring run must be declared by {owner}: delete or rename it. Received: {foreign[0]}"
+            f"A recurring run of another owner than {owner} has this name: delete or rename it. Received: {foreign[0]}"
         )
     for plan in plans:
         yield from _reconcile(client, plan, [run for run in ours if run.display_name == plan.schedule.name])

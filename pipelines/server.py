@@ -95,7 +95,7 @@ def pages(call: Callable[..., Any], items: str, **arguments: Any) -> Iterator[An
             break
         known.add(token)
     raise InvalidInput(
-        f"A listing of the host must end after at most {MOST_PAGES} pages, each named once. Received: more of {items}"
+        f"A listing by the host must end after at most {MOST_PAGES} pages, each with its own token. Received: more"
     )
 
 
@@ -144,6 +144,6 @@ def find_experiment(client: Any, name: str) -> str:
     if name not in known:
         raise InvalidInput(
             f"The experiment must be one of {', '.join(sorted(known)) or 'none yet'} "
-            f"(`kfp experiment create {name}` makes it). Received: {name}"
+            f"(create it with `kfp experiment create {name}`). Received: {name}"
         )
     return known[name]

@@ -74,16 +74,16 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
     if pointer is not None and prefix is not None:
         raise InvalidInput(f"The raw data must be a DVC pointer or a prefix. Received: {pointer} and {prefix}")
     if (pointer is None) != (remote is None):
-        raise InvalidInput("--data-pointer and --data-remote go together. Received: one of them")
+        raise InvalidInput("--data-pointer and --data-remote must be given together. Received: one of them")
     if prefix is not None and not prefix.startswith("gs://"):
         raise InvalidInput(f"--data-prefix must start with gs://. Received: {prefix}")
     if prefix is not None:
         split_bucket(prefix)
         if prefix.endswith(".dvc"):
-            raise InvalidInput(f"--data-prefix must be no .dvc file; --data-pointer takes one. Received: {prefix}")
+            raise InvalidInput(f"--data-prefix must not be a .dvc file; use --data-pointer for one. Received: {prefix}")
     if pointer is None or pointer.startswith("gs://"):
         if pointer is not None and not pointer.endswith(".dvc"):
-            raise InvalidInput(f"--data-pointer must end in .dvc; --data-prefix takes a folder. Received: {pointer}")
+            raise InvalidInput(f"--data-pointer must end in .dvc; use --data-prefix for a folder. Received: {pointer}")
         return Data(pointer or prefix, remote)
     try:
         with Path(pointer).open(encoding="utf-8") as file:

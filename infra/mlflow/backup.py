@@ -42,7 +42,7 @@ def main() -> None:
 def _run(*command: str) -> None:
     result = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
     if result.returncode:
-        sys.exit(f"error: {command[0]} failed with exit code {result.returncode}; its message stands above.")
+        sys.exit(f"error: {command[0]} failed with exit code {result.returncode}; see its message above.")
 
 
 if __name__ == "__main__":

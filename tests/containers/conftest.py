@@ -62,7 +62,7 @@ def run_pipeline(
 
     def compile_and_run(kind: str, *options: str, **arguments: Any) -> LocalRun:
         folder = tmp_path_factory.mktemp(kind)
-        for parent in (folder, *folder.parents[:2]):  # the image's user must get at the pipeline root
+        for parent in (folder, *folder.parents[:2]):  # the image's user must reach the pipeline root
             parent.chmod(0o777)
         root = folder / "root"
         root.mkdir()
@@ -84,7 +84,7 @@ def run_pipeline(
         local.init(local.DockerRunner(**STRICT), pipeline_root=str(root), raise_on_error=True)
         log = io.StringIO()
         with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # kfp.local says of each step that it ignores resources
+            warnings.simplefilter("ignore")  # kfp.local warns at each step that it ignores resources
             try:
                 load_component_from_file(str(compiled))(**arguments)
                 succeeded = True
@@ -92,7 +92,7 @@ def run_pipeline(
                 succeeded = False
         return LocalRun(succeeded, log.getvalue(), root)
 
-    before = os.umask(0)  # kfp makes the output folders, and the image's user is another one
+    before = os.umask(0)  # kfp creates the output folders, and the image runs as another user
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ContainerCollection, "run", _run_and_keep_until_waited)
         yield compile_and_run
@@ -103,7 +103,7 @@ _run = ContainerCollection.run
 
 
 def _run_and_keep_until_waited(self: ContainerCollection, *arguments: Any, **options: Any) -> Any:
-    """Leaves the removal of a container to whoever asks how it ended.
+    """Leaves the removal of a container to the code that reads its exit code.
 
     kfp.local leaves it to the engine, and takes a container that is gone before it asks for one that succeeded.
     """

@@ -1,4 +1,4 @@
-"""How the image's tests run its containers."""
+"""Runs the containers of the image's tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SMALL = [
     *("evaluate.samples=300", "evaluate.sampling_seeds=2", "evaluate.kid_subsets=10", "evaluate.kid_subset_size=100"),
 ]
 NO_SHELL = Mount("/bin/sh", "/dev/null", type="bind", read_only=True)
-# As strict as a cluster can be: no network, nothing to write to but /tmp, no privileges, no shell.
+# The strictest settings of a cluster: no network, only /tmp is writable, no privileges, no shell.
 STRICT: dict[str, Any] = {
     "network_mode": "none",
     "read_only": True,

@@ -41,7 +41,7 @@ def test_fetches_a_pushed_version(run: Run, tmp_path: Path) -> None:
             command = ["python", "-m", "components.fetch", "--pointer", pointer]
             return run(
                 *(*command, "--remote", f"gs://{BUCKET}/dvc", "--data", "/output/data"),
-                network_mode="host",  # the emulator listens on this machine alone
+                network_mode="host",  # the emulator listens only on this machine
                 environment={"STORAGE_EMULATOR_HOST": host},
                 mounts=[
                     NO_SHELL,

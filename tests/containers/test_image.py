@@ -1,4 +1,4 @@
-"""The image: what is in it, and that every command works under the strictest conditions of a cluster."""
+"""The image's contents, and that every command works under the strictest conditions of a cluster."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_dvc_and_the_containers_make_the_same(trained: LocalRun, tmp_path: Path)
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
-    """Every array of weights in a generator's folder, by its place in the file."""
+    """Every array of weights in a generator's folder, by its path in the file."""
     found = {}
 
     def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:

@@ -1,4 +1,4 @@
-"""Where the manifests are, and kubectl."""
+"""The manifests' folder, and kubectl."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ Objects = list[dict[str, Any]]
 
 
 def kubectl(*arguments: str | Path) -> str:
-    """What kubectl prints; it talks to no cluster."""
+    """Returns kubectl's output; it contacts no cluster."""
     command = [str(Path(sys.executable).with_name("kubectl")), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

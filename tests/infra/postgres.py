@@ -1,4 +1,4 @@
-"""A PostgreSQL server of one's own: a new cluster in a folder, on a free port, with a password."""
+"""A PostgreSQL server for one test: a new cluster in a folder, on a free port, with a password."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class Postgres:
         shutil.rmtree(self._folder)
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGINT)  # fast: ends the sessions
+        self._process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown, which ends the sessions
         self._process.wait()
 
     def uri(self, database: str) -> str:
         return f"postgresql://mlflow:{PASSWORD}@127.0.0.1:{self.port}/{database}"
 
     def query(self, database: str, statement: str) -> str:
-        """What psql prints, unaligned and without headers."""
+        """Returns psql's output, unaligned and without headers."""
         result = self._client("psql", "-Atq", "-v", "ON_ERROR_STOP=1", "-c", statement, self.uri(database))
         assert result.returncode == 0, result.stderr
         return result.stdout.strip()

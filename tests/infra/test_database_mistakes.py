@@ -1,4 +1,4 @@
-"""A PostgreSQL server as MLflow's address: what is wrong with it is one sentence, at once."""
+"""Problems with a PostgreSQL address for MLflow give one sentence at once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def objects(request: pytest.FixtureRequest, render: Callable[..., Objects]) -> O
 
 
 def pods(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and specification of every pod the objects make."""
+    """Name and specification of every pod that the objects create."""
     for item in objects:
         name, kind = f"{item['kind']}/{item['metadata']['name']}", item["kind"]
         if kind in ("Deployment", "StatefulSet"):
@@ -104,7 +104,7 @@ def test_every_image_is_named_by_digest(objects: Objects) -> None:
 
 @pytest.mark.parametrize("overlay", ["local", "gke"])
 def test_no_digest_is_committed(overlay: str) -> None:
-    """The base names images without a tag; a cluster's settings must bring the digest, or the pull fails."""
+    """The base names images without a tag; the settings of a cluster must add the digest, or the pull fails."""
     text = kubectl("kustomize", INFRA / "k8s" / "overlays" / overlay)
     images = {c["image"] for _, pod in pods(list(yaml.safe_load_all(text))) for c in pod["containers"]}
     assert images
@@ -183,7 +183,7 @@ def test_the_champion_on_the_gpu_spot_pool(render: Callable[..., Objects]) -> No
 
 @pytest.mark.parametrize("profile", sorted((INFRA / "profiles").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_profiles_fit_the_cluster(profile: Path, render: Callable[..., Objects]) -> None:
-    """Service account, MLflow's address and GPU of the pipeline's profiles are those the cluster has."""
+    """The profiles' service account, MLflow address and GPU exist in the cluster."""
     values, objects = yaml.safe_load(profile.read_text()), render("gke")
     one(objects, "ServiceAccount", values["service_account"], "kubeflow")
     (server,) = one(objects, "Deployment", "mlflow")["spec"]["template"]["spec"]["containers"]
@@ -197,7 +197,7 @@ def test_the_profiles_fit_the_cluster(profile: Path, render: Callable[..., Objec
 
 
 def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
-    """The patch replaces KFP's default alone; Argo merges a template over it, key by key."""
+    """The patch replaces only KFP's default; Argo merges each template over it, key by key."""
     shipped = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -216,7 +216,7 @@ def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
     data = yaml.safe_load(kubectl(*command))["data"]
     assert data["executor"] == shipped["data"]["executor"]
     default = yaml.safe_load(data["workflowDefaults"])["spec"]["templateDefaults"]["retryStrategy"]
-    asked = {"limit": "3", "backoff": {"duration": "60", "factor": "2"}}  # what set_retry becomes
+    asked = {"limit": "3", "backoff": {"duration": "60", "factor": "2"}}  # the compiled form of set_retry
     assert {**default, **asked} == {**asked, "retryPolicy": "Always"}
     assert default["limit"] == "0"
 

@@ -1,4 +1,4 @@
-"""`make up-local`: really started, used by a training and a registration, and ended without a trace."""
+"""Starts `make up-local`, uses it for a training and a registration, and stops it; nothing remains."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_training_is_tracked_and_registered_and_nothing_stays(record: Path, tm
     assert started.returncode == 0, started.stderr
     exports = dict(re.findall(r"(?m)^export (\w+)=(http://127\.0\.0\.1:\d+)$", started.stdout))
     assert exports.keys() == {"MLFLOW_TRACKING_URI", "STORAGE_EMULATOR_HOST"}
-    assert services("up", record).stdout == started.stdout  # what runs is not started twice
+    assert services("up", record).stdout == started.stdout  # running services are not started again
 
     written = json.loads(record.read_text())
     family = [psutil.Process(entry["pid"]) for entry in written["processes"]]
@@ -97,14 +97,14 @@ def ask(address: str) -> Any:
 
 
 def ours() -> set[int]:
-    """Processes that up-local started, whoever called it."""
+    """All processes that up-local started, from any caller."""
     lines = {process.pid: " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])}
     return {pid for pid, line in lines.items() if "/gan-pipeline-local-" in line}
 
 
 @needs_postgres
 def test_a_service_that_does_not_start_ends_the_others(record: Path, tmp_path: Path) -> None:
-    """Without its emulator beside it, a Python can start PostgreSQL and no more."""
+    """A Python without the storage emulator can start only PostgreSQL."""
     lonely = tmp_path / "bin" / "python"
     lonely.parent.mkdir()
     lonely.symlink_to(sys.executable)

@@ -1,4 +1,4 @@
-"""The MLflow server's image as far as text goes: the linter, and a lock of the same versions as the trainings'."""
+"""The text of the MLflow server's image: the linter accepts it, and it locks the same versions as the trainings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = INFRA / "mlflow"
 
 
 def locked(path: Path) -> list[tuple[str, str]]:
-    """Names and versions; a package with other versions on other machines stands there more than once."""
+    """Names and versions; a package with several versions for several machines appears more than once."""
     return re.findall(r"(?m)^([a-z0-9._-]+)(?:\[[\w,]+\])?==([^\s;]+)", path.read_text())
 
 

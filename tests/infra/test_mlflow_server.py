@@ -1,4 +1,4 @@
-"""The MLflow server of infra/mlflow, really run: its manifest's own commands and probes, on PostgreSQL and a bucket."""
+"""Runs the MLflow server of infra/mlflow with its manifest's commands and probes, on PostgreSQL and a bucket."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def container(objects: Objects, kind: str, name: str) -> dict[str, Any]:
 
 
 def environment(container: dict[str, Any], database: str) -> dict[str, str]:
-    """The container's variables, with the secret's value, and a bare process's own."""
+    """The container's variables, with the secret's value, and the variables that every process needs."""
     variables = {entry["name"]: entry.get("value", database) for entry in container["env"]}
     keep = {name: os.environ[name] for name in ("PYTHONPATH", "STORAGE_EMULATOR_HOST") if name in os.environ}
     return {**variables, **keep, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
@@ -91,7 +91,7 @@ class Server:
         self._process.wait()
 
     def probe(self, name: str) -> int | None:
-        """The status that the kubelet would get from the manifest's probe; None where nothing answers in time."""
+        """The status that the kubelet would get from the manifest's probe; None without an answer in time."""
         request = self.container[name]["httpGet"]
         headers = {header["name"]: header["value"] for header in request.get("httpHeaders", [])}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.container[name]["timeoutSeconds"])
@@ -132,7 +132,7 @@ def buckets(objects: Objects) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def postgres(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """PostgreSQL with an empty database that the upgrade job has made MLflow's."""
+    """PostgreSQL with an empty database in which the upgrade job has created MLflow's tables."""
     found = postgres_programs()
     assert found
     with Postgres(found) as server:
@@ -170,14 +170,14 @@ def test_the_readiness_probe_notices_that_clients_are_refused(
     refusing.start(hosts="mlflow.example.com")
     try:
         assert refusing.probe("readinessProbe") == 403
-        assert refusing.probe("livenessProbe") == 200  # which alone would have hidden it
+        assert refusing.probe("livenessProbe") == 200  # the liveness probe does not notice it
     finally:
         refusing.stop()
 
 
 @pytest.fixture(scope="module")
 def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """Three trainings at once, each registering its generator at once; the records of the decisions."""
+    """Three simultaneous trainings that each register a generator; returns the records of the decisions."""
     folder = tmp_path_factory.mktemp("trainings")
     dataset = write_dataset(folder / "prepared", blobs(64), blobs(32, seed=1), classes=2)
     variables = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.port}", "PYTHONPATH": _path()}
@@ -311,7 +311,7 @@ def test_the_champion_is_served_by_the_runtimes_own_command(
     buckets: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """KServe's storage initializer copies storageUri to /mnt/models; here the test does."""
+    """The test copies storageUri to /mnt/models, as KServe's storage initializer does."""
     from google.cloud import storage
     from mlflow import MlflowClient
 

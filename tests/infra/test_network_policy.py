@@ -1,4 +1,4 @@
-"""Who may talk to whom, worked out from the rendered network policies as Kubernetes defines them."""
+"""Which pods may connect to which, computed from the rendered network policies by Kubernetes' rules."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def matches(peer: dict[str, Any], other: Pod | str, namespace: str) -> bool:
 
 
 def permits(objects: Objects, pod: Pod, other: Pod | str, port: int, direction: str) -> bool:
-    """Whether the policies that select `pod` let it talk to `other`: any of them, or there is none."""
+    """Whether `pod` may connect to `other`: a policy that selects it allows this, or no policy selects it."""
     namespace, labels = pod
     policies = [
         item["spec"]

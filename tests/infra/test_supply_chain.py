@@ -1,4 +1,4 @@
-"""What comes from elsewhere: every package by hash, every licence known, nothing new unseen."""
+"""Third-party code: every package is locked by hash, every licence is known, and new ones are noticed."""
 
 from __future__ import annotations
 

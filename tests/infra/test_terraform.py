@@ -1,4 +1,4 @@
-"""infra/terraform as far as it goes without Google: format, variables, references, agreement with the rest."""
+"""infra/terraform without a Google account: format, variables, references, agreement with the manifests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def terraform(*arguments: str | Path, folder: Path = FOLDER) -> subprocess.Compl
 
 
 def block(name: str) -> str:
-    """The text of a local value or an output that is a block of lines."""
+    """The text of a local value or an output of several lines."""
     found = re.search(rf'(?ms)^  {name} += \{{\n(.*?)\n  \}}|^output "{name}" \{{\n(.*?)\n\}}', CODE)
     assert found, name
     return found[1] or found[2]
@@ -41,7 +41,7 @@ def test_the_format_is_terraforms_own() -> None:
 
 @pytest.fixture(scope="module")
 def variables_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root of the variables only: Terraform judges their values there, and needs no provider for it."""
+    """A root module with only the variables: Terraform validates their values without any provider."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(FOLDER / "variables.tf", folder)
     assert terraform("init", "-input=false", folder=folder).returncode == 0
@@ -107,7 +107,7 @@ def test_identities_are_those_of_the_cluster(render: Callable[..., Objects]) -> 
         for item in render("gke")
         if item["kind"] == "ServiceAccount"
     }
-    assert pairs.pop("gan-kfp-ui") == "kubeflow/ml-pipeline-ui"  # KFP's manifests make that one
+    assert pairs.pop("gan-kfp-ui") == "kubeflow/ml-pipeline-ui"  # created by KFP's manifests
     assert annotated == pairs
 
 

@@ -1,4 +1,4 @@
-"""The GitHub workflows: pinned, with no more rights than they need, and clean for actionlint."""
+"""The GitHub workflows pin their actions, have only the rights that they need, and pass actionlint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the usual implementations say, computed in their own environment and left as files for test_peers.py.
+"""Computes the results of the usual implementations in their own environment, as files for test_peers.py.
 
 Run by that environment's Python: `python peers.py FOLDER`. FOLDER holds `inputs.npz`; this writes the same random
 weights as PyTorch saves them today and before 1.6, and `outputs.npz`.
@@ -38,7 +38,7 @@ EXACT_IMAGES = (500, 13, 5)
 
 
 def random_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """He-initialised kernels and random batch-norm statistics, so that no detail of the network is without effect."""
+    """He-initialised kernels and random batch-norm statistics, so that every detail of the network has an effect."""
     generator = torch.Generator().manual_seed(0)
     weights = {}
     for name, tensor in module.state_dict().items():
@@ -120,7 +120,7 @@ def main(folder: Path) -> None:
     outputs["pytorch_fid_mu"], outputs["pytorch_fid_sigma"] = read
     stats = Path(cleanfid.__file__).parent / "stats"
     stats.mkdir(exist_ok=True)
-    place = stats / f"{folder.name}_clean_custom_na.npz".lower()  # where it keeps what its users made
+    place = stats / f"{folder.name}_clean_custom_na.npz".lower()  # its folder for custom statistics
     place.write_bytes((folder / "ours.npz").read_bytes())
     read = cleanfid.features.get_reference_statistics(folder.name, "na", mode="clean", split="custom", metric="FID")
     place.unlink()

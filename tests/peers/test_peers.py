@@ -28,7 +28,7 @@ PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")
 
 IMAGE_SETS = {"grey": (3, 28, 28, 1), "odd": (2, 331, 47, 3), "even": (2, 64, 64, 3), "unresized": (2, 299, 299, 3)}
-FEATURES_TOLERANCE = 1e-5  # of the largest feature; the least mutation of the network moves them by 3e-3
+FEATURES_TOLERANCE = 1e-5  # of the largest feature; the smallest mutation of the network changes them by 3e-3
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_features(inputs: dict, outputs: dict, weights: InceptionWeights, mode: 
     for name in IMAGE_SETS:
         theirs = outputs[f"{peer}_images_{name}"]
         assert relative(extractor(inputs[f"images_{name}"]), theirs) < FEATURES_TOLERANCE
-        # What is equal to such a tolerance must also differ from image to image, or it says nothing.
+        # Features must also differ between images; otherwise this agreement would show nothing.
         assert np.abs(theirs[0] - theirs[1]).max() / theirs.max() > 0.01
 
 

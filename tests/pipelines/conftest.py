@@ -1,4 +1,4 @@
-"""A running server, and pipelines compiled once."""
+"""Fixtures: a running server, and pipelines that are compiled once."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Refused(Exception):
 
 
 def checked(body: Any, model: str) -> dict[str, Any]:
-    """`body`, if the model can say it and says nothing less."""
+    """Returns `body` if the model accepts it and keeps all of it."""
     try:
         read = API.sanitize_for_serialization(API.deserialize(SimpleNamespace(data=json.dumps(body)), model))
     except (ValueError, TypeError, AttributeError) as error:
@@ -145,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             enabled = [run["display_name"] for run in self.server.recurring.values() if run["status"] == "ENABLED"]
             self.server.most_enabled = max([self.server.most_enabled, *(enabled.count(name) for name in enabled)])
             if self.server.lose_after is not None and len(self.server.calls) >= self.server.lose_after:
-                self.close_connection = True  # done, but nobody is told
+                self.close_connection = True  # the change is made, but the answer is lost
                 return
         body = b"<html>Log in</html>" if self.server.login_page else json.dumps(answer).encode()
         self.send_response(status)
@@ -239,7 +239,7 @@ def _get_run(server: KubeflowServer, _: Any, __: Any, identifier: str) -> Any:
 
 
 def _create_recurring(server: KubeflowServer, body: Any, _: Any) -> Any:
-    # protobuf's JSON takes an int64 as a number too, which is how the SDK sends it; the model says text.
+    # The SDK sends an int64 as a number, which protobuf's JSON also accepts; the model declares text.
     run = checked(body | {"max_concurrency": str(body["max_concurrency"])}, "V2beta1RecurringRun")
     server.check_experiment(run)
     server.check_inputs(run)

@@ -1,4 +1,4 @@
-"""dvc.yaml, the compiled pipelines and the components' own parsers are one command line, stage by stage."""
+"""dvc.yaml, the compiled pipelines and the components' parsers agree on the command line of each stage."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-# What only DVC wants: to see changes of the raw data, and a summary on the terminal.
+# Stages only for DVC: one detects changes of the raw data, one prints a summary.
 LOCAL_ONLY = ("fingerprint", "summary")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage for name, stage in GRAPH.items() if name not in LOCAL_ONLY}
-# Given on the cluster alone: where the fetched data lies, and what Kubeflow wants to hear of the outputs.
+# Options only for the cluster: the place of the fetched data, and where to describe the outputs for Kubeflow.
 CLUSTER_ONLY = {"prepare": {"--data", "--executor-input"}}
-# A training may start from the champion of the model that generators become versions of; the report compares with it.
+# These stages also read the model's name: a warm start begins with its champion, and the report compares with it.
 BESIDES = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}
 STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "choose", "register", "report-status"]
 
@@ -85,7 +85,7 @@ def test_a_stage_reads_its_own_section(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_output_of_dvc_is_an_output_of_the_container_and_so_with_the_inputs(stage: str) -> None:
-    """What dvc.yaml lists under outs, plots or metrics has an output placeholder, any other path one of an input."""
+    """Paths under outs, plots or metrics in dvc.yaml have output placeholders, all others input placeholders."""
     words = shlex.split(STAGES[stage]["cmd"])[3:]
     produced = [
         next(iter(entry)) if isinstance(entry, dict) else entry

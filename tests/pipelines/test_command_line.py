@@ -1,4 +1,4 @@
-"""The commands against a server that checks every request, and their mistakes in one sentence each."""
+"""The commands against a server that checks every request. Each mistake gives one sentence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> N
         (["-S", "train.steps=0"], "'train.steps' must be greater"),
         (["--profile", "nowhere.yaml"], "--profile must be a readable"),
         (["--params", "nowhere.yaml"], "parameters must be a readable"),
-        (["--grid", "train.seed=0,1"], "belong to a sweep"),
+        (["--grid", "train.seed=0,1"], "must be used with a sweep"),
         (["--output", "x.json"], "must end in .yaml"),
         *((["--image", image], "--image must be") for image in ("", "a b", "a@sha256:", "a@sha256:abc", "a@sha256:…")),
     ],
@@ -76,7 +76,7 @@ def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, argum
 
 
 def test_a_compiled_pipeline_of_another_kind_is_refused(capsys, server: KubeflowServer, compiled, tmp_path) -> None:
-    """As somebody else's, whose inputs are others or whose steps are no containers."""
+    """Such as pipelines of another project, with other inputs or with steps that are not containers."""
     whole = compiled.read_text()
     specification = yaml.safe_load(whole.split("\n---\n")[0])
     parameters = specification["root"]["inputDefinitions"]["parameters"]
@@ -332,9 +332,9 @@ def test_data_that_no_run_could_read_is_refused_before_anything_is_sent(
         (["-S", "train.steps=-1"], "'train.steps' must be greater"),
         (["--experiment", "nosuch"], "must be one of Default .*kfp experiment create nosuch"),
         (["--data-pointer", "nowhere.dvc", "--data-remote", "gs://b"], "--data-pointer must be a readable"),
-        (["--data-remote", "gs://b"], "go together"),
+        (["--data-remote", "gs://b"], "must be given together"),
         (["--data-prefix", "s3://b"], "must start with gs://"),
-        (["--version", "git-1"], "go together"),
+        (["--version", "git-1"], "must be given together"),
     ],
 )
 def test_a_wrong_submission_sends_nothing(capsys, server, compiled, arguments, message) -> None:

@@ -1,4 +1,4 @@
-"""The lines of docs/kubeflow.md, run as they stand there."""
+"""Runs the lines of docs/kubeflow.md unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_page_has_lines_for_every_command() -> None:
 
 
 def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: Path, monkeypatch) -> None:
-    """In a fresh repository that has what a line names; the version is the one that was published before."""
+    """Runs in a new repository with the named files; the version is the one that an earlier line published."""
     for name in ("params.yaml", "infra", "presets"):
         (repository / name).symlink_to(ROOT / name)
     (repository / ".gitignore").write_text((ROOT / ".gitignore").read_text())

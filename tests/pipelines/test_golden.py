@@ -34,7 +34,7 @@ def compile_to(name: str, folder: Path) -> Path:
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
-    """Every document of the file, whole, but for the version of the SDK that wrote it."""
+    """Every document of the file, without the version of the SDK that wrote it."""
     loaded = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     loaded[0].pop("sdkVersion")
     return loaded

@@ -1,4 +1,4 @@
-"""A host that is no Kubeflow, or that never ends: one sentence, in a limited time."""
+"""A host that is not Kubeflow, or whose answer never ends, gives one sentence within a limited time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from pipelines import limits, server, submit
 from tests.pipelines.test_command_line import refused, run
 
-# What the host answers: to the health check, and to everything after it. None is nothing at all.
+# The host's answers: to the health check, and to all later requests. None: it does not answer.
 ENDLESS, DRIP, HEADERS, SILENT = object(), object(), object(), object()
 
 
@@ -79,11 +79,11 @@ ANSWERS = [
     (DRIP, 75, "does not answer"),
     (HEADERS, 75, "does not answer"),
     (ENDLESS, 2, "more than 1048576 bytes"),
-    (b"null", 2, "no JSON object"),
-    (b"[]", 2, "no JSON object"),
-    (b"5", 2, "no JSON object"),
-    (b"[" * 100_000, 2, "no JSON object"),
-    (b"", 2, "no JSON object"),
+    (b"null", 2, "not a JSON object"),
+    (b"[]", 2, "not a JSON object"),
+    (b"5", 2, "not a JSON object"),
+    (b"[" * 100_000, 2, "not a JSON object"),
+    (b"", 2, "not a JSON object"),
     (b"<html>log in</html>", 2, "login page"),
     ((302, b""), 2, "a redirect to https://login.example.com/?…"),
     ((307, b""), 2, "a redirect to https://login.example.com/?…"),

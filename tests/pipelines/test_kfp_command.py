@@ -1,4 +1,4 @@
-"""Kubeflow's own `kfp` with the compiled file: what it sends."""
+"""The requests that Kubeflow's own `kfp` command sends for the compiled file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Overrides are read by DVC's own code; here is what becomes of them, and of wrong ones."""
+"""Overrides give the same parameters as in DVC, and wrong ones are refused."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ SOURCES = [
 def test_text_is_taken_as_it_stands_and_dvc_reads_the_same(sections, source: str, tmp_path: Path) -> None:
     text = f"prepare.source={source}"
     assert parameters.override(sections, [text])["prepare"]["source"] == source
-    if "\\" in source or "${" in source or not source.isprintable():  # which DVC's parser cannot be told
+    if "\\" in source or "${" in source or not source.isprintable():  # DVC's parser cannot express these
         with pytest.raises(InvalidInput, match="write it into params"):
             parameters.for_dvc([text])
         return
@@ -166,7 +166,7 @@ def test_a_grid_gives_every_combination_and_the_list_comes_after(sections) -> No
     ("grid", "listed", "message"),
     [
         ([], [], "needs --grid or --trial"),
-        (["evaluate.seed=1,2"], [], "may differ in train alone"),
+        (["evaluate.seed=1,2"], [], "may differ only in the train section"),
         (["train.seed=1"], ["train.seed=1"], "must differ from the others"),
         (["train.seed=glob(*)"], [], "glob"),
         ([], ["'"], "quotation"),
@@ -192,7 +192,7 @@ def test_a_preset_becomes_overrides_in_its_order_and_later_ones_win(sections, tm
         "evaluate": {"inception_weights": "1e-4"},
     }
     path = tmp_path / "cats.yaml"
-    path.write_text(json.dumps(values))  # in which text is quoted
+    path.write_text(json.dumps(values))  # JSON quotes text
     found = parameters.preset(path)
     assert [one.partition("=")[0] for one in found] == [f"{name}.{key}" for name in values for key in values[name]]
     expected = {name: {**section, **values.get(name, {})} for name, section in sections.items()}

@@ -1,4 +1,4 @@
-"""Profiles: what is refused, and what each word does to the pod."""
+"""Profiles: wrong ones are refused, and each key has its effect on the pod."""
 
 from __future__ import annotations
 

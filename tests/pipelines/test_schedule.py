@@ -1,4 +1,4 @@
-"""Schedules: what the server holds after `apply`, and after an `apply` that was cut off anywhere."""
+"""The server's schedules after `apply`, and after an `apply` that was interrupted at any call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WEEKLY = {
 
 @pytest.fixture(scope="session")
 def stored(compiled: Path) -> dict[str, Any]:
-    """The compiled pipeline as the server keeps it."""
+    """The compiled pipeline in the form that the server stores."""
     pipeline, platform = yaml.safe_load_all(compiled.read_text())
     return {"pipeline_spec": pipeline, "platform_spec": platform}
 
@@ -43,7 +43,7 @@ def declare(folder: Path, *schedules: dict[str, Any], **keys: Any) -> str:
 
 
 def held(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
-    """What the server holds: name, cron, status and the changed inputs of every recurring run."""
+    """Name, cron expression, status and changed number of steps of every recurring run on the server."""
     return sorted(
         (
             run["display_name"],
@@ -114,7 +114,7 @@ def test_a_schedule_that_is_no_longer_declared_goes_and_others_stay(capsys, serv
     assert run(capsys, "schedule", "apply", declare(tmp_path, nightly))[0] == 0
     assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
     said = refused(capsys, 2, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}))
-    assert "must be declared by gan-pipeline" in said
+    assert "recurring run of another owner than gan-pipeline" in said
     assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
 
 
@@ -133,7 +133,7 @@ def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
     server.calls.clear()
     server.lose_after = after
     file = declare(tmp_path, *wanted)
-    # The last answer that is lost is lost too: the command cannot know that it was done.
+    # The last answer is lost, too, so the command cannot know that its last call succeeded.
     refused(capsys, 75, "schedule", "apply", file)
     assert len(server.calls) == after
     server.lose_after = None

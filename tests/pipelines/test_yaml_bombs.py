@@ -1,4 +1,4 @@
-"""YAML from outside: a bomb is a mistake with a sentence, not a machine without memory."""
+"""A YAML bomb from outside gives an error message and does not exhaust the memory."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_no_more_is_read_of_a_compiled_pipeline_than_the_limit(tmp_path: Path) -
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 @pytest.mark.parametrize("content", [b"a: 2026-02-30", b"a: \xff\xfe\x00", b"a: [", "ü".encode("latin-1")])
 def test_what_cannot_be_read_is_refused(reader: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
-    """The first is a date that no calendar has."""
+    """The first content is an impossible date."""
     path = tmp_path / "file.yaml"
     path.write_bytes(content)
     with pytest.raises(InvalidInput):

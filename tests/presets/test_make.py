@@ -1,4 +1,4 @@
-"""`make run` with a preset: what DVC is told. A script in DVC's place writes its arguments down."""
+"""The arguments that `make run` passes to DVC. A script replaces DVC and records them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def commands(tmp_path: Path) -> Path:
-    """A folder with a `dvc` that takes everything, and a `python` without the summary."""
+    """A folder with a `dvc` that records its arguments, and a `python` that skips the summary."""
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "dvc").write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/arguments\n")
@@ -27,7 +27,7 @@ def commands(tmp_path: Path) -> Path:
 
 
 def run(commands: Path, *variables: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    # --assume-old: the environment is there. A PATH on the command line is stronger than the Makefile's.
+    # --assume-old: do not rebuild the environment. A PATH on the command line overrides the Makefile's.
     make = ["make", "--assume-old=.venv/run", "run", f"PATH={commands}:{os.environ['PATH']}", *variables]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
     written = commands.parent / "arguments"
@@ -50,19 +50,19 @@ def test_the_preset_comes_first_and_what_is_set_wins(commands) -> None:
         (["SET=train.steps=20"], ["exp", "run", "-S", "train.steps=20"]),
     ],
 )
-def test_without_one_it_is_as_before(commands, variables, arguments) -> None:
+def test_without_a_preset_nothing_is_added(commands, variables, arguments) -> None:
     done, told = run(commands, *variables)
     assert (done.returncode, told) == (0, arguments), done.stderr
 
 
-def test_a_preset_that_there_is_not_runs_nothing(commands) -> None:
+def test_a_missing_preset_runs_nothing(commands) -> None:
     done, arguments = run(commands, "PRESET=nosuch")
     assert (done.returncode, arguments) == (2, [])
     assert "error: A preset must be a readable YAML file" in done.stderr
 
 
 @pytest.mark.parametrize("source", ["data/raw/été", "o'brien", "a,b", "x(1)", "cats$b", "$(HOME)", "a#b"])
-def test_what_is_set_may_have_any_character(commands, source: str) -> None:
+def test_an_override_may_have_any_character(commands, source: str) -> None:
     done, arguments = run(commands, f"SET=prepare.source={source} train.steps=20")
     assert done.returncode == 0, done.stderr
     assert arguments == ["exp", "run", "-S", f'prepare.source="{source}"', "-S", "train.steps=20"]

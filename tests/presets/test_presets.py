@@ -1,4 +1,4 @@
-"""Every preset: what it says, and that it trains and resumes. Trained to its end, none was by these tests."""
+"""Every preset is consistent, trains and resumes. These tests train none to its end."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
 LABELLED = ("embedded", "fashion-mnist", "data/raw/cifar10")
 STEPS, STOP_AFTER_STEPS = 3, 2
-# What makes a preset small enough for a CPU. The rest of it stays, and with it every kind of layer, loss and penalty.
+# Makes a preset small enough for a CPU, but keeps its layers, loss and penalties.
 SMALL = {"generator_width": 2, "discriminator_width": 2, "latent_size": 4, "batch_size": 4, "steps": STEPS}
 
 
@@ -111,7 +111,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
     shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
     assert train(tmp_path / "whole", STEPS + 1)
     whole = gan.state()
-    # What a checkpoint does not hold has moved on meanwhile.
+    # State outside the checkpoint has changed meanwhile.
     assert train(tmp_path / "stopped", STEPS + 1)
     for key, array in gan.state().items():
         np.testing.assert_array_equal(array, whole[key], err_msg=key)

@@ -107,7 +107,7 @@ class _Index(pickle.Unpickler):
     def persistent_load(self, identifier: Any) -> _Tensor:
         kind, dtype, key, _location, count = identifier[:5]
         if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
-            raise pickle.UnpicklingError("it refers to something that is no storage")
+            raise pickle.UnpicklingError("it refers to something that is not a storage")
         self.dtypes[key] = dtype
         return _Tensor(dtype, key, count, 0, (count,))
 
@@ -123,7 +123,7 @@ def _rebuild_tensor(
 
 def _read(tensor: object, storages: Callable[[_Tensor], bytes]) -> NDArray[np.float32]:
     if not isinstance(tensor, _Tensor) or tensor.dtype != np.dtype("<f4"):
-        raise pickle.UnpicklingError("it names something that is no float32 tensor")
+        raise pickle.UnpicklingError("it names something that is not a float32 tensor")
     numbers = storages(tensor)
     if len(numbers) != tensor.count * tensor.dtype.itemsize:
         raise pickle.UnpicklingError(f"the storage {tensor.key} has {len(numbers)} bytes for {tensor.count} numbers")
