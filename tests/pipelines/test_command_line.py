@@ -299,7 +299,7 @@ def test_a_file_that_is_no_pointer_is_refused_before_anything_is_sent(
         (["--data-prefix", ""], "must start with gs://"),
         (["--data-prefix", "gs://UPPER/x"], "must look like gs://bucket/folder"),
         (["--data-prefix", "gs://bucket/cats#md5-1"], "must look like gs://bucket/folder"),
-        (["--data-prefix", "gs://bucket/cats.dvc"], "--data-pointer takes one"),
+        (["--data-prefix", "gs://bucket/cats.dvc"], "use --data-pointer for one"),
         (["--data-pointer", "gs://bucket/cats", "--data-remote", "gs://bucket/dvc"], "must end in .dvc"),
         (["--data-pointer", "gs://.dvc", "--data-remote", "gs://bucket/dvc"], "must look like gs://bucket/folder"),
         (["--data-pointer", "{cats}", "--data-remote", "s3://bucket/dvc"], "DVC remote must be gs://bucket/folder"),
