@@ -57,7 +57,7 @@ def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> Non
 
 
 def _copy_undated(source: Path, target: Path) -> None:
-    """Copies a .keras file without its save time, which would make DVC and the registry see another file."""
+    """Copies a .keras file without its save time, so that equal weights give equal bytes."""
     with zipfile.ZipFile(source) as dated, zipfile.ZipFile(target, "w") as undated:
         for name in dated.namelist():
             content = dated.read(name)
@@ -117,7 +117,7 @@ def load_generator(folder: Path) -> Generator:
     metadata, digest = read_metadata(folder), generator_digest(folder)
     import keras
 
-    # The file may contain their layers, which must be registered with Keras.
+    # The import registers the layers that the file may contain.
     import gan_core.networks.grouped
     import gan_core.networks.layers  # noqa: F401
 
@@ -125,7 +125,7 @@ def load_generator(folder: Path) -> Generator:
         check_keras_file(folder / MODEL_FILE)
         model = keras.models.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
         received = [[(tuple(one.shape[1:]), one.dtype) for one in side] for side in (model.inputs, model.outputs)]
-    # A hostile file can make the readers raise nearly anything; whatever it is, the file is refused.
+    # A hostile file can make the readers raise nearly any exception.
     except Exception as error:
         raise InvalidInput(f"{MODEL_FILE} must be a Keras model file: {error}. Received: {folder}") from None
     inputs: list[tuple[tuple[int, ...], str]] = [((metadata.latent_size,), "float32")]
@@ -135,7 +135,7 @@ def load_generator(folder: Path) -> Generator:
         inputs.append((metadata.shape, "float32"))
     if received != [inputs, [(metadata.shape, "float32")]]:
         raise InvalidInput(
-            f"{MODEL_FILE} must take latents and give images as {METADATA_FILE} says: {inputs} and "
+            f"{MODEL_FILE} must have the inputs and output that {METADATA_FILE} describes: {inputs} and "
             f"{[(metadata.shape, 'float32')]}. Received: {received[0]} and {received[1]} in {folder}"
         )
     return Generator(model, metadata, digest)

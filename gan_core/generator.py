@@ -1,4 +1,4 @@
-"""A trained generator with its metadata: latents, and labels or input images, in; images of grey levels out."""
+"""A trained generator and its metadata: it turns latents, with labels or input images, into uint8 images."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ class GeneratorMetadata(BaseModel):
     def _conditions_fit(self) -> Self:
         shares = self.class_shares
         if len(shares) != len(self.classes) or (shares and not (min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6)):
-            raise ValueError("class_shares must hold a share for each of classes, of 1 together")
+            raise ValueError("class_shares must hold one share for each class, and their sum must be 1")
         if len(set(self.classes)) != len(self.classes):
-            raise ValueError("each of classes must have a name of its own")
+            raise ValueError("class names must differ")
         if self.paired and self.classes:
             raise ValueError("a paired generator has no classes")
         return self
@@ -68,8 +68,8 @@ class Generator:
     Attributes:
         model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]. A conditional
             model also takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
-        metadata: its description.
-        digest: digest of its files, from `generator_digest`; None if it has no files.
+        metadata: its description and origin.
+        digest: digest of its files, from `generator_digest`; None if it was not loaded from files.
 
     >>> generator = load_generator(Path("generator"))
     >>> generator.sample(4, seed=0).shape
@@ -134,7 +134,7 @@ class Generator:
         if self.metadata.paired:
             if condition is None:
                 raise InvalidInput(
-                    "A generator that makes images of images needs input images. Received: none for a generator of "
+                    "A paired generator needs input images. Received: none for a generator of "
                     f"{self.metadata.dataset_source}"
                 )
             condition = condition / np.float32(127.5) - np.float32(1)
@@ -154,8 +154,8 @@ class Generator:
     def _run(self, arguments: Any) -> NDArray[np.float32]:
         """Runs the network.
 
-        A foreign model can be loaded and still fail when it runs, for example because its layers do not fit together.
-        Such failures become InvalidInput.
+        A model from elsewhere can load and still fail when it runs, for example because its layers do not fit together.
+        Such a failure becomes InvalidInput.
         """
         import tensorflow as tf
 

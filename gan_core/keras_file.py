@@ -12,22 +12,22 @@ _MEMBERS = {"config.json", "metadata.json", _WEIGHTS}
 
 
 def check_keras_file(path: Path) -> None:
-    """Refuses a Keras file that would expand when it is read, or that has members other than a generator's.
+    """Refuses a decompression bomb, and a Keras file whose members are not those of a generator.
 
-    Uncompressed members cannot be larger than the file. But HDF5 inside them can declare an array of any size as
-    compressed or never written, and can repeat one text of variable length many times in an array.
+    An uncompressed member is never larger than the file. But HDF5 can declare an array of any size that is compressed
+    or was never written, and it can repeat one string of variable length many times in an array.
 
     Raises:
-        Exception: it is such a file, or not a Keras file; HDF5's reader raises nearly anything.
+        Exception: the file is refused. HDF5's reader can raise nearly any exception.
     """
     import h5py  # type: ignore[import-untyped]
 
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise zipfile.BadZipFile("its members are compressed, which Keras never does")
+            raise zipfile.BadZipFile("its members must be stored uncompressed, as Keras writes them")
         if odd := set(archive.namelist()) ^ _MEMBERS:
             raise zipfile.BadZipFile(
-                f"its members must be {', '.join(sorted(_MEMBERS))}, not also or without {min(odd)}"
+                f"its members must be {', '.join(sorted(_MEMBERS))}, but {min(odd)} is missing or unknown"
             )
         content = archive.read(_WEIGHTS)
     sizes: list[int] = []
@@ -35,7 +35,7 @@ def check_keras_file(path: Path) -> None:
     def add(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             if item.dtype.hasobject:
-                raise ValueError(f"its array {name} holds no numbers")
+                raise ValueError(f"its array {name} must hold numbers")
             sizes.append(item.nbytes)
 
     with h5py.File(io.BytesIO(content), "r") as file:

@@ -1,4 +1,4 @@
-"""Random inputs of a generator, the same on every machine: latents and labels."""
+"""Random inputs of a generator: latents and labels. Each is a pure function of its seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A grouped 3×3 convolution that trains on every device. Keras's own is compiled with XLA, which is slow on a CPU."""
+"""A grouped 3×3 convolution that trains on every device. Keras compiles its own with XLA, which is slow on a CPU."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 - Batch norm is one fused operation; Keras makes a dozen passes over the map.
 - Two operations spread a map over few channels: a transposed convolution to an image's channels, and the gradient of a
   convolution with respect to the image that it reads. Both are computed as a convolution at stride 1 to the 2×2 pixels
-  of every output cell (Shi et al. 2016, arXiv 1609.05158, section 3.2), of which oneDNN makes twice as many per second.
+  of every output cell (Shi et al. 2016, arXiv 1609.05158, section 3.2), which oneDNN computes twice as fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _STRIDE = 2
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
-    """Batch norm of maps [B, H, W, C] over B, H, W. Vectors and the `synchronized` form are left to Keras."""
+    """Batch norm of maps [B, H, W, C] over B, H, W. Keras's own layer handles vectors and `synchronized`."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Normalises; in training with the batch's statistics, which also update the moving averages."""

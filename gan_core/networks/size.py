@@ -1,4 +1,4 @@
-"""Checks that networks have a trainable size, before anything is built."""
+"""Limits the size of the networks before they are built."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_generators_of_other_kinds_beside_each_other(place: Path, capsys: pytest
     assert "target_l1" not in beside.champion.scores
     other, report = evaluated(place, "data", "plain", "--champion", str(place / "paired"))
     assert other.champion is None
-    assert "cannot be evaluated: A generator that makes images of images needs input images" in capsys.readouterr().out
+    assert "cannot be evaluated: A paired generator needs input images" in capsys.readouterr().out
     assert "cannot be evaluated" in report
 
 

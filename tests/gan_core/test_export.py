@@ -58,7 +58,7 @@ def test_what_is_no_generator_is_refused(folder, tmp_path):
         read_metadata(tmp_path)
     for wrong in ({"classes": ["a"]}, {"classes": ["a", "b"], "class_shares": [1.5, -0.5]}, {"class_shares": [1.0]}):
         (tmp_path / "generator.json").write_text(json.dumps({**content, **wrong}))
-        with pytest.raises(InvalidInput, match="class_shares must hold a share for each of classes"):
+        with pytest.raises(InvalidInput, match="class_shares must hold one share for each class"):
             read_metadata(tmp_path)
     both = {"classes": ["a"], "class_shares": [1.0], "paired": True}
     (tmp_path / "generator.json").write_text(json.dumps({**content, **both}))

@@ -126,7 +126,7 @@ def test_metadata_of_another_model_is_refused(honest: Path, tmp_path: Path, name
     folder = changed(honest, tmp_path / "changed", lambda members, folder: None)
     described = json.loads((folder / METADATA_FILE).read_text())
     (folder / METADATA_FILE).write_text(json.dumps({**described, name: value}))
-    with pytest.raises(InvalidInput, match=rf"must take latents and give images as {METADATA_FILE} says"):
+    with pytest.raises(InvalidInput, match=rf"must have the inputs and output that {METADATA_FILE} describes"):
         load_generator(folder)
 
 
@@ -145,7 +145,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(honest: Path, tmp_path: Path) -
 
     folder = changed(honest, tmp_path / "bomb", change, zipfile.ZIP_DEFLATED)
     assert (folder / MODEL_FILE).stat().st_size < 2**17
-    with pytest.raises(InvalidInput, match="its members are compressed"):
+    with pytest.raises(InvalidInput, match="its members must be stored uncompressed"):
         load_generator(folder)
 
 
@@ -213,7 +213,7 @@ def test_weights_larger_than_their_file_are_refused_unread(honest: Path, tmp_pat
 
 def test_weights_that_are_no_numbers_are_refused(honest: Path, tmp_path: Path) -> None:
     change = _array(data=["long" * 1000] * 4, dtype=h5py.string_dtype())
-    with pytest.raises(InvalidInput, match="holds no numbers"):
+    with pytest.raises(InvalidInput, match="must hold numbers"):
         load_generator(changed(honest, tmp_path / "texts", change))
 
 

@@ -28,18 +28,18 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
     # Dense 64 → 7·7·64, 4×4 convolutions 64 → 32 → 1; a shift for each normalised channel, a bias at the end.
     generator = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32)
     assert numbers(generator.trainable_variables) == 64 * 7 * 7 * 64 + 64 + 16 * 64 * 32 + 32 + 16 * 32 + 1
-    # 4×4 convolutions 1 → 32 with a bias, 32 → 64 with a shift, then 7·7·64 features and a bias.
+    # 4×4 convolutions 1 → 32 with a bias and 32 → 64 with a shift, then 7·7·64 features and a bias.
     discriminator = discriminator_of(dcgan, (28, 28, 1), width=32)
     learned = 16 * 32 + 32 + 16 * 32 * 64 + 64 + 7 * 7 * 64 + 1
     assert numbers(discriminator.trainable_variables) == learned
     # Without batch norm a bias takes the shift's place, and no statistics are kept.
     plain = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="none")
     assert numbers(plain.trainable_variables) == numbers(plain.weights) == learned
-    # The spectral norm keeps one number more for each channel of a layer.
+    # The spectral norm keeps one more number for each channel of a layer.
     spectral = discriminator_of(dcgan, (28, 28, 1), width=32, normalization="spectral")
     assert numbers(spectral.trainable_variables) == learned
     assert numbers(spectral.weights) == learned + 32 + 64 + 1
-    # Ten classes: a smallest map for each; 7·7·64 numbers each in the projection, too.
+    # Each of the ten classes has a smallest map in the generator, and 7·7·64 numbers in the projection.
     conditional = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32, classes=10)
     assert numbers(conditional.weights) - numbers(generator.weights) == 10 * 7 * 7 * 64
     conditional = discriminator_of(dcgan, (28, 28, 1), width=32, classes=10)
@@ -76,12 +76,12 @@ def test_the_mask_multiplies_the_features():
     logits = whole(images, None, None).numpy()
     ones = np.ones((4, dropping.dropout_features), np.float32)
     np.testing.assert_array_equal(dropping(images, None, ones), logits)
-    # A logit is linear in its features, so masks that add up to ones give logits that do.
+    # A logit is linear in its features: two masks that sum to ones give two logits that sum to the whole logit.
     odd = np.arange(ones.size).reshape(ones.shape) % 2
     parts = [dropping(images, None, mask.astype(np.float32)).numpy() for mask in (odd, 1 - odd)]
     assert np.abs(parts[0] - logits).min() > 1e-4
     np.testing.assert_allclose(parts[0] + parts[1], logits, atol=1e-5)
-    # Each image has its own: the second's is cleared, which leaves the bias of 0.
+    # Each image has its own mask. Clearing the second one leaves only the bias, which is 0.
     ones[1] = 0
     np.testing.assert_allclose(dropping(images, None, ones), logits * [1, 0, 1, 1], atol=1e-6)
 

@@ -17,7 +17,7 @@ def layer(request, monkeypatch):
 
 
 def by_hand(layer, images):
-    """Every group by a convolution of its own."""
+    """Convolves each group separately."""
     outputs = []
     for start in range(0, 12, 4):
         part, kernel = images[..., start : start + 4], layer.kernel.numpy()[..., start : start + 4]

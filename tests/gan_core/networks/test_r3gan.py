@@ -62,7 +62,7 @@ def test_activations_have_the_variance_of_the_latents_whatever_the_depth():
     for depth in (1, 4):
         generator = generator_of(r3gan, (32, 32, 3), latent_size=64, width=64, growth=4, depth=depth)
         images = generator(latents).numpy()
-        # Interpolation between independent pixels takes variance, nothing else does.
+        # Only the interpolation between independent pixels reduces the variance.
         assert 0.1 < images.std() < 1.2
         basis = keras.Model(generator.input, generator.layers[2].output)(latents).numpy()
         assert basis.std() == pytest.approx(1, abs=0.1)
@@ -70,7 +70,7 @@ def test_activations_have_the_variance_of_the_latents_whatever_the_depth():
 
 @pytest.mark.parametrize("classes", [0, 10])
 def test_logits_have_the_variance_of_the_colours(classes):
-    """Over images of one colour, which no resampling changes; a mean over networks, as each has few colours."""
+    """Uses images of one colour, because resampling does not change them, and averages over networks."""
     rng = np.random.default_rng(0)
     images = np.broadcast_to(rng.normal(size=(64, 1, 1, 3)), (64, 16, 16, 3)).astype(np.float32)
     labels = tf.constant(rng.integers(0, 10, 64)) if classes else None
@@ -93,7 +93,7 @@ def test_halving_is_the_transpose_of_bilinear_doubling():
 def test_the_generator_has_no_last_nonlinearity():
     generator = generator_of(r3gan, (16, 16, 1))
     latents = draws((2, 5), 1)
-    # With every block the identity, images are linear in the latents.
+    # Every block starts as the identity, so images are linear in the latents.
     np.testing.assert_allclose(generator(100 * latents), 100 * generator(latents), rtol=1e-3, atol=1e-3)
 
 

@@ -53,7 +53,7 @@ def test_every_batch_norm_has_a_scale_and_a_shift_for_each_class():
     generator = generator_of(resnet, (16, 16, 1), classes=3, width=8, growth=1)
     latents = draws((2, 5), 1)
     first, second = (generator([latents, tf.constant([0, label])], training=True).numpy() for label in (0, 1))
-    # As drawn, all classes scale by 1 and shift by 0.
+    # At the start every class scales by 1 and shifts by 0.
     np.testing.assert_allclose(first, second, atol=1e-6)
     scales = [v for v in generator.trainable_variables if v.shape == (3, 8) and np.all(v.numpy() == 1)]
     assert len(scales) == 4
@@ -66,7 +66,7 @@ def test_every_batch_norm_has_a_scale_and_a_shift_for_each_class():
 
 
 def test_the_logits_stretch_no_image_by_more_than_the_layers_allow():
-    # With every norm 1, an image changed by δ changes a logit by at most a product that W's own size is not part of.
+    # Every kernel is divided by its norm, so scaling all kernels leaves the logits unchanged.
     discriminator = discriminator_of(resnet, (16, 16, 1), normalization="spectral")
     images = draws((2, 16, 16, 1), 1)
     for _ in range(20):

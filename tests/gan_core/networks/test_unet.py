@@ -46,7 +46,7 @@ def test_the_finest_detail_of_the_input_goes_through_the_skips_and_the_latents_c
     generator = generator_of(shape)
     latents, inputs = arguments_of(shape)
     images = generator([latents, inputs]).numpy()
-    # One pixel's change reaches, by the finest skip, its neighbourhood most of all.
+    # The finest skip connection carries a pixel's change mostly to its neighbourhood.
     touched = inputs.numpy()
     touched[:, 32, 32] += 1
     change = np.abs(generator([latents, tf.constant(touched)]).numpy() - images)[0, ..., 0]
