@@ -24,10 +24,10 @@ from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage.bucket import Address
 from components.storage.mirror import mirrored
-from components.training.hooks import NoHooks
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.training.checkpoints import Checkpoints
+from gan_core.training.hooks import NoHooks
 
 _BUCKET = "benchmark"
 

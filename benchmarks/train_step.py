@@ -139,10 +139,10 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
     The bare steps train a second GAN on the first batches of the training, held in memory. Compilation of both is
     excluded, and so is the training of the classifier for the scores.
     """
-    from components.training.outputs import describe
     from gan_core.evaluation.quick_scores import scorer
     from gan_core.generator import Generator
     from gan_core.training.batches import RealBatches
+    from gan_core.training.describe import describe_generator
     from gan_core.training.loop import Training
     from gan_core.training.step import TrainStep
 
@@ -179,7 +179,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                 self.bare_images += len(in_memory) * images_at_once
 
     with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        generator = Generator(gan.averaged_generator, describe(gan, dataset))
+        generator = Generator(gan.averaged_generator, describe_generator(gan, dataset))
         score = scorer(generator, dataset, config.score_samples, folder.parent / "cache")
         training = Training(gan, real_batches, checkpoints, score if config.score_every_images else None)
         with (

@@ -53,7 +53,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from gan_core.evaluation.feature_extraction import extract_features
     from gan_core.evaluation.report.contents import collect_contents
     from gan_core.evaluation.report.history import training_charts
-    from gan_core.evaluation.report.page import render
+    from gan_core.evaluation.report.page import render_report
     from gan_core.evaluation.score_table import table
     from gan_core.evaluation.statistics_file import write_statistics
 
@@ -74,7 +74,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
             contents = collect_contents(
                 extractor, extracted, evaluation, charts, comparison=comparison, seed=config.seed
             )
-            place.write_text(render(evaluation, contents), encoding="utf-8")
+            place.write_text(render_report(evaluation, contents), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
     log_evaluation(evaluation, arguments.report.place if arguments.report else None)

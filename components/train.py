@@ -25,8 +25,8 @@ from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.cache_folder import cache_folder
 from components.training.build import build_gan, training_images, version_to_start_from
-from components.training.hooks import Hooks, NoHooks
-from components.training.outputs import describe, write_outputs
+from components.training.hooks import Hooks
+from components.training.outputs import write_outputs
 from gan_core.printing import fail
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     if not gan.distribution.chief:  # train together with the chief; only the chief writes
         training = Training(gan, batches, None, scorer, xla=xla)
         training.resume()
-        training.run(NoHooks())
+        training.run()
         return
     identity = identify(
         config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
@@ -125,8 +125,10 @@ def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
     """Scores the averaged generator as evaluation does, with fewer images."""
     from gan_core.evaluation.quick_scores import scorer
     from gan_core.generator import Generator
+    from gan_core.training.describe import describe_generator
 
-    return scorer(Generator(gan.averaged_generator, describe(gan, dataset)), dataset, gan.config.score_samples, cache)
+    generator = Generator(gan.averaged_generator, describe_generator(gan, dataset))
+    return scorer(generator, dataset, gan.config.score_samples, cache)
 
 
 def parser() -> argparse.ArgumentParser:

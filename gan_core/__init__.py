@@ -1,10 +1,7 @@
 """The library: data, networks, objectives, training, evaluation. Free of orchestration, tracking and cloud.
 
-The names below are the public ones; docs/library.md shows them at work. Each is imported when it is first used, so
-`import gan_core` loads no TensorFlow.
-
-The examples in their docstrings are run as tests. They start with `from gan_core import *`, with `params`, the sections
-of params.yaml, in a folder with the prepared data set `digits` and the trained generator `generator`.
+The names below are the public ones. Each is imported when it is first used, so `import gan_core` loads no TensorFlow.
+The examples in their docstrings continue where the script in docs/library.md ends, and are run as tests.
 """
 
 from __future__ import annotations
@@ -14,42 +11,88 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES holds the same for Python
     from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, TrainConfig
+    from gan_core.data.grid import image_grid, write_png
     from gan_core.data.prepare import prepare
     from gan_core.data.prepared import PreparedDataset
     from gan_core.data.sources import open_source
     from gan_core.errors import InvalidInput, TryAgain
+    from gan_core.evaluation.evaluator import evaluate
+    from gan_core.evaluation.extractors.build import build_extractor
+    from gan_core.evaluation.feature_extraction import extract_features
+    from gan_core.evaluation.protocol import Evaluation
+    from gan_core.evaluation.real_and_generated import open_sides
+    from gan_core.evaluation.report.contents import collect_contents
+    from gan_core.evaluation.report.page import render_report
     from gan_core.export import load_generator, save_generator
     from gan_core.generator import Generator
+    from gan_core.sampling import draw_latents
+    from gan_core.training.batches import RealBatches
     from gan_core.training.checkpoints import Checkpoints
+    from gan_core.training.describe import describe_generator
+    from gan_core.training.guards import Diverged
+    from gan_core.training.hooks import Hooks, NoHooks
+    from gan_core.training.loop import Training
+    from gan_core.training.state import Gan
 
 __all__ = [
     "Checkpoints",
+    "Diverged",
     "EvaluateConfig",
+    "Evaluation",
+    "Gan",
     "Generator",
+    "Hooks",
     "InvalidInput",
+    "NoHooks",
     "PrepareConfig",
     "PreparedDataset",
+    "RealBatches",
     "RegisterConfig",
     "TrainConfig",
+    "Training",
     "TryAgain",
+    "build_extractor",
+    "collect_contents",
+    "describe_generator",
+    "draw_latents",
+    "evaluate",
+    "extract_features",
+    "image_grid",
     "load_generator",
+    "open_sides",
     "open_source",
     "prepare",
+    "render_report",
     "save_generator",
+    "write_png",
 ]
 
 _MODULES = {
     "config": ("EvaluateConfig", "PrepareConfig", "RegisterConfig", "TrainConfig"),
+    "data.grid": ("image_grid", "write_png"),
     "data.prepare": ("prepare",),
     "data.prepared": ("PreparedDataset",),
     "data.sources": ("open_source",),
     "errors": ("InvalidInput", "TryAgain"),
+    "evaluation.evaluator": ("evaluate",),
+    "evaluation.extractors.build": ("build_extractor",),
+    "evaluation.feature_extraction": ("extract_features",),
+    "evaluation.protocol": ("Evaluation",),
+    "evaluation.real_and_generated": ("open_sides",),
+    "evaluation.report.contents": ("collect_contents",),
+    "evaluation.report.page": ("render_report",),
     "export": ("load_generator", "save_generator"),
     "generator": ("Generator",),
+    "sampling": ("draw_latents",),
+    "training.batches": ("RealBatches",),
     "training.checkpoints": ("Checkpoints",),
+    "training.describe": ("describe_generator",),
+    "training.guards": ("Diverged",),
+    "training.hooks": ("Hooks", "NoHooks"),
+    "training.loop": ("Training",),
+    "training.state": ("Gan",),
 }
 _MODULE_OF = {name: f"gan_core.{module}" for module, names in _MODULES.items() for name in names}
-
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that __getattr__ finds
 

@@ -43,7 +43,6 @@ METADATA_KEYS = frozenset({"latent_size", "images_seen"})
 def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> None:
     """Writes the generator into the new folder `folder`; equal weights and metadata give equal bytes.
 
-    >>> generator = load_generator(Path("generator"))
     >>> save_generator(Path("copy"), generator.model, generator.metadata)
     >>> np.array_equal(load_generator(Path("copy")).sample(4, seed=0), generator.sample(4, seed=0))
     True
@@ -112,7 +111,7 @@ def load_generator(folder: Path) -> Generator:
         InvalidInput: `folder` holds no generator, or its file is damaged.
 
     >>> load_generator(Path("generator")).metadata.images_seen
-    64
+    80
     """
     metadata, digest = read_metadata(folder), generator_digest(folder)
     import keras

@@ -74,6 +74,9 @@ class Generator:
     >>> generator = load_generator(Path("generator"))
     >>> generator.sample(4, seed=0).shape
     (4, 16, 16, 1)
+    >>> latents = draw_latents(2, generator.metadata.latent_size, seed=0)
+    >>> generator.draw(latents, np.array([7, 7])).shape  # two images of the class 7
+    (2, 16, 16, 1)
     """
 
     def __init__(self, model: Any, metadata: GeneratorMetadata, digest: str | None = None) -> None:

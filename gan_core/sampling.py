@@ -13,6 +13,9 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
 
     `truncation` ψ scales the latents towards their mean, which is 0. With 1 the distribution is that of training; a
     smaller ψ trades variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
+
+    >>> draw_latents(2, generator.metadata.latent_size, seed=0).shape
+    (2, 8)
     """
     return np.concatenate(list(latent_batches(count, latent_size, seed, truncation, count)))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -12,10 +14,12 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gan_core"
 UV = shutil.which("uv")
+EXAMPLE = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(encoding="utf-8"))[0]
 
 pytestmark = pytest.mark.skipif(UV is None, reason="uv is not installed")
 
@@ -61,3 +65,43 @@ def imported(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+
+
+def uv(*arguments: object) -> str:
+    """Runs `uv pip …` and returns what it says; skips the test if no package index answers."""
+    said = subprocess.run([UV, "pip", *map(str, arguments)], capture_output=True, text=True, check=False)
+    if "error sending request" in said.stderr or "dns error" in said.stderr:
+        pytest.skip(f"no package index answers: {said.stderr[-300:]}")
+    assert said.returncode == 0, said.stderr
+    return said.stderr
+
+
+@pytest.mark.slow
+def test_an_empty_environment_gets_the_library_and_trains_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
+    into = ("install", "--python", python)
+    brought = set(re.findall(r"(?m)^ \+ ([\w.-]+)", uv(*into, "--dry-run", wheel)))
+    assert {"gan-pipeline", "keras", "tensorflow"} < brought
+    # google-pasta is TensorFlow's: it rewrites Python code.
+    assert {name for name in brought if re.match(r"dvc|mlflow|kfp|google", name)} == {"google-pasta"}
+
+    # The locked versions, which are in uv's cache, with the smaller build of TensorFlow.
+    cpu = ROOT / "requirements-cpu.in"
+    uv(*into, "--override", cpu, "--constraint", ROOT / "requirements-dev.txt", "-r", cpu, wheel)
+    parameters = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    parameters["evaluate"] |= {"extractor": "random", "metrics": ["fid"], "samples": 500, "bootstrap_replicates": 2}
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "params.json").write_text(json.dumps(parameters), encoding="utf-8")
+    (folder / "example.py").write_text(EXAMPLE, encoding="utf-8")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    said = subprocess.run(
+        [python, "example.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    assert "fd_random" in said.stdout
+    assert json.loads((folder / "generator" / "generator.json").read_text())["images_seen"] == 640
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert "fd_random" in report
+    assert "data:image/png" in report

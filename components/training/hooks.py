@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from components.cli.progress import Progress
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.training.loop import Row, Training
+    from gan_core.training.hooks import Row
+    from gan_core.training.loop import Training
 
 
 class Hooks:
@@ -55,20 +56,3 @@ class Hooks:
         from gan_core.data.grid import image_grid
 
         self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))
-
-
-class NoHooks:
-    """Hooks for a host that trains along but writes nothing."""
-
-    def on_step(self, images_seen: int) -> None:
-        """Does nothing."""
-
-    def on_row(self, row: Row) -> None:
-        """Does nothing."""
-
-    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Does nothing."""
-
-    def stop_requested(self) -> bool:
-        """Always False: when the chief ends, all hosts end."""
-        return False

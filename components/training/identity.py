@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from components.storage import bucket, objects
 from components.storage.bucket import Address
-from components.training.outputs import versions
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.training.checkpoints import images_seen_in, write_durably
+from gan_core.training.describe import versions
 
 if TYPE_CHECKING:
     from gan_core.config import TrainConfig

@@ -16,9 +16,7 @@ from gan_core.metric_names import COLLAPSED
 if TYPE_CHECKING:
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.generator import GeneratorMetadata
     from gan_core.training.loop import Training
-    from gan_core.training.state import Gan
 
 
 def write_outputs(
@@ -28,11 +26,12 @@ def write_outputs(
     from gan_core.data.grid import image_grid, write_png
     from gan_core.export import save_generator
     from gan_core.training.course import CourseRecord
+    from gan_core.training.describe import describe_generator
     from gan_core.training.warm_start import save_networks
 
     images_seen = training.best.load_into(training.gan)
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
-    metadata = describe(training.gan, dataset)
+    metadata = describe_generator(training.gan, dataset)
     grid = image_grid(training.samples.grid(), training.samples.columns, names=metadata.classes)
     tracker.log_image(images_seen, "samples", grid)
     course = CourseRecord(
@@ -63,39 +62,6 @@ def write_outputs(
             writer.writeheader()
             writer.writerows(training.history)
         write_png(samples, grid)
-
-
-def describe(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
-    """The metadata of the averaged generator in its current state."""
-    from gan_core.generator import GeneratorMetadata
-
-    classes = dataset.manifest.classes if gan.classes else ()
-    seen = [1 if gan.config.balanced_classes else one.train for one in classes]
-    return GeneratorMetadata(
-        format=1,
-        latent_size=gan.config.latent_size,
-        shape=dataset.manifest.shape,
-        classes=tuple(one.name for one in classes),
-        class_shares=tuple(count / sum(seen) for count in seen),
-        paired=gan.config.paired,
-        images_seen=gan.images_seen,
-        collapsed=False,
-        dataset_digest=dataset.manifest.digest,
-        dataset_source=dataset.manifest.source,
-        parameters=gan.config.model_dump(mode="json"),
-        tracking_run_id=None,
-        versions=versions(),
-    )
-
-
-def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that determine a training's course."""
-    import keras
-    import numpy as np
-    import tensorflow as tf
-
-    packages = {"tensorflow": tf.__version__, "keras": keras.__version__, "numpy": np.__version__}
-    return {"python": platform.python_version(), **packages}
 
 
 def machine() -> str:

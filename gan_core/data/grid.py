@@ -28,6 +28,9 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
 
     Returns:
         uint8 [H', W', C].
+
+    >>> image_grid(generator.sample(6, seed=0), columns=3).shape
+    (166, 248, 1)
     """
     count, height, width, channels = images.shape
     factor = max(1, round(_COMFORTABLE_SIDE / height))
@@ -71,5 +74,8 @@ def png_bytes(image: NDArray[np.uint8]) -> bytes:
 
 
 def write_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Writes the image, uint8 [H, W, 1 or 3], as a PNG file."""
+    """Writes the image, uint8 [H, W, 1 or 3], as a PNG file.
+
+    >>> write_png(Path("one.png"), generator.sample(1, seed=0)[0])
+    """
     path.write_bytes(png_bytes(image))

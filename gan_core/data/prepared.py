@@ -27,7 +27,7 @@ class PreparedDataset:
     Raises:
         InvalidInput: the folder is not a prepared data set, or its files do not match its manifest.
 
-    >>> images = PreparedDataset(Path("digits")).split("train")
+    >>> images = PreparedDataset(Path("data")).split("train")
     >>> images.images(np.array([0, 1])).shape, images.labels(np.array([0, 1])).dtype
     ((2, 16, 16, 1), dtype('int32'))
     """

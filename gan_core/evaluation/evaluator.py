@@ -28,6 +28,10 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
 
     Raises:
         InvalidInput: there are too few images for a score.
+
+    >>> evaluation = evaluate(evaluate_config, extractor, features)
+    >>> list(evaluation.scores)
+    ['fd_random', 'diversity_random']
     """
     real, draws, training = extracted.real, extracted.generated.draws, extracted.training
     count = draws[0].count

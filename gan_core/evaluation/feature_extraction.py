@@ -9,7 +9,7 @@ from gan_core.config import EvaluateConfig
 from gan_core.digests import file_digest
 from gan_core.evaluation.classes import Classes, find_classes
 from gan_core.evaluation.condition_match import class_agreement, target_scores
-from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached
+from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached, silently
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.statistics_file import read_statistics
@@ -66,12 +66,16 @@ class ExtractedFeatures:
 
 
 def extract_features(
-    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: Path, counting: Counting
+    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: Path, counting: Counting = silently
 ) -> ExtractedFeatures:
     """Extracts the features of both sides; those of images on disk are cached.
 
     Raises:
         InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
+
+    >>> features = extract_features(evaluate_config, sides, extractor, Path("cache"))
+    >>> features.real.count, features.generated.first.features.mean.shape
+    (475, (128,))
     """
 
     def features_of(stored: StoredImages, description: str) -> FeatureSet:

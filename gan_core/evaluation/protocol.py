@@ -113,6 +113,9 @@ class Evaluation(_Entry):
         generator_digest: digest of the generator's files, from `export.generator_digest`; None if only images are
             given, and in records of earlier versions.
         champion: the champion's scores; None if there was no champion or it could not be scored.
+
+    >>> Evaluation.parse(evaluation.model_dump_json(), "scores.json") == evaluation
+    True
     """
 
     format: Literal[1]

@@ -84,6 +84,10 @@ def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
     Raises:
         InvalidInput: a path is not an input of an evaluation or contains no image, or the image sizes of the two sides
             differ.
+
+    >>> sides = open_sides(Path("data"), Path("generator"), evaluate_config)
+    >>> sides.real.name, sides.real.images.count, sides.generator.images_seen
+    ('held_out', 475, 80)
     """
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None

@@ -82,6 +82,10 @@ class RealBatches:
     Args:
         images: the train split.
         config: parameters of the training.
+
+    >>> batches = RealBatches(images, config)
+    >>> batches.batches(images_seen=0, steps=2).images.shape  # [steps, discriminator steps, B, H, W, C]
+    (2, 1, 8, 16, 16, 1)
     """
 
     def __init__(self, images: ImageSplit, config: TrainConfig) -> None:

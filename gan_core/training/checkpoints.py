@@ -41,7 +41,7 @@ class Checkpoints:
         InvalidInput: the folder cannot be written.
         TryAgain: another process trains with the same folder.
 
-    >>> with Checkpoints(Path("checkpoints"), kept=3) as checkpoints:
+    >>> with Checkpoints(Path("other"), kept=3) as checkpoints:
     ...     checkpoints.write(64, {"images_seen": np.array(64)})
     ...     checkpoints.wait()
     ...     checkpoints.newest(at_most=100)

@@ -17,7 +17,15 @@ _logger = logging.getLogger(__name__)
 
 
 class Diverged(Exception):
-    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is."""
+    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is.
+
+    >>> state = gan.state()
+    >>> gan.restore(state | {"generator/0": state["generator/0"] * np.nan})
+    >>> Training(gan, RealBatches(images, config), checkpoints=None).run()
+    Traceback (most recent call last):
+    gan_core.training.guards.Diverged: Losses and weights must stay finite; ... Received: generator/0=nan at step 10 ...
+    >>> gan.restore(state)
+    """
 
 
 class Guards:

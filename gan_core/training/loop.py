@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,35 +17,15 @@ from gan_core.training.checkpoints import Checkpoints, State
 from gan_core.training.course import Course
 from gan_core.training.fixed_samples import FixedSamples
 from gan_core.training.guards import Diverged, Guards
+from gan_core.training.hooks import Hooks, NoHooks, Row
 from gan_core.training.state import Gan
 from gan_core.training.step import TrainStep
 from gan_core.training.throughput import Throughput
 
 _logger = logging.getLogger(__name__)
 
-Row = Mapping[str, float]
 Scorer = Callable[[], Mapping[str, float]]
 """Scores the averaged generator; the first score decides which is best, and lower is better."""
-
-
-class Hooks(Protocol):
-    """Callbacks of the training loop."""
-
-    def on_step(self, images_seen: int) -> None:
-        """Called after every step, or after several steps made in one call."""
-
-    def on_row(self, row: Row) -> None:
-        """Called after every `log_every_images`, every score and at the end, with means since the last row.
-
-        Called again at the end if the last row was added before its score.
-        """
-
-    def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Called at the start and after every `samples_every_images` with the result of `FixedSamples.grid`."""
-
-    @property
-    def stop_requested(self) -> Callable[[], bool]:
-        """A function that says whether to write a checkpoint and stop."""
 
 
 class Training:
@@ -66,6 +45,10 @@ class Training:
         course: samples over the training, and the time spent.
         history: a row for every `log_every_images`, every score and the end, oldest first.
         target: real images to see in total.
+
+    >>> training = Training(gan, RealBatches(images, config), checkpoints=None)
+    >>> training.target, training.run()  # the script has trained this GAN to the end
+    (80, True)
     """
 
     def __init__(
@@ -111,11 +94,14 @@ class Training:
         self.history = [{names.current(name): value for name, value in row.items()} for row in rows]
         return True
 
-    def run(self, hooks: Hooks) -> bool:
+    def run(self, hooks: Hooks | None = None) -> bool:
         """Trains until `target`, or until the score has not improved for `patience_images`.
 
         Then adds a row for the rest of the last interval, with a score if there is a scorer. If a loss or a weight is
         no longer finite, restores the last good checkpoint and continues with lower learning rates, at most once.
+
+        Args:
+            hooks: what to call while training; by default nothing.
 
         Returns:
             True if the training ended, False if the hooks asked to stop. Either way a checkpoint is on the disk.
@@ -123,6 +109,7 @@ class Training:
         Raises:
             Diverged: a loss or a weight is not finite.
         """
+        hooks = hooks or NoHooks()
         try:
             return self._run(hooks)
         except Diverged as error:

@@ -40,6 +40,10 @@ class Gan:
         augment_probability: the current probability of an adaptive augmentation, a scalar variable.
         learning_rate_scale: a factor of both learning rates, a scalar variable; below 1 after a divergence.
         metrics: sums of the steps' metrics.
+
+    >>> fresh = Gan(config, dataset.manifest.shape, classes=10)
+    >>> fresh.images_seen, fresh.sample(draw_latents(2, config.latent_size, seed=0), np.array([3, 7], np.int32)).shape
+    (0, (2, 16, 16, 1))
     """
 
     def __init__(

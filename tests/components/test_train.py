@@ -23,11 +23,12 @@ from recipes import small_parameters, small_training
 from components import train
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
-from components.training.outputs import describe, write_outputs
+from components.training.outputs import write_outputs
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.export import load_generator, read_metadata
 from gan_core.training.course import Course
+from gan_core.training.describe import describe_generator
 from gan_core.training.state import Gan
 
 _ROOT = Path(__file__).resolve().parent.parent.parent
@@ -340,7 +341,7 @@ def test_a_generator_draws_the_classes_that_it_was_shown(tmp_path):
         gan = SimpleNamespace(
             config=small_training(conditional=True, balanced_classes=balanced), classes=3, images_seen=0
         )
-        assert describe(gan, skewed).class_shares == shares
+        assert describe_generator(gan, skewed).class_shares == shares
 
 
 @pytest.mark.parametrize("output", ["checkpoints", "model", "history", "samples"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
+import json
 import os
 import re
 import subprocess
@@ -13,12 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from generators import generator_metadata
+from recipes import small_parameters
 
 import gan_core
 
 ROOT = Path(gan_core.__file__).parent.parent
+SCRIPT = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(encoding="utf-8"))[0]
 PARAMETERS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+SMALL_EVALUATION = {
+    "extractor": "random",
+    "metrics": ["fid"],
+    "samples": 50,
+    "sampling_seeds": 1,
+    "bootstrap_replicates": 2,
+}
 
 
 def test_no_tensorflow_is_loaded_before_it_is_used() -> None:
@@ -40,7 +50,7 @@ def test_every_public_name_is_there_and_no_other() -> None:
 def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     names = [*gan_core.__all__, "nonesuch"]
-    script.write_text("".join(["import gan_core\n", *(f"reveal_type(gan_core.{name})\n" for name in names)]))
+    script.write_text("".join([SCRIPT, "import gan_core\n", *(f"reveal_type(gan_core.{name})\n" for name in names)]))
     said = subprocess.run(
         [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", script],
         cwd=ROOT,
@@ -55,23 +65,29 @@ def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def example_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the examples start in."""
-    import keras
-
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """The folder in which the script of docs/library.md ran with small parameters, and the names that it defined."""
     folder = tmp_path_factory.mktemp("examples")
-    config = gan_core.PrepareConfig.parse(PARAMETERS["prepare"] | {"source": "digits", "resolution": 16})
-    gan_core.prepare(gan_core.open_source("digits"), config, folder / "digits", lambda: None)
-    layers = [keras.Input((4,)), keras.layers.Dense(16 * 16, activation="tanh"), keras.layers.Reshape((16, 16, 1))]
-    gan_core.save_generator(folder / "generator", keras.Sequential(layers), generator_metadata())
-    return folder
+    parameters = {
+        "prepare": PARAMETERS["prepare"] | {"source": "digits", "resolution": 16},
+        "train": small_parameters(),
+        "evaluate": PARAMETERS["evaluate"] | SMALL_EVALUATION,
+        "register": PARAMETERS["register"],
+    }
+    (folder / "params.json").write_text(json.dumps(parameters))
+    names: dict[str, Any] = {"np": np}
+    with contextlib.chdir(folder):
+        exec(SCRIPT, names)
+    return folder, names
 
 
 @pytest.mark.parametrize("name", gan_core.__all__)
-def test_the_example_of_a_public_name_runs(name: str, example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(example_folder)
-    start: dict[str, Any] = {"params": PARAMETERS, "Path": Path, "np": np}
-    start |= {public: getattr(gan_core, public) for public in gan_core.__all__}
+def test_the_example_of_a_public_name_runs(
+    name: str, example: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, names = example
+    monkeypatch.chdir(folder)
+    start = names | {public: getattr(gan_core, public) for public in gan_core.__all__}
     found = doctest.DocTestFinder(recurse=False).find(getattr(gan_core, name), name, globs=start)
     assert found[0].examples, f"the docstring of {name} has no example"
     lines: list[str] = []

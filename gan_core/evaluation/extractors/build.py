@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.evaluation.extractors.features import Advance, Counting, Extractor
+from gan_core.evaluation.extractors.features import Counting, Extractor, silently
 from gan_core.evaluation.extractors.labels import require_labels
-
-
-@contextlib.contextmanager
-def silently(_total: int, _description: str) -> Iterator[Advance]:
-    """Shows no progress."""
-    yield lambda _: None
 
 
 def build_extractor(
@@ -32,6 +24,10 @@ def build_extractor(
     Raises:
         InvalidInput: labels or weights that the extractor needs are missing.
         TryAgain: the weights could not be downloaded.
+
+    >>> extractor = build_extractor(evaluate_config, dataset, Path("cache"))
+    >>> extractor.name, extractor.size
+    ('random', 128)
     """
     if config.extractor == "inception":
         from gan_core.evaluation.extractors.inception import InceptionExtractor

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +21,12 @@ Counting = Callable[[int, str], AbstractContextManager[Advance]]
 
 FEATURES_KEPT = 10_000
 """Rows kept for the scores that compare single images. The mean and the covariance cover all images."""
+
+
+@contextmanager
+def silently(_total: int, _description: str) -> Iterator[Advance]:
+    """Shows no progress."""
+    yield lambda _: None
 
 
 class Extractor(Protocol):

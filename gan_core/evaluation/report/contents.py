@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gan_core.evaluation.champion import Comparison
@@ -52,7 +52,7 @@ class ReportContents:
     known_kind: str
     interpolations: Picture | None
     champion: ChampionSection | None
-    charts: list[Chart]
+    charts: Sequence[Chart]
     training_samples: list[tuple[str, Picture]]
     training: str
     lineage: Mapping[str, str]
@@ -63,10 +63,10 @@ def collect_contents(
     extractor: Extractor,
     extracted: ExtractedFeatures,
     evaluation: Evaluation,
-    charts: list[Chart],
+    charts: Sequence[Chart] = (),
     *,
-    comparison: Comparison | None,
-    seed: int,
+    comparison: Comparison | None = None,
+    seed: int = 0,
 ) -> ReportContents:
     """Selects and draws the report's pictures.
 
@@ -77,6 +77,10 @@ def collect_contents(
         charts: curves of the training.
         comparison: the champion's side; None if it was not requested.
         seed: seed of the latents that are interpolated.
+
+    >>> contents = collect_contents(extractor, features, evaluation)
+    >>> contents.real_samples.alt_text
+    '32 real images'
     """
     sides, generated, generator = extracted.sides, extracted.generated.first, extracted.generated.generator
     classes = extracted.classes(extractor)

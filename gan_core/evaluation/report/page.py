@@ -27,8 +27,13 @@ class DisplayedScore:
     interval: str
 
 
-def render(evaluation: Evaluation, contents: ReportContents) -> str:
-    """The report as one HTML page, which loads nothing else and runs no script."""
+def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
+    """The report as one HTML page, which loads nothing else and runs no script.
+
+    >>> page = render_report(evaluation, contents)
+    >>> page.startswith("<!doctype html>")
+    True
+    """
     import jinja2
 
     environment = jinja2.Environment(

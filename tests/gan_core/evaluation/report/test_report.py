@@ -26,7 +26,7 @@ from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.report.contents import collect_contents
 from gan_core.evaluation.report.curves import chart
 from gan_core.evaluation.report.history import training_charts
-from gan_core.evaluation.report.page import render
+from gan_core.evaluation.report.page import render_report
 from gan_core.evaluation.report.pictures import strip, tile
 from gan_core.evaluation.score_meanings import MEANINGS
 from gan_core.generator import Generator
@@ -129,7 +129,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     remarks = (f"A remark of {HOSTILE}.",)
     comparison = Comparison(HOSTILE, rival, extracted.generated.first.images, remarks)
     contents = collect_contents(Extractor(), extracted, record, charts, comparison=comparison, seed=0)
-    text = render(record, contents)
+    text = render_report(record, contents)
     (place / "report.html").write_text(text)
     return place / "report.html"
 
@@ -205,7 +205,7 @@ def test_a_report_on_statistics_and_images_omits_the_other_parts(tmp_path: Path)
     generated = GeneratedFeatures(whole.generated.draws[:1], (), None, first, [{}])
     bare = ExtractedFeatures(sides, "statistics", "sha256-2", known, None, generated)
     record = evaluate(SETTINGS, Extractor(), bare)
-    text = render(record, collect_contents(Extractor(), bare, record, [], comparison=None, seed=0))
+    text = render_report(record, collect_contents(Extractor(), bare, record, [], comparison=None, seed=0))
     for absent in ("Nearest", "Latent interpolation", "Lineage", "Classes", "sampling seeds.", "realistic", "champion"):
         assert absent not in text
     assert "does not say" in text

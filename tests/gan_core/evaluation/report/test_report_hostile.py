@@ -6,7 +6,7 @@ from evaluations import evaluation
 
 from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.gallery import ClassRow
-from gan_core.evaluation.report.page import render
+from gan_core.evaluation.report.page import render_report
 from gan_core.evaluation.report.pictures import Picture
 
 HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>\u202e\x1b[2J\udcff"
@@ -33,7 +33,7 @@ def test_what_comes_from_outside_is_text_and_no_markup() -> None:
         parameters={HOSTILE: HOSTILE},
     )
     scored = evaluation(1.0, 0.0, reference=HOSTILE).model_copy(update={"warnings": (HOSTILE,)})
-    page = render(scored, contents)
+    page = render_report(scored, contents)
     assert page.count("&lt;script&gt;") >= 8
     assert "<script" not in page
     assert "<img src=x" not in page
