@@ -45,7 +45,7 @@ class TutorialStep:
         from gan_core.training.distribution import Distribution
         from gan_core.training.draws import Batch
         from gan_core.training.optimizer import Adam
-        from gan_core.training.step import ReplicaStep
+        from gan_core.training.replica_step import ReplicaStep
 
         plain = {
             "loss": "non_saturating",

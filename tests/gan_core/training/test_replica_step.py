@@ -11,7 +11,7 @@ from recipes import small_training
 from gan_core.training.distribution import Distribution
 from gan_core.training.draws import Batch
 from gan_core.training.optimizer import Adam
-from gan_core.training.step import ReplicaStep
+from gan_core.training.replica_step import ReplicaStep
 from gan_core.training.step_metrics import STEP_METRICS
 
 ROWS, SHAPE = 4, (4, 4, 1)
