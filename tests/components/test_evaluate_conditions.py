@@ -110,7 +110,7 @@ def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> N
     assert 10 < record.scores["target_psnr"] < 40
     assert 0 < record.scores["target_ssim"] < 1
     assert record.metrics()["scores/target_l1"] == record.scores["target_l1"]
-    assert "Input, generated image, target" in report
+    assert "Input, generated image and target" in report
     assert 'alt="21 generated images, each between its input and its target"' in report
 
 
