@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from components import executor
 from components.cli.command import run
 from components.cli.parameters import read_section
+from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import whole_output
@@ -26,17 +27,22 @@ from gan_core.export import read_metadata
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.choose", description=__doc__)
-    options.add_argument("--config", required=True, help="params.yaml, or its register section as JSON")
+    options.add_argument("--config", required=True, help="params.yaml, or its register section as a JSON object")
     options.add_argument(
         "--model", type=paths.output(kinds.GENERATOR), required=True, help="output: folder of the best generator"
     )
-    options.add_argument("--scores", type=paths.output(kinds.SCORES), required=True, help="output: its evaluation")
+    options.add_argument(
+        "--scores",
+        type=paths.output(kinds.SCORES),
+        required=True,
+        help="output: the best generator's evaluation, .json",
+    )
     executor.add_option(options)
     return options
 
 
 def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: str) -> int:
-    """Position of the lowest `score` among the generators that did not collapse, or among all if all did.
+    """The position of the lowest `score` among the generators that did not collapse, or among all if all did.
 
     Raises:
         InvalidInput: a score is missing or not finite, or two evaluations were made under different protocols.
@@ -46,8 +52,8 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
         differences = evaluation.protocol.differences(evaluations[0].protocol)
         if differences:
             raise InvalidInput(
-                f"Scores compare only under one protocol. Received: trial {position} differs from trial 0 in "
-                + "; ".join(differences)
+                "All trials must be evaluated under the same protocol. Received: trial "
+                f"{position}, which differs from trial 0 in {'; '.join(differences)}"
             )
         value = evaluation.scores.get(score)
         if value is None or not math.isfinite(value):
@@ -61,12 +67,14 @@ def main() -> None:
     arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
     config = read_section(arguments.config, "register", RegisterConfig)
     if arguments.executor_input is None:
-        raise InvalidInput("--executor-input must name the trials' outputs. Received: nothing")
+        raise InvalidInput("--executor-input is required: it names the trials' outputs. Received: nothing")
     models = arguments.executor_input.input_paths("models")
     records = arguments.executor_input.input_paths("evaluations")
     if len(models) != len(records):
-        raise InvalidInput(f"Each model needs its evaluation. Received: {len(models)} models, {len(records)} of them")
-    evaluations = [Evaluation.parse(record.read_bytes(), str(record)) for record in records]
+        raise InvalidInput(
+            f"Each model needs its evaluation. Received: {len(models)} models and {len(records)} evaluations"
+        )
+    evaluations = [read_evaluation(record) for record in records]
     collapsed = [read_metadata(model).collapsed for model in models]
     position = best(evaluations, collapsed, config.score)
     for trial, evaluation in enumerate(evaluations):

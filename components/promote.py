@@ -1,7 +1,7 @@
 """Makes a version of a registered model the champion by hand, or restores the previous champion.
 
 The version's tag `by_hand` records who did this, why and when. Registration respects it: new generators are compared
-with the champion made by hand, and the gate does not promote a generator that was demoted by hand.
+with the champion that a person chose, and the gate does not promote a generator that a person demoted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from components.cli.command import run
-from components.registry import manual_decisions as by_hand
-from components.registry.manual_decisions import Hand
-from components.registry.registration_lock import turn
+from components.registry import manual_decisions
+from components.registry.manual_decisions import ManualDecision
+from components.registry.registration_lock import registration_lock
 from components.storage import paths
 from components.tracking.failures import answered
 from components.tracking.model_name import name_in_configuration
@@ -29,10 +29,10 @@ _MOST_CHARACTERS = 500
 def main() -> None:
     """Reads the command line and moves the champion."""
     arguments = parser().parse_args()
-    hand = Hand(_sentence("--by", arguments.by), _sentence("--reason", arguments.reason))
+    decision = ManualDecision(_sentence("--by", arguments.by), _sentence("--reason", arguments.reason))
     with paths.local_paths(arguments) as local:
         name = arguments.name or name_in_configuration(local.config, local.model)
-    print(move(name, _number(arguments.version), hand))
+    print(move(name, _number(arguments.version), decision))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -40,10 +40,10 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(prog="python -m components.promote", description=__doc__)
     target = options.add_mutually_exclusive_group(required=True)
     target.add_argument("--version", metavar="N", help="the version that becomes the champion")
-    target.add_argument("--back", action="store_true", help="return to the champion before this one")
-    options.add_argument("--reason", required=True, help="why: a sentence for the record")
-    options.add_argument("--by", default=_user(), help="who, for the record; the default is the name of the user")
-    options.add_argument("--name", help="the registered model; without it the one that register.model_name names")
+    target.add_argument("--back", action="store_true", help="restore the previous champion")
+    options.add_argument("--reason", required=True, help="reason for the record: one line")
+    options.add_argument("--by", default=_user(), help="person for the record; default: the user's name")
+    options.add_argument("--name", help="name of the registered model; default: the one that register.model_name gives")
     options.add_argument(
         "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
     )
@@ -51,12 +51,12 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         type=paths.input_path,
         default=Path("models/generator"),
-        help="a generator of the registered model, for register.model_name: auto",
+        help="generator whose data gives the model's name if register.model_name is auto",
     )
     return options
 
 
-def move(name: str, version: str | None, hand: Hand) -> str:
+def move(name: str, version: str | None, decision: ManualDecision) -> str:
     """Makes `version` of the model `name` the champion, or restores the previous champion if `version` is None.
 
     Returns:
@@ -69,18 +69,18 @@ def move(name: str, version: str | None, hand: Hand) -> str:
     with answered("move the champion"):
         client = connect()
         _require(client, name, version)
-        with turn(client, name, f"by-hand-{uuid.uuid4().hex}") as require_turn:
+        with registration_lock(client, name, f"by-hand-{uuid.uuid4().hex}") as require_lock:
             if version is None:
-                if (moved := by_hand.back(client, name, hand, require_turn)) is None:
+                if (moved := manual_decisions.restore_previous(client, name, decision, require_lock)) is None:
                     raise InvalidInput(
-                        "The champion before must be on record; name a version with --version. "
-                        f"Received: --back, model {name}"
+                        "--back needs a previous champion that is on record and still exists; otherwise name a "
+                        f"version with --version. Received: --back, model {name}"
                     )
                 return f"{name}: version {moved[1]} is the champion again, in place of version {moved[0]}."
-            before = by_hand.promote(client, name, version, hand, require_turn)
-    if before == version:
+            previous = manual_decisions.promote(client, name, version, decision, require_lock)
+    if previous == version:
         return f"{name}: version {version} is the champion already; nothing was changed."
-    return f"{name}: version {version} is the champion, in place of {f'version {before}' if before else 'none'}."
+    return f"{name}: version {version} is the champion, in place of {f'version {previous}' if previous else 'none'}."
 
 
 def _number(version: str | None) -> str | None:

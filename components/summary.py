@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from components.cli.command import run
+from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
@@ -22,10 +23,11 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.score_meanings import score_name
 from gan_core.export import read_metadata
 from gan_core.metric_names import COLLAPSED, DIVERSITY, EXAMPLES_PER_SECOND, quick_score, score
+from gan_core.untrusted_files import read_bytes
 
 MODEL = Path("models/generator")
 HISTORY = Path("reports/training.csv")
-_READ = ("images_seen", EXAMPLES_PER_SECOND)
+_REQUIRED_COLUMNS = ("images_seen", EXAMPLES_PER_SECOND)
 SAMPLES = Path("reports/samples.png")
 SCORES = Path("reports/scores.json")
 REPORT = Path("reports/report.html")
@@ -50,9 +52,11 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m components.summary", description=__doc__).parse_args()
     for path in (MODEL, HISTORY, SAMPLES, SCORES, REPORT, REGISTRATION):
         if not path.exists():
-            raise InvalidInput(f"The summary is of a complete run: make run. Received: no {path}")
+            raise InvalidInput(
+                f"The summary needs the outputs of a complete run; `make run` makes them. Received: no {path}"
+            )
     generator = read_metadata(MODEL)
-    evaluation = Evaluation.parse(SCORES.read_bytes(), str(SCORES))
+    evaluation = read_evaluation(SCORES)
     registration, rows = _read_registration(), _read_history()
     with (
         whole_output(Output(METRICS, kinds.FIGURES)) as metrics,
@@ -71,11 +75,11 @@ def main() -> None:
 
 def _read_registration() -> dict[str, Any]:
     try:
-        record = json.loads(REGISTRATION.read_bytes())
+        record = json.loads(read_bytes(REGISTRATION, kinds.MOST_BYTES))
         return {name: record[name] for name in ("name", "version", "decision", "reason")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InvalidInput(
-            f"The registration's record must be one that components.register wrote. Received: {REGISTRATION}"
+            f"The registration's record must be a file that components.register wrote. Received: {REGISTRATION}"
         ) from None
 
 
@@ -83,10 +87,10 @@ def _read_history() -> list[dict[str, str]]:
     try:
         with HISTORY.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
-        if not rows or not all(math.isfinite(float(row[name])) for row in rows for name in _READ):
+        if not rows or not all(math.isfinite(float(row[name])) for row in rows for name in _REQUIRED_COLUMNS):
             raise ValueError
     except (OSError, ValueError, KeyError, TypeError, csv.Error):
-        raise InvalidInput(f"The history must be one that components.train wrote. Received: {HISTORY}") from None
+        raise InvalidInput(f"The history must be a file that components.train wrote. Received: {HISTORY}") from None
     return rows
 
 
@@ -95,13 +99,13 @@ def _files(descriptions: dict[Path, str]) -> str:
 
 
 def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
-    """Describes the whole training; `images_seen` are those that the resulting generator had seen."""
+    """Describes the whole training; `images_seen` is the number of images that the resulting generator had seen."""
     seen = int(float(rows[-1]["images_seen"]))
-    best = f", the best after {images_seen:,}" if images_seen < seen else ""
+    best = f", the best generator after {images_seen:,} images" if images_seen < seen else ""
     speed = _speed(rows)
     if not speed:
         return f"{seen:,} images seen{best}"
-    return f"{seen:,} images seen at {speed:,.0f} a second: {_duration(seen / speed)}{best}"
+    return f"{seen:,} images seen in {_duration(seen / speed)}, {speed:,.0f} a second{best}"
 
 
 def _speed(rows: list[dict[str, str]]) -> float:
@@ -143,8 +147,8 @@ def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, f
         place = f"standard_errors.{distance}"
         figures[score(place)] = evaluation.standard_errors[distance]
     # The row of the resulting generator, which is the best one and may not be the last.
-    own = next((row for row in reversed(rows) if float(row["images_seen"]) <= evaluation.images_seen), rows[-1])
-    figures |= {name: float(own[name]) for name in (DIVERSITY, COLLAPSED) if name in own}
+    row = next((row for row in reversed(rows) if float(row["images_seen"]) <= evaluation.images_seen), rows[-1])
+    figures |= {name: float(row[name]) for name in (DIVERSITY, COLLAPSED) if name in row}
     return figures | {"images_seen": evaluation.images_seen, EXAMPLES_PER_SECOND: _speed(rows)}
 
 

@@ -42,14 +42,14 @@ def registry_name(argument: str, generated: Path) -> str | None:
     except InvalidInput as error:
         raise InvalidInput(
             "--champion must be a generator's folder, models:/NAME@champion, or a register section that names the "
-            f"model. {error}"
+            f"model: {error}"
         ) from None
     if configured != AUTO:
         return configured
     if not _is_generator(generated):
         raise InvalidInput(
-            "The parameter 'register.model_name' must name the model where --generated is not a generator, which tells "
-            f"its data. Received: model_name={configured!r}, {generated}"
+            "The parameter 'register.model_name' must name the model if --generated is not a generator, because only "
+            f"a generator records its data. Received: model_name={configured!r}, {generated}"
         )
     return model_of(configured, read_metadata(generated))
 
@@ -69,10 +69,12 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
     # MLflow's threads may still write there after a download has failed.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            found = _download(name, generated, Path(folder))
+            champion = _download(name, generated, Path(folder))
         except Exception as error:  # no server failure may stop the evaluation
-            found = f"The champion of the model '{name}' cannot be compared with: {explain(error)}"
-        yield found
+            champion = (
+                f"The champion of the model '{name}' is not compared, because it could not be loaded: {explain(error)}"
+            )
+        yield champion
 
 
 def _download(name: str, generated: Path, folder: Path) -> Champion | str:
@@ -92,11 +94,13 @@ def _download(name: str, generated: Path, folder: Path) -> Champion | str:
     source = mlflow.artifacts.download_artifacts(
         version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
     )
-    described = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
-    place = Path(source) / described
-    if not place.resolve().is_relative_to(Path(source).resolve()):
-        raise InvalidInput(f"The generator must lie in the model's folder. Received: {described}")
-    return Champion(f"version {version.version} of {name}", place, parse_registered(version.tags.get("evaluation", "")))
+    generator_path = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
+    generator_folder = Path(source) / generator_path
+    if not generator_folder.resolve().is_relative_to(Path(source).resolve()):
+        raise InvalidInput(f"The champion's generator must lie in the model's folder. Received: {generator_path}")
+    return Champion(
+        f"version {version.version} of {name}", generator_folder, parse_registered(version.tags.get("evaluation", ""))
+    )
 
 
 def _is_generator(folder: Path) -> bool:

@@ -30,32 +30,34 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
     """
     if evaluation.generator_digest is None:
         raise InvalidInput(
-            "The scores must say which generator they are of (generator_digest), as components.evaluate writes it: "
-            f"evaluate {model} again. Received: scores without generator_digest"
+            "The scores must name their generator by its digest, as components.evaluate writes them: evaluate "
+            f"{model} again. Received: scores without generator_digest"
         )
     generator, digest = read_metadata(model), generator_digest(model)
-    for what, scored, registered in (
+    for what, scored, actual in (
         ("content", evaluation.generator_digest, digest),
         ("run", evaluation.tracking_run_id, generator.tracking_run_id),
         ("number of images seen", evaluation.images_seen, generator.images_seen),
         ("data", evaluation.dataset_digest, generator.dataset_digest),
     ):
-        if scored != registered:
+        if scored != actual:
             raise InvalidInput(
-                f"The scores must be of the generator that is registered, as it is now: evaluate {model} again. "
-                f"Received: scores of the {what} {scored}, a generator of {registered}"
+                "The scores must belong to the generator in its current state: evaluate "
+                f"{model} again. Received: scores for the {what} {scored}, a generator with the {what} {actual}"
             )
     if faults := find_faults(evaluation):
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise InvalidInput(f"The figures of an evaluation must be possible ones. Received: {faults[0]}{more}")
+        raise InvalidInput(
+            f"The figures of an evaluation must be finite and within their limits. Received: {faults[0]}{more}"
+        )
     if config.score not in evaluation.scores:
         raise InvalidInput(
-            "The parameter 'register.score' must name a score that was made. "
+            "The parameter 'register.score' must name a score of the evaluation. "
             f"Received: register.score={config.score!r}, scores={evaluation.scores}"
         )
     if has_standard_error(config.score) and config.score not in evaluation.standard_errors:
         raise InvalidInput(
-            "The score that decides must have its standard error over the images. "
+            "The evaluation must have the standard error of the score that decides. "
             f"Received: register.score={config.score!r}, standard_errors={evaluation.standard_errors}"
         )
 
@@ -71,7 +73,7 @@ def decide(
     """
     name = config.score
     if collapsed:
-        return Decision("refused", "The generator had collapsed: its samples are nearly all the same.")
+        return Decision("refused", "The generator has collapsed: nearly all of its samples are the same.")
     if version is None:
         return Decision("champion", "There was no champion.")
     if champion is None:
@@ -79,26 +81,26 @@ def decide(
     if differences := candidate.protocol.differences(champion.protocol):
         return Decision(
             "refused",
-            f"Its {name} was made under another protocol than that of the champion, version {version}: "
-            f"{'; '.join(differences)}. If it was trained on the same data, evaluate it beside the champion "
-            "(python -m components.evaluate … --champion params.yaml), which scores both alike; else give its model "
-            "a name of its own (register.model_name).",
+            f"Its {name} and that of the champion, version {version}, have different protocols: "
+            f"{'; '.join(differences)}. If both generators are for the same data, evaluate them together "
+            "(python -m components.evaluate … --champion params.yaml). Otherwise give this model another name "
+            "(register.model_name).",
         )
     if name not in champion.scores:
-        return Decision("refused", f"The champion, version {version}, has no {name} to compare with.")
+        return Decision("refused", f"The champion, version {version}, was not evaluated with {name}.")
     improvement = champion.scores[name] - candidate.scores[name]
-    least = config.minimum_improvement * champion.scores[name]
+    required = config.minimum_improvement * champion.scores[name]
     uncertainties = _uncertainty(candidate, name), _uncertainty(champion, name)
     noise = config.spread_multiplier * math.hypot(*uncertainties)
     figures = (
-        f"{name} {candidate.scores[name]:.4g} ± {uncertainties[0]:.2g} after "
+        f"{name} {candidate.scores[name]:.4g} ± {uncertainties[0]:.2g}, compared with "
         f"{champion.scores[name]:.4g} ± {uncertainties[1]:.2g} of version {version}"
     )
     rule = (
-        f"{config.minimum_improvement:.3g} of the champion's score ({least:.3g}) and "
-        f"{config.spread_multiplier:.3g} joint uncertainties ({noise:.3g})"
+        f"{config.minimum_improvement:.3g} of the champion's score ({required:.3g}) and "
+        f"{config.spread_multiplier:.3g} combined uncertainties ({noise:.3g})"
     )
-    if improvement > max(least, noise):
+    if improvement > max(required, noise):
         return Decision("champion", f"{figures}: better by {improvement:.3g}, which is more than {rule}.")
     if improvement > 0:
         return Decision("challenger", f"{figures}: better by {improvement:.3g}, which is not more than {rule}.")

@@ -11,64 +11,68 @@ _TAG = "by_hand"
 _MOST_MOVES = 50  # only the latest moves stay in a version's record, since MLflow limits the length of tags
 
 
-class Hand(NamedTuple):
-    """Who moves the champion, and why."""
+class ManualDecision(NamedTuple):
+    """Who moves the champion, and why. The field names are keys of the stored record."""
 
     by: str
     why: str
 
 
-def promote(client: Any, model: str, target: str, hand: Hand, require_turn: Callable[[], None]) -> str | None:
-    """Makes version `target` of the model the champion; call it while holding the model's turn.
+def promote(
+    client: Any, model: str, target: str, decision: ManualDecision, require_lock: Callable[[], None]
+) -> str | None:
+    """Makes version `target` of the model the champion; call it while holding the model's registration lock.
 
     Returns:
         The previous champion: `target` itself if it was the champion already, None if there was none.
     """
     champion = _champion(client, model)
     if champion != target:
-        require_turn()
-        _record(client, model, target, hand, move="promoted", before=champion)
+        require_lock()
+        _record(client, model, target, decision, move="promoted", before=champion)
         if champion is not None:
-            _record(client, model, champion, hand, move="replaced", after=target)
-        require_turn()
+            _record(client, model, champion, decision, move="replaced", after=target)
+        require_lock()
         _make_champion(client, model, target)
     return champion
 
 
-def back(client: Any, model: str, hand: Hand, require_turn: Callable[[], None]) -> tuple[str, str] | None:
-    """Makes the previous champion the champion again; call it while holding the model's turn.
+def restore_previous(
+    client: Any, model: str, decision: ManualDecision, require_lock: Callable[[], None]
+) -> tuple[str, str] | None:
+    """Makes the previous champion the champion again; call it while holding the model's registration lock.
 
     Returns:
         The replaced version and the restored one; None if no previous champion is on record or it no longer exists.
     """
     champion = _champion(client, model)
-    before = _before(client, model, champion) if champion else None
-    if champion is None or before is None or not _exists(client, model, before):
+    previous = _previous_champion(client, model, champion) if champion else None
+    if champion is None or previous is None or not _exists(client, model, previous):
         return None
-    require_turn()
-    _record(client, model, champion, hand, move="taken back", after=before)
-    _record(client, model, before, hand, move="returned", before=champion)
-    require_turn()
-    _make_champion(client, model, before)
-    return champion, before
+    require_lock()
+    _record(client, model, champion, decision, move="taken back", after=previous)
+    _record(client, model, previous, decision, move="returned", before=champion)
+    require_lock()
+    _make_champion(client, model, previous)
+    return champion, previous
 
 
 def demotion(client: Any, model: str, generator_digest: str) -> str | None:
     """A sentence about the manual demotion of this generator; None if its latest manual move is not a demotion."""
     versions = client.search_model_versions(f"name = '{model}' and tags.generator_digest = '{generator_digest}'")
     moves = [(move["when"], str(version.version), move) for version in versions for move in _moves(version.tags)]
-    _, number, last = max(moves, key=lambda entry: entry[:2], default=("", "", {"move": ""}))
+    _, number, last = max(moves, key=lambda move: move[:2], default=("", "", {"move": ""}))
     if last["move"] not in ("replaced", "taken back"):
         return None
     return (
-        f"Version {number}, the same generator, was {last['move']} by hand, by {last['by']} on {last['when'][:10]}: "
+        f"{last['by']} demoted version {number}, the same generator, on {last['when'][:10]}, with the reason: "
         f"{last['why']}"
     )
 
 
 def _champion(client: Any, model: str) -> str | None:
-    found = client.get_registered_model(model).aliases.get("champion")
-    return None if found is None else str(found)
+    number = client.get_registered_model(model).aliases.get("champion")
+    return None if number is None else str(number)
 
 
 def _exists(client: Any, model: str, number: str) -> bool:
@@ -90,14 +94,14 @@ def _make_champion(client: Any, model: str, number: str) -> None:
         client.delete_registered_model_alias(model, "challenger")
 
 
-def _before(client: Any, model: str, number: str) -> str | None:
-    """The champion that version `number` replaced, by the gate or by hand, when it last became the champion."""
+def _previous_champion(client: Any, model: str, number: str) -> str | None:
+    """The champion that version `number` replaced when it last became the champion, by the gate or by a person."""
     tags = client.get_model_version(model, number).tags
     moves = _moves(tags)
-    if moves and moves[-1]["move"] == "taken back":  # a command that was killed before it moved the alias
+    if moves and moves[-1]["move"] == "taken back":  # the command was killed before it moved the alias
         return str(moves[-1]["after"])
-    decision = json.loads(tags.get("decision", "{}"))
-    replaced = [decision["champion"]] if decision.get("decision") == "champion" else []
+    decided = json.loads(tags.get("decision", "{}"))
+    replaced = [decided["champion"]] if decided.get("decision") == "champion" else []
     for move in moves:
         if move["move"] == "promoted":
             replaced.append(move["before"])
@@ -114,10 +118,10 @@ def _moves(tags: Mapping[str, str]) -> list[dict[str, Any]]:
     return [move for move in moves if isinstance(move, dict) and "when" in move] if isinstance(moves, list) else []
 
 
-def _record(client: Any, model: str, number: str, hand: Hand, **move: Any) -> None:
+def _record(client: Any, model: str, number: str, decision: ManualDecision, **move: Any) -> None:
     """Adds a move to a version's record, unless it is the last entry already, as in a repetition after a kill."""
     moves = _moves(client.get_model_version(model, number).tags)
-    entry = move | hand._asdict()
+    entry = move | decision._asdict()
     if not moves or {name: moves[-1].get(name) for name in entry} != entry:
         moves.append(entry | {"when": datetime.now(UTC).isoformat()})
         client.set_model_version_tag(model, number, _TAG, json.dumps(moves[-_MOST_MOVES:], ensure_ascii=False))

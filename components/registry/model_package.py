@@ -13,14 +13,14 @@ from gan_core.export import METADATA_FILE, MODEL_FILE
 from gan_core.generator import GeneratorMetadata
 
 
-def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, described: Any = None) -> None:
+def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, description: Any = None) -> None:
     """Writes the generator in the folder `model` as a pyfunc model into the new folder `target`.
 
     Args:
         target: the MLflow model's folder.
         model: the generator's folder.
         generator: the generator's metadata.
-        described: an mlflow.models.Model that says where the model is logged.
+        description: an mlflow.models.Model that says where the model is logged.
     """
     import mlflow.pyfunc
     import numpy as np
@@ -36,15 +36,15 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
         # Only the two files: MLflow would follow a link in the folder and upload its target.
-        alone = Path(folder) / "generator"
-        alone.mkdir()
+        package = Path(folder) / "generator"
+        package.mkdir()
         for name in (METADATA_FILE, MODEL_FILE):
-            shutil.copyfile(model / name, alone / name)
+            shutil.copyfile(model / name, package / name)
         mlflow.pyfunc.save_model(
             target,
-            mlflow_model=described,
+            mlflow_model=description,
             python_model=str(Path(__file__).with_name("served_generator.py")),
-            artifacts={"generator": str(alone)},
+            artifacts={"generator": str(package)},
             code_paths=[gan_core.__path__[0]],
             signature=ModelSignature(outputs=Schema(outputs)),  # served_generator.py says why there are no inputs
             input_example=pd.DataFrame([example]),

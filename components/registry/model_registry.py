@@ -95,7 +95,7 @@ class ModelRegistry:
         generator = read_metadata(model)
         client, run_id = self.client, generator.tracking_run_id
         if run_id is None or not has_run(client, run_id):
-            note = "The training of this generator has no run on this server, so the registration made this one."
+            note = "The training of this generator has no run on this server, so the registration created this one."
             tags = {**lineage(), "mlflow.note.content": note}
             name = run_name(generator.dataset_source, generator.shape, generator.parameters, tags.get("dvc_experiment"))
             run_id = create_run(client, ("registration", identity), name, tags, now_milliseconds())
@@ -107,12 +107,12 @@ class ModelRegistry:
         try:
             self._fill(logged, model, evaluation)
         except MlflowException:
-            if any(one.model_id == logged.model_id for one in self._logged(experiment, identity)):
+            if any(other.model_id == logged.model_id for other in self._logged(experiment, identity)):
                 raise
         # Two processes that register the same generator at once delete each other's unfinished models.
         if ready := self._only_ready_model(experiment, identity):
             return ready
-        raise TryAgain("Another process registers the same generator at this moment. Run the same command again.")
+        raise TryAgain("Another process is registering the same generator. Run the same command again.")
 
     def _fill(self, logged: Any, model: Path, evaluation: Evaluation) -> None:
         """Fills a logged model with the generator, and logs the generator's scores to the run."""
@@ -121,8 +121,8 @@ class ModelRegistry:
 
         client, run_id = self.client, logged.source_run_id
         with tempfile.TemporaryDirectory() as folder:
-            described = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
-            save_served_model(Path(folder) / "model", model, read_metadata(model), described)
+            description = Model(logged.artifact_location, run_id, model_uuid=logged.model_id, model_id=logged.model_id)
+            save_served_model(Path(folder) / "model", model, read_metadata(model), description)
             client.log_model_artifacts(logged.model_id, str(Path(folder) / "model"))
         if (model / STATE_FILE).exists():
             client.log_artifact(run_id, str(model / STATE_FILE))

@@ -1,4 +1,4 @@
-"""A lock: one registration at a time compares with the champion and moves the aliases, on any MLflow server.
+"""A lock that lets one registration at a time compare with the champion and move the aliases, on any MLflow server.
 
 MLflow has no compare-and-set, so this is Lamport's bakery algorithm. It needs only values that one process writes and
 all processes read: the tags of the registered model. A registration's tag, its ticket, exists only while it waits or
@@ -17,8 +17,8 @@ from typing import Any
 
 from gan_core.errors import TryAgain
 
-WAIT_SECONDS = 300.0  # a registration that shows no change for longer is taken for dead
-ASK_EVERY_SECONDS = 0.5  # interval of asking whether it is this registration's turn
+WAIT_SECONDS = 300.0  # a registration that shows no change for longer is considered dead
+POLL_SECONDS = 0.5  # how often a waiting registration reads the tickets
 _PREFIX = "registering."
 _CHOOSING = "choosing a number"
 # Versions before 0.2 queued in a second model, `<name>.turns`, whose versions were tickets.
@@ -27,8 +27,8 @@ _OLD_TICKET = "gs://turns/none"
 
 
 @contextlib.contextmanager
-def turn(client: Any, model: str, identity: str) -> Iterator[Callable[[], None]]:
-    """Holds the lock (the turn) of the registered model `model`, which must exist.
+def registration_lock(client: Any, model: str, identity: str) -> Iterator[Callable[[], None]]:
+    """Holds the lock of the registered model `model`, which must exist.
 
     Each process takes a number above all numbers that it sees, and the lowest number goes first. While a process
     chooses, the others wait for it. Two processes may choose the same number; then the lower tag key goes first.
@@ -40,44 +40,46 @@ def turn(client: Any, model: str, identity: str) -> Iterator[Callable[[], None]]
             repeated, or when another process has waited WAIT_SECONDS for it.
 
     Yields:
-        A check to call before the aliases are moved. It raises TryAgain if this process was taken for dead meanwhile,
+        A check to call before the aliases are moved. It raises TryAgain if this process was considered dead meanwhile,
         since another process may then hold the lock.
     """
     _delete_old_queue(client, model)
     owner = f"{_PREFIX}{identity}."
-    mine = f"{owner}{uuid.uuid4().hex}"
+    ticket = f"{owner}{uuid.uuid4().hex}"
 
-    def require_turn() -> None:
-        if mine not in _tickets(client, model):
-            raise TryAgain("Another registration took this one for dead. Run the same command again.")
+    def require_lock() -> None:
+        if ticket not in _tickets(client, model):
+            raise TryAgain(
+                "This registration lost its lock: another one considered it dead. Run the same command again."
+            )
 
     try:
-        number = _take_number(client, model, mine)
-        for left_behind in [key for key in _tickets(client, model) if key.startswith(owner) and key != mine]:
+        number = _take_number(client, model, ticket)
+        for left_behind in [key for key in _tickets(client, model) if key.startswith(owner) and key != ticket]:
             client.delete_registered_model_tag(model, left_behind)
         awaited, since = None, 0.0
         while True:
             tickets = _tickets(client, model)
-            if mine not in tickets:  # this process was stopped for so long that it was taken for dead
-                number, awaited = _take_number(client, model, mine), None
+            if ticket not in tickets:  # this process was stopped for so long that it was considered dead
+                number, awaited = _take_number(client, model, ticket), None
                 continue
-            first = _first_before(tickets, number, mine)
+            first = _first_before(tickets, number, ticket)
             if first is None:
                 break
             if first != awaited:
                 awaited, since = first, time.monotonic()
             elif time.monotonic() - since > WAIT_SECONDS:
                 client.delete_registered_model_tag(model, first[0])
-            time.sleep(ASK_EVERY_SECONDS)
-        yield require_turn
+            time.sleep(POLL_SECONDS)
+        yield require_lock
     finally:
-        client.delete_registered_model_tag(model, mine)
+        client.delete_registered_model_tag(model, ticket)
 
 
-def _take_number(client: Any, model: str, mine: str) -> int:
-    client.set_registered_model_tag(model, mine, _CHOOSING)
+def _take_number(client: Any, model: str, ticket: str) -> int:
+    client.set_registered_model_tag(model, ticket, _CHOOSING)
     number = 1 + max((_number(value) for value in _tickets(client, model).values()), default=0)
-    client.set_registered_model_tag(model, mine, str(number))
+    client.set_registered_model_tag(model, ticket, str(number))
     return number
 
 
@@ -86,11 +88,11 @@ def _tickets(client: Any, model: str) -> dict[str, str]:
     return {key: value for key, value in tags.items() if key.startswith(_PREFIX)}
 
 
-def _first_before(tickets: Mapping[str, str], number: int, mine: str) -> tuple[str, str] | None:
-    """The first ticket that goes before mine: it has a lower number, the same number and a lower key, or none yet."""
-    before = [(_number(value), key, value) for key, value in tickets.items() if key != mine]
+def _first_before(tickets: Mapping[str, str], number: int, ticket: str) -> tuple[str, str] | None:
+    """The first ticket before `ticket`: one with a lower number, an equal number and a lower key, or none yet."""
+    before = [(_number(value), key, value) for key, value in tickets.items() if key != ticket]
     first = min(before, default=None)
-    return first[1:] if first and first[:2] < (number, mine) else None
+    return first[1:] if first and first[:2] < (number, ticket) else None
 
 
 def _number(value: str) -> int:

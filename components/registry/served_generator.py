@@ -30,8 +30,7 @@ _MOST_SEED = 2**31 - 1
 _NAMES_SHOWN = 20
 _CHARACTERS_SHOWN = 60
 _FORMS = {
-    "plain": "A request is one row of 'count', 'seed' and optionally 'truncation', or rows of 'latents' and nothing "
-    "else.",
+    "plain": "A request is one row of 'count', 'seed' and optionally 'truncation', or rows of 'latents' alone.",
     "conditional": "A request is one row of 'count', 'seed' and optionally 'truncation' and 'label', or rows of "
     "'latents' and 'label'.",
     "paired": "A request is rows of 'input' and 'seed'.",
@@ -65,11 +64,11 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
         known = {"input", "seed"} if metadata.paired else {"count", "seed", "truncation", "latents"} | label
         form = _FORMS["paired" if metadata.paired else "conditional" if metadata.classes else "plain"]
         if unknown := [name for name in columns if name not in known]:
-            raise _refusal(f"There is no {_text(unknown[0])!r} in a request. {form} Received: {_few(columns)}")
+            raise _refusal(f"A request has no column {_text(unknown[0])!r}. {form} Received: {_few(columns)}")
         rows = len(next(iter(columns.values()), ()))
         columns = {name: values for name, values in columns.items() if any(value is not None for value in values)}
         if not 1 <= rows <= MOST_IMAGES:
-            raise _refusal(f"A request has from 1 to {MOST_IMAGES} rows. Received: {rows}")
+            raise _refusal(f"A request must have 1 to {MOST_IMAGES} rows. Received: {rows}")
         given = columns.keys()
         if metadata.paired:
             if given == known:
@@ -92,7 +91,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
     def _latents(self, rows: Iterable[Any]) -> NDArray[np.float32]:
         latents = _stacked("latents", rows, (self._generator.metadata.latent_size,))
         if not (np.abs(latents) <= np.finfo(np.float32).max).all():
-            raise _refusal("'latents' must be finite.")
+            raise _refusal("'latents' must be finite float32 numbers. Received: infinity, NaN or a larger number")
         return latents.astype(np.float32)
 
     def _seeded(self, rows: Iterable[Any]) -> NDArray[np.float32]:
@@ -118,16 +117,18 @@ def _columns(request: Any) -> dict[str, list[Any]]:
     """A request's columns by name, from any of MLflow's formats."""
     if isinstance(request, pd.DataFrame):
         if not request.columns.is_unique:
-            raise _refusal(f"A request names each column once. Received: {_few(request.columns)}")
+            raise _refusal(f"A request must name each column once. Received: {_few(request.columns)}")
         columns = {name: request[name].tolist() for name in request.columns}
     elif isinstance(request, Mapping):
         columns = {name: list(values) if _is_list(values) else [values] for name, values in request.items()}
-        if len({len(values) for values in columns.values()}) > 1:
-            raise _refusal("The columns of a request must have as many rows as each other. Received: others")
+        if len(lengths := {len(values) for values in columns.values()}) > 1:
+            raise _refusal(f"The columns of a request must have the same number of rows. Received: {sorted(lengths)}")
     elif _is_list(request) and len(request) and all(isinstance(row, Mapping) for row in request):
         return _columns(pd.DataFrame(list(request)))
     else:
-        raise _refusal("A request is a table: columns with names, or rows of named values. Received: something else")
+        raise _refusal(
+            f"A request must be a table: named columns, or rows of named values. Received: {type(request).__name__}"
+        )
     return {name: [_plain(value) for value in values] for name, values in columns.items()}
 
 
@@ -170,11 +171,13 @@ def _stacked(name: str, rows: Iterable[Any], shape: tuple[int, ...]) -> NDArray[
             kinds = set(map(type, raw.ravel()))
             array = raw.astype(np.float64)
         except (TypeError, ValueError, OverflowError):  # rows of different lengths, or not numbers
-            raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: other ones") from None
+            raise _refusal(
+                f"Each row of '{name}' must hold numbers of shape {shape}. Received: other lengths or values"
+            ) from None
         if array.shape != shape:
             raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {array.shape}")
-        if odd := [kind.__name__ for kind in kinds if kind is bool or not issubclass(kind, int | float | np.number)]:
-            raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {odd[0]}")
+        if wrong := [kind.__name__ for kind in kinds if kind is bool or not issubclass(kind, int | float | np.number)]:
+            raise _refusal(f"Each row of '{name}' must hold numbers of shape {shape}. Received: {wrong[0]}")
         arrays.append(array)
     return np.stack(arrays)
 

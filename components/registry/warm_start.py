@@ -51,24 +51,26 @@ def find_initial(warm_start: str) -> Initial:
         return RANDOM
     # The artifacts may lie in a bucket.
     with (
-        answered("give the state to start from"),
+        answered("provide the state to start from"),
         explained("the bucket of MLflow's artifacts"),
         tempfile.TemporaryDirectory() as folder,
     ):
         client = connect()
         model, version = _find_version(client, warm_start)
         if version is None:
-            _logger.info("No version is %s yet, so the training starts from random weights.", warm_start)
+            _logger.info("No version has the alias in %s yet, so the training starts from random weights.", warm_start)
             return RANDOM
         name = f"version {version.version} of {model}"
         if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
             raise InvalidInput(
-                f"A warm start needs a version that was registered with the state of its training. Received: {name}"
+                f"A warm start needs a version that was registered with its training state. Received: {name}"
             )
         content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
     initial = Initial(name, content)
     if version.tags.get("state_digest") != initial.digest:
-        raise InvalidInput(f"The state must be the one that was registered. Received: {name}, {initial.digest}")
+        raise InvalidInput(
+            f"The training state must be unchanged since its registration. Received: {name}, {initial.digest}"
+        )
     _logger.info("The training starts from the networks of %s.", name)
     return initial
 

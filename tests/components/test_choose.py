@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_the_lowest_score_is_best_and_a_collapsed_generator_comes_last() -> None
         (
             [evaluation(1.0), evaluation(0.5, samples=20)],
             "fd_classifier",
-            "one protocol.*trial 1 differs.*samples: 20, not 10",
+            "same protocol.*trial 1, which differs from trial 0 in .*samples: 20, not 10",
         ),
         ([evaluation(1.0)], "fid", "must have a finite score 'fid'"),
         ([evaluation(1.0), evaluation(float("inf"))], "fd_classifier", "Received: inf in trial 1"),
@@ -118,3 +119,15 @@ def test_without_trials_or_their_scores_nothing_comes_out(tmp_path: Path, monkey
         assert end.value.code == 2
         assert "Received: " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: (path.touch(), os.truncate(path, 2**40))])
+def test_a_pipe_or_a_huge_file_in_place_of_a_record_is_not_read(tmp_path: Path, monkeypatch, capsys, make) -> None:
+    place = trial(tmp_path / "0", 1.0)
+    (place / "scores").unlink()
+    make(place / "scores")
+    given = executor_input(tmp_path, [place / "model"], [place / "scores"])
+    with pytest.raises(SystemExit) as end:
+        command(monkeypatch, tmp_path, "--executor-input", given)
+    assert end.value.code == 2
+    assert "that components.evaluate wrote: It " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The champion moved by hand, on a real registry on sqlite."""
+"""Moving the champion by hand, in a real registry on sqlite."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from evaluations import evaluation, generator
 
 from components import promote
 from components.cli.command import run
-from components.register import register
-from components.registry import manual_decisions as by_hand
-from components.registry.manual_decisions import Hand
+from components.registry import manual_decisions
+from components.registry.manual_decisions import ManualDecision
+from components.registry.registration import register
 from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
@@ -35,7 +35,7 @@ def register_scores(name: str, score: float, config: RegisterConfig = CONFIG) ->
 
 
 def empty_versions(count: int) -> None:
-    """Versions 1 to `count`, of which the first is the champion, as cheap as can be."""
+    """Creates versions 1 to `count` without files; the first is the champion."""
     client = connect()
     client.create_registered_model("cats")
     for _ in range(count):
@@ -43,8 +43,8 @@ def empty_versions(count: int) -> None:
     client.set_registered_model_alias("cats", "champion", "1")
 
 
-def by_hand_to(version: str | None, why: str = "It looks better.") -> str:
-    return promote.move("cats", version, Hand("anna", why))
+def move_champion(version: str | None, why: str = "It looks better.") -> str:
+    return promote.move("cats", version, ManualDecision("anna", why))
 
 
 def champion() -> str:
@@ -55,29 +55,29 @@ def record(version: str) -> list[dict[str, Any]]:
     return json.loads(connect().get_model_version("cats", version).tags["by_hand"])
 
 
-def test_the_champion_moves_and_who_and_why_and_when_is_on_record() -> None:
+def test_the_champion_moves_and_the_record_says_who_why_and_when() -> None:
     empty_versions(2)
     connect().set_registered_model_alias("cats", "challenger", "2")
-    assert by_hand_to("2") == "cats: version 2 is the champion, in place of version 1."
+    assert move_champion("2") == "cats: version 2 is the champion, in place of version 1."
     assert connect().get_registered_model("cats").aliases.keys() == {"champion"}
     assert champion() == "2"
     [promoted], [replaced] = record("2"), record("1")
     assert datetime.fromisoformat(promoted.pop("when")).tzinfo
     assert promoted == {"move": "promoted", "before": "1", "by": "anna", "why": "It looks better."}
     assert (replaced["move"], replaced["after"], replaced["by"]) == ("replaced", "2", "anna")
-    assert by_hand_to("2") == "cats: version 2 is the champion already; nothing was changed."
+    assert move_champion("2") == "cats: version 2 is the champion already; nothing was changed."
     assert len(record("2")) == 1
 
 
-def test_back_undoes_move_by_move_and_ends() -> None:
+def test_back_undoes_one_move_after_the_other() -> None:
     empty_versions(3)
     for version in ("2", "3", "2"):
-        by_hand_to(version)
-    assert by_hand_to(None) == "cats: version 3 is the champion again, in place of version 2."
-    assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 3."
-    assert by_hand_to(None) == "cats: version 1 is the champion again, in place of version 2."
-    with pytest.raises(promote.InvalidInput, match=r"must be on record.*Received: --back, model cats"):
-        by_hand_to(None)
+        move_champion(version)
+    assert move_champion(None) == "cats: version 3 is the champion again, in place of version 2."
+    assert move_champion(None) == "cats: version 2 is the champion again, in place of version 3."
+    assert move_champion(None) == "cats: version 1 is the champion again, in place of version 2."
+    with pytest.raises(promote.InvalidInput, match=r"needs a previous champion .*Received: --back, model cats"):
+        move_champion(None)
     assert champion() == "1"
 
 
@@ -85,91 +85,91 @@ def test_back_undoes_the_gates_decision_too() -> None:
     register_scores("first", 100.0)
     register_scores("better", 50.0)
     assert champion() == "2"
-    by_hand_to(None, "Its cats have five legs.")
+    move_champion(None, "Its cats have five legs.")
     assert champion() == "1"
 
 
 @pytest.mark.parametrize("demote", [None, "1"])
-def test_what_a_hand_took_back_is_not_promoted_by_a_repetition(demote: str | None) -> None:
+def test_a_repeated_registration_does_not_promote_a_demoted_generator(demote: str | None) -> None:
     register_scores("first", 100.0)
     register_scores("better", 50.0)
-    by_hand_to(demote, "Its cats have five legs.")
+    move_champion(demote, "Its cats have five legs.")
     bolder = CONFIG.model_copy(update={"minimum_improvement": 0.0})
     for config, score in ((CONFIG, 50.0), (bolder, 50.0), (CONFIG, 49.0)):
         again = register_scores("better", score, config)
         assert again["decision"] == "refused"
-        assert "by hand, by anna on 2" in again["reason"]
-        assert "Its cats have five legs. Only a hand makes it the champion" in again["reason"]
+        assert again["reason"].startswith("anna demoted version 2, the same generator, on 2")
+        assert "Its cats have five legs. Only components.promote, run by a person," in again["reason"]
     assert champion() == "1"
-    by_hand_to("2", "They have four.")
+    move_champion("2", "They have four.")
     assert register_scores("better", 50.0, bolder)["reason"] == "It is the champion already."
 
 
-def test_a_registration_that_was_killed_before_it_was_done_does_not_undo_the_hand() -> None:
+def test_completing_a_killed_registration_does_not_undo_a_manual_decision() -> None:
     register_scores("first", 100.0)
     register_scores("better", 50.0)
-    by_hand_to(None)
+    move_champion(None)
     connect().delete_model_version_tag("cats", "2", "carried_out")
     assert register_scores("better", 50.0)["decision"] == "refused"
     assert champion() == "1"
 
 
-def test_the_champion_made_by_hand_is_the_one_to_beat() -> None:
+def test_new_generators_are_compared_with_the_manually_chosen_champion() -> None:
     register_scores("first", 100.0)
     register_scores("worse", 150.0)
-    by_hand_to("2")
+    move_champion("2")
     between = register_scores("between", 120.0)
     assert (between["decision"], between["champion"]) == ("champion", "2")
-    by_hand_to(None)
+    move_champion(None)
     assert champion() == "2"
 
 
-def test_killed_between_the_record_and_the_alias_it_is_completed_by_a_repetition(monkeypatch: Any) -> None:
+def test_a_move_killed_between_the_record_and_the_alias_is_completed_by_a_repetition(monkeypatch: Any) -> None:
     empty_versions(3)
-    by_hand_to("2")
-    by_hand_to("3")
+    move_champion("2")
+    move_champion("3")
     for target, ends in ((None, "2"), ("1", "1")):
         with monkeypatch.context() as patch:
-            patch.setattr(by_hand, "_make_champion", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patch.setattr(manual_decisions, "_make_champion", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
-                by_hand_to(target)
-        by_hand_to(target)
+                move_champion(target)
+        move_champion(target)
         assert champion() == ends
     assert [move["move"] for move in record("2")] == ["promoted", "replaced", "returned", "replaced"]
-    assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 1."
+    assert move_champion(None) == "cats: version 2 is the champion again, in place of version 1."
 
 
-def test_a_hand_whose_turn_was_lost_moves_nothing() -> None:
+def test_a_move_that_lost_the_lock_changes_nothing() -> None:
     def lost() -> None:
         raise TryAgain("lost")
 
     empty_versions(3)
-    by_hand_to("2")
+    move_champion("2")
     with pytest.raises(TryAgain):
-        by_hand.promote(connect(), "cats", "3", Hand("anna", "better"), lost)
+        manual_decisions.promote(connect(), "cats", "3", ManualDecision("anna", "better"), lost)
     with pytest.raises(TryAgain):
-        by_hand.back(connect(), "cats", Hand("anna", "worse"), lost)
+        manual_decisions.restore_previous(connect(), "cats", ManualDecision("anna", "worse"), lost)
     assert champion() == "2"
     assert "by_hand" not in connect().get_model_version("cats", "3").tags
 
 
-def test_a_record_stays_short_and_one_that_is_none_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(by_hand, "_MOST_MOVES", 3)
+def test_a_record_keeps_its_latest_moves_and_an_unreadable_one_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manual_decisions, "_MOST_MOVES", 3)
     empty_versions(2)
     connect().set_model_version_tag("cats", "2", "by_hand", "{not ours")
     for _ in range(2):
-        by_hand_to("2", "é" * 500)
-        by_hand_to("1", "é" * 500)
+        move_champion("2", "é" * 500)
+        move_champion("1", "é" * 500)
     assert [move["move"] for move in record("1")] == ["promoted", "replaced", "promoted"]
-    assert by_hand_to(None) == "cats: version 2 is the champion again, in place of version 1."
+    assert move_champion(None) == "cats: version 2 is the champion again, in place of version 1."
 
 
-def test_a_champion_before_that_was_deleted_is_not_returned_to() -> None:
+def test_a_deleted_previous_champion_is_not_restored() -> None:
     empty_versions(2)
-    by_hand_to("2")
+    move_champion("2")
     connect().delete_model_version("cats", "1")
-    with pytest.raises(promote.InvalidInput, match="must be on record"):
-        by_hand_to(None)
+    with pytest.raises(promote.InvalidInput, match="needs a previous champion"):
+        move_champion(None)
     assert len(record("2")) == 1
 
 
@@ -182,7 +182,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return 0
 
 
-def test_the_command_finds_the_model_by_its_data_or_its_name(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_the_command_finds_the_model_by_its_data_or_by_name(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     empty_versions(3)
     connect().rename_registered_model("cats", "cats-16x16x1")
     generator(Path("models/generator"), dataset_source="data/raw/cats")
@@ -204,12 +204,14 @@ def test_the_command_finds_the_model_by_its_data_or_its_name(monkeypatch: pytest
         (["--version", "1", "--reason", "a\nb"], "--reason must be a line"),
         (["--version", "1", "--reason", "x" * 501], "--reason must be a line"),
         (["--version", "1"], "--reason"),
-        (["--back", "--reason", "x"], "The champion before must be on record"),
+        (["--back", "--reason", "x"], "--back needs a previous champion"),
         (["--back", "--version", "1", "--reason", "x"], "not allowed with"),
         (["--back", "--reason", "x", "--name", "dogs"], "must be registered. Received: dogs"),
     ],
 )
-def test_a_mistake_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], sentence: str) -> None:
+def test_a_users_mistake_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], sentence: str
+) -> None:
     empty_versions(1)
     assert command(monkeypatch, "--name", "cats", *words) == 2
     assert sentence in capsys.readouterr().err

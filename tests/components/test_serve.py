@@ -17,7 +17,7 @@ from generators import generator_metadata
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.promote import move
-from components.registry.manual_decisions import Hand
+from components.registry.manual_decisions import ManualDecision
 from components.registry.model_package import save_served_model
 from components.serve import Switch, watch
 from components.tracking.server import connect
@@ -104,7 +104,7 @@ def test_the_champion_changes_while_requests_come_and_none_is_lost(
     for thread in threads:
         thread.start()
     for version, expected in (("2", second), (None, first)):
-        move("cats", version, Hand("anna", "To see it change."))
+        move("cats", version, ManualDecision("anna", "To see it change."))
         while ask(address)[1]["predictions"] != expected:
             time.sleep(0.02)
     ended.set()

@@ -52,7 +52,7 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
     done = summary(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
-    assert "models/generator 12,800 images seen at 100 a second: 2 min 8 s, the best after 64" in lines
+    assert "models/generator 12,800 images seen in 2 min 8 s, 100 a second, the best generator after 64 images" in lines
     assert "reports/samples.png samples" in lines
     assert "fd_classifier 12.35 ± 0.5, 95 % within 11.5 to 13.25" in lines
     assert "kid_classifier 0.1235 ± 0.005" in lines
@@ -126,7 +126,10 @@ def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "reports" / "registration.json").unlink()
     done = summary(tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: The summary is of a complete run: make run. Received: no reports/registration.json\n"
+    assert done.stderr == (
+        "error: The summary needs the outputs of a complete run; `make run` makes them. "
+        "Received: no reports/registration.json\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,31 +8,25 @@ from pathlib import Path
 import pytest
 import yaml
 from evaluations import evaluation, generator
+from registrations import CONFIG, MARKS
 from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
 
 from components import evaluate
-from components.register import register
 from components.registry.champion import find_champion, registry_name
+from components.registry.registration import register
 from components.storage import paths, transfer
 from components.storage.bucket import Address
-from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
 from gan_core.export import METADATA_FILE, MODEL_FILE
 
-CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
 SECTION = CONFIG.model_dump_json()
 
-pytestmark = [
-    pytest.mark.usefixtures("project"),
-    # MLflow's own modules, while they are imported and when they look at an input example.
-    pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
-    pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
-]
+pytestmark = MARKS
 
 
-def test_the_registered_champion_with_its_generator_and_its_record() -> None:
+def test_the_registered_champion_is_found_with_its_generator_and_record() -> None:
     for name, score in (("first", 100.0), ("better", 10.0), ("worse", 50.0)):
         folder = generator(Path(name), seed=len(name))
         register(CONFIG, folder, evaluation(score, 0.1, of=folder))
@@ -50,29 +44,31 @@ def test_the_registered_champion_with_its_generator_and_its_record() -> None:
             assert isinstance(champion, Champion)
 
 
-def test_no_champion_yet() -> None:
+def test_a_model_without_a_champion_gives_a_sentence() -> None:
     with find_champion(SECTION, Path("images")) as champion:
         assert champion == "The model 'generator' has no champion yet."
 
 
-def test_a_server_that_is_away_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_gives_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with find_champion(SECTION, Path("images")) as champion:
-        assert str(champion).startswith("The champion of the model 'generator' cannot be compared with: ")
+        assert str(champion).startswith(
+            "The champion of the model 'generator' is not compared, because it could not be loaded: "
+        )
 
 
-def test_a_champion_whose_files_are_gone_is_a_sentence() -> None:
+def test_missing_files_of_the_champion_give_a_sentence() -> None:
     register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
     for file in Path("mlruns").rglob("MLmodel"):
         file.unlink()
     with find_champion(SECTION, Path("images")) as champion:
-        assert "cannot be compared with: " in str(champion)
+        assert "is not compared, because it could not be loaded: " in str(champion)
 
 
 @pytest.mark.parametrize("place", ["../../elsewhere", "/elsewhere"])
-def test_a_model_that_says_its_generator_is_elsewhere_is_not_followed(place: str) -> None:
-    """Whoever writes to the artifacts could else have any generator of this machine shown."""
+def test_a_path_that_leads_out_of_the_model_is_not_followed(place: str) -> None:
+    """Otherwise, anyone who can write artifacts could make the report show any generator on this machine."""
     register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
     (description,) = Path("mlruns").rglob("MLmodel")
     path = yaml.safe_load(description.read_text())["flavors"]["python_function"]["artifacts"]["generator"]["path"]
@@ -83,7 +79,7 @@ def test_a_model_that_says_its_generator_is_elsewhere_is_not_followed(place: str
         assert place in found
 
 
-def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
+def test_a_generator_in_a_bucket_is_downloaded(proxy: StorageProxy, tmp_path: Path) -> None:
     (tmp_path / METADATA_FILE).write_text("{}")
     transfer.upload(tmp_path, Address.parse(f"gs://{BUCKET}/models/generator"))
     places = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
@@ -92,7 +88,7 @@ def test_a_generator_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
         assert registry_name(str(local.champion), Path("images")) is None
 
 
-def test_what_the_option_may_name() -> None:
+def test_the_option_accepts_a_generator_and_a_register_section() -> None:
     with find_champion(str(generator(Path("other"))), Path("images")) as champion:
         assert champion == Champion("other", Path("other"), None)
     Path("params.yaml").write_text(f"register: {SECTION}")
@@ -102,7 +98,7 @@ def test_what_the_option_may_name() -> None:
             registry_name(wrong, Path("images"))
 
 
-def test_by_default_it_is_the_champion_of_the_generators_own_data() -> None:
+def test_the_automatic_name_gives_the_champion_for_the_generators_own_data() -> None:
     auto = CONFIG.model_copy(update={"model_name": "auto"})
     first = generator(Path("first"), dataset_source="data/raw/cats")
     register(auto, first, evaluation(9.0, 0.1, of=first))

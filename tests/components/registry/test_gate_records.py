@@ -1,4 +1,4 @@
-"""Which records of an evaluation the gate takes: whole, possible, and of exactly this generator."""
+"""Which evaluation records the gate accepts: complete, possible, and of exactly this generator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAN, INFINITE = math.nan, math.inf
 
 
 def changed(**parts: Any) -> Evaluation:
-    """A sound record with other values: `scores={"fd_classifier": -5}` leaves the other scores as they are."""
+    """A valid record with other values: `scores={"fd_classifier": -5}` keeps the other scores."""
     whole = evaluation(9.0, 0.1).model_dump()
     for name, value in parts.items():
         whole[name] = whole[name] | value if isinstance(value, dict) and whole[name] else value
@@ -28,15 +28,17 @@ def changed(**parts: Any) -> Evaluation:
 
 
 def without(part: str) -> Evaluation:
-    """A record without the deciding score's entry in a part."""
+    """A valid record without the deciding score's entry in one part."""
     entries = dict(getattr(evaluation(9.0, 0.1), part))
     del entries["fd_classifier"]
     return evaluation(9.0, 0.1).model_copy(update={part: entries})
 
 
-def test_a_record_of_this_generator_is_taken(tmp_path: Path) -> None:
+def test_a_record_of_this_generator_is_accepted(tmp_path: Path) -> None:
     require_scored(CONFIG, generator(tmp_path / "model"), evaluation(9.0, 0.1))
-    require_scored(CONFIG, tmp_path / "model", changed(scores={"kid_classifier": -0.01}))  # it is unbiased
+    require_scored(
+        CONFIG, tmp_path / "model", changed(scores={"kid_classifier": -0.01})
+    )  # KID is unbiased, so it may be negative
     require_scored(CONFIG, tmp_path / "model", changed(intervals={"fd_classifier": Interval(low=8.0, high=10.0)}))
 
 
@@ -51,7 +53,7 @@ def test_a_record_of_this_generator_is_taken(tmp_path: Path) -> None:
         (changed(spread={"fd_classifier": NAN}), "spread.fd_classifier must be finite, not nan"),
         (changed(spread={"fd_classifier": -0.1}), "spread.fd_classifier must be at least 0, not -0.1"),
         (without("spread"), "spread must be of the same scores as scores, but fd_classifier is in one of them only"),
-        (without("standard_errors"), "must have its standard error over the images"),
+        (without("standard_errors"), "must have the standard error of the score that decides"),
         (changed(standard_errors={"fd_classifier": NAN}), "standard_errors.fd_classifier must be finite"),
         (
             changed(standard_errors={"fd_classifier": -1.0}),
@@ -78,29 +80,35 @@ def test_a_record_of_this_generator_is_taken(tmp_path: Path) -> None:
             changed(champion={"generator_digest": "x", "scores": {"kid": 1.0}, "spread": {}, "standard_errors": {}}),
             "champion.spread must be of the same scores as champion.scores, but kid",
         ),
-        (changed(generator_digest=None), "(generator_digest), as components.evaluate writes it: evaluate "),
-        (changed(generator_digest="sha256-other"), "scores of the content sha256-other, a generator of sha256-"),
-        (changed(dataset_digest="sha256-other"), "scores of the data sha256-other"),
-        (changed(images_seen=65), "scores of the number of images seen 65, a generator of 64"),
-        (changed(tracking_run_id="other"), "scores of the run other, a generator of None"),
+        (changed(generator_digest=None), "as components.evaluate writes them: evaluate "),
+        (
+            changed(generator_digest="sha256-other"),
+            "the content sha256-other, a generator with the content sha256-",
+        ),
+        (changed(dataset_digest="sha256-other"), "scores for the data sha256-other, a generator with the data"),
+        (
+            changed(images_seen=65),
+            "images seen 65, a generator with the number of images seen 64",
+        ),
+        (changed(tracking_run_id="other"), "scores for the run other, a generator with the run None"),
     ],
 )
-def test_any_other_is_refused_in_a_sentence(tmp_path: Path, record: Evaluation, sentence: str) -> None:
+def test_any_other_record_is_refused_with_one_sentence(tmp_path: Path, record: Evaluation, sentence: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         require_scored(CONFIG, generator(tmp_path / "model"), record)
     assert sentence in str(refused.value)
     assert "Received: " in str(refused.value)
 
 
-def test_a_score_that_was_not_made_is_refused(tmp_path: Path) -> None:
+def test_a_missing_score_is_refused(tmp_path: Path) -> None:
     config = CONFIG.model_copy(update={"score": "fid"})
-    with pytest.raises(InvalidInput, match="must name a score that was made"):
+    with pytest.raises(InvalidInput, match="must name a score of the evaluation"):
         require_scored(config, generator(tmp_path / "model"), evaluation(9.0, 0.1))
 
 
 @pytest.mark.parametrize("file", [METADATA_FILE, MODEL_FILE])
-def test_a_generator_that_changed_after_it_was_scored_is_noticed(tmp_path: Path, file: str) -> None:
+def test_a_generator_that_changed_after_its_evaluation_is_refused(tmp_path: Path, file: str) -> None:
     folder = generator(tmp_path / "model")
     (folder / file).write_bytes((folder / file).read_bytes() + b" ")
-    with pytest.raises(InvalidInput, match=r"as it is now: evaluate .* again"):
+    with pytest.raises(InvalidInput, match=r"in its current state: evaluate .* again"):
         require_scored(CONFIG, folder, evaluation(9.0, 0.1))

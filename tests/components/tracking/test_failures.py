@@ -21,7 +21,7 @@ from evaluations import evaluation, generator
 from recipes import small_parameters
 
 from components import train
-from components.register import register
+from components.registry.registration import register
 from components.registry.warm_start import find_initial
 from components.tracking import database
 from components.tracking.server import check_destination, connect, experiment_id

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from evaluations import evaluation, generator
 
-from components.register import register
+from components.registry.registration import register
 from components.tracking.model_name import registered_name
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
