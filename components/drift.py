@@ -51,12 +51,12 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.drift", description=__doc__)
     add = options.add_argument
-    add("--config", default="params.yaml", help="params.yaml: its sections drift and evaluate are read")
+    add("--config", default="params.yaml", help="params.yaml with the sections drift and evaluate")
     add("--reference", type=paths.input_path, required=True, help="prepared data set that the champion was trained on")
-    add("--data", type=paths.input_path, required=True, help="prepared data set that is new")
+    add("--data", type=paths.input_path, required=True, help="new prepared data set")
     add("--record", type=paths.output(kinds.DRIFT), required=True, help="output: the comparison, .json")
-    add("--exit-code", action="store_true", help=f"end with {DRIFTED} if the data has drifted")
-    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--exit-code", action="store_true", help=f"exit with code {DRIFTED} if the data has drifted")
+    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
     return options
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Reads the command line, runs the checks that take no computation, and evaluates."""
+    """Reads the command line, runs the cheap checks, and evaluates."""
     arguments = executor.checked(parser().parse_args(), "scores")
     config = _config(arguments)
     with paths.local_paths(arguments) as local:
@@ -102,17 +102,17 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--history",
         type=paths.input_path,
-        help="the training's figures by images seen, .csv, for the report's curves",
+        help="training history by images seen, .csv, for the report's curves",
     )
     add(
         "--champion",
         type=paths.input_or_text,
-        help="generator, models:/NAME@champion, or params.yaml or its register section: its model's champion",
+        help="generator to compare with: a folder, models:/NAME@champion, or params.yaml (its model's champion)",
     )
-    add("--metrics", help="in place of evaluate.metrics, with commas: fid,kid,prdc,memorisation")
+    add("--metrics", help="overrides evaluate.metrics; separated by commas: fid,kid,prdc,memorisation")
     add(
         "--mode",
-        help="in place of evaluate.resize: legacy_tensorflow, legacy_pytorch or clean; for the extractor inception",
+        help="overrides evaluate.resize: legacy_tensorflow, legacy_pytorch or clean; only for the extractor inception",
     )
     add("--scores", type=paths.output(kinds.SCORES), help="output: the evaluation's record, .json")
     add("--report", type=paths.output(kinds.REPORT), help="output: the report, .html")
@@ -121,7 +121,7 @@ def parser() -> argparse.ArgumentParser:
         type=paths.output(kinds.STATISTICS),
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
-    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice")
+    add("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
     executor.add_option(options)
     return options
 
@@ -138,7 +138,7 @@ def _config(arguments: argparse.Namespace) -> EvaluateConfig:
     config = EvaluateConfig.parse(config.model_dump() | changes)
     if arguments.mode is not None and config.extractor != "inception":
         raise InvalidInput(
-            "--mode needs the extractor inception: the others resize images in one way. "
+            "--mode needs the extractor inception: the others have only one way to resize images. "
             f"Received: --mode {arguments.mode}, evaluate.extractor={config.extractor!r}"
         )
     return config

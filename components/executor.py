@@ -106,7 +106,7 @@ def _read(text: str, outputs: Sequence[str], inputs: Sequence[str]) -> ExecutorI
         json.dumps(found.model_dump(), allow_nan=False)  # fails now if the output could not be written later
     except (ValidationError, ValueError) as error:
         raise InvalidInput(
-            f"--executor-input must be a JSON object as Kubeflow passes it: {_reason(error)}. Received: {text[:500]}"
+            f"--executor-input must be the JSON object that Kubeflow passes: {_reason(error)}. Received: {text[:500]}"
         ) from None
     for kind, names, part in (("output", outputs, found.outputs), ("input", inputs, found.inputs)):
         if absent := [name for name in names if name not in part.artifacts or not part.artifacts[name].artifacts]:

@@ -31,20 +31,22 @@ from gan_core.training.checkpoints import write_durably
 
 _THREADS = 8
 # A file that was written more recently than this may be written again without a visible change of its times.
-_SECONDS_UNTIL_TIMES_TELL = 2.0
+_SETTLED_AFTER_SECONDS = 2.0
 
 
 def main() -> None:
     """Reads the command line and writes the digest."""
     arguments = parser().parse_args()
     from gan_core.config import PrepareConfig
-    from gan_core.data.sources import BUILT_IN
+    from gan_core.data.sources import BUILT_IN, open_source
 
     source = read_section(arguments.config, "prepare", PrepareConfig).source
     folder = None if source in BUILT_IN else Path(source_folder(source))
+    if folder is not None:
+        open_source(str(folder))  # refuses a wrong layout, as prepare would, before any file is read
     require_apart([arguments.output], [folder] if folder else [], [])
-    known_at = arguments.output.with_name(f".{arguments.output.name}")
-    record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, known_at)}
+    cache = arguments.output.with_name(f".{arguments.output.name}")
+    record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:
         written.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -57,16 +59,16 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def fingerprint(folder: Path, known_at: Path) -> str:
+def fingerprint(folder: Path, cache: Path) -> str:
     """`sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
 
     Links are followed. Hidden files and folders are skipped, as in `prepare`.
 
     Args:
-        folder: the raw data. Missing or unreadable data has a digest too; `prepare` reports what is wrong with it.
-        known_at: the file that caches the digests of unchanged files; it is rewritten if it is missing or damaged.
+        folder: the raw data. Missing or unreadable files have a digest too; `prepare` reports what is wrong with them.
+        cache: the file with the digests of files that were read before; it is rewritten if it is missing or damaged.
     """
-    known = _read(known_at)
+    known = _read(cache)
     entries = dict(_entries(folder))
     files = {name: signature for name, signature in entries.items() if isinstance(signature, list)}
     digests = {name: known[name][1] for name, signature in files.items() if known.get(name, [None])[0] == signature}
@@ -76,11 +78,11 @@ def fingerprint(folder: Path, known_at: Path) -> str:
         for name, digest in zip(unread, pool.imap(_digest, places, chunksize=16), strict=True):
             digests[name] = digest
             advance(1)
-    lasting = time.time_ns() - int(_SECONDS_UNTIL_TIMES_TELL * 1e9)
-    kept = {name: [files[name], digest] for name, digest in digests.items() if max(files[name][2:]) < lasting}
+    settled_before = time.time_ns() - int(_SETTLED_AFTER_SECONDS * 1e9)
+    kept = {name: [files[name], digest] for name, digest in digests.items() if max(files[name][2:]) < settled_before}
     if kept != known:
-        known_at.parent.mkdir(parents=True, exist_ok=True)
-        write_durably(known_at, json.dumps(kept).encode())
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_durably(cache, json.dumps(kept).encode())
     lines = sorted([name, digests.get(name, entry)] for name, entry in entries.items())
     return f"sha256-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()}"
 
@@ -90,30 +92,30 @@ def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
     if not folder.is_dir():
         yield ".", _signature(folder)
         return
-    passed: dict[str, str] = {}
-    for place, folders, files in os.walk(folder, followlinks=True):
-        here = os.path.relpath(place, folder)
-        real = os.path.realpath(place)
-        if real in passed:  # a link to a folder that was already visited
+    visited: dict[str, str] = {}
+    for path, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.relpath(path, folder)
+        real = os.path.realpath(path)
+        if real in visited:  # a link to a folder that was already visited
             folders.clear()
-            yield here, f"the folder {passed[real]}"
+            yield here, f"the folder {visited[real]}"
             continue
-        passed[real] = here
+        visited[real] = here
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield here, "a folder"
         for name in files:
             if not name.startswith("."):
-                yield os.path.join(here, name), _signature(Path(place, name))
+                yield os.path.join(here, name), _signature(Path(path, name))
 
 
 def _signature(path: Path) -> str | list[int]:
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError as error:
         return error.strerror or "unreadable"
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(status.st_mode):
         return "no file"
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
 
 
 def _digest(path: Path) -> str:
@@ -123,9 +125,9 @@ def _digest(path: Path) -> str:
         return error.strerror or "unreadable"
 
 
-def _read(known_at: Path) -> dict[str, Any]:
+def _read(cache: Path) -> dict[str, Any]:
     try:
-        known = json.loads(known_at.read_bytes())
+        known = json.loads(cache.read_bytes())
         return {name: [signature, str(digest)] for name, (signature, digest) in known.items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}

@@ -21,13 +21,14 @@ from typing import IO, Any
 from components.cli.command import run
 from components.cli.option_numbers import number
 from components.tracking.address import tracking_uri
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 from gan_core.masking import masked
 
 _HOST = "127.0.0.1"
-_SHARED = "samples"
-_VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewStateShareKey": _SHARED}
+_VIEW_KEY = "samples"
+_VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewStateShareKey": _VIEW_KEY}
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def main() -> None:
         return
     address = f"http://{_HOST}:{arguments.port}"
     if _answers(address):
-        raise InvalidInput(f"The port must be free: another server answers there. Received: --port {arguments.port}")
+        raise InvalidInput(f"The port must be free, but a server answers on it. Received: --port {arguments.port}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that the server ends with this command
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
@@ -104,12 +105,12 @@ def share(client: Any, experiment: str, address: str) -> str:
     }
     # MLflow sorts sections by name: this one comes before the metrics'.
     section = {"name": "examples", "display": True, "columns": 1, "cardHeight": 500, "isReordered": False}
-    made = {"deleted": False, "isGenerated": False}
+    defaults = {"deleted": False, "isGenerated": False}
     view = {
-        "compareRunCharts": [{"uuid": "samples", "metricSectionId": "samples", **chart, **made}],
-        "compareRunSections": [{"uuid": "samples", **section, **made}],
+        "compareRunCharts": [{"uuid": "samples", "metricSectionId": "samples", **chart, **defaults}],
+        "compareRunSections": [{"uuid": "samples", **section, **defaults}],
     }
-    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_SHARED}", json.dumps(view))
+    client.set_experiment_tag(experiment, f"mlflow.sharedViewState.{_VIEW_KEY}", json.dumps(view))
     return f"{address.rstrip('/')}/#/experiments/{experiment}/runs?{urllib.parse.urlencode(_VIEW)}"
 
 

@@ -52,7 +52,7 @@ def main() -> None:
     print(
         f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
         f"{len(manifest.rejected)} rejected. Data {manifest.digest}. "
-        f"Look at {arguments.dataset}/{PREVIEW_FILE_NAME}"
+        f"Preview: {arguments.dataset}/{PREVIEW_FILE_NAME}"
     )
 
 
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         type=paths.input_path,
         metavar="FOLDER",
-        help="a folder of images, as components.fetch writes it, read in place of the folder in prepare.source",
+        help="folder of images that components.fetch wrote; read instead of the folder in prepare.source",
     )
     executor.add_option(options)
     return options
@@ -82,12 +82,10 @@ def _open_source(name: str, fetched: Path | None) -> Source:
     """The raw images: those in the folder `fetched`, or those of `prepare.source` if nothing was fetched."""
     from gan_core.data.sources import BUILT_IN, open_source
 
-    if fetched is None or _says_nothing_was_fetched(fetched):
+    if fetched is None or _is_nothing_fetched(fetched):
         return open_source(name if name in BUILT_IN else source_folder(name))
     if not fetched.is_dir():
-        raise InvalidInput(
-            f"--data must be a folder of images; an archive has to be unpacked. Received: --data {fetched}"
-        )
+        raise InvalidInput(f"--data must be a folder of images; unpack an archive first. Received: --data {fetched}")
     if name in BUILT_IN:
         raise InvalidInput(
             "The parameter 'prepare.source' must name the images that were fetched, not a built-in data set. "
@@ -96,7 +94,7 @@ def _open_source(name: str, fetched: Path | None) -> Source:
     return open_source(str(fetched))
 
 
-def _says_nothing_was_fetched(folder: Path) -> bool:
+def _is_nothing_fetched(folder: Path) -> bool:
     return folder.is_dir() and os.listdir(folder) == [NOTHING_FETCHED]
 
 

@@ -102,7 +102,7 @@ def _require(client: Any, name: str, version: str | None) -> None:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         received = f"version {version} of {name}" if version else name
-        raise InvalidInput(f"The model and its version must be registered. Received: {received}") from None
+        raise InvalidInput(f"The model and the version must be registered. Received: {received}") from None
 
 
 def _sentence(option: str, text: str) -> str:

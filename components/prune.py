@@ -53,13 +53,13 @@ def main() -> None:
     before = time.time() - arguments.days * SECONDS_A_DAY
     freed = 0
     with contextlib.ExitStack() as stack:
-        for found in (*_checkpoints(arguments.checkpoints, before, stack), *cached(arguments.cache, before)):
+        for removal in (*_checkpoints(arguments.checkpoints, before, stack), *cached(arguments.cache, before)):
             if not arguments.dry_run:
-                found.remove()
+                removal.remove()
             done = "would remove" if arguments.dry_run else "removed"
-            print(f"{done} {found.place}: {found.reason}, {found.size:,} bytes")
-            freed += found.size
-    print(f"{freed:,} bytes {'would be' if arguments.dry_run else 'are'} free")
+            print(f"{done} {removal.place}: {removal.reason}, {removal.size:,} bytes")
+            freed += removal.size
+    print(f"{freed:,} bytes {'would be' if arguments.dry_run else 'were'} freed")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -70,16 +70,16 @@ def parser() -> argparse.ArgumentParser:
         "--checkpoints",
         type=_checkpoints_place,
         default=Path("checkpoints"),
-        help="folder of every training's checkpoints, or gs:// of their mirrors",
+        help="folder with the checkpoints of all trainings, or the gs:// address of their mirrors",
     )
-    add("--cache", type=_existing, default=cache_folder(), help="folder of what need not be computed twice")
+    add("--cache", type=_existing, default=cache_folder(), help="folder of cached results")
     add(
         "--days",
         type=number("--days", float, 0, _MOST_DAYS),
         default=30.0,
-        help="age at which an unfinished training, or a cached file, is old",
+        help="age at which a checkpoint of an unfinished training, or a cached file, is old",
     )
-    add("--dry-run", action="store_true", help="list what would be removed, and remove nothing")
+    add("--dry-run", action="store_true", help="list what would be removed without removing it")
     return options
 
 
@@ -89,10 +89,10 @@ def _checkpoints_place(text: str) -> Path | Address:
 
 
 def _existing(text: str) -> Path:
-    """The folder that the user names, which must exist: a misspelt one would free nothing. A default may be absent."""
-    if not (place := paths.local_path(text)).is_dir():
-        raise InvalidInput(f"A place to prune must be a folder that exists. Received: {text!r}")
-    return place
+    """The folder that the user names; it must exist, since a misspelt name would free nothing."""
+    if not (folder := paths.local_path(text)).is_dir():
+        raise InvalidInput(f"The folder to prune must exist. Received: {text!r}")
+    return folder
 
 
 def _checkpoints(place: Path | Address, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:

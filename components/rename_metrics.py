@@ -12,7 +12,8 @@ from typing import Any
 
 from components.cli.command import run
 from components.tracking.failures import answered
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 from gan_core.metric_names import current
 
 _METRICS_IN_A_BATCH = 1000  # MLflow's limit
@@ -21,9 +22,9 @@ _METRICS_IN_A_BATCH = 1000  # MLflow's limit
 def main() -> None:
     """Reads the command line and copies."""
     argparse.ArgumentParser(prog="python -m components.rename_metrics", description=__doc__).parse_args()
-    with answered("take the metrics"):  # copied points stay, and the same command continues from there
+    with answered("copy the metrics"):  # copied points stay, and the same command continues from there
         runs, points = rename_metrics(connect())
-    print(f"{points} points of {runs} runs were copied to the new names." if points else "All runs have the new names.")
+    print(f"Copied {points} points of {runs} runs to the new names." if points else "All runs have the new names.")
 
 
 def rename_metrics(client: Any) -> tuple[int, int]:

@@ -60,24 +60,24 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
 def registered(run_id: str) -> str:
     """A sentence that says what the run registered; empty if the registry does not answer.
 
-    A version is tagged with the run that registered it. So a run that found all its work already done has no version.
+    A version is tagged with the run that registered it. A run that found all its work already done has no version.
     """
     from components.tracking.failures import explain
     from components.tracking.server import connect
 
     try:
-        found = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")
+        versions = connect().search_model_versions(f"tags.kfp_run_id = '{run_id}'")
     except Exception as error:  # a registry failure must not hide how the run ended
-        print(f"warning: the registry cannot be asked: {explain(error)}", file=sys.stderr)
+        print(f"warning: the registry does not answer: {explain(error)}", file=sys.stderr)
         return ""
-    if not found:
+    if not versions:
         return "Nothing new was registered."
     try:
-        decision = json.loads(found[0].tags.get("decision", "{}"))
-        told = [str(decision[key]) for key in ("decision", "reason") if key in decision]
+        decision = json.loads(versions[0].tags.get("decision", "{}"))
+        parts = [str(decision[key]) for key in ("decision", "reason") if key in decision]
     except (ValueError, RecursionError, TypeError):
-        told = ["its decision cannot be read"]
-    return f"{found[0].name} version {found[0].version}: {'. '.join(told)}"
+        parts = ["its decision cannot be read"]
+    return f"{versions[0].name} version {versions[0].version}: {'. '.join(parts)}"
 
 
 def send(address: str, text: str) -> None:
@@ -94,7 +94,7 @@ def send(address: str, text: str) -> None:
         address.encode("ascii")
     except ValueError:
         raise InvalidInput(
-            f"The webhook in {WEBHOOK_VARIABLE} must have a host and ASCII characters. Received: another one"
+            f"The webhook in {WEBHOOK_VARIABLE} must have a valid host and only ASCII characters. Received: another one"
         ) from None
     request = urllib.request.Request(  # noqa: S310
         address, json.dumps({"text": masked(text)}).encode(), {"Content-Type": "application/json"}
@@ -117,9 +117,12 @@ def main() -> None:
     try:
         send(address, text)
     except urllib.error.HTTPError as error:
-        print(f"warning: the webhook answered {error.code}; nobody was told", file=sys.stderr)
+        print(f"warning: the webhook answered {error.code}; message not sent", file=sys.stderr)
     except (OSError, http.client.HTTPException) as error:
-        print(f"warning: the webhook could not be reached ({type(error).__name__}); nobody was told", file=sys.stderr)
+        print(
+            f"warning: the webhook could not be reached ({type(error).__name__}); message not sent",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def main() -> None:
     version = resolve(arguments.pointer)
     with paths.local_paths(arguments) as local, whole_output(local.version) as file:
         file.write_text(version, encoding="utf-8")
-    print(f"the data is {version}" if version else "the data comes with the image")
+    print(f"data version: {version}" if version else "no data to fetch: it is part of the image")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pointer",
         required=True,
-        help="gs://…/<name>.dvc; a gs:// prefix; what components.fetch takes; or empty for no data",
+        help="gs://…/<name>.dvc, a gs:// prefix, any other pointer of components.fetch, or empty for no data",
     )
     options.add_argument(
-        "--version", required=True, type=paths.output(kinds.VERSION), help="output: what components.fetch is to fetch"
+        "--version", required=True, type=paths.output(kinds.VERSION), help="output: the pointer for components.fetch"
     )
     return options
 

@@ -19,7 +19,7 @@ from components.tracking.failures import answered
 def main() -> None:
     """Replaces this process by `mlflow` with the same arguments."""
     options = argparse.ArgumentParser(prog="python -m components.run_mlflow", description=__doc__)
-    options.add_argument("arguments", nargs=argparse.REMAINDER, help="what follows `mlflow`")
+    options.add_argument("arguments", nargs=argparse.REMAINDER, help="the arguments of `mlflow`")
     arguments = options.parse_args().arguments
     address = tracking_uri()
     os.environ |= {"MLFLOW_TRACKING_URI": address, "MLFLOW_BACKEND_STORE_URI": address}

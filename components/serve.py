@@ -1,7 +1,8 @@
 """Serves a registered model's champion over HTTP, and switches to the next champion as soon as there is one.
 
-MLflow's scoring server answers. A new version is loaded and asked for an image while the previous one still answers.
-Then new requests go to the new version, and running requests end on the previous one. No request is lost or waits.
+MLflow's scoring server answers. A new version is loaded and generates one image while the previous one still
+answers. Then new requests go to the new version, and running requests end on the previous one. No request is lost or
+waits.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with paths.local_paths(arguments) as local:
         name = arguments.name or name_in_configuration(local.config, local.model)
-    with answered("give the model to serve"):
+    with answered("provide the model to serve"):
         client = connect()
         configure_tensorflow()
         switch = Switch(client, name, arguments.alias)
@@ -47,23 +48,25 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.serve", description=__doc__)
-    options.add_argument("--name", help="the registered model; without it the one that register.model_name names")
-    options.add_argument("--config", default="params.yaml", help="params.yaml, or its register section as JSON")
+    options.add_argument("--name", help="name of the registered model; default: the one that register.model_name gives")
+    options.add_argument(
+        "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
+    )
     options.add_argument(
         "--model",
         type=paths.input_path,
         default=Path("models/generator"),
-        help="a generator of the registered model, for register.model_name: auto",
+        help="generator whose data gives the model's name if register.model_name is auto",
     )
-    options.add_argument("--alias", default="champion", help="which version: champion or challenger")
-    options.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    options.add_argument("--port", type=number("--port", int, 0, _MOST_PORT), default=5001, help="port to listen at")
+    options.add_argument("--alias", default="champion", help="alias of the version to serve: champion or challenger")
+    options.add_argument("--host", default="127.0.0.1", help="address to listen on")
+    options.add_argument("--port", type=number("--port", int, 0, _MOST_PORT), default=5001, help="port to listen on")
     options.add_argument(
         "--every",
         type=number("--every", float, 0.01, 86_400),
         default=10.0,
         metavar="SECONDS",
-        help="between two looks at the alias",
+        help="interval between two checks of the alias",
     )
     return options
 
@@ -88,14 +91,14 @@ class Switch:
             self._served = self._load(self._named())
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-                raise InvalidInput(f"The model must have the version to serve. Received: {model}@{alias}") from None
+                raise InvalidInput(f"The alias must exist in the registry. Received: {model}@{alias}") from None
             raise
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answers one request with the version that is served when it arrives."""
         await self._served.application(scope, receive, send)
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Switches to the version that the alias names now, if that is another one."""
         if (version := self._named()) != self._served.version:
             self._served = self._load(version)
@@ -132,7 +135,7 @@ async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
         body = None
     unknown = sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []
     if unknown:
-        rule = f"A request has one of {', '.join(sorted(SUPPORTED_FORMATS))} and nothing beside"
+        rule = f"A request must have one of {', '.join(sorted(SUPPORTED_FORMATS))} and no other key"
         return JSONResponse(
             {"error_code": "INVALID_PARAMETER_VALUE", "message": f"{rule}. Received: {unknown[0][:60]}"}, 400
         )
@@ -143,22 +146,22 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key, value in pairs:
         if key in values:
-            raise InvalidInput(f"A request must have each key once. Received twice: {key[:60]}")
+            raise InvalidInput(f"A request must have each key once. Received: {key[:60]} twice")
         values[key] = value
     return values
 
 
 def _refuse_constant(text: str) -> Any:
-    raise InvalidInput(f"A number of a request must be finite, as JSON has it. Received: {text}")
+    raise InvalidInput(f"A number in a request must be finite, as JSON requires. Received: {text}")
 
 
 def watch(switch: Switch, every: float, ended: threading.Event) -> None:
-    """Looks at the alias every `every` seconds until `ended` is set."""
+    """Checks the alias every `every` seconds until `ended` is set."""
     while not ended.wait(every):
         try:
-            switch.look()
+            switch.update()
         except Exception as error:  # after any failure the previous version is still served
-            _logger.warning("The version before is still served: %s", explain(error))
+            _logger.warning("The previous version is still served: %s", explain(error))
 
 
 if __name__ == "__main__":

@@ -99,14 +99,14 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
             mirror.restore(training.target, tracking)
             training.resume()
-            _logger.info(identity.start(arguments.checkpoints, gan.images_seen, training.target))
-            identity.keep(arguments.checkpoints)
+            _logger.info(identity.start_message(arguments.checkpoints, gan.images_seen, training.target))
+            identity.write(arguments.checkpoints)
             tracker = TrainingTracker(
                 tracking,
                 parameters=config.model_dump(),
                 tags={"checkpoint_key": identity.key, "started_from": initial.name},
                 dataset=dataset.manifest,
-                kept_at=mirror.place_of(tracking),
+                permanent_location=mirror.place_of(tracking),
             )
             with (
                 mirror.keeping(tracking),

@@ -9,7 +9,8 @@ import pytest
 from evaluations import evaluation, generator
 
 from components.registry.registration import register
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 
 CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)

@@ -11,8 +11,8 @@ from components.registry.model_package import save_served_model
 from components.tracking.description import describe
 from components.tracking.lineage import lineage
 from components.tracking.run_name import run_name
+from components.tracking.runs import create_run, has_run
 from components.tracking.scores import points
-from components.tracking.server import create_run, has_run
 from components.tracking.spool import now_milliseconds
 from gan_core import metric_names
 from gan_core.errors import TryAgain

@@ -13,8 +13,11 @@ from components.storage.bucket import explained
 from components.tracking.failures import answered
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
+from gan_core.networks.size import MOST_PARAMETERS
 from gan_core.training.warm_start import STATE_FILE
 
+# Three networks of float32 weights, and the file's own structure.
+_MOST_BYTES = 3 * 4 * MOST_PARAMETERS + 2**20
 _logger = logging.getLogger(__name__)
 
 
@@ -61,9 +64,14 @@ def find_initial(warm_start: str) -> Initial:
             _logger.info("No version has the alias in %s yet, so the training starts from random weights.", warm_start)
             return RANDOM
         name = f"version {version.version} of {model}"
-        if not any(file.path == STATE_FILE for file in client.list_artifacts(version.run_id)):
+        sizes = {file.path: file.file_size for file in client.list_artifacts(version.run_id)}
+        if STATE_FILE not in sizes:
             raise InvalidInput(
                 f"A warm start needs a version that was registered with its training state. Received: {name}"
+            )
+        if (size := sizes[STATE_FILE] or 0) > _MOST_BYTES:
+            raise InvalidInput(
+                f"A training state must have at most {_MOST_BYTES} bytes. Received: {name}, {size} bytes"
             )
         content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
     initial = Initial(name, content)

@@ -1,4 +1,4 @@
-"""Sends an ended training's records that MLflow did not receive while it ran. Sending them twice changes nothing."""
+"""Sends the records of an ended training that MLflow did not receive. Sending them twice changes nothing."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def main() -> None:
     """Reads the command line and sends."""
     parser = argparse.ArgumentParser(prog="python -m components.tracking", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    send = commands.add_parser("send", help="send what an ended training could not")
+    send = commands.add_parser("send", help="send the records of an ended training")
     send.add_argument("folder", type=paths.input_path, help="the training's tracking folder")
     with paths.local_paths(parser.parse_args()) as local:
         spool = Spool(local.folder)
         if spool.training["status"] == "RUNNING":
             spool.set_status("KILLED")
-        with answered(f"take {spool.unsent()}"):
+        with answered(f"receive {spool.unsent()}"):
             Sender(spool).send()
-        print(f"Everything is in the MLflow run {spool.sent['run_id']}.")
+        print(f"All records are in the MLflow run {spool.sent['run_id']}.")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def _resolved(variable: str) -> str:
     # A database in memory ends with its process. SQLite's own file: addresses hide the file's folder.
     if match is None or match["path"].startswith((":memory:", "file:")):
         raise InvalidInput(
-            "A sqlite address must name a file, as sqlite:///mlflow.db in the project, or sqlite:////folder/mlflow.db. "
+            "A sqlite address must name a file: sqlite:///mlflow.db in the project, or sqlite:////folder/mlflow.db. "
             f"Received: {variable}={masked(address)}"
         )
     return _sqlite(match["path"], match["scheme"], match["query"] or "")
@@ -69,5 +69,5 @@ def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:
     # A link at the path's end is not resolved, since the artifacts lie beside the link.
     database = database.parent.resolve() / database.name
     if "?" in str(database):
-        raise InvalidInput(f"The folder of a sqlite database must have no '?' in its name. Received: {database}")
+        raise InvalidInput(f"The path of a sqlite database must not contain '?'. Received: {database}")
     return f"{scheme}:///{database}{query}"

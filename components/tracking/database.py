@@ -52,7 +52,7 @@ def make_ready(database: Path) -> None:
         if not tables:  # an empty file, in which MLflow makes its tables
             return
         if "experiments" not in tables:
-            raise InvalidInput(f"The database must be one that MLflow made. Received: {database}")
+            raise InvalidInput(f"The database must be one that MLflow created. Received: {database}")
         if _recorded(connection) != str(database.parent):
             connection.execute("BEGIN IMMEDIATE")
             _follow(connection, database.parent)

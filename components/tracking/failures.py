@@ -13,7 +13,7 @@ from gan_core.masking import masked
 
 MOST_CHARACTERS = 300  # of a server's message, which may be a whole page
 
-# Permanent errors and their remedies. All others may pass: the network, a lock, a full disk.
+# Permanent errors and their remedies. Other errors may be temporary: the network, a lock, a full disk.
 _PERMANENT = (
     (
         r"out-of-date database schema|Can't locate revision",
@@ -21,7 +21,7 @@ _PERMANENT = (
     ),
     (
         r"file is not a database|disk image is malformed|database corruption",
-        "Restore the database from a copy, or move it away: a new one is made, without the old runs.",
+        "Restore the database from a backup, or move it away: a new one is created, without the old runs.",
     ),
     (r"unable to open database file|readonly database", "The database's file and folder must exist and be writable."),
     (
@@ -39,21 +39,21 @@ _PERMANENT = (
     ),
     (
         r"(?i)databricks",
-        "Databricks needs its own configuration (`databricks configure`), and permission.",
+        "Databricks needs its own configuration (`databricks configure`) and permissions.",
     ),
     (
         r"code 40[13]|PERMISSION_DENIED|UNAUTHENTICATED|CUSTOMER_UNAUTHORIZED",
-        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the server demands.",
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, as the server requires.",
     ),
     (
         r"not in a valid JSON format|INTERNAL_ERROR: Response: |ENDPOINT_NOT_FOUND|TooManyRedirects"
         r"|failed with error code (3|4(?!08|09|23|25|29))\d\d",
-        "The address must be that of an MLflow server; a login page or another program answers here.",
+        "The address must belong to an MLflow server; here a login page or another program answers.",
     ),
     (
         r"SSLError(?!.*EOF)|CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER",
-        "The server's certificate must be trusted (MLFLOW_TRACKING_SERVER_CERT_PATH names one of your own), and the "
-        "address must begin with the scheme that the server speaks, http:// or https://.",
+        "The server's certificate must be trusted (set MLFLOW_TRACKING_SERVER_CERT_PATH for your own one), and the "
+        "address must begin with the server's scheme, http:// or https://.",
     ),
     (r"Could not parse SQLAlchemy URL", "The address must look like postgresql://user:password@host:5432/database."),
 )
@@ -78,11 +78,11 @@ def answered(task: str) -> Iterator[None]:
     except Exception as error:
         if not _is_outside(error):
             raise
-        said = f"MLflow did not {task}: {explain(error)}"
+        message = f"MLflow did not {task}: {explain(error)}"
         if (remedy := _remedy(error)) is None:
-            raise TryAgain(f"{said} Run the same command again.") from None
+            raise TryAgain(f"{message} Run the same command again.") from None
         address = masked(tracking_uri())
-        raise InvalidInput(f"{said} {remedy} Received: MLFLOW_TRACKING_URI={address}") from None
+        raise InvalidInput(f"{message} {remedy} Received: MLFLOW_TRACKING_URI={address}") from None
 
 
 def explain(error: BaseException) -> str:
@@ -105,12 +105,12 @@ def _is_outside(error: Exception) -> bool:
 
 def _remedy(error: Exception) -> str | None:
     """The remedy for a permanent error; None if the same call may succeed later."""
-    told = f"{type(error).__name__} {getattr(error, 'error_code', '')} {error}"
+    description = f"{type(error).__name__} {getattr(error, 'error_code', '')} {error}"
     for pattern, remedy in _PERMANENT:
-        if re.search(pattern, told, re.DOTALL):
+        if re.search(pattern, description, re.DOTALL):
             return remedy
     if isinstance(error, OSError) and isinstance(failure_of(error), InvalidInput):
-        return "MLflow's database and artifacts must lie in folders that can be written."
+        return "MLflow's database and artifacts must be in writable folders."
     if getattr(error, "error_code", None) in _PERMANENT_CODES:
-        return "Correct what it names."
+        return "Correct the setting that the message names."
     return None

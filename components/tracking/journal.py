@@ -20,7 +20,10 @@ def set_aside(path: Path) -> None:
     places = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
     place = next(place for place in places if not place.exists())
     path.rename(place)
-    print(f"warning: A tracking record cannot be read. It begins anew; the file is kept as {place}", file=sys.stderr)
+    print(
+        f"warning: A tracking record cannot be read. A new one is started; the damaged file is kept as {place}",
+        file=sys.stderr,
+    )
 
 
 class Journal:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from components.tracking.journal import set_aside
-from components.tracking.server import attached_run, connect, create_run, has_run
+from components.tracking.runs import attached_run, create_run, has_run
+from components.tracking.server import connect
 from components.tracking.spool import Spool
 
 METRICS_IN_A_BATCH = 1000  # MLflow's limit

@@ -1,23 +1,21 @@
-"""Connects to MLflow and finds the experiment and the run that MLflow's own environment variables name."""
+"""Connects to MLflow, and checks before a training that MLflow can be used."""
 
 from __future__ import annotations
 
 import logging
 import os
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from components.storage.outputs import require_folder
 from components.tracking.address import database_of, registry_uri, tracking_uri
-from components.tracking.database import artifacts_of, make_ready
+from components.tracking.database import make_ready
 from components.tracking.failures import answered
-from gan_core.errors import InvalidInput, TryAgain
+from components.tracking.runs import attached_run, find_experiment
+from gan_core.errors import TryAgain
 from gan_core.url_guard import require_token
 
-EXPERIMENT = "gan-pipeline"
-_ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter for a malformed name or number
 _DATABASE_SERVER = re.compile(r"(postgresql|mysql|mssql)(\+\w+)?://")
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -58,11 +56,11 @@ def connect() -> Any:
         if database := database_of(address):
             make_ready(database)
         elif _DATABASE_SERVER.match(address):
-            _try(address)
+            _connect_once(address)
     return MlflowClient(tracking_uri(), registry_uri())
 
 
-def _try(address: str) -> None:
+def _connect_once(address: str) -> None:
     """Tries once to connect to a database server; MLflow itself would try for minutes."""
     import sqlalchemy
 
@@ -76,12 +74,12 @@ def _try(address: str) -> None:
 
 
 def check_destination() -> None:
-    """Checks before a training that its run, experiment and server can be used.
+    """Checks before a training that its run, its experiment and the server can be used.
 
     An unreachable server is not an error, because the tracker keeps the records until the server is back.
 
     Raises:
-        InvalidInput: they cannot be used, and trying again does not help.
+        InvalidInput: one of them cannot be used, and trying again does not help.
     """
     attached = os.environ.get("MLFLOW_RUN_ID")
     database = database_of(tracking_uri())
@@ -97,8 +95,8 @@ def check_destination() -> None:
             client = connect()
             if attached:
                 attached_run(client)
-            elif (experiment := _find_experiment(client)) and (place := _folder(experiment.artifact_location)):
-                require_folder(place)
+            elif (experiment := find_experiment(client)) and (folder := _folder(experiment.artifact_location)):
+                require_folder(folder)
     except TryAgain:
         return
     finally:
@@ -112,103 +110,3 @@ def _folder(location: str) -> Path | None:
     from mlflow.utils.uri import is_local_uri
 
     return Path(local_file_uri_to_path(location)) if is_local_uri(location) else None
-
-
-def attached_run(client: Any) -> str | None:
-    """The run that MLFLOW_RUN_ID names, if it names one.
-
-    Raises:
-        InvalidInput: there is no such run, or it was deleted.
-    """
-    run_id = os.environ.get("MLFLOW_RUN_ID")
-    if run_id and not has_run(client, run_id):
-        raise InvalidInput(
-            f"MLFLOW_RUN_ID must name a run that exists; without it the training makes one. Received: {run_id}"
-        )
-    return run_id or None
-
-
-def experiment_id(client: Any) -> str:
-    """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else this pipeline's; made if it is missing.
-
-    Raises:
-        InvalidInput: it was deleted, there is none with that number, or its artifacts need a server.
-    """
-    from mlflow.exceptions import MlflowException
-
-    if (experiment := _find_experiment(client)) is None:
-        # MLflow would put a local database's artifacts below the working directory, perhaps DVC's temporary copy.
-        database = database_of(tracking_uri())
-        artifacts = artifacts_of(database).as_uri() if database else None
-        try:
-            return str(client.create_experiment(_experiment_name(), artifact_location=artifacts))
-        except MlflowException:  # another process was quicker
-            if (experiment := _find_experiment(client)) is None:
-                raise
-    return str(experiment.experiment_id)
-
-
-def _experiment_name() -> str:
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
-
-
-def _find_experiment(client: Any) -> Any | None:
-    """The configured experiment; None if no experiment has its name."""
-    from mlflow.exceptions import MlflowException
-
-    if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        try:
-            experiment = client.get_experiment(number)
-        except MlflowException as error:
-            if error.error_code not in _ABSENT:
-                raise
-            experiment = None
-        if experiment is None:
-            raise InvalidInput(f"MLFLOW_EXPERIMENT_ID must be an experiment's number. Received: {number}")
-    else:
-        experiment = client.get_experiment_by_name(_experiment_name())
-    if experiment is None:
-        return None
-    if experiment.lifecycle_stage == "deleted":
-        raise InvalidInput(
-            "The experiment was deleted: restore it with `python -m components.run_mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}`, or name another one in MLFLOW_EXPERIMENT_NAME. "
-            f"Received: {experiment.name}"
-        )
-    if str(experiment.artifact_location).startswith("mlflow-artifacts:") and not tracking_uri().startswith("http"):
-        raise InvalidInput(
-            "The experiment's artifacts go through an MLflow server, so MLFLOW_TRACKING_URI must be that server's "
-            f"address, or MLFLOW_EXPERIMENT_NAME another experiment. Received: {experiment.name}"
-        )
-    return experiment
-
-
-def has_run(client: Any, run_id: str) -> bool:
-    """Whether the server has the run, and nobody deleted it."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code in _ABSENT:
-            return False
-        raise
-
-
-def create_run(
-    client: Any, identity: tuple[str, str], name: str | None, tags: Mapping[str, str], start_time: int
-) -> str:
-    """Returns the id of the run that has the tag `identity`; creates the run if there is none.
-
-    A new run is called `name`; if that is None, MLflow chooses a name. A call that is repeated after a lost answer may
-    create several such runs; only the oldest stays.
-    """
-    experiment = experiment_id(client)
-    query = f"tags.`{identity[0]}` = '{identity[1]}'"
-    order = ["attributes.start_time", "attributes.run_id"]
-    if not (runs := client.search_runs([experiment], query, order_by=order)):
-        client.create_run(experiment, start_time=start_time, tags={**tags, identity[0]: identity[1]}, run_name=name)
-        runs = client.search_runs([experiment], query, order_by=order)
-    for repeated in runs[1:]:
-        client.delete_run(repeated.info.run_id)
-    return str(runs[0].info.run_id)

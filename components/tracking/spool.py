@@ -78,7 +78,7 @@ class Spool:
             (folder / "pictures").mkdir(parents=True, exist_ok=True)
         elif not (folder / _TRAINING_FILE).exists():
             raise InvalidInput(
-                f"A tracking folder holds a {_TRAINING_FILE}, written by components.train. Received: {folder}"
+                f"A tracking folder must hold a {_TRAINING_FILE} that components.train wrote. Received: {folder}"
             )
         self.folder = folder
         self._lock = (folder / "lock").open("w")
@@ -86,7 +86,9 @@ class Spool:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
-            raise InvalidInput(f"A running training sends its records by itself. Received: {folder}") from None
+            raise InvalidInput(
+                f"A running training sends its records itself: wait for its end. Received: {folder}"
+            ) from None
         self.training = self._open_training(training)
         self.history = Journal(folder / "history.jsonl", _Record)
         for row in self.history.records:  # an earlier version of this project may have written them
@@ -97,12 +99,12 @@ class Spool:
 
     def _open_training(self, training: Mapping[str, object] | None) -> dict[str, Any]:
         path = self.folder / _TRAINING_FILE
-        if found := read_record(path, _Training):
-            return found
+        if training_record := read_record(path, _Training):
+            return training_record
         if training is None:
             self._lock.close()
             raise InvalidInput(
-                f"The {_TRAINING_FILE} cannot be read: start the training again, which sends the rest. "
+                f"The file {_TRAINING_FILE} must be readable: start the training again, and it sends the records. "
                 f"Received: {self.folder}"
             )
         if path.exists():

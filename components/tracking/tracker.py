@@ -41,8 +41,8 @@ class TrainingTracker:
 
     Args:
         folder: folder of the records; the same for every start of the same training.
-        kept_at: where the records are kept after the training, if not in `folder`.
-        parameters: the train section; tracked as `train.<key>`, beside the data's `prepare.<key>`.
+        permanent_location: where the records are stored after the training, if not in `folder`.
+        parameters: the train section; tracked as `train.<key>`, next to the data's `prepare.<key>`.
         tags: tags in addition to the code's origin, which is always tracked.
         dataset: the prepared data's manifest.
     """
@@ -54,7 +54,7 @@ class TrainingTracker:
         parameters: Mapping[str, object],
         tags: Mapping[str, str],
         dataset: Manifest,
-        kept_at: Path | Address | None = None,
+        permanent_location: Path | Address | None = None,
     ) -> None:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
@@ -70,7 +70,7 @@ class TrainingTracker:
             },
         }
         self._spool = Spool(folder, training)
-        self._kept_at = kept_at or folder
+        self._location = permanent_location or folder
         self._logged = {(row["step"], name) for row in self._spool.history.records for name in row["figures"]}
         self._stop = threading.Event()
         self._contacted = threading.Event()
@@ -95,8 +95,8 @@ class TrainingTracker:
         gc.unfreeze()
         if unsent := self._spool.unsent():
             _say(
-                f"MLflow did not take {unsent}{self._problem and f' ({self._problem})'}. "
-                f"Send them later: python -m components.tracking send {self._kept_at}"
+                f"MLflow did not receive {unsent}{self._problem and f' ({self._problem})'}. "
+                f"Send them later: python -m components.tracking send {self._location}"
             )
         self._spool.close()
 
@@ -136,7 +136,7 @@ class TrainingTracker:
                 self._problem = ""
             except Exception as error:
                 if not self._problem:
-                    _say(f"MLflow is away: {explain(error)} The training goes on; its records wait on disk.")
+                    _say(f"MLflow does not answer: {explain(error)} The training continues; the records stay on disk.")
                 self._problem = explain(error)
             self._contacted.set()
 

@@ -1,6 +1,6 @@
 """A training's identity is everything that determines its weights; its digest is the key of the checkpoints.
 
-A training resumes from the checkpoints below `<checkpoints>/<key>/`. The identity is stored beside them, so that a
+A training resumes from the checkpoints below `<checkpoints>/<key>/`. The identity is stored with them, so that a
 training that cannot resume can report what changed.
 """
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gan_core.config import TrainConfig
 
 FILE_NAME = "identity.json"
-# A training that only runs longer, saves at other times, or computes elsewhere takes the same course. The state that a
-# warm start names is in the identity as the digest of its content.
+# Parameters that do not change a training's course: how long it runs, when it saves, and on which devices it runs. The
+# state that a warm start names is in the identity as the digest of its content.
 _NOT_IN_THE_KEY = {
     "steps",
     "steps_per_execution",
@@ -70,7 +70,7 @@ class Identity(BaseModel):
 
     def changes_since(self, earlier: Identity) -> list[str]:
         """The differences from an earlier training, one phrase each."""
-        found = [
+        differences = [
             f"{kind} {name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
             for kind, before, now in (
                 ("parameter", _named(earlier.parameters), _named(self.parameters)),
@@ -84,19 +84,19 @@ class Identity(BaseModel):
         both = earlier.code.keys() | self.code.keys()
         if changed := sorted(name for name in both if earlier.code.get(name) != self.code.get(name)):
             more = f" and {len(changed) - _DEFINITIONS_NAMED} more" if len(changed) > _DEFINITIONS_NAMED else ""
-            found.append(f"code {', '.join(changed[:_DEFINITIONS_NAMED])}{more}")
-        return [phrase.replace("  ", " ") for phrase in found]
+            differences.append(f"code {', '.join(changed[:_DEFINITIONS_NAMED])}{more}")
+        return [phrase.replace("  ", " ") for phrase in differences]
 
-    def keep(self, checkpoints: Path | Address) -> None:
-        """Writes the record beside the training's checkpoints."""
-        place, content = checkpoints / self.key, self.model_dump_json(indent=1).encode()
-        if isinstance(place, Path):
-            write_durably(place / FILE_NAME, content)
+    def write(self, checkpoints: Path | Address) -> None:
+        """Writes the identity into the folder of the training's checkpoints."""
+        folder, content = checkpoints / self.key, self.model_dump_json(indent=1).encode()
+        if isinstance(folder, Path):
+            write_durably(folder / FILE_NAME, content)
         else:
-            with bucket.opened(place) as opened:
-                objects.send(opened, (place / FILE_NAME).name, io.BytesIO(content))
+            with bucket.opened(folder) as opened:
+                objects.send(opened, (folder / FILE_NAME).name, io.BytesIO(content))
 
-    def start(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
+    def start_message(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
         """The message to log when the training starts.
 
         Args:
@@ -104,37 +104,42 @@ class Identity(BaseModel):
             images_seen: images seen at the checkpoint that the training resumes from; 0 if there is none.
             target: images seen at the end of the training.
         """
-        place = checkpoints / self.key
+        folder = checkpoints / self.key
         if images_seen:
-            return f"The training goes on from {images_seen} of {target} images ({place})."
-        return f"The training starts from the first of {target} images ({place}).{self._why_anew(checkpoints)}"
+            return f"The training resumes after {images_seen} of {target} images ({folder})."
+        start = f"The training starts from the beginning: 0 of {target} images ({folder})."
+        return start + self._why_not_resumed(checkpoints)
 
-    def _why_anew(self, checkpoints: Path | Address) -> str:
+    def _why_not_resumed(self, checkpoints: Path | Address) -> str:
         """The reason why no checkpoint below `checkpoints` can be resumed; empty if there are no checkpoints."""
         try:
             earlier = _trainings(checkpoints)
         except (InvalidInput, TryAgain) as error:
-            return f" Whether others are there to compare it with is not known: {error}"
+            return f" Earlier checkpoints could not be listed: {error}"
         if own := earlier.pop(self.key, None):
-            return f" Its checkpoints, up to {own.images_seen} images, lie beyond that, or are damaged."
+            return f" Its own checkpoints, up to {own.images_seen} images, are beyond that number or damaged."
         if not earlier:
             return ""
-        known = {key: self.changes_since(one.identity) for key, one in earlier.items() if one.identity}
+        changes = {key: self.changes_since(training.identity) for key, training in earlier.items() if training.identity}
         # The most similar training; the latest of several.
-        key = min(known or earlier, key=lambda key: (len(known.get(key, ())), -earlier[key].written))
-        changes = "; ".join(known[key]) if known else "code, for an earlier version of this project wrote them"
+        key = min(changes or earlier, key=lambda key: (len(changes.get(key, ())), -earlier[key].written))
+        changed = (
+            "; ".join(changes[key]) if changes else "the code, since an earlier version of this project wrote them"
+        )
         seen = earlier[key].images_seen
-        return f" The checkpoints in {checkpoints / key} ({seen} images) do not fit; changed since then: {changes}."
+        return (
+            f" The checkpoints in {checkpoints / key} ({seen} images) cannot be resumed; changed since then: {changed}."
+        )
 
 
 def identify(
     config: TrainConfig, dataset: str, initial: str, code: dict[str, str], *, xla: bool, mixed_precision: bool
 ) -> Identity:
     """The identity of a training with the installed libraries; the arguments match its attributes."""
-    decided = {"xla": xla, "mixed_precision": mixed_precision}
+    resolved = {"xla": xla, "mixed_precision": mixed_precision}
     return Identity(
         format=1,
-        parameters=config.model_dump(mode="json", exclude=_NOT_IN_THE_KEY) | decided,
+        parameters=config.model_dump(mode="json", exclude=_NOT_IN_THE_KEY) | resolved,
         dataset=dataset,
         initial=initial,
         versions=versions(),
@@ -153,18 +158,18 @@ class _Training:
 
 def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
     """The trainings that have a checkpoint, by key."""
-    found: dict[str, _Training] = {}
+    trainings: dict[str, _Training] = {}
     for key, name, written, read in _files(checkpoints):
-        one = found.setdefault(key, _Training())
+        training = trainings.setdefault(key, _Training())
         if (images_seen := images_seen_in(name)) is not None:
-            one.images_seen = max(one.images_seen, images_seen)
-            one.written = max(one.written, written)
+            training.images_seen = max(training.images_seen, images_seen)
+            training.written = max(training.written, written)
         elif name == FILE_NAME:
             try:
-                one.identity = Identity.model_validate_json(read())
+                training.identity = Identity.model_validate_json(read())
             except (OSError, ValidationError):
-                _logger.warning("The record %s cannot be read and is passed over.", checkpoints / key / name)
-    return {key: one for key, one in found.items() if one.images_seen}
+                _logger.warning("The record %s cannot be read and is ignored.", checkpoints / key / name)
+    return {key: training for key, training in trainings.items() if training.images_seen}
 
 
 def _files(checkpoints: Path | Address) -> Iterator[tuple[str, str, float, Callable[[], bytes]]]:

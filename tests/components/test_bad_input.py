@@ -141,8 +141,8 @@ def test_a_tracking_server_that_cannot_be_reached(place: Path, tmp_path: Path) -
     code, said = run("train", parameters("train"), place, out, **nowhere)
     assert code == 0, said
     assert [line.partition(":")[0].partition(" (")[0].partition(" 6 rows")[0] for line in said] == [
-        "MLflow is away",
-        "MLflow did not take",
+        "MLflow does not answer",
+        "MLflow did not receive",
     ]
     assert read_metadata(out / "model").tracking_run_id is None
 

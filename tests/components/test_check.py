@@ -132,7 +132,7 @@ def test_what_goes_together_passes(
         sys, "argv", ["check", "--config", config, "--register", config, "--dataset", str(place / dataset)]
     )
     check.main()
-    assert "go together" in capsys.readouterr().out
+    assert "fit the data" in capsys.readouterr().out
 
 
 def test_it_names_the_champion_for_the_steps_after_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The digest of the raw data: it changes with every change of an image, and with nothing else."""
+"""The digest of the raw data changes with every change of an image, and with nothing else."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def keep_times(path: Path) -> None:
         lambda photos: (photos / "cats/2.png").symlink_to(photos / "gone.png"),
     ],
 )
-@pytest.mark.parametrize("young", [True, False])
-def test_a_change_is_seen(
-    photos: Path, change: Callable[[Path], object], young: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("recent", [True, False])
+def test_every_change_changes_the_digest(
+    photos: Path, change: Callable[[Path], object], recent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_SECONDS_UNTIL_TIMES_TELL", 2.0 if young else -1.0)
+    monkeypatch.setattr(module, "_SETTLED_AFTER_SECONDS", 2.0 if recent else -1.0)
     known = photos.parent / "known.json"
     before = fingerprint(photos, known)
     assert fingerprint(photos, known) == before
@@ -67,7 +67,7 @@ def test_a_change_is_seen(
     assert fingerprint(photos, known) != before
 
 
-def test_times_hidden_files_and_the_place_change_nothing(photos: Path) -> None:
+def test_times_hidden_files_and_the_location_change_nothing(photos: Path) -> None:
     known = photos.parent / "known.json"
     before = fingerprint(photos, known)
     os.utime(photos / "cats/1.png", (0, 0))
@@ -78,7 +78,7 @@ def test_times_hidden_files_and_the_place_change_nothing(photos: Path) -> None:
 
 
 def test_unchanged_files_are_not_read_again(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_SECONDS_UNTIL_TIMES_TELL", -1.0)
+    monkeypatch.setattr(module, "_SETTLED_AFTER_SECONDS", -1.0)
     known = photos.parent / "known.json"
     before = fingerprint(photos, known)
     read: list[Path] = []
@@ -92,14 +92,14 @@ def test_unchanged_files_are_not_read_again(photos: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", '{"a": 1}', '{"cats/1.png": [[1], "x"]}'])
-def test_what_is_known_is_only_a_cache(photos: Path, damage: str) -> None:
+def test_a_damaged_cache_is_ignored(photos: Path, damage: str) -> None:
     known = photos.parent / "known.json"
     before = fingerprint(photos, known)
     known.write_text(damage)
     assert fingerprint(photos, known) == before
 
 
-def test_links_in_a_circle_special_files_and_strange_names_end(photos: Path) -> None:
+def test_link_cycles_special_files_and_strange_names_are_handled(photos: Path) -> None:
     (photos / "cats/above").symlink_to(photos)
     (photos / "cats/again").symlink_to(photos / "dogs")
     (photos / "itself").symlink_to(photos / "itself")
@@ -110,7 +110,7 @@ def test_links_in_a_circle_special_files_and_strange_names_end(photos: Path) -> 
     assert fingerprint(photos, photos.parent / "known.json") != before
 
 
-def test_a_file_and_nothing_have_a_digest_too(tmp_path: Path) -> None:
+def test_a_file_and_a_missing_folder_have_digests_too(tmp_path: Path) -> None:
     nothing = fingerprint(tmp_path / "photos", tmp_path / "known.json")
     (tmp_path / "photos").write_bytes(b"a zip, which prepare refuses")
     assert fingerprint(tmp_path / "photos", tmp_path / "known.json") != nothing
@@ -118,7 +118,7 @@ def test_a_file_and_nothing_have_a_digest_too(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "empty", tmp_path / "known.json") != nothing
 
 
-def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(
+def test_the_command_watches_folders_and_not_built_in_sources(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -132,12 +132,12 @@ def test_the_command_watches_the_source_and_of_a_built_in_one_nothing(
 
     assert record("embedded") == {"format": 1, "raw_data": None}
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
-    copy = tmp_path / "copy"  # as DVC makes one for --temp: without what neither git nor DVC tracks
+    copy = tmp_path / "copy"  # like DVC's for --temp, without untracked files
     copy.mkdir()
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
-    (copy / "photos").mkdir()
+    write(copy / "photos/1.png", b"one")
     assert record("photos") == {"format": 1, "raw_data": fingerprint(copy / "photos", tmp_path / "another.json")}
 
 
@@ -149,3 +149,17 @@ def test_the_digest_is_not_written_into_the_source(photos: Path, monkeypatch: py
         with pytest.raises(InvalidInput, match="must not be, hold or lie in an input"):
             module.main()
         assert not output.exists()
+
+
+@pytest.mark.parametrize("source", ["photos", "missing"])
+def test_a_wrong_layout_is_refused_before_any_file_is_read(
+    source: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A home directory in place of a folder of images would otherwise be read whole."""
+    (photos / "cats/more").mkdir()
+    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
+    config = json.dumps(parameters | {"source": str(photos.parent / source)})
+    monkeypatch.setattr(sys, "argv", ["fingerprint", "--config", config, "--output", str(photos.parent / "raw.json")])
+    monkeypatch.setattr(module, "_digest", lambda path: pytest.fail(f"{path} was read"))
+    with pytest.raises(InvalidInput, match=f"Received: source='.*{source}'"):
+        module.main()

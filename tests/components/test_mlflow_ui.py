@@ -13,8 +13,9 @@ from evaluations import evaluation
 from tracking_server import TrackingServer
 
 from components.mlflow_ui import share
+from components.tracking.runs import experiment_id
 from components.tracking.scores import log_evaluation
-from components.tracking.server import connect, experiment_id
+from components.tracking.server import connect
 from components.tracking.tracker import TrainingTracker
 from gan_core.data.grid import image_grid
 from gan_core.data.prepared import PreparedDataset

@@ -80,7 +80,7 @@ def test_what_goes_and_what_stays(place: Path, monkeypatch, capsys) -> None:
         listed = pruned(monkeypatch, capsys, place, "--dry-run")
         assert sorted(place.rglob("*")) == before
         removed = pruned(monkeypatch, capsys, place)
-    assert removed == listed.replace("would remove", "removed").replace("would be free", "are free")
+    assert removed == listed.replace("would remove", "removed").replace("would be freed", "were freed")
     folders = {name: place / "checkpoints" / key for name, key in KEYS.items()}
     assert left(folders["finished"]) == []
     assert images(folders["killed"]) == [10, 20]
@@ -89,7 +89,7 @@ def test_what_goes_and_what_stays(place: Path, monkeypatch, capsys) -> None:
     assert len(left(place / "checkpoints" / "mine")) == 1
     assert len(list((place / "cache").iterdir())) == 2
     sizes = [int(line.rpartition(", ")[2].split()[0].replace(",", "")) for line in listed.splitlines()[:-1]]
-    assert listed.splitlines()[-1] == f"{sum(sizes):,} bytes would be free"
+    assert listed.splitlines()[-1] == f"{sum(sizes):,} bytes would be freed"
 
 
 def test_an_old_unfinished_training_keeps_its_newest(place: Path, monkeypatch, capsys) -> None:
@@ -133,5 +133,5 @@ def test_an_age_must_be_a_number_of_days(days: str, place: Path, monkeypatch, ca
 
 @pytest.mark.parametrize("option", ["--checkpoints", "--cache"])
 def test_a_place_that_is_named_must_exist(option: str, place: Path, monkeypatch, capsys) -> None:
-    with pytest.raises(InvalidInput, match=r"must be a folder that exists\. Received: [^\n]*mistyped'$"):
+    with pytest.raises(InvalidInput, match=r"The folder to prune must exist\. Received: [^\n]*mistyped'$"):
         pruned(monkeypatch, capsys, place, option, str(place / "mistyped"))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from components.rename_metrics import main, rename_metrics
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 
 OLD_TO_NEW = {
     "generator_loss": "losses/generator",

@@ -112,7 +112,7 @@ def test_a_registry_that_is_away_does_not_change_the_runs_result() -> None:
         '{"state": "SUCCEEDED"}', MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
     )
     assert (said.returncode, said.stdout) == (0, "gan-training-cpu: run 1234 ended SUCCEEDED\n")
-    assert said.stderr.startswith("warning: the registry cannot be asked: ")
+    assert said.stderr.startswith("warning: the registry does not answer: ")
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])

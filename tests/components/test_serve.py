@@ -121,7 +121,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
 ) -> None:
     registered.create_model_version("cats", "file:///nowhere")
     registered.set_registered_model_alias("cats", "champion", "3")
-    while "The version before is still served" not in caplog.text:
+    while "The previous version is still served" not in caplog.text:
         time.sleep(0.02)
     expected = load_generator(models[0] / "generator").sample(2, seed=7)
     np.testing.assert_array_equal(np.array(ask(address)[1]["predictions"]), expected)
@@ -150,16 +150,19 @@ def test_nothing_of_a_request_is_ignored(address: str, request_: Any, said: str)
 
 def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
     for name, alias in (("dogs", "champion"), ("cats", "challenger")):
-        with pytest.raises(InvalidInput, match=rf"must have the version to serve\. Received: {name}@{alias}"):
+        with pytest.raises(InvalidInput, match=rf"must exist in the registry\. Received: {name}@{alias}"):
             Switch(registered, name, alias)
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ('{"dataframe_records": [{"count": 2, "count": 1, "seed": 7}]}', "each key once. Received twice: count"),
-        ('{"dataframe_records": [], "dataframe_records": [{"count": 1, "seed": 7}]}', "Received twice: dataframe"),
-        ('{"dataframe_records": [{"count": 1, "seed": NaN}]}', "must be finite, as JSON has it. Received: NaN"),
+        ('{"dataframe_records": [{"count": 2, "count": 1, "seed": 7}]}', "each key once. Received: count twice"),
+        (
+            '{"dataframe_records": [], "dataframe_records": [{"count": 1, "seed": 7}]}',
+            "Received: dataframe_rec",
+        ),
+        ('{"dataframe_records": [{"count": 1, "seed": NaN}]}', "must be finite, as JSON requires. Received: NaN"),
     ],
 )
 def test_what_a_reader_of_json_would_pass_over_is_refused(address: str, body: str, message: str) -> None:

@@ -103,7 +103,7 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(dataset, tmp
             assert "Traceback" not in errors
     code, errors = finish(start(disturbed, dataset, often))
     assert code == 0, errors
-    assert re.search(r"The training goes on from [1-9]\d* of 8000 images \(", errors)
+    assert re.search(r"The training resumes after [1-9]\d* of 8000 images \(", errors)
 
     rows, weights, samples, metadata = outcome(disturbed)
     assert rows == expected_rows

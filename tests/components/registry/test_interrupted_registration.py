@@ -20,7 +20,8 @@ from tracking_server import Proxy, TrackingServer
 
 from components.registry import model_registry, registration, registration_lock
 from components.registry.registration import register
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 from gan_core.errors import TryAgain
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -73,6 +73,14 @@ def test_a_version_with_a_missing_or_changed_state_is_refused() -> None:
         find_initial("models:/generator/2")
 
 
+def test_a_state_above_the_limit_is_not_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_state("first", 100.0, b"four")
+    monkeypatch.setattr("components.registry.warm_start._MOST_BYTES", 3)
+    monkeypatch.setattr("mlflow.MlflowClient.download_artifacts", lambda *_: pytest.fail("it was downloaded"))
+    with pytest.raises(InvalidInput, match=r"at most 3 bytes\. Received: version 1 of generator, 4 bytes"):
+        find_initial("models:/generator@champion")
+
+
 def test_an_unreachable_server_means_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

@@ -12,8 +12,9 @@ from registrations import CONFIG, MARKS, register_scores, registry
 
 from components.registry import model_registry
 from components.registry.registration import register
+from components.tracking.runs import experiment_id
 from components.tracking.scores import log_evaluation
-from components.tracking.server import connect, experiment_id
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import ClassScores, Evaluation
 from gan_core.export import MODEL_FILE, generator_digest

@@ -24,7 +24,8 @@ from components import train
 from components.registry.registration import register
 from components.registry.warm_start import find_initial
 from components.tracking import database
-from components.tracking.server import check_destination, connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import check_destination, connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -138,8 +139,8 @@ def test_a_certificate_that_nobody_trusts_and_a_server_without_one(
         ("http://[::1", "must have a host"),
         ("https://", "must have a host"),
         ("sqlite://", "must name a file"),
-        ("sqlite:///a-file/mlflow.db", "must lie in folders that can be written|must be writable"),
-        ("sqlite:////proc/x/mlflow.db", "must lie in folders that can be written|must be writable"),
+        ("sqlite:///a-file/mlflow.db", "must be in writable folders|must be writable"),
+        ("sqlite:////proc/x/mlflow.db", "must be in writable folders|must be writable"),
         ("sqlite:///a-folder", "file and folder must exist and be writable"),
         ("mysql://a:b@127.0.0.1/x", "Install the package"),
         ("databricks", "Databricks needs its own configuration"),
@@ -187,7 +188,7 @@ def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     for number in ("77", "abc"):
         with monkeypatch.context() as patch:
             patch.setenv("MLFLOW_EXPERIMENT_ID", number)
-            with pytest.raises(InvalidInput, match=f"must be an experiment's number. Received: {number}"):
+            with pytest.raises(InvalidInput, match=f"must be the number of an existing experiment. Received: {number}"):
                 check_destination()
     run_id = client.create_run(experiment_id(client)).info.run_id
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
@@ -195,7 +196,7 @@ def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     client.delete_run(run_id)
     for name in (run_id, "0" * 32, "no/../run"):
         monkeypatch.setenv("MLFLOW_RUN_ID", name)
-        with pytest.raises(InvalidInput, match=f"must name a run that exists.* Received: {name}"):
+        with pytest.raises(InvalidInput, match=f"must name an existing run.* Received: {name}"):
             check_destination()
     monkeypatch.delenv("MLFLOW_RUN_ID")
     client.create_experiment("of a server", artifact_location="mlflow-artifacts:/5")

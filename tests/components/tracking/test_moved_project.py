@@ -16,7 +16,8 @@ import pytest
 from mlflow.tracking._tracking_service import utils
 
 from components.tracking.address import registry_uri, tracking_uri
-from components.tracking.server import connect, experiment_id
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -196,7 +197,7 @@ def test_another_programs_database_is_left_alone(place: Callable[..., Path]) -> 
     with contextlib.closing(sqlite3.connect("mlflow.db")) as connection:
         connection.execute("CREATE TABLE cookies (host TEXT)")
     before = files(project)
-    with pytest.raises(InvalidInput, match=r"must be one that MLflow made\. Received: .*mlflow\.db"):
+    with pytest.raises(InvalidInput, match=r"must be one that MLflow created\. Received: .*mlflow\.db"):
         connect()
     assert files(project) == before
 

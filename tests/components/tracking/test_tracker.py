@@ -25,8 +25,9 @@ from tracking_server import Proxy, TrackingServer
 from components.tracking import tracker as module
 from components.tracking.address import tracking_uri
 from components.tracking.failures import explain
+from components.tracking.runs import experiment_id
 from components.tracking.scores import log_evaluation
-from components.tracking.server import connect, experiment_id
+from components.tracking.server import connect
 from components.tracking.spool import Spool
 from components.tracking.tracker import TrainingTracker
 from gan_core.data.manifest import Manifest
@@ -227,7 +228,7 @@ def test_without_a_readable_training_the_command_says_what_to_do(manifest: Manif
     with tracker(manifest):
         pass
     (project / "tracking" / "training.json").write_bytes(b"")
-    with pytest.raises(InvalidInput, match=r"training\.json cannot be read: start the training again"):
+    with pytest.raises(InvalidInput, match=r"training\.json must be readable: start the training again"):
         Spool(project / "tracking")
 
 
@@ -273,7 +274,7 @@ def test_a_server_that_is_away_at_the_start_and_in_the_middle_gets_everything_on
     with tracker(manifest) as track:
         track.log_row(1, {"loss": 1.0})
         assert track.run_id is None
-        assert "MLflow is away" in capsys.readouterr().err
+        assert "MLflow does not answer" in capsys.readouterr().err
         own_server.start()
         wait_until(lambda: track.run_id is not None)
         track.log_row(2, {"loss": 2.0})
@@ -282,7 +283,7 @@ def test_a_server_that_is_away_at_the_start_and_in_the_middle_gets_everything_on
         own_server.stop()
         track.log_row(3, {"loss": 3.0})
         track.log_image(3, "samples", blobs(1)[0])
-        wait_until(lambda: "away" in capsys.readouterr().err)
+        wait_until(lambda: "does not answer" in capsys.readouterr().err)
         own_server.start()
         track.log_row(4, {"loss": 4.0})
     assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0), (4, 4.0)]
@@ -303,7 +304,7 @@ def test_what_an_ended_training_could_not_send_a_command_sends_once(
         track.log_image(3, "samples", blobs(1)[0])
         assert track.run_id is None
     said = capsys.readouterr().err
-    assert "MLflow did not take 3 rows, " in said
+    assert "MLflow did not receive 3 rows, " in said
     assert "python -m components.tracking send tracking" in said
     away = send()
     assert (away.returncode, away.stderr.count("\n")) == (75, 1), away.stderr
@@ -346,7 +347,7 @@ def test_a_server_that_goes_away_before_the_end_gets_the_rest_from_the_command(
         own_server.stop()
         for step in (2, 3):
             track.log_row(step, {"loss": float(step)})
-    assert "MLflow did not take 2 rows, " in capsys.readouterr().err
+    assert "MLflow did not receive 2 rows, " in capsys.readouterr().err
     own_server.start()
     assert send().returncode == 0
     assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
@@ -369,7 +370,7 @@ def test_a_server_that_takes_its_time_is_not_waited_for(
             track.log_image(1000, "samples", blobs(1)[0])
             assert not proxy.released.is_set()
             assert track.run_id is None
-        assert "MLflow did not take 1000 rows, " in capsys.readouterr().err
+        assert "MLflow did not receive 1000 rows, " in capsys.readouterr().err
         proxy.released.set()
         wait_until(lambda: not tracking_threads())
     use(mlflow_server.address, "slow", monkeypatch)
@@ -422,11 +423,13 @@ def test_two_processes_do_not_write_to_one_folder(manifest: Manifest) -> None:
     with tracker(manifest):
         refused = send()
     assert refused.returncode == 2
-    assert refused.stderr == "error: A running training sends its records by itself. Received: tracking\n"
+    assert (
+        refused.stderr == "error: A running training sends its records itself: wait for its end. Received: tracking\n"
+    )
 
 
 def test_a_folder_without_records_is_refused(project: Path) -> None:
-    with pytest.raises(InvalidInput, match="A tracking folder holds"):
+    with pytest.raises(InvalidInput, match="A tracking folder must hold"):
         Spool(project)
 
 

@@ -1,4 +1,4 @@
-"""What decides a training's checkpoints, and what a start says of the checkpoints that do not fit."""
+"""The key of a training's checkpoints, and the message about checkpoints that cannot be resumed."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ SEEN = {
 }
 
 
-def test_what_changes_no_weight_keeps_the_checkpoints(library: Path) -> None:
+def test_edits_that_change_no_weight_keep_the_key(library: Path) -> None:
     for change in UNSEEN:
         edit(library, *change)
     assert code_digests(library) == CODE
 
 
-def test_what_can_change_weights_changes_the_key_and_is_named(library: Path) -> None:
+def test_edits_that_can_change_weights_change_the_key_and_are_named(library: Path) -> None:
     for change in SEEN:
         edit(library, *change)
     now = code_digests(library)
@@ -106,72 +106,82 @@ def test_every_root_is_a_definition_of_the_library() -> None:
     assert set(ROOTS) <= CODE.keys()
 
 
-def test_parameters_that_change_nothing_are_not_in_the_key_and_others_are() -> None:
+def test_only_parameters_that_change_the_course_are_in_the_key() -> None:
     key = identity().key
     assert key == identity(steps=10**6, steps_per_execution=1, checkpoints_kept=9, distribution="mirrored").key
-    assert key == identity(warm_start="models:/generator@champion").key  # its content decides, below
+    assert (
+        key == identity(warm_start="models:/generator@champion").key
+    )  # the digest of its content is in the key instead
     assert key != identity(learning_rate=0.1).key
     for change in ({"dataset": "other"}, {"initial": "other"}, {"versions": {}}, {"code": {}}):
         assert key != identity().model_copy(update=change).key
 
 
-def trained(checkpoints: Path | Address, one: Identity, folder: Path | None = None) -> None:
-    """Leaves a checkpoint of 800 images and the record."""
-    with Checkpoints(folder or checkpoints / one.key, 3) as kept:
+def trained(checkpoints: Path | Address, now: Identity, folder: Path | None = None) -> None:
+    """Writes a checkpoint after 800 images, and the identity."""
+    with Checkpoints(folder or checkpoints / now.key, 3) as kept:
         kept.write(800, {"weights": np.zeros(3)})
         kept.wait()
-    one.keep(checkpoints)
+    now.write(checkpoints)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
         (
-            lambda one: {"parameters": one.parameters | {"learning_rate": 0.5}},
+            lambda now: {"parameters": now.parameters | {"learning_rate": 0.5}},
             "parameter train.learning_rate 0.001 → 0.5",
         ),
-        (lambda one: {"dataset": "sha256-more"}, "data sha256-data → sha256-more"),
-        (lambda one: {"initial": "sha256-x"}, "state to start from sha256-initial → sha256-x"),
-        (lambda one: {"versions": one.versions | {"keras": "4.0"}}, "library keras 3.15.1 → 4.0"),
-        (lambda one: {"code": one.code | {"gan_core.training.state.Gan": "0"}}, "code gan_core.training.state.Gan"),
+        (lambda now: {"dataset": "sha256-more"}, "data sha256-data → sha256-more"),
+        (lambda now: {"initial": "sha256-x"}, "state to start from sha256-initial → sha256-x"),
+        (lambda now: {"versions": now.versions | {"keras": "4.0"}}, "library keras 3.15.1 → 4.0"),
+        (
+            lambda now: {"code": now.code | {"gan_core.training.state.Gan": "0"}},
+            "code gan_core.training.state.Gan",
+        ),
     ],
 )
-def test_a_start_says_what_changed(tmp_path: Path, change: Callable[[Identity], dict[str, object]], said: str) -> None:
+def test_the_start_message_says_what_changed(
+    tmp_path: Path, change: Callable[[Identity], dict[str, object]], said: str
+) -> None:
     before = identity()
     now = before.model_copy(update=change(before))
     trained(tmp_path, before)
-    text = now.start(tmp_path, 0, 1600)
+    text = now.start_message(tmp_path, 0, 1600)
     assert text == (
-        f"The training starts from the first of 1600 images ({tmp_path / now.key}). The checkpoints in "
-        f"{tmp_path / before.key} (800 images) do not fit; changed since then: {said}."
+        f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key}). The checkpoints in "
+        f"{tmp_path / before.key} (800 images) cannot be resumed; changed since then: {said}."
     )
 
 
-def test_the_most_similar_training_is_the_one_compared_with(tmp_path: Path) -> None:
+def test_the_most_similar_training_is_compared(tmp_path: Path) -> None:
     trained(tmp_path, identity(learning_rate=0.5, seed=3))
     trained(tmp_path, identity(learning_rate=0.25))
     trained(tmp_path, identity(beta_1=0.25, seed=3))
     assert (
-        identity(learning_rate=0.125).start(tmp_path, 0, 1600).endswith(": parameter train.learning_rate 0.25 → 0.125.")
+        identity(learning_rate=0.125)
+        .start_message(tmp_path, 0, 1600)
+        .endswith(": parameter train.learning_rate 0.25 → 0.125.")
     )
 
 
-def test_a_first_training_and_one_that_goes_on_have_nothing_to_compare(tmp_path: Path) -> None:
-    one = identity()
-    first = f"The training starts from the first of 1600 images ({tmp_path / one.key})."
-    assert one.start(tmp_path / "absent", 0, 1600) == first.replace(str(tmp_path), str(tmp_path / "absent"))
-    (tmp_path / "0123456789abcdef").mkdir()  # of a training that ended before its first checkpoint
-    assert one.start(tmp_path, 0, 1600) == first
-    trained(tmp_path, one)
-    assert one.start(tmp_path, 800, 1600) == f"The training goes on from 800 of 1600 images ({tmp_path / one.key})."
-    assert one.start(tmp_path, 0, 400) == (
-        f"The training starts from the first of 400 images ({tmp_path / one.key}). Its checkpoints, up to 800 images, "
-        "lie beyond that, or are damaged."
+def test_a_first_and_a_resumed_training_compare_nothing(tmp_path: Path) -> None:
+    now = identity()
+    first = f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key})."
+    assert now.start_message(tmp_path / "absent", 0, 1600) == first.replace(str(tmp_path), str(tmp_path / "absent"))
+    (tmp_path / "0123456789abcdef").mkdir()  # left by a training that ended before its first checkpoint
+    assert now.start_message(tmp_path, 0, 1600) == first
+    trained(tmp_path, now)
+    resumed = f"The training resumes after 800 of 1600 images ({tmp_path / now.key})."
+    assert now.start_message(tmp_path, 800, 1600) == resumed
+    assert now.start_message(tmp_path, 0, 400) == (
+        f"The training starts from the beginning: 0 of 400 images ({tmp_path / now.key}). Its own checkpoints, up "
+        "to 800 images, are beyond that number or damaged."
     )
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
-def test_checkpoints_without_a_readable_record_are_those_of_other_code(
+def test_checkpoints_without_a_readable_record_count_as_other_code(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     before = identity(seed=1)
@@ -179,21 +189,24 @@ def test_checkpoints_without_a_readable_record_are_those_of_other_code(
     damage(tmp_path / before.key / FILE_NAME)
     assert (
         identity()
-        .start(tmp_path, 0, 1600)
-        .endswith("changed since then: code, for an earlier version of this project wrote them.")
+        .start_message(tmp_path, 0, 1600)
+        .endswith("changed since then: the code, since an earlier version of this project wrote them.")
     )
     assert list((tmp_path / before.key).glob("*.npz"))
 
 
-def test_in_a_bucket_alike(proxy: StorageProxy, tmp_path: Path) -> None:
+def test_the_message_is_the_same_for_checkpoints_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
     place = Address(BUCKET, "identities")
     before, now = identity(), identity(learning_rate=0.5)
-    assert now.start(place, 0, 1600) == f"The training starts from the first of 1600 images ({place / now.key})."
+    assert (
+        now.start_message(place, 0, 1600)
+        == f"The training starts from the beginning: 0 of 1600 images ({place / now.key})."
+    )
     trained(place, before, tmp_path)
     (checkpoint,) = tmp_path.glob("*.npz")
     with bucket.opened(place) as opened:
         opened.blob(f"{place.name}/{before.key}/{checkpoint.name}").upload_from_filename(checkpoint)
-    assert now.start(place, 0, 1600).endswith(
-        f"The checkpoints in {place / before.key} (800 images) do not fit; changed since then: "
+    assert now.start_message(place, 0, 1600).endswith(
+        f"The checkpoints in {place / before.key} (800 images) cannot be resumed; changed since then: "
         "parameter train.learning_rate 0.001 → 0.5."
     )
