@@ -1,13 +1,15 @@
-"""An empty project with an embedded MLflow database, an MLflow server for all tests that need but one, a bucket."""
+"""An empty project with an MLflow database, a shared MLflow server, a bucket, and data to evaluate."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from evaluate_runs import Place, make_place, run_process
 from storage_emulator import storage_emulator
 from storage_proxy import StorageProxy
 from tracking_server import TrackingServer, empty_database
@@ -51,3 +53,15 @@ def proxy(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StoragePro
     with StorageProxy(emulator).running() as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.host)
         yield proxy
+
+
+@pytest.fixture(scope="session")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """Data and generators to evaluate. The session shares it, because its classifier is trained once."""
+    return make_place(tmp_path_factory.mktemp("evaluate"))
+
+
+@pytest.fixture(scope="session")
+def process(place: Place) -> subprocess.CompletedProcess[str]:
+    """The evaluate command as a person runs it."""
+    return run_process(place)

@@ -1,0 +1,64 @@
+"""Trackers and what they logged, for the tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.tracking.runs import experiment_id
+from components.tracking.server import connect
+from components.tracking.tracker import TrainingTracker
+from gan_core.data.manifest import Manifest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOBODY = "http://127.0.0.1:9"  # a port where no server answers
+
+
+def tracker(manifest: Manifest, **parameters: object) -> TrainingTracker:
+    return TrainingTracker(
+        Path("tracking"), parameters={"learning_rate": 0.0002, **parameters}, tags={"device": "cpu"}, dataset=manifest
+    )
+
+
+def only_run() -> Any:
+    client = connect()
+    [run] = client.search_runs([experiment_id(client)])
+    return client.get_run(run.info.run_id)
+
+
+def history(name: str) -> list[tuple[int, float]]:
+    """Step and value of a figure of the only run, in the order in which the database holds them."""
+    return [(point.step, point.value) for point in connect().get_metric_history(only_run().info.run_id, name)]
+
+
+def pictures() -> list[str]:
+    files = connect().list_artifacts(only_run().info.run_id, "images")
+    return sorted(Path(file.path).name.split("+timestamp")[0] + Path(file.path).suffix for file in files)
+
+
+def use(address: str, experiment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", experiment)
+
+
+def sent() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((Path("tracking") / "sent.json").read_text())
+    return content
+
+
+def send() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "components.tracking", "send", "tracking"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+def wait_until(condition: Any) -> None:
+    while not condition():
+        time.sleep(0.05)
