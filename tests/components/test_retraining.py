@@ -105,7 +105,7 @@ def test_weeks_of_data(machine: Machine) -> None:
     machine.publish()
     done = machine.week()
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "No version is models:/digits-16x16x1@champion yet" in done.stderr
+    assert "No version has the alias in models:/digits-16x16x1@champion yet" in done.stderr
     first = machine.decision()
     assert (first["decision"], first["version"], machine.versions()) == ("champion", "1", 1)
     shutil.copytree(machine.project / "data" / "prepared", machine.project / "build" / "reference")
