@@ -290,7 +290,7 @@ def test_a_training_killed_during_an_upload_ends_as_one_that_was_not(
     process = train(project, place / "digits", often, place)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert "The training goes on from " in errors
+    assert "The training resumes after " in errors
     transfer.download(place / "model", project / "model")
     ours, theirs = load_generator(project / "model"), load_generator(alone / "model")
     for one, other in zip(ours.model.get_weights(), theirs.model.get_weights(), strict=True):
