@@ -96,7 +96,7 @@ def test_collected_inputs_have_their_local_paths_in_order(tmp_path: Path) -> Non
     ],
 )
 def test_what_is_no_executor_input_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match=r"^--executor-input must be a JSON object .* Received: "):
+    with pytest.raises(InvalidInput, match=r"^--executor-input must be the JSON object .* Received: "):
         parsed(text)
 
 
@@ -123,5 +123,5 @@ def test_every_step_checks_it_before_the_work(stage: str, options: str, tmp_path
     step = importlib.import_module(f"components.{stage}")
     monkeypatch.setattr(sys, "argv", [stage, *options.split(), "--executor-input", '{"outputs": {}}'])
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InvalidInput, match="--executor-input must be a JSON object"):
+    with pytest.raises(InvalidInput, match="--executor-input must be the JSON object"):
         step.main()

@@ -160,6 +160,8 @@ def test_a_wrong_layout_is_refused_before_any_file_is_read(
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
     config = json.dumps(parameters | {"source": str(photos.parent / source)})
     monkeypatch.setattr(sys, "argv", ["fingerprint", "--config", config, "--output", str(photos.parent / "raw.json")])
-    monkeypatch.setattr(module, "_digest", lambda path: pytest.fail(f"{path} was read"))
+    read: list[Path] = []
+    monkeypatch.setattr(module, "_digest", lambda path: str(read.append(path)))
     with pytest.raises(InvalidInput, match=f"Received: source='.*{source}'"):
         module.main()
+    assert read == []

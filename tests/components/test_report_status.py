@@ -187,6 +187,6 @@ def test_a_status_that_is_none_is_refused(status: str) -> None:
 
 @pytest.mark.parametrize("address", ["https://h/geh€im", f"https://{'a' * 64}.example/x", "https://[::1/x"])
 def test_a_webhook_that_can_never_work_is_refused_without_being_shown(address: str) -> None:
-    with pytest.raises(InvalidInput, match="must have a host and ASCII characters") as refused:
+    with pytest.raises(InvalidInput, match="must have a valid host and only ASCII characters") as refused:
         send(address, "text")
     assert address not in str(refused.value)

@@ -164,7 +164,7 @@ def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str
         ([{"count": 1, "seed": 1}] * 2, "A request is one row of 'count'"),
         ([{"latents": [0.0] * 4, "seed": 1}], "A request is one row of 'count'"),
         ([{"latents": [0.0] * 3}], "Each row of 'latents' must hold numbers of shape (4,). Received: (3,)"),
-        ([{"latents": [1e300] * 4}], "'latents' must be finite."),
+        ([{"latents": [1e300] * 4}], "'latents' must be finite float32 numbers."),
         ([{"latents": [0.0] * 4}] * 1025, "A request must have 1 to 1024 rows. Received: 1025"),
         ([{"count": 1.5, "seed": 1}], "'count' must be a whole number. Received: 1.5"),
         ([{"count": True, "seed": 1}], "'count' must be a number. Received: True"),
@@ -183,7 +183,7 @@ def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str
         ([{"latents": ["0", 0, 0, 0]}], "must hold numbers of shape (4,). Received: str"),
         ([{"latents": [True, 0, 0, 0]}], "must hold numbers of shape (4,). Received: bool"),
         ([{"latents": [None, 0, 0, 0]}], "must hold numbers of shape (4,). Received: NoneType"),
-        ([{"latents": [float("nan")] * 4}], "'latents' must be finite."),
+        ([{"latents": [float("nan")] * 4}], "'latents' must be finite float32 numbers."),
         ([{"latents": 1}], "must hold numbers of shape (4,). Received: ()"),
     ],
 )

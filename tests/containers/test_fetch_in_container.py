@@ -66,7 +66,7 @@ def test_a_remote_that_may_not_be_read(run: Run, tmp_path: Path) -> None:
         *("--pointer", "{md5: 0123456789abcdef0123456789abcdef.dir, hash: md5, path: cats}"),
         mounts=[Mount("/remote", str(remote), type="bind", read_only=True)],
     )
-    assert (code, log) == (2, "error: --remote must be a readable folder. Received: /remote\n")
+    assert (code, log) == (2, "error: --remote must be a folder that may be read. Received: /remote\n")
 
 
 def test_a_bucket_that_cannot_be_reached(run: Run) -> None:

@@ -231,7 +231,7 @@ def test_what_mlflow_did_not_take_is_sent_from_the_bucket(proxy: StorageProxy, p
     for _ in range(2):
         command = [sys.executable, "-m", "components.tracking", "send", str(place)]
         said = subprocess.check_output(command, cwd=project, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True)
-        assert said.startswith("Everything is in the MLflow run ")
+        assert said.startswith("All records are in the MLflow run ")
     with sqlite3.connect(project / "mlflow.db") as database:
         assert database.execute("select step, value from metrics").fetchall() == [(64, 2.5)]
 

@@ -159,8 +159,8 @@ def test_an_address_that_can_never_work(
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        ("zeros", InvalidInput, "Restore the database from a copy"),
-        ("cut", InvalidInput, "Restore the database from a copy"),
+        ("zeros", InvalidInput, "Restore the database from a backup"),
+        ("cut", InvalidInput, "Restore the database from a backup"),
         ("old", InvalidInput, "run `mlflow db upgrade`"),
         ("locked", TryAgain, "database is locked"),
     ],
@@ -201,7 +201,7 @@ def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("MLFLOW_RUN_ID")
     client.create_experiment("of a server", artifact_location="mlflow-artifacts:/5")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of a server")
-    with pytest.raises(InvalidInput, match="go through an MLflow server"):
+    with pytest.raises(InvalidInput, match="through an MLflow server"):
         check_destination()
     Path("a-file").touch()
     client.create_experiment("below a file", artifact_location=(Path.cwd() / "a-file" / "artifacts").as_uri())
