@@ -42,9 +42,9 @@ def main() -> None:
 
     source = read_section(arguments.config, "prepare", PrepareConfig).source
     folder = None if source in BUILT_IN else Path(source_folder(source))
+    require_apart([arguments.output], [folder] if folder else [], [])
     if folder is not None:
         open_source(str(folder))  # refuses a wrong layout, as prepare would, before any file is read
-    require_apart([arguments.output], [folder] if folder else [], [])
     cache = arguments.output.with_name(f".{arguments.output.name}")
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:

@@ -122,6 +122,7 @@ def test_the_command_watches_folders_and_not_built_in_sources(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (photos / "dogs").unlink()  # prepare refuses a link to a folder
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
 
     def record(source: str) -> object:
