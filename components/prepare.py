@@ -35,8 +35,10 @@ def main() -> None:
 
     from components.cli.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
+    from gan_core.data.sources import BUILT_IN
 
-    with paths.local_paths(arguments, Path(config.source)) as local, whole_output(local.dataset) as folder:
+    folders = [] if config.source in BUILT_IN else [Path(config.source)]
+    with paths.local_paths(arguments, *folders) as local, whole_output(local.dataset) as folder:
         source = _open_source(config.source, local.data)
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))

@@ -143,6 +143,12 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert re.fullmatch(r"error: The output's folder must be writable: .*\. Received: file/prepared\n", done.stderr)
 
 
+def test_an_output_may_have_the_name_of_a_built_in_source(tmp_path: Path) -> None:
+    done = _run(_PARAMETERS | {"source": "digits"}, "digits", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "digits" / "manifest.json").is_file()
+
+
 def test_a_kill_leaves_the_old_output_as_it_was(tmp_path: Path) -> None:
     _write_images(tmp_path / "raw", 8)
     assert _run(_PARAMETERS, "prepared", tmp_path).returncode == 0

@@ -73,7 +73,7 @@ def test_scores_that_are_not_a_regular_file_are_not_read(place: str, monkeypatch
     generator(Path("model"))
     options = ["--config", json.dumps(CONFIG.model_dump()), "--model", "model", "--scores", place]
     monkeypatch.setattr(sys, "argv", ["register", *options, "--registration", "registration.json"])
-    with pytest.raises(InvalidInput, match="is not a regular file"):
+    with pytest.raises(InvalidInput, match="Not a regular file"):
         register.main()
 
 
