@@ -104,7 +104,7 @@ def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Ar
     train, held_out = (dataset.split(split) for split in ("train", "held_out"))
     generator = np.random.default_rng(recipe.seed)
 
-    def asked(split: ArraySplit, positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def shown_with_answers(split: ArraySplit, positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
         images = split.images(positions)
         if task == _IMAGE:
             return images, images / np.float32(127.5) - 1
@@ -119,12 +119,12 @@ def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Ar
         "mse" if task == _IMAGE else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
     for _ in range(steps):
-        model.train_on_batch(*asked(train, generator.integers(train.count, size=batch_size)))
+        model.train_on_batch(*shown_with_answers(train, generator.integers(train.count, size=batch_size)))
     arrays = {f"weight_{position}": weight for position, weight in enumerate(model.get_weights())}
     features = trunk.predict(train.images(np.arange(min(train.count, 2048))), verbose=0)
     arrays["scale"] = np.asarray(np.sqrt(features.var(axis=0).mean()))
     if task != _IMAGE:
-        images, answers = asked(held_out, np.arange(held_out.count))
+        images, answers = shown_with_answers(held_out, np.arange(held_out.count))
         arrays["accuracy"] = np.asarray((model.predict(images, verbose=0).argmax(axis=1) == answers).mean())
     return arrays
 

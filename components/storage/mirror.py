@@ -157,7 +157,7 @@ class Mirror:
                 f"Received: {self._address}"
             )
         except (InvalidInput, TryAgain) as error:
-            _logger.warning("The checkpoint %s is not in the bucket, the training goes on: %s", name, error)
+            _logger.warning("The checkpoint %s is not in the bucket; the training continues: %s", name, error)
 
     def _delete_older(self, opened: Any, newest: str) -> None:
         # Names begin with the images seen. Checkpoints beyond this one come from a training with more steps and stay.

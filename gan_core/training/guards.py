@@ -67,15 +67,15 @@ class Guards:
         if collapsed and not (history and history[-1][COLLAPSED]):
             _logger.warning(
                 "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
-                "less than collapse_diversity=%s. The training goes on.",
+                "less than collapse_diversity=%s. The training continues.",
                 images_seen,
                 diversity,
                 self._config.collapse_diversity,
             )
         if winning and not (history and history[-1][DISCRIMINATOR_WINNING]):
             _logger.warning(
-                "The discriminator is winning: after %d images it tells %.1f %% of the images rightly, more than "
-                "winning_accuracy=%s, and the generator may learn no more. The training goes on. Augmentation, a "
+                "The discriminator is winning: after %d images it classifies %.1f %% of the images correctly, more than "
+                "winning_accuracy=%s, so the generator may stop learning. The training continues. Augmentation, a "
                 "penalty or a lower discriminator_learning_rate_factor may help.",
                 images_seen,
                 100 * accuracies[-1],

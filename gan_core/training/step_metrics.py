@@ -70,5 +70,5 @@ class StepMetrics:
         return images_seen, name, metrics[name]
 
     def clear_failure(self) -> None:
-        """Forgets the failure, because the training goes on from an earlier state."""
+        """Forgets the failure, because the training continues from an earlier state."""
         self._failed_at.assign(-1)
