@@ -74,8 +74,8 @@ class Guards:
             )
         if winning and not (history and history[-1][DISCRIMINATOR_WINNING]):
             _logger.warning(
-                "The discriminator is winning: after %d images it classifies %.1f %% of the images correctly, more than "
-                "winning_accuracy=%s, so the generator may stop learning. The training continues. Augmentation, a "
+                "The discriminator is winning: after %d images it classifies %.1f %% of the images correctly, more "
+                "than winning_accuracy=%s, so the generator may stop learning. The training continues. Augmentation, a "
                 "penalty or a lower discriminator_learning_rate_factor may help.",
                 images_seen,
                 100 * accuracies[-1],

@@ -84,7 +84,7 @@ class Objective:
 
 
 def _logit_metrics(loss: str, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> Metrics:
-    """The mean logits, the mean sign of the real ones, and the share of images that the discriminator classifies correctly.
+    """The mean logits, the mean sign of the real ones, and the share of correctly classified images.
 
     Some losses ignore a constant added to every logit, so the sign of a logit means nothing. For them a real image is
     judged by the difference between its logit and that of the generated image at the same position in the batch.

@@ -133,7 +133,7 @@ def test_an_outage_does_not_stop_the_training(
             with caplog.at_level(logging.WARNING):
                 mirror._sending.result()
     assert "000000000000020-" in caplog.text
-    assert "is not in the bucket, the training goes on: The bucket does not answer" in caplog.text
+    assert "is not in the bucket; the training continues: The bucket does not answer" in caplog.text
     assert numbers(place) == [10, 30]
 
 

@@ -27,6 +27,6 @@ def test_it_is_said_when_it_begins_and_not_again(caplog):
     with caplog.at_level(logging.WARNING):
         judged([0.95, 0.96, 0.97, 0.5, 0.99, 0.981])
     assert [record.getMessage()[:82] for record in caplog.records] == [
-        "The discriminator is winning: after 100 images it tells 96.0 % of the images right",
-        "The discriminator is winning: after 500 images it tells 98.1 % of the images right",
+        "The discriminator is winning: after 100 images it classifies 96.0 % of the image",
+        "The discriminator is winning: after 500 images it classifies 98.1 % of the image",
     ]
