@@ -26,7 +26,7 @@ def test_a_discriminator_wins_that_tells_more_than_the_limit_in_two_rows_running
 def test_it_is_said_when_it_begins_and_not_again(caplog):
     with caplog.at_level(logging.WARNING):
         judged([0.95, 0.96, 0.97, 0.5, 0.99, 0.981])
-    assert [record.getMessage()[:82] for record in caplog.records] == [
-        "The discriminator is winning: after 100 images it classifies 96.0 % of the image",
-        "The discriminator is winning: after 500 images it classifies 98.1 % of the image",
+    assert [record.getMessage()[:85] for record in caplog.records] == [
+        "The discriminator is winning: after 100 images it classifies 96.0 % of the images cor",
+        "The discriminator is winning: after 500 images it classifies 98.1 % of the images cor",
     ]
