@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from components import executor
 from components.check import check
@@ -32,7 +32,7 @@ from gan_core.printing import fail
 if TYPE_CHECKING:
     from gan_core.config import TrainConfig
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.training.loop import Scorer
+    from gan_core.training.loop import Scorer, Training
     from gan_core.training.state import Gan
 
 _logger = logging.getLogger(__name__)
@@ -80,10 +80,8 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
         start_from(gan, initial.content, initial.name)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
     batches = RealBatches(images, config)
-    if not gan.distribution.chief:  # train together with the chief; only the chief writes
-        training = Training(gan, batches, None, scorer, xla=xla)
-        training.resume()
-        training.run()
+    if not gan.distribution.chief:
+        _follow_chief(Training(gan, batches, None, scorer, xla=xla))
         return
     identity = identify(
         config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
@@ -114,11 +112,23 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None, dataset)):
-                    stop.exit_after_checkpoint(gan.images_seen)
+                    sys.exit(stop.exit_code)  # MLflow's run ends as killed, not as failed
                 write_outputs(arguments, training, dataset, tracker)
+    except SystemExit:
+        fail(
+            stop.exit_code,
+            f"The training was told to stop ({stop.name}) after {gan.images_seen} images. A checkpoint is written; the "
+            "same command continues from there.",
+        )
     except Diverged as error:
         fail(1, error)
     executor.write_output(arguments.executor_input)
+
+
+def _follow_chief(training: Training) -> None:
+    """Trains together with the chief. Only the chief writes."""
+    training.resume()
+    training.run()
 
 
 def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:
@@ -176,14 +186,15 @@ class _StopSignal:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def exit_after_checkpoint(self, images_seen: int) -> NoReturn:
-        """Ends the process with the exit code for the signal, once the checkpoint is on the disk."""
-        name, code = ("SIGTERM", 75) if self.received == signal.SIGTERM else ("Ctrl-C", 130)
-        fail(
-            code,
-            f"The training was told to stop ({name}) after {images_seen} images. A checkpoint is written; the same "
-            "command continues from there.",
-        )
+    @property
+    def name(self) -> str:
+        """The signal, as a person knows it."""
+        return "SIGTERM" if self.received == signal.SIGTERM else "Ctrl-C"
+
+    @property
+    def exit_code(self) -> int:
+        """75 after SIGTERM, because the same command may continue later; 130 after Ctrl-C."""
+        return 75 if self.received == signal.SIGTERM else 130
 
 
 def _digest(value: object) -> str:

@@ -36,7 +36,7 @@ def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.
         assert name in process.stdout
     assert "warning: There are only 90 generated images" in process.stdout
     assert f"accuracy of the classifier: {record.extractor_accuracy:.1%} of held-out images" in process.stdout
-    assert "classifier: " in process.stderr  # its progress
+    assert "generated: " in process.stderr  # its progress
 
 
 def test_twice_the_same_record(place: Place, process: subprocess.CompletedProcess[str]) -> None:

@@ -99,7 +99,7 @@ def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.Captu
     capsys.readouterr()
     for wrong, sentence in (
         ([kept, "--metrics", "fid", "--mode", "clean"], "resized in the same way"),
-        ([kept, "--metrics", "kid"], "only the metric 'fid' is defined"),
+        ([kept, "--metrics", "kid"], "only the metric 'fid' can be computed"),
     ):
         with pytest.raises(SystemExit) as ended:
             command(place, "--generated", place / "generated", "--real", *wrong)

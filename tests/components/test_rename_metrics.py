@@ -66,6 +66,6 @@ def test_the_command_says_what_it_did(
     old_run: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["rename_metrics"])
-    for expected in ("21 points of 1 runs were copied to the new names.\n", "All runs have the new names.\n"):
+    for expected in ("Copied 21 points of 1 runs to the new names.\n", "All runs have the new names.\n"):
         main()
         assert capsys.readouterr().out == expected

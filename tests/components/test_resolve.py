@@ -94,7 +94,7 @@ def test_what_is_no_pointer_is_refused(bucket: Any, content: str | bytes | None,
 
 
 def test_an_empty_prefix_and_a_bucket_that_is_away(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InvalidInput, match="must hold objects"):
+    with pytest.raises(InvalidInput, match="must hold a file or a folder of files"):
         resolve(f"gs://{BUCKET}/none")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
     monkeypatch.setattr("components.storage.bucket.ANSWER_WITHIN_SECONDS", 1.0)

@@ -20,9 +20,9 @@ import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
 
-from components import train
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
+from components.training.build import training_images
 from components.training.outputs import write_outputs
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
@@ -331,8 +331,8 @@ def test_a_conditional_training_needs_a_training_image_of_each_class(tmp_path, c
     # Image i has label i % 3, so that of 2 training images none has label 2.
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(2), blobs(9), classes=3))
     with pytest.raises(InvalidInput, match=r"every class.*Received: conditional='on', 1 of 3 classes without: 2, in"):
-        train._checked(small_training(conditional=conditional), dataset)
-    train._checked(small_training(conditional="off", balanced_classes=True), dataset)
+        training_images(small_training(conditional=conditional), dataset)
+    training_images(small_training(conditional="off", balanced_classes=True), dataset)
 
 
 def test_a_generator_draws_the_classes_that_it_was_shown(tmp_path):

@@ -41,16 +41,16 @@ def test_the_three_profiles_ship() -> None:
         ({"train__timeout_seconds": 0}, "train.timeout_seconds"),
         ({"checkpoints": "checkpoints"}, "checkpoints"),
         ({"environment": {"mlflow-uri": "x"}}, "environment"),
-        ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "a secret comes from Kubernetes"),
+        ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "take secrets from Kubernetes"),
         *(
-            ({"environment": {name: "x"}}, "a secret comes from Kubernetes")
+            ({"environment": {name: "x"}}, "take secrets from Kubernetes")
             for name in ("RUN_STATUS_WEBHOOK_URL", "DB_AUTH", "GITHUB_PAT", "APIKEY", "MY_PASS", "SESSION_COOKIE")
         ),
         *(
             ({"checkpoints": place}, "gs://bucket/folder")
             for place in ("gs://", "gs:///x", "gs://bucket?x=1", "gs://b/\n")
         ),
-        ({"environment": {"MLFLOW_TRACKING_URI": "http://a:b@c"}}, "secret comes from Kubernetes.*TRACKING_URI"),
+        ({"environment": {"MLFLOW_TRACKING_URI": "http://a:b@c"}}, "take secrets from Kubernetes.*TRACKING_URI"),
         ({"secrets": [{"name": "a", "variables": {}, "steps": ["trian"], "optional": True}]}, "secrets.0.steps"),
         ({"train__accelerator": {"resource": "nvidia.com/gpu", "count": 0}}, "train.accelerator.count"),
     ],

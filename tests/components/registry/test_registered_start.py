@@ -10,9 +10,9 @@ from evaluations import evaluation, generator
 from recipes import small_training
 from registrations import CONFIG, MARKS
 
-from components import train
 from components.registry.registration import register
 from components.registry.warm_start import RANDOM, find_initial
+from components.training.build import version_to_start_from
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.training.warm_start import STATE_FILE
@@ -53,11 +53,11 @@ def test_the_champion_is_that_of_the_model_that_the_generator_will_belong_to(
 ) -> None:
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(4), blobs(4)))
     section = CONFIG.model_copy(update={"model_name": configured}).model_dump_json()
-    assert train._version_to_start_from("champion", section, dataset) == named
-    assert train._version_to_start_from("champion", named, dataset) == named
-    assert train._version_to_start_from("models:/a/1", None, dataset) == "models:/a/1"
+    assert version_to_start_from("champion", section, dataset) == named
+    assert version_to_start_from("champion", named, dataset) == named
+    assert version_to_start_from("models:/a/1", None, dataset) == "models:/a/1"
     with pytest.raises(InvalidInput, match="needs --champion, which names its model"):
-        train._version_to_start_from("champion", None, dataset)
+        version_to_start_from("champion", None, dataset)
 
 
 def test_a_version_with_a_missing_or_changed_state_is_refused() -> None:

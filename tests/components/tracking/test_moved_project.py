@@ -187,7 +187,7 @@ def test_an_address_that_names_no_file_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_a_question_mark_in_the_folders_name_is_refused(place: Callable[..., Path]) -> None:
     """It would begin the address's options, and the database would lie elsewhere."""
     place("what?")
-    with pytest.raises(InvalidInput, match="must have no '\\?' in its name"):
+    with pytest.raises(InvalidInput, match="must not contain '\\?'"):
         tracking_uri()
 
 

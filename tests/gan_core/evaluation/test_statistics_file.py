@@ -96,7 +96,7 @@ def test_a_compressed_bomb_is_not_opened(tmp_path: Path) -> None:
         for _ in range(640):
             member.write(bytes(2**20))
     assert (tmp_path / "s.npz").stat().st_size < 2**20
-    with pytest.raises(InvalidInput, match="holds at most"):
+    with pytest.raises(InvalidInput, match="must have at most"):
         read_statistics(tmp_path / "s.npz", Extractor())
 
 

@@ -63,10 +63,10 @@ def train(discriminator_loss, generator_loss, gamma, normalized):
                 penalty = penalties.zero_centered(lambda p: logits_of(p[:, 0, 0]), points[:, None, None])[1]
                 loss += gamma / 2 * penalty
         rates = tf.constant(0.001), 0.5, tf.constant(0.9)
-        discriminator_optimizer.descend(discriminator_optimizer.gradients(discriminator_tape, loss), *rates)
+        discriminator_optimizer.apply(discriminator_optimizer.gradients(discriminator_tape, loss), *rates)
         with tape:
             loss = generator_loss(logits_of(real), logits_of(fake))
-        generator_optimizer.descend(generator_optimizer.gradients(tape, loss), *rates)
+        generator_optimizer.apply(generator_optimizer.gradients(tape, loss), *rates)
 
     for number in range(STEPS):
         step(tf.constant(number))

@@ -27,7 +27,7 @@ def gradients_of(step):
 
 def descend(adam, gradients, learning_rate=0.01, beta_1=BETA_1, beta_2=0.9):
     tensors = [tf.constant(gradient, tf.float32) for gradient in gradients]
-    return float(adam.descend(tensors, tf.constant(learning_rate), beta_1, tf.constant(beta_2)))
+    return float(adam.apply(tensors, tf.constant(learning_rate), beta_1, tf.constant(beta_2)))
 
 
 def state_of(adam):
