@@ -96,8 +96,18 @@ class Proxy:
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def _body(self) -> bytes:
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = b""
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+                return body
+
             def _pass_on(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                body = self._body()
                 if holds(self.command, self.path):
                     proxy.held.set()
                     proxy.released.wait()
@@ -110,7 +120,8 @@ class Proxy:
                     self.end_headers()
                     return
                 connection = http.client.HTTPConnection("127.0.0.1", port)
-                headers = {key: value for key, value in self.headers.items() if key.lower() != "host"}
+                dropped = ("host", "transfer-encoding")
+                headers = {key: value for key, value in self.headers.items() if key.lower() not in dropped}
                 connection.request(self.command, self.path, body, {**headers, "Host": f"127.0.0.1:{port}"})
                 answer = connection.getresponse()
                 content = answer.read()
