@@ -188,7 +188,7 @@ def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: P
                 folder / "tracking", parameters=config.model_dump(), tags={}, dataset=dataset.manifest
             ) as tracker,
         ):
-            hooks = WithBareSteps(training, bar, tracker, lambda: False)
+            hooks = WithBareSteps(training, bar, tracker, lambda: False, dataset)
             training.run(hooks)
             took = time.perf_counter() - hooks.started - hooks.spent
     return {
