@@ -28,11 +28,11 @@ from benchmarks.official_split import official_split
 from benchmarks.timed_training import Specification
 from benchmarks.timed_training import run as run_timed
 from benchmarks.tutorial_dcgan import SETTINGS
-from components.cli.command import run
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.config import TrainConfig
 from gan_core.data.grid import image_grid, write_png
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 _MOMENTS = (2.5, 5, 7.5, 10, 15, 20, 30, 60, 100, 150, 300, 600, 1200, 1800, 2400, 3600)
 _ABLATION = Path(__file__).with_name("ablation.yaml")

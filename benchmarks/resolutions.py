@@ -13,10 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmarks.machine import machine
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.config import TrainConfig
+from gan_core.exit_codes import run
 
 SHAPES = ((28, 28, 1), (32, 32, 3), (64, 64, 3), (128, 128, 3), (256, 256, 3))
 

@@ -39,7 +39,6 @@ from benchmarks.step_sides import (
     product_operations_per_second,
     torch_network,
 )
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.progress import progress
 from components.cli.tensorflow_settings import configure_tensorflow
@@ -47,6 +46,7 @@ from components.tracking.tracker import TrainingTracker
 from components.training.hooks import Hooks
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
+from gan_core.exit_codes import run
 from gan_core.training.checkpoints import Checkpoints
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
 from components.tracking.model_name import champion_address, name_for_data
+from gan_core.exit_codes import run
 
 if TYPE_CHECKING:
     from gan_core.config import RegisterConfig

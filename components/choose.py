@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Sequence
 
 from components import executor
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
@@ -21,6 +20,7 @@ from components.storage.outputs import whole_output
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.exit_codes import run
 from gan_core.export import read_metadata
 
 

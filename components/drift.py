@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
+from gan_core.exit_codes import run
 
 if TYPE_CHECKING:
     from gan_core.config import DriftConfig, EvaluateConfig

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
@@ -20,6 +19,7 @@ from components.storage import paths
 from components.storage.cache_folder import cache_folder
 from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 if TYPE_CHECKING:
     from gan_core.config import EvaluateConfig

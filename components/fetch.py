@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from components import executor
-from components.cli.command import run
 from components.storage import bucket, paths, transfer
 from components.storage import fetch_records as fetched
 from components.storage.dvc_listing import files_of, read_listing
@@ -27,6 +26,7 @@ from components.storage.output_kinds import FETCHED
 from components.storage.outputs import Output, whole_output
 from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.exit_codes import run
 from gan_core.raw_data import split_version
 
 _CONFIG = """\

@@ -18,7 +18,6 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.progress import counting
 from components.cli.project import source_folder
@@ -27,6 +26,7 @@ from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
 from gan_core.digests import file_digest
+from gan_core.exit_codes import run
 from gan_core.training.checkpoints import write_durably
 
 _THREADS = 8

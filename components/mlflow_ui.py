@@ -18,12 +18,12 @@ import webbrowser
 from pathlib import Path
 from typing import IO, Any
 
-from components.cli.command import run
 from components.cli.option_numbers import number
 from components.tracking.address import tracking_uri
 from components.tracking.runs import experiment_id
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 from gan_core.masking import masked
 
 _HOST = "127.0.0.1"

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import executor
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.project import source_folder
 from components.storage import output_kinds as kinds
@@ -18,6 +17,7 @@ from components.storage import paths
 from components.storage.dvc_pointer import NOTHING_FETCHED
 from components.storage.outputs import whole_output
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 if TYPE_CHECKING:
     from gan_core.data.sources import Source

@@ -13,7 +13,6 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from components.cli.command import run
 from components.registry import manual_decisions
 from components.registry.manual_decisions import ManualDecision
 from components.registry.registration_lock import registration_lock
@@ -22,6 +21,7 @@ from components.tracking.failures import answered
 from components.tracking.model_name import name_in_configuration
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 _MOST_CHARACTERS = 500
 

@@ -21,7 +21,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from components.cli.command import run
 from components.cli.option_numbers import number
 from components.storage import bucket, objects, paths, transfer
 from components.storage.bucket import Address
@@ -29,6 +28,7 @@ from components.storage.cache_folder import cache_folder
 from components.storage.mirror import EARLIER_LISTING, WRITER
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 _KEY = re.compile(r"[0-9a-f]{16}")
 _CHECKPOINT = re.compile(r"\d{15}-[0-9a-f]{16}\.npz")

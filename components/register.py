@@ -9,7 +9,6 @@ import argparse
 import json
 
 from components import executor
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.registry.evaluation_record import read_evaluation
 from components.registry.registration import register
@@ -17,6 +16,7 @@ from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import whole_output
 from gan_core.config import RegisterConfig
+from gan_core.exit_codes import run
 
 
 def main() -> None:

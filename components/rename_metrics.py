@@ -10,10 +10,10 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from components.cli.command import run
 from components.tracking.failures import answered
 from components.tracking.runs import experiment_id
 from components.tracking.server import connect
+from gan_core.exit_codes import run
 from gan_core.metric_names import current
 
 _METRICS_IN_A_BATCH = 1000  # MLflow's limit

@@ -15,9 +15,9 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-from components.cli.command import run
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 from gan_core.masking import masked
 from gan_core.url_guard import open_public
 

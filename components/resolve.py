@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import argparse
 
-from components.cli.command import run
 from components.storage import bucket, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.dvc_pointer import read_pointer
 from components.storage.outputs import whole_output
+from gan_core.exit_codes import run
 from gan_core.raw_data import MAX_CHARACTERS, split_version
 
 

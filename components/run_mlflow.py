@@ -10,10 +10,10 @@ import argparse
 import os
 import sys
 
-from components.cli.command import run
 from components.tracking.address import database_of, tracking_uri
 from components.tracking.database import artifacts_of, make_ready
 from components.tracking.failures import answered
+from gan_core.exit_codes import run
 
 
 def main() -> None:

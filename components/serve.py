@@ -15,7 +15,6 @@ import threading
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from components.cli.command import run
 from components.cli.option_numbers import number
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import paths
@@ -24,6 +23,7 @@ from components.tracking.failures import answered, explain
 from components.tracking.model_name import name_in_configuration
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 _MOST_PORT = 65535
 _logger = logging.getLogger(__name__)

@@ -14,13 +14,13 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from components.cli.command import run
 from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.score_meanings import score_name
+from gan_core.exit_codes import run
 from gan_core.export import read_metadata
 from gan_core.metric_names import COLLAPSED, DIVERSITY, EXAMPLES_PER_SECOND, quick_score, score
 from gan_core.untrusted_files import read_bytes

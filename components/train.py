@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 from components import executor
 from components.check import check
-from components.cli.command import run
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
@@ -27,6 +26,7 @@ from components.storage.cache_folder import cache_folder
 from components.training.build import build_gan, training_images, version_to_start_from
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
+from gan_core.exit_codes import run
 from gan_core.printing import fail
 
 if TYPE_CHECKING:

@@ -10,29 +10,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from gan_core.errors import InvalidInput, TryAgain, failure_of
-from gan_core.printing import fail, guard_output
+from gan_core.errors import InvalidInput
+from gan_core.exit_codes import run
 
 _IMAGE = re.compile(r"[A-Za-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs one command. Exit codes: 0 done, 1 the followed run failed, 2 the user's mistake, 75 try again."""
-    guard_output()
-    options = parser().parse_args(arguments)
-    try:
+
+    def command() -> None:
+        options = parser().parse_args(arguments)
         options.command(options)
-    except InvalidInput as error:
-        fail(2, error)
-    except TryAgain as error:
-        fail(75, error)
-    except KeyboardInterrupt:
-        fail(130, "Interrupted.")
-    except OSError as error:
-        failure = failure_of(error)
-        if failure is None:
-            raise
-        fail(2 if isinstance(failure, InvalidInput) else 75, failure)
+
+    run(command)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -99,5 +99,5 @@ def _yaml(text: str) -> Any:
 
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError):
+    except (YAMLError, ValueError, RecursionError):
         return text

@@ -166,6 +166,6 @@ def load_yaml(path: Path, what: str) -> Any:
     try:
         # As DVC reads it: YAML 1.2, which forbids duplicate keys.
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"{what} must be a readable YAML file: {reason}. Received: {path}") from None

@@ -16,8 +16,8 @@ from generators import generator_metadata
 from PIL import Image
 
 from components import evaluate
-from components.cli.command import run
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.exit_codes import run
 from gan_core.export import load_generator, save_generator
 
 ROOT = Path(__file__).resolve().parents[1]

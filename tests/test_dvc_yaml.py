@@ -19,7 +19,7 @@ WATCHED = [name for name, stage in STAGES.items() if not stage.get("always_chang
 PACKAGES = ("components", "gan_core")
 # Modules that a stage imports but that change no byte of its outputs, each with the reason.
 WITHOUT_EFFECT = {
-    "components.cli.command": "sets the exit code and prints a failure",
+    "gan_core.exit_codes": "sets the exit code and prints a failure",
     "components.cli.progress": "prints how far a loop is",
     "components.storage.cache_folder": "says where results are cached",
     "components.storage.bucket": "speaks with Google Cloud Storage",

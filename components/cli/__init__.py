@@ -1,1 +1,1 @@
-"""What the commands share: parameters, numeric options, progress, TensorFlow's settings and exit codes."""
+"""What the commands share: parameters, numeric options, progress and TensorFlow's settings."""

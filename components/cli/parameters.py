@@ -53,7 +53,7 @@ def _section_of_file(path: Path, name: str) -> object:
     try:
         # YAML 1.2, without duplicate keys, as DVC reads it.
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"--config must be a readable YAML file: {reason}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):

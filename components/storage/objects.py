@@ -58,7 +58,8 @@ def read(blob: Any) -> bytes:
     """
     if blob.size > MOST_BYTES:
         raise InvalidInput(f"{blob.name} must have at most {MOST_BYTES} bytes. Received: {blob.size}")
-    content: bytes = _listed(blob).download_as_bytes(checksum="crc32c", retry=retry())
+    # Raw, because the limit does not hold for content that the bucket decompresses.
+    content: bytes = _listed(blob).download_as_bytes(checksum="crc32c", retry=retry(), raw_download=True)
     return content
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from components.cli.command import run
 from components.storage import paths
 from components.tracking.failures import answered
 from components.tracking.sender import Sender
 from components.tracking.spool import Spool
+from gan_core.exit_codes import run
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ import pytest
 from generators import generator_metadata
 
 from components import choose
-from components.cli.command import run
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation, Protocol
+from gan_core.exit_codes import run
 from gan_core.export import METADATA_FILE
 
 REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'

@@ -10,30 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
+from evaluate_runs import SETTINGS, SIDE
 from generators import generator_metadata
 
 from components import evaluate
-from components.cli.command import run
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.exit_codes import run
 from gan_core.export import save_generator
 from gan_core.sampling import draw_labels
 
-SIDE = 16
-SETTINGS = {
-    "extractor": "classifier",
-    "inception_weights": "",
-    "resize": "legacy_tensorflow",
-    "reference": "held_out",
-    "metrics": ["fid"],
-    "samples": 220,
-    "sampling_seeds": 2,
-    "seed": 3,
-    "batch_size": 64,
-    "kid_subsets": 4,
-    "kid_subset_size": 1000,
-    "bootstrap_replicates": 3,
-}
+CONDITIONAL_SETTINGS = SETTINGS | {"metrics": ["fid"], "samples": 220, "batch_size": 64}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +63,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def evaluated(place: Path, real: str, generated: str, *options: str, **settings: Any) -> tuple[Evaluation, str]:
     """The record and the report."""
-    arguments = ["--config", json.dumps(SETTINGS | settings), "--cache", str(place / "cache"), *options]
+    arguments = ["--config", json.dumps(CONDITIONAL_SETTINGS | settings), "--cache", str(place / "cache"), *options]
     arguments += ["--real", str(place / real), "--generated", str(place / generated)]
     arguments += ["--scores", str(place / "scores.json"), "--report", str(place / "report.html")]
     with pytest.MonkeyPatch.context() as patch:

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from components import fetch, prepare
-from components.cli.command import run
 from gan_core.data.prepared import PreparedDataset
+from gan_core.exit_codes import run
 from tests.datasets import blobs
 
 CONFIG = {

@@ -11,13 +11,13 @@ import pytest
 from evaluations import evaluation, generator
 
 from components import promote
-from components.cli.command import run
 from components.registry import manual_decisions
 from components.registry.manual_decisions import ManualDecision
 from components.registry.registration import register
 from components.tracking.server import connect
 from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
+from gan_core.exit_codes import run
 
 CONFIG = RegisterConfig(model_name="cats", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
 

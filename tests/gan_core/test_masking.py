@@ -102,7 +102,7 @@ def test_other_values_are_not_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_warnings_and_tracebacks_are_masked() -> None:
     code = (
-        "import os, warnings\nfrom components.cli.command import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
+        "import os, warnings\nfrom gan_core.exit_codes import run\nos.environ['X_TOKEN'] = 'hun' + 'ter2'\n"
         "def main():\n    warnings.warn('warned ' + os.environ['X_TOKEN'])\n"
         "    raise RuntimeError('ours', os.environ['X_TOKEN'])\nrun(main)"
     )

@@ -30,6 +30,7 @@ def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:
         ("register: 5", "must have a section 'register'"),
         ("- register", "must have a section 'register'"),
         (b"\xff\xfe\x00", "must be a readable YAML file"),
+        ("register: " + "[" * 3000, "must be a readable YAML file"),
         ("register: {score: fid, score: kid_random}", "must be a readable YAML file: .*duplicate key"),
     ],
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from components.cli.command import run
 from components.tracking import server
 from components.tracking.address import registry_uri, tracking_uri
+from gan_core.exit_codes import run
 
 
 @pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"])

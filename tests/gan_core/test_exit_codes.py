@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from components.cli.command import run
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.exit_codes import run
 
 
 def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Runs a command and ends it with an exit code.
+"""Runs a command of `components` or `pipelines`, and ends it with an exit code.
 
 | exit code | meaning | examples |
 |---|---|---|
