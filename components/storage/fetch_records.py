@@ -14,9 +14,6 @@ from pathlib import Path
 from components.storage.cache_folder import cache_folder
 from components.storage.output_kinds import FETCHED, Kind
 
-Stamp = list[int]
-"""Size in bytes and time of the last change in nanoseconds."""
-
 
 def kind_at(place: Path) -> Kind:
     """The kind of a fetched folder at this place, with the files that an earlier fetch wrote there."""
