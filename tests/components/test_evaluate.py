@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,6 +55,13 @@ def test_what_was_computed_is_not_computed_again(
     assert "generated: " in shown
     assert "classifier: " not in shown
     assert "real: " not in shown
+
+
+def test_a_classifier_that_is_not_cached_shows_its_progress(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.evaluate("--real", place.data, "--generated", place.generator, "--cache", tmp_path, metrics=["fid"])
+    assert "classifier: " in capsys.readouterr().err
 
 
 def test_one_seed_has_no_spread(place: Place) -> None:
