@@ -39,11 +39,13 @@ def main() -> None:
 
 def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from components.registry.champion import registry_name
+    from components.tracking.records import deliver
     from gan_core.evaluation.real_and_generated import open_sides
 
     sides = open_sides(arguments.real, arguments.generated, config)
     if arguments.champion:
         registry_name(str(arguments.champion), arguments.generated)
+    run_id = deliver(arguments.records) if arguments.records else None
     configure_tensorflow()
 
     from components.cli.progress import counting
@@ -61,6 +63,8 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     extractor = build_extractor(config, sides.dataset, arguments.cache, counting)
     extracted = extract_features(config, sides, extractor, arguments.cache, counting)
     evaluation = evaluate(config, extractor, extracted)
+    if run_id:  # the generator does not name its run if MLflow was away during the whole training
+        evaluation = evaluation.model_copy(update={"tracking_run_id": run_id})
     with contextlib.ExitStack() as outputs:
         comparison = None
         if arguments.champion:
@@ -77,7 +81,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
             place.write_text(render_report(evaluation, contents), encoding="utf-8")
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
-    log_evaluation(evaluation, arguments.report.place if arguments.report else None)
+    log_evaluation(evaluation, arguments.report.place if arguments.report else None, required=bool(run_id))
     executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
     print(table(evaluation, comparison))
 
@@ -108,6 +112,11 @@ def parser() -> argparse.ArgumentParser:
         "--champion",
         type=paths.input_or_text,
         help="generator to compare with: a folder, models:/NAME@champion, or params.yaml (its model's champion)",
+    )
+    add(
+        "--records",
+        type=paths.input_path,
+        help="the training's records, .tar: sends what MLflow did not receive, and fails if MLflow does not answer",
     )
     add("--metrics", help="overrides evaluate.metrics; separated by commas: fid,kid,prdc,memorisation")
     add(

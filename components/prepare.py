@@ -53,8 +53,9 @@ def main() -> None:
     executor.write_output(arguments.executor_input, {"dataset": shown})
     print(
         f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
-        f"{len(manifest.rejected)} rejected. Data {manifest.digest}. "
-        f"Preview: {arguments.dataset}/{PREVIEW_FILE_NAME}"
+        f"{len(manifest.rejected)} rejected. Data {manifest.digest}."
+        # The place in a pod, which nobody can open, is not shown.
+        + ("" if arguments.executor_input else f" Preview: {arguments.dataset}/{PREVIEW_FILE_NAME}")
     )
 
 

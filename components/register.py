@@ -21,14 +21,15 @@ from gan_core.exit_codes import run
 
 def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
-    arguments = executor.checked(parser().parse_args())
+    arguments = executor.checked(parser().parse_args(), "registration")
     config = read_section(arguments.config, "register", RegisterConfig)
     with paths.local_paths(arguments) as local:
         evaluation = read_evaluation(local.scores)
         with whole_output(local.registration) as written:
             record = register(config, local.model, evaluation)
             written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    executor.write_output(arguments.executor_input)
+    shown = {name: str(record[name]) for name in ("name", "version", "decision", "reason", "run_id")}
+    executor.write_output(arguments.executor_input, {"registration": shown})
     known = "nothing new, it was registered before: " if record["repeated"] else ""
     print(f"{known}{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
 

@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
 def message(pipeline: str, status: str, run_id: str | None) -> str:
     """One sentence: which run ended, and in which state.
 
+    Kubeflow runs this step after a cancelled run, too, and reports the state of its steps then: RUNNING. The same holds
+    for a run that reached its deadline.
+
     Args:
         pipeline: its name.
         status: JSON with `state` (SUCCEEDED, COMPLETE, FAILED, …) and, on a failure, `error.message`.
@@ -54,7 +57,8 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     error = fields.get("error")
     reason = error.get("message") if isinstance(error, dict) else error
     name = f"run {run_id}" if run_id else "run"
-    return f"{pipeline}: {name} ended {state}" + (f": {reason}" if reason else "")
+    ended = "was cancelled, or reached its deadline" if state == "RUNNING" else f"ended {state}"
+    return f"{pipeline}: {name} {ended}" + (f": {reason}" if reason else "")
 
 
 def registered(run_id: str) -> str:

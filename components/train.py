@@ -66,6 +66,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     from components.cli.progress import progress
     from components.storage.mirror import mirrored
+    from components.tracking.records import packed
     from components.tracking.tracker import TrainingTracker
     from components.training.code_digests import code_digests
     from components.training.identity import identify
@@ -105,9 +106,11 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 tags={"checkpoint_key": identity.key, "started_from": initial.name},
                 dataset=dataset.manifest,
                 permanent_location=mirror.place_of(tracking),
+                passed_on=arguments.records is not None,
             )
             with (
                 mirror.keeping(tracking),
+                packed(tracking, arguments.records),
                 progress(training.target, "images", "train", gan.images_seen) as bar,
                 tracker,
             ):
@@ -165,6 +168,11 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument(
         "--samples", required=True, type=paths.output(kinds.SAMPLES), help="output: grid of samples, .png"
+    )
+    options.add_argument(
+        "--records",
+        type=paths.output(kinds.RECORDS),
+        help="output: the records for MLflow, from which components.evaluate sends what MLflow did not receive, .tar",
     )
     options.add_argument(
         "--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice"

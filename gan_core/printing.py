@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 import traceback
+from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, TextIO, cast
 
 from gan_core.masking import masked
+
+TERMINATION_LOG = Path("/dev/termination-log")
+"""Kubernetes creates this file in a container, and shows its content as the reason why the container ended."""
+_MOST_BYTES = 2000  # of that file; Kubernetes truncates it at 4,096
 
 # Control characters, line separators, bidirectional overrides, and bytes that are not UTF-8 (surrogates).
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -44,7 +50,20 @@ def fail(code: int, message: object) -> NoReturn:
     """Ends the process with the exit code and one message on stderr, whose further lines are indented."""
     guard_output()
     sys.stderr.write("error: {}\n".format(str(message).replace("\n", "\n  ")))
+    _tell_kubernetes(code, str(message))
     sys.exit(code)
+
+
+def _tell_kubernetes(code: int, message: str) -> None:
+    """Writes `exit code <code>: <message>` as the container's termination message.
+
+    Kubeflow's launcher replaces each exit code by 1, so the message is all that says whether a retry can help; Argo
+    reads it (infra/argo/retry-patch.yaml).
+    """
+    if TERMINATION_LOG.is_file():
+        with contextlib.suppress(OSError):
+            text = printable(masked(f"exit code {code}: {message}"))
+            TERMINATION_LOG.write_bytes(text.encode()[:_MOST_BYTES])
 
 
 class _Guarded:
@@ -76,3 +95,4 @@ def _escape(match: re.Match[str]) -> str:
 
 def _print_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     sys.stderr.write("".join(traceback.format_exception(kind, error, trace)))
+    _tell_kubernetes(1, "".join(traceback.format_exception_only(error)).strip())

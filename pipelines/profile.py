@@ -52,7 +52,7 @@ class Resources(_Entry):
         shared_memory: size of /dev/shm, counted towards the pod's memory; by default the container runtime's 64 MB.
         spot: run on spot nodes, which may be taken away at any time.
         timeout_seconds: time after which an attempt is stopped.
-        retries: number of retries of a failed step, whatever its exit code; register is never retried.
+        retries: number of retries of a failed step, unless it failed by the user's mistake.
     """
 
     cpu_request: Quantity

@@ -28,9 +28,9 @@ class Stages:
 
     def exit_handler(self) -> dsl.ExitHandler:
         """The group of all steps, after which the run's final status is reported."""
-        task = steps.report_status(pipeline=self.name)
+        task = self._retried(steps.report_status(pipeline=self.name), "report-status")
         task.set_caching_options(False)
-        return dsl.ExitHandler(self.profile.place(task, "report-status", self.image), name="stages")
+        return dsl.ExitHandler(task, name="stages")
 
     def prepare(self, config: Any, data_pointer: Any, data_remote: Any) -> Any:
         """Fetches and prepares the current data; returns the prepared data set.
@@ -63,6 +63,7 @@ class Stages:
                 real=dataset,
                 generated=trained.outputs["model"],
                 history=trained.outputs["history"],
+                records=trained.outputs["records"],
                 champion=champion,
             ),
             "evaluate",
@@ -75,10 +76,12 @@ class Stages:
         return chosen.outputs["model"], chosen.outputs["scores"]
 
     def register(self, config: Any, model: Any, scores: Any) -> None:
-        """Offers the model to the registry. Never cached or retried, since it has an effect outside the pipeline."""
-        task = steps.register(config=config, model=model, scores=scores)
+        """Offers the model to the registry. Never cached, since it has an effect outside the pipeline.
+
+        It is retried like the other steps: repeating a registration changes nothing.
+        """
+        task = self._retried(steps.register(config=config, model=model, scores=scores), "register")
         task.set_caching_options(False)
-        self.profile.place(task, "register", self.image)
 
     def _retried(self, task: Any, step: Step) -> Any:
         """Places a step and sets its retries, for services that fail and spot pods that are taken away."""

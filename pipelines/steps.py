@@ -58,12 +58,17 @@ def train(
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
     samples: dsl.Output[dsl.Artifact],
+    records: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
-    """Trains a generator, optionally from the `champion`; writes its history as CSV and its sample grid as PNG."""
+    """Trains a generator, optionally from the `champion`; writes its history as CSV and its sample grid as PNG.
+
+    `records` takes what MLflow did not receive out of the pod; the evaluation sends it.
+    """
     return _command(
         "train",
         *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
         *("--model", model.path, "--history", history.path, "--samples", samples.path),
+        *("--records", records.path),
         *EXECUTOR_INPUT,
     )
 
@@ -74,6 +79,7 @@ def evaluate(
     real: dsl.Input[dsl.Dataset],
     generated: dsl.Input[dsl.Model],
     history: dsl.Input[dsl.Artifact],
+    records: dsl.Input[dsl.Artifact],
     champion: str,
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
@@ -82,7 +88,7 @@ def evaluate(
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),
-        *("--champion", champion),
+        *("--records", records.path, "--champion", champion),
         *("--scores", scores.path, "--report", report.path),
         *EXECUTOR_INPUT,
     )

@@ -21,9 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 NOBODY = "http://127.0.0.1:9"  # a port where no server answers
 
 
-def tracker(manifest: Manifest, **parameters: object) -> TrainingTracker:
+def tracker(manifest: Manifest, *, passed_on: bool = False, **parameters: object) -> TrainingTracker:
     return TrainingTracker(
-        Path("tracking"), parameters={"learning_rate": 0.0002, **parameters}, tags={"device": "cpu"}, dataset=manifest
+        Path("tracking"),
+        parameters={"learning_rate": 0.0002, **parameters},
+        tags={"device": "cpu"},
+        dataset=manifest,
+        passed_on=passed_on,
     )
 
 

@@ -93,7 +93,7 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         generator = read_metadata(model)
-        client, run_id = self.client, generator.tracking_run_id
+        client, run_id = self.client, evaluation.tracking_run_id
         if run_id is None or not has_run(client, run_id):
             note = "The training of this generator has no run on this server, so the registration created this one."
             tags = {**lineage(), "mlflow.note.content": note}

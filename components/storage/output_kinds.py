@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,6 +111,14 @@ def _is_statistics(content: bytes) -> bool:
         return False
 
 
+def _is_records(content: bytes) -> bool:
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            return {"training.json", "history.jsonl"} <= set(archive.getnames())
+    except (tarfile.TarError, ValueError):
+        return False
+
+
 FETCHED = Kind("fetched files", lambda _: False, mark=".")
 PREPARED = Kind("a prepared data set", _json_with(*KEYS), FILE_NAME, _shards)
 GENERATOR = Kind(
@@ -123,6 +132,7 @@ VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"
 CHAMPION = Kind("the address of a champion", lambda content: content.startswith(b"models:/"))
 HISTORY = Kind("a training's history", _first_line_names("images_seen"))
 SAMPLES = Kind("a grid of samples", _is_grid)
+RECORDS = Kind("a training's records", _is_records)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
 FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))
 REPORT = Kind("a report", lambda content: b"Generator report</title>" in content)

@@ -9,34 +9,45 @@ from pathlib import Path
 from typing import Any
 
 from components.tracking.description import REPORT, describe_run
-from components.tracking.failures import explain
+from components.tracking.failures import answered, explain
 from components.tracking.server import connect
 from components.tracking.spool import now_milliseconds
 from gan_core.evaluation.protocol import Evaluation
 
 
-def log_evaluation(evaluation: Evaluation, report: Path | None) -> None:
+def log_evaluation(evaluation: Evaluation, report: Path | None, *, required: bool = False) -> None:
     """Logs the figures, and the report if there is one, to the run of the generator's training.
 
-    Never fails the evaluation: if the scores cannot be logged, it prints one sentence that says why. Scores of images
-    that no training of this project generated belong to no run.
+    Unless it is `required`, it never fails the evaluation: if the scores cannot be logged, it prints one sentence that
+    says why. Scores of images that no training of this project generated belong to no run.
+
+    Raises:
+        InvalidInput, TryAgain: it is required, and MLflow cannot be used or does not answer.
     """
     run_id = evaluation.tracking_run_id
     if run_id is None:
         evaluated = "The generator's training has" if evaluation.dataset_digest else "The generated images have"
         _say(f"{evaluated} no MLflow run, so the scores are not in MLflow.")
         return
+    if required:
+        with answered("receive the scores"):
+            _log(run_id, evaluation, report)
+        return
     try:
-        client = connect()
-        from mlflow.entities import RunTag
-
-        tags = [RunTag("protocol", evaluation.protocol.model_dump_json())]
-        client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
-        if report:
-            client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
-        describe_run(client, run_id, evaluation)
+        _log(run_id, evaluation, report)
     except Exception as error:  # no server failure may fail the evaluation
         _say(f"The scores are not in MLflow: {explain(error)}")
+
+
+def _log(run_id: str, evaluation: Evaluation, report: Path | None) -> None:
+    client = connect()
+    from mlflow.entities import RunTag
+
+    tags = [RunTag("protocol", evaluation.protocol.model_dump_json())]
+    client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
+    if report:
+        client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
+    describe_run(client, run_id, evaluation)
 
 
 def points(

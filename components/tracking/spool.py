@@ -21,9 +21,12 @@ from gan_core.errors import InvalidInput
 from gan_core.metric_names import current
 from gan_core.training.checkpoints import write_durably
 
-_TRAINING_FILE = "training.json"
-_SENT_FILE = "sent.json"
-_PICTURE = re.compile(r"[^+]+\+[0-9]+\.png")
+_TRAINING_FILE, _SENT_FILE = "training.json", "sent.json"
+_HISTORY_FILE, _MACHINE_FILE = "history.jsonl", "machine.jsonl"
+FILES = (_TRAINING_FILE, _SENT_FILE, _HISTORY_FILE, _MACHINE_FILE)
+PICTURES = "pictures"
+"""The folder of the pictures, each `<name>+<step>.png`."""
+_PICTURE = re.compile(rf"{PICTURES}/[^+/]+\+[0-9]+\.png")
 
 
 class _Record(BaseModel):
@@ -75,7 +78,7 @@ class Spool:
             InvalidInput: there is no readable spool and `training` is None, or another process writes to it.
         """
         if training is not None:
-            (folder / "pictures").mkdir(parents=True, exist_ok=True)
+            (folder / PICTURES).mkdir(parents=True, exist_ok=True)
         elif not (folder / _TRAINING_FILE).exists():
             raise InvalidInput(
                 f"A tracking folder must hold a {_TRAINING_FILE} that components.train wrote. Received: {folder}"
@@ -90,10 +93,10 @@ class Spool:
                 f"A running training sends its records itself: wait for its end. Received: {folder}"
             ) from None
         self.training = self._open_training(training)
-        self.history = Journal(folder / "history.jsonl", _Record)
+        self.history = Journal(folder / _HISTORY_FILE, _Record)
         for row in self.history.records:  # an earlier version of this project may have written them
             row["figures"] = {current(name): value for name, value in row["figures"].items()}
-        self.machine = Journal(folder / "machine.jsonl", _Record)
+        self.machine = Journal(folder / _MACHINE_FILE, _Record)
         self.sent: dict[str, Any] = {}
         self._open_sent()
 
@@ -146,7 +149,7 @@ class Spool:
         """Writes `image` [H, W, C] as `<name>+<step>.png`, unless that file exists."""
         from PIL import Image
 
-        path = self.folder / "pictures" / f"{name}+{step}.png"
+        path = self.folder / PICTURES / f"{name}+{step}.png"
         if not path.exists():
             content = io.BytesIO()
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(
@@ -156,7 +159,7 @@ class Spool:
 
     def pictures(self) -> list[Path]:
         """The pictures, oldest step first."""
-        found = [path for path in (self.folder / "pictures").glob("*.png") if _PICTURE.fullmatch(path.name)]
+        found = [path for path in (self.folder / PICTURES).glob("*.png") if is_picture(path.relative_to(self.folder))]
         return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
 
     def next_reading(self) -> int:
@@ -169,7 +172,7 @@ class Spool:
         counts = {
             "rows": len(self.history.records) - self.sent["history"],
             "machine readings": len(self.machine.records) - self.sent["machine"],
-            "pictures": len(self.pictures()) - len(self.sent["pictures"]),
+            "pictures": len({path.name for path in self.pictures()} - set(self.sent["pictures"])),
         }
         parts = [f"{count} {kind}" for kind, count in counts.items() if count]
         if self.sent["status"] != self.training["status"]:
@@ -183,6 +186,11 @@ class Spool:
 
     def _write(self, name: str, content: Mapping[str, object]) -> None:
         write_durably(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a path, relative to the records' folder, is a picture's."""
+    return _PICTURE.fullmatch(path.as_posix()) is not None
 
 
 def now_milliseconds() -> int:

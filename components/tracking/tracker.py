@@ -42,6 +42,7 @@ class TrainingTracker:
     Args:
         folder: folder of the records; the same for every start of the same training.
         permanent_location: where the records are stored after the training, if not in `folder`.
+        passed_on: whether the caller passes the records of a finished training to a later step, which sends the rest.
         parameters: the train section; tracked as `train.<key>`, next to the data's `prepare.<key>`.
         tags: tags in addition to the code's origin, which is always tracked.
         dataset: the prepared data's manifest.
@@ -55,6 +56,7 @@ class TrainingTracker:
         tags: Mapping[str, str],
         dataset: Manifest,
         permanent_location: Path | Address | None = None,
+        passed_on: bool = False,
     ) -> None:
         values = {f"train.{key}": value for key, value in parameters.items()}
         values |= {f"prepare.{key}": value for key, value in dataset.settings.items()}
@@ -71,6 +73,7 @@ class TrainingTracker:
         }
         self._spool = Spool(folder, training)
         self._location = permanent_location or folder
+        self._passed_on = passed_on
         self._logged = {(row["step"], name) for row in self._spool.history.records for name in row["figures"]}
         self._stop = threading.Event()
         self._contacted = threading.Event()
@@ -94,9 +97,11 @@ class TrainingTracker:
         self._thread.join(PATIENCE_SECONDS if is_remote() else None)
         gc.unfreeze()
         if unsent := self._spool.unsent():
+            passed_on = self._passed_on and kind is None
+            send = f"Send them later: python -m components.tracking send {self._location}"
             _say(
                 f"MLflow did not receive {unsent}{self._problem and f' ({self._problem})'}. "
-                f"Send them later: python -m components.tracking send {self._location}"
+                + ("They are in the output --records, which the evaluation sends." if passed_on else send)
             )
         self._spool.close()
 

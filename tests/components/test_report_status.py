@@ -115,6 +115,10 @@ def test_a_registry_that_is_away_does_not_change_the_runs_result() -> None:
     assert said.stderr.startswith("warning: the registry does not answer: ")
 
 
+def test_kubeflow_reports_the_state_running_after_a_cancelled_run() -> None:
+    assert message("p", '{"state": "RUNNING"}', "1") == "p: run 1 was cancelled, or reached its deadline"
+
+
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])
 def test_without_a_webhook_the_log_says_it(state: str) -> None:
     """The local runner says SUCCEEDED where a cluster says COMPLETE."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gan_core import printing
 from gan_core.printing import fail, guard_output, printable
 
 HOSTILE = "a\x1b[2J\x9b31m\x07\x08\u202egnp\u2066\u2028.png"
@@ -72,3 +73,35 @@ def test_a_line_break_in_a_message_cannot_forge_a_line(capsys: pytest.CaptureFix
         2,
         "error: There is no such file. Received: a\n  INFO: all is well\n",
     )
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_a_failure_is_the_containers_termination_message(
+    present: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "termination-log"
+    monkeypatch.setattr(printing, "TERMINATION_LOG", file)
+    if present:
+        file.write_text("")
+    with pytest.raises(SystemExit) as ended:
+        fail(75, f"No answer from https://u:hunter2@host.\n{HOSTILE}" + "é" * 2000)
+    assert ended.value.code == 75
+    assert file.exists() == present
+    if present:
+        content = file.read_bytes()
+        assert content.startswith(rf"exit code 75: No answer from https://host.\n{ESCAPED}".encode())
+        assert len(content) == 2000
+
+
+def test_a_bug_is_the_containers_termination_message(tmp_path: Path) -> None:
+    file = tmp_path / "termination-log"
+    file.touch()
+    program = f"""
+from pathlib import Path
+from gan_core import printing
+printing.TERMINATION_LOG = Path({str(file)!r})
+printing.guard_output()
+raise RuntimeError("two\\nlines")
+"""
+    subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, cwd=Path(__file__).parents[2])
+    assert file.read_text() == r"exit code 1: RuntimeError: two\nlines"

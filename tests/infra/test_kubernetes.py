@@ -217,8 +217,19 @@ def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
     assert data["executor"] == shipped["data"]["executor"]
     default = yaml.safe_load(data["workflowDefaults"])["spec"]["templateDefaults"]["retryStrategy"]
     asked = {"limit": "3", "backoff": {"duration": "60", "factor": "2"}}  # the compiled form of set_retry
+    expression = default.pop("expression")
     assert {**default, **asked} == {**asked, "retryPolicy": "Always"}
     assert default["limit"] == "0"
+    [pattern] = re.findall(r'^not \(lastRetry\.message matches "(.+)"\)$', expression)
+    for message, retried in {
+        "main: Error (exit code 1): exit code 2: The parameter must be positive.": False,
+        "main: Error (exit code 1): exit code 1: RuntimeError: a bug": False,
+        "main: Error (exit code 1): exit code 75: MLflow does not answer.": True,
+        "main: Error (exit code 1)": True,
+        "main: OOMKilled (exit code 137)": True,
+        "pod deleted": True,
+    }.items():
+        assert (re.search(pattern, message) is None) == retried
 
 
 def test_the_storage_initializer_patch_is_what_restricted_wants() -> None:

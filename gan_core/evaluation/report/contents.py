@@ -113,7 +113,7 @@ def collect_contents(
         charts=charts,
         training_samples=gallery.training_samples(course.moments) if course else [],
         training=_training_sentence(course, generator.metadata) if course and generator else "",
-        lineage=_lineage(generator.metadata) if generator else {},
+        lineage=_lineage(generator.metadata, evaluation.tracking_run_id) if generator else {},
         parameters=generator.metadata.parameters if generator else {},
     )
 
@@ -123,7 +123,16 @@ def _subtitle(extracted: ExtractedFeatures) -> str:
     kind = {"files": "real images", "statistics": "real images whose statistics are given"}.get(
         extracted.reference, f"{extracted.reference.replace('_', '-')} images"
     )
-    return f"{extracted.sides.generated_path} compared with {count}{kind} in {extracted.sides.real_path}"
+    sides = extracted.sides
+    generated = (
+        f"Generator of {sides.generator.dataset_source}, {sides.generator.images_seen:,} images seen"
+        if sides.generator
+        else str(sides.generated_path)
+    )
+    real = (
+        f"{sides.dataset.manifest.source} (data {sides.dataset.manifest.digest})" if sides.dataset else sides.real_path
+    )
+    return f"{generated}, compared with {count}{kind} of {real}"
 
 
 def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata) -> str:
@@ -137,11 +146,11 @@ def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata) -> str
     )
 
 
-def _lineage(metadata: GeneratorMetadata) -> dict[str, str]:
+def _lineage(metadata: GeneratorMetadata, run_id: str | None) -> dict[str, str]:
     rows = {
         "images seen": f"{metadata.images_seen:,}",
         "data": metadata.dataset_source,
         "data digest": metadata.dataset_digest,
-        "tracking run": metadata.tracking_run_id or "none",
+        "tracking run": run_id or "none",
     }
     return rows | metadata.versions
