@@ -54,8 +54,8 @@ def write_generator(
 
 
 @dataclass(frozen=True)
-class Place:
-    """A data set, a generator, the same data without labels, and what evaluating the first two gave."""
+class Workspace:
+    """A folder with data sets and generators, and the outputs of evaluating `generator` on `data`."""
 
     folder: Path
 
@@ -72,8 +72,8 @@ class Place:
         return Evaluation.parse(scores.read_text(), "")
 
 
-def make_place(folder: Path) -> Place:
-    """Writes what `Place` describes into `folder`."""
+def make_workspace(folder: Path) -> Workspace:
+    """Writes data sets, generators and images into `folder`."""
     images = blobs(200, SIDE)
     images[1::2] = 255 - images[1::2]
     write_dataset(folder / "data", images[:120], images[120:], classes=2)
@@ -91,18 +91,18 @@ def make_place(folder: Path) -> Place:
             name = f"{'sub/' if number % 2 else ''}{number:03d}.png"
             Image.fromarray(image[:, :, 0]).save(folder / "images" / name)
             archive.write(folder / "images" / name, name)
-    return Place(folder)
+    return Workspace(folder)
 
 
-def run_process(place: Place) -> subprocess.CompletedProcess[str]:
-    """The command as a person runs it."""
+def run_process(workspace: Workspace) -> subprocess.CompletedProcess[str]:
+    """Runs the command in a process of its own."""
     outputs = ["--scores", "scores.json", "--report", "report.html", "--statistics", "statistics.npz"]
     options = ["--real", "data", "--generated", "generator", "--cache", "cache", "--config", json.dumps(SETTINGS)]
     command = [sys.executable, "-m", "components.evaluate", *options, *outputs]
     return subprocess.run(
         command,
-        cwd=place.folder,
-        env={"PYTHONPATH": str(ROOT), "HOME": str(place.folder)},
+        cwd=workspace.folder,
+        env={"PYTHONPATH": str(ROOT), "HOME": str(workspace.folder)},
         capture_output=True,
         check=False,
         text=True,

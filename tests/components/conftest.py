@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from evaluate_runs import Place, make_place, run_process
+from evaluate_runs import Workspace, make_workspace, run_process
 from storage_emulator import storage_emulator
 from storage_proxy import StorageProxy
 from tracking_server import TrackingServer, empty_database
@@ -17,13 +17,13 @@ from tracking_server import TrackingServer, empty_database
 
 @pytest.fixture(scope="session")
 def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An MLflow database with empty tables, to copy."""
+    """An MLflow database with empty tables, which other fixtures copy."""
     return empty_database(tmp_path_factory.mktemp("database"))
 
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[TrackingServer]:
-    """A running server. A test that uses it names an experiment of its own."""
+    """A running server. Each test uses an experiment of its own."""
     server = TrackingServer(tmp_path_factory.mktemp("server"), mlflow_database)
     server.start()
     yield server
@@ -49,19 +49,19 @@ def emulator() -> Iterator[str]:
 
 @pytest.fixture
 def proxy(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[StorageProxy]:
-    """A proxy before it, at which this process's clients look for Google Cloud Storage."""
+    """A proxy before the emulator. Google Cloud Storage's client in this process connects to the proxy."""
     with StorageProxy(emulator).running() as proxy:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", proxy.host)
         yield proxy
 
 
 @pytest.fixture(scope="session")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Data and generators to evaluate. The session shares it, because its classifier is trained once."""
-    return make_place(tmp_path_factory.mktemp("evaluate"))
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Data and generators to evaluate. The session shares them, because the classifier is trained only once."""
+    return make_workspace(tmp_path_factory.mktemp("evaluate"))
 
 
 @pytest.fixture(scope="session")
-def process(place: Place) -> subprocess.CompletedProcess[str]:
-    """The evaluate command as a person runs it."""
-    return run_process(place)
+def process(workspace: Workspace) -> subprocess.CompletedProcess[str]:
+    """The evaluate command, which ran in a process of its own."""
+    return run_process(workspace)

@@ -1,4 +1,4 @@
-"""What evaluation or registration would refuse after a training stops it before, with what to do."""
+"""Parameters that evaluation or registration would refuse after a training are refused before it, with the remedy."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ REFUSED = [
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("check")
     images = blobs(20)
     for name, held_out, classes in (
@@ -58,93 +58,103 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def parameters(place: Path, changes: dict[str, Any]) -> Path:
-    """A params.yaml with the changes."""
+def write_parameters(workspace: Path, changes: dict[str, Any]) -> Path:
+    """Writes params.yaml with the changes and returns its path."""
     sections = yaml.safe_load((ROOT / "params.yaml").read_text())
     sections["evaluate"]["inception_weights"] = "/no/such/file"
     for name, value in {"train.score_every_images": 0, **changes}.items():
         section, key = name.split(".")
         sections[section][key] = value
-    (place / "params.yaml").write_text(yaml.safe_dump(sections))
-    return place / "params.yaml"
+    (workspace / "params.yaml").write_text(yaml.safe_dump(sections))
+    return workspace / "params.yaml"
 
 
-def trained(place: Path, config: Path, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_train(workspace: Path, config: Path, dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = ("checkpoints", "model", "history", "samples")
-    options = [word for name in outputs for word in (f"--{name}", str(place / "made" / name))]
-    arguments = ["--config", str(config), "--dataset", str(place / dataset), "--cache", str(place / "cache")]
+    options = [word for name in outputs for word in (f"--{name}", str(workspace / "made" / name))]
+    arguments = ["--config", str(config), "--dataset", str(workspace / dataset), "--cache", str(workspace / "cache")]
     monkeypatch.setattr(sys, "argv", ["train", *arguments, *options])
     train.main()
 
 
-@pytest.mark.parametrize(("dataset", "changes", "told"), REFUSED)
-def test_refused_before_the_training(
-    place: Path, dataset: str, changes: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("dataset", "changes", "message"), REFUSED)
+def test_parameters_that_do_not_fit_the_data_are_refused_before_the_training(
+    workspace: Path, dataset: str, changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = parameters(place, changes)
+    config = write_parameters(workspace, changes)
     sections = yaml.safe_load(config.read_text())
     for options in (
         [str(config), "--register", str(config)],
         [json.dumps(sections["evaluate"]), "--register", json.dumps(sections["register"])],
     ):
-        monkeypatch.setattr(sys, "argv", ["check", "--config", *options, "--dataset", str(place / dataset)])
-        with pytest.raises(InvalidInput, match=told):
+        monkeypatch.setattr(sys, "argv", ["check", "--config", *options, "--dataset", str(workspace / dataset)])
+        with pytest.raises(InvalidInput, match=message):
             check.main()
-    with pytest.raises(InvalidInput, match=told):
-        trained(place, config, dataset, monkeypatch)
-    assert not (place / "made" / "model").exists()
-    assert not (place / "made" / "checkpoints").exists()
+    with pytest.raises(InvalidInput, match=message):
+        run_train(workspace, config, dataset, monkeypatch)
+    assert not (workspace / "made" / "model").exists()
+    assert not (workspace / "made" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("dataset", ["one_held_out", "five_held_out"])
-def test_a_training_that_scores_itself_wants_held_out_images(
-    place: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
+def test_a_training_with_scores_requires_held_out_images(
+    workspace: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = parameters(place, {**NO_LABELS, "evaluate.metrics": ["fid"], "train.score_every_images": 96000})
+    config = write_parameters(workspace, {**NO_LABELS, "evaluate.metrics": ["fid"], "train.score_every_images": 96000})
     with pytest.raises(InvalidInput, match=r"at least 6 held-out images.*train\.score_every_images to 0.*Received: \d"):
-        trained(place, config, dataset, monkeypatch)
+        run_train(workspace, config, dataset, monkeypatch)
 
 
 @pytest.mark.parametrize("samples", [2, 3])
-def test_a_training_that_scores_itself_wants_samples_with_three_neighbours(
-    place: Path, samples: int, monkeypatch: pytest.MonkeyPatch
+def test_a_training_with_scores_requires_four_samples(
+    workspace: Path, samples: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = parameters(place, {**NO_LABELS, "train.score_every_images": 96000, "train.score_samples": samples})
+    config = write_parameters(
+        workspace, {**NO_LABELS, "train.score_every_images": 96000, "train.score_samples": samples}
+    )
     with pytest.raises(
         InvalidInput, match=rf"'train\.score_samples' must be at least 4.*Received: score_samples={samples}"
     ):
-        trained(place, config, "labelled", monkeypatch)
+        run_train(workspace, config, "labelled", monkeypatch)
 
 
-def test_weights_that_cannot_be_downloaded_may_be_there_later(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_failed_download_of_weights_names_the_address(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inception = {"evaluate.extractor": "inception", "register.score": "fid"}
-    config = parameters(place, {**inception, "evaluate.inception_weights": "https://127.0.0.1:9/weights.pth"})
+    config = write_parameters(workspace, {**inception, "evaluate.inception_weights": "https://127.0.0.1:9/weights.pth"})
     with pytest.raises((TryAgain, InvalidInput), match=r"127\.0\.0\.1"):
-        trained(place, config, "labelled", monkeypatch)
+        run_train(workspace, config, "labelled", monkeypatch)
 
 
 @pytest.mark.parametrize(("dataset", "changes"), [("labelled", {}), ("unlabelled", NO_LABELS)])
-def test_what_goes_together_passes(
-    place: Path, dataset: str, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+def test_fitting_parameters_are_accepted(
+    workspace: Path,
+    dataset: str,
+    changes: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
 ) -> None:
-    config = str(parameters(place, changes))
+    config = str(write_parameters(workspace, changes))
     monkeypatch.setattr(
-        sys, "argv", ["check", "--config", config, "--register", config, "--dataset", str(place / dataset)]
+        sys, "argv", ["check", "--config", config, "--register", config, "--dataset", str(workspace / dataset)]
     )
     check.main()
     assert "fit the data" in capsys.readouterr().out
 
 
-def test_it_names_the_champion_for_the_steps_after_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = str(parameters(place, {"evaluate.extractor": "random", "register.score": "fd_random"}))
-    address = place / "champion"
+def test_the_command_writes_the_champions_name_for_later_steps(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = str(write_parameters(workspace, {"evaluate.extractor": "random", "register.score": "fd_random"}))
+    address = workspace / "champion"
     options = [
         "--config",
         config,
         "--register",
         config,
         "--dataset",
-        str(place / "labelled"),
+        str(workspace / "labelled"),
         "--champion",
         str(address),
     ]

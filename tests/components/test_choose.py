@@ -1,4 +1,4 @@
-"""The best of a sweep."""
+"""The choice of a sweep's best trial."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_lowest_score_is_best_and_a_collapsed_generator_comes_last() -> None
         ([evaluation(1.0), evaluation(float("inf"))], "fd_classifier", "Received: inf in trial 1"),
     ],
 )
-def test_scores_that_do_not_compare_are_refused(evaluations, score, message) -> None:
+def test_incomparable_scores_are_refused(evaluations, score, message) -> None:
     with pytest.raises(InvalidInput, match=message):
         choose.best(evaluations, [False] * len(evaluations), score)
 
@@ -77,28 +77,28 @@ def trial(folder: Path, score: float) -> Path:
 
 
 def executor_input(folder: Path, models: list[Path], evaluations: list[Path]) -> str:
-    def listed(paths: list[Path]) -> dict[str, object]:
+    def artifact_list(paths: list[Path]) -> dict[str, object]:
         return {"artifacts": [{"uri": str(path)} for path in paths]}
 
-    outputs = {name: listed([folder / name]) for name in ("model", "scores")}
+    outputs = {name: artifact_list([folder / name]) for name in ("model", "scores")}
     return json.dumps(
         {
-            "inputs": {"artifacts": {"models": listed(models), "evaluations": listed(evaluations)}},
+            "inputs": {"artifacts": {"models": artifact_list(models), "evaluations": artifact_list(evaluations)}},
             "outputs": {"artifacts": outputs, "outputFile": str(folder / "output.json")},
         }
     )
 
 
-def command(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
+def run_command(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
     outputs = ["--model", str(folder / "model"), "--scores", str(folder / "scores")]
     monkeypatch.setattr("sys.argv", ["choose", "--config", REGISTER, *outputs, *more])
     run(choose.main)
 
 
-def test_the_best_model_and_its_scores_come_out(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_best_model_and_its_scores_are_written(tmp_path: Path, monkeypatch, capsys) -> None:
     trials = [trial(tmp_path / str(score), score) for score in (3.0, 1.0, 2.0)]
-    given = executor_input(tmp_path, [place / "model" for place in trials], [place / "scores" for place in trials])
-    command(monkeypatch, tmp_path, "--executor-input", given)
+    given = executor_input(tmp_path, [folder / "model" for folder in trials], [folder / "scores" for folder in trials])
+    run_command(monkeypatch, tmp_path, "--executor-input", given)
     assert (tmp_path / "model" / "weights").read_text() == "1.0"
     assert Evaluation.parse((tmp_path / "scores").read_text(), "scores").scores == {"fd_classifier": 1.0}
     output = json.loads((tmp_path / "output.json").read_text())
@@ -110,12 +110,12 @@ def test_the_best_model_and_its_scores_come_out(tmp_path: Path, monkeypatch, cap
     ]
 
 
-def test_without_trials_or_their_scores_nothing_comes_out(tmp_path: Path, monkeypatch, capsys) -> None:
-    place = trial(tmp_path / "0", 1.0)
-    incomplete = executor_input(tmp_path, [place / "model", place / "model"], [place / "scores"])
+def test_nothing_is_written_without_trials_or_their_scores(tmp_path: Path, monkeypatch, capsys) -> None:
+    folder = trial(tmp_path / "0", 1.0)
+    incomplete = executor_input(tmp_path, [folder / "model", folder / "model"], [folder / "scores"])
     for more in ([], ["--executor-input", incomplete]):
         with pytest.raises(SystemExit) as end:
-            command(monkeypatch, tmp_path, *more)
+            run_command(monkeypatch, tmp_path, *more)
         assert end.value.code == 2
         assert "Received: " in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]
@@ -123,11 +123,11 @@ def test_without_trials_or_their_scores_nothing_comes_out(tmp_path: Path, monkey
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: (path.touch(), os.truncate(path, 2**40))])
 def test_a_pipe_or_a_huge_file_in_place_of_a_record_is_not_read(tmp_path: Path, monkeypatch, capsys, make) -> None:
-    place = trial(tmp_path / "0", 1.0)
-    (place / "scores").unlink()
-    make(place / "scores")
-    given = executor_input(tmp_path, [place / "model"], [place / "scores"])
+    folder = trial(tmp_path / "0", 1.0)
+    (folder / "scores").unlink()
+    make(folder / "scores")
+    given = executor_input(tmp_path, [folder / "model"], [folder / "scores"])
     with pytest.raises(SystemExit) as end:
-        command(monkeypatch, tmp_path, "--executor-input", given)
+        run_command(monkeypatch, tmp_path, "--executor-input", given)
     assert end.value.code == 2
     assert "that components.evaluate wrote: " in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Drift between data sets made of the real digits, by the command."""
+"""The drift command on data sets made of the real digits."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits(folder: Path) -> Callable[[str, np.ndarray, np.ndarray], Path]:
-    """Writes images and labels as a data set of the name, a quarter of them held out."""
+    """Returns a function that writes images and labels as a data set; a quarter of them is held out."""
 
     def write(name: str, images: np.ndarray, labels: np.ndarray) -> Path:
         classes = len(np.unique(labels))
         held_out = np.arange(len(images)) % 4 == 0
-        splits = [by_turns(images[part], labels[part]) for part in (~held_out, held_out)]
+        splits = [interleaved(images[part], labels[part]) for part in (~held_out, held_out)]
         return write_dataset(folder / name, *splits, classes=classes)
 
     return write
 
 
-def by_turns(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """As many images of each class, in turns: how `write_dataset` labels them."""
+def interleaved(images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns equally many images of each class in alternation, because `write_dataset` labels images by position."""
     each = [images[labels == label] for label in np.unique(labels)]
     fewest = min(map(len, each))
     return np.stack([part[:fewest] for part in each], axis=1).reshape(-1, *images.shape[1:])
@@ -65,7 +65,7 @@ def record(folder: Path) -> Drift:
     return Drift.model_validate_json((folder / "drift.json").read_text())
 
 
-def test_new_digits_of_the_same_writers_are_no_drift_and_inverted_ones_are(folder: Path, digits: Callable) -> None:
+def test_new_digits_are_no_drift_and_inverted_digits_are(folder: Path, digits: Callable) -> None:
     images, labels = sample(SECOND)
     reference, new = digits("reference", *sample(FIRST)), digits("new", images, labels)
     done = drift(folder, reference, new, "--exit-code")
@@ -83,7 +83,7 @@ def test_new_digits_of_the_same_writers_are_no_drift_and_inverted_ones_are(folde
     assert record(folder).distance.low > 1
 
 
-def test_absent_classes_are_drift_and_no_failure_unless_asked(folder: Path, digits: Callable) -> None:
+def test_absent_classes_are_drift_but_not_an_error(folder: Path, digits: Callable) -> None:
     images, labels = sample(SECOND)
     reference = digits("ten-classes", *sample(FIRST))
     fewer = digits("eight-classes", images[labels < 8], labels[labels < 8])
@@ -96,14 +96,14 @@ def test_absent_classes_are_drift_and_no_failure_unless_asked(folder: Path, digi
     assert (written.shares.reference["9"], written.shares.data["9"]) == (pytest.approx(0.1), 0.0)
 
 
-def test_the_reference_itself_is_no_drift_and_needs_no_tensorflow(folder: Path, digits: Callable) -> None:
+def test_identical_data_are_no_drift_and_load_no_tensorflow(folder: Path, digits: Callable) -> None:
     data = digits("itself", *sample(slice(0, 100)))
     done = drift(folder, data, data, "--exit-code")
     assert (done.returncode, done.stderr) == (0, "")
     assert "the data and the reference are identical" in done.stdout
 
 
-def test_too_few_images_are_told_at_once(folder: Path, digits: Callable) -> None:
+def test_too_few_images_are_refused_in_one_sentence(folder: Path, digits: Callable) -> None:
     few = digits("few", *sample(slice(0, 200)))
     done = drift(folder, digits("enough", *sample(FIRST)), few)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import blobs
-from evaluate_runs import SIDE, Place
+from evaluate_runs import SIDE, Workspace
 from PIL import Image
 
 from gan_core.evaluation.protocol import Evaluation
 
 
-def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.CompletedProcess[str]) -> None:
+def test_the_command_writes_scores_a_report_and_statistics(
+    workspace: Workspace, process: subprocess.CompletedProcess[str]
+) -> None:
     assert process.returncode == 0, process.stderr
-    record = Evaluation.parse(place.folder.joinpath("scores.json").read_text(), "")
+    record = Evaluation.parse(workspace.folder.joinpath("scores.json").read_text(), "")
     assert set(record.scores) == set(record.spread) >= {"fd_classifier", "kid_classifier", "precision_classifier"}
     assert all(np.isfinite(list(record.scores.values())))
     assert record.spread["fd_classifier"] > 0
@@ -31,26 +33,28 @@ def test_scores_report_statistics_and_a_table(place: Place, process: subprocess.
     assert (protocol.reference, protocol.resize, protocol.kid_subset_size) == ("held_out", "none", 80)
     assert (record.images_seen, record.tracking_run_id) == (640, None)
     assert any("90 generated" in sentence for sentence in record.warnings)
-    assert "<h1>Generator report</h1>" in place.folder.joinpath("report.html").read_text()
-    assert np.load(place.folder / "statistics.npz")["mu"].shape == (64,)
+    assert "<h1>Generator report</h1>" in workspace.folder.joinpath("report.html").read_text()
+    assert np.load(workspace.folder / "statistics.npz")["mu"].shape == (64,)
     for name in record.scores:
         assert name in process.stdout
     assert "warning: There are only 90 generated images" in process.stdout
     assert f"accuracy of the classifier: {record.extractor_accuracy:.1%} of held-out images" in process.stdout
-    assert "generated: " in process.stderr  # its progress
+    assert "generated: " in process.stderr  # the progress line
 
 
-def test_twice_the_same_record(place: Place, process: subprocess.CompletedProcess[str]) -> None:
-    record = Evaluation.parse(place.folder.joinpath("scores.json").read_text(), "")
-    again = place.evaluate("--real", place.data, "--generated", place.generator)
+def test_a_repeated_evaluation_gives_the_same_scores(
+    workspace: Workspace, process: subprocess.CompletedProcess[str]
+) -> None:
+    record = Evaluation.parse(workspace.folder.joinpath("scores.json").read_text(), "")
+    again = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator)
     assert again.protocol == record.protocol
     assert again.scores == pytest.approx(record.scores, rel=1e-5)
 
 
-def test_what_was_computed_is_not_computed_again(
-    place: Place, process: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
+def test_cached_features_and_a_cached_classifier_are_not_computed_again(
+    workspace: Workspace, process: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place.evaluate("--real", place.data, "--generated", place.generator)
+    workspace.evaluate("--real", workspace.data, "--generated", workspace.generator)
     shown = capsys.readouterr().err
     assert "generated: " in shown
     assert "classifier: " not in shown
@@ -58,23 +62,25 @@ def test_what_was_computed_is_not_computed_again(
 
 
 def test_a_classifier_that_is_not_cached_shows_its_progress(
-    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place.evaluate("--real", place.data, "--generated", place.generator, "--cache", tmp_path, metrics=["fid"])
+    workspace.evaluate(
+        "--real", workspace.data, "--generated", workspace.generator, "--cache", tmp_path, metrics=["fid"]
+    )
     assert "classifier: " in capsys.readouterr().err
 
 
-def test_one_seed_has_no_spread(place: Place) -> None:
-    record = place.evaluate("--real", place.data, "--generated", place.generator, sampling_seeds=1)
+def test_one_sampling_seed_gives_no_spread(workspace: Workspace) -> None:
+    record = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator, sampling_seeds=1)
     assert set(record.spread.values()) == {0.0}
 
 
-def test_images_in_files_score_as_their_generator(place: Place) -> None:
-    drawn = place.evaluate("--real", place.data, "--generated", place.generator, sampling_seeds=1).scores
-    folder = place.evaluate("--real", place.data, "--generated", place.images)
-    archive = place.evaluate("--real", place.data, "--generated", place.folder / "images.zip")
+def test_images_in_files_have_the_scores_of_their_generator(workspace: Workspace) -> None:
+    drawn = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator, sampling_seeds=1).scores
+    folder = workspace.evaluate("--real", workspace.data, "--generated", workspace.images)
+    archive = workspace.evaluate("--real", workspace.data, "--generated", workspace.folder / "images.zip")
     assert folder.scores == archive.scores
-    # The files' order is not the generator's, which only sums and subsets notice.
+    # The files have another order than the generator's images. It changes rounding and the subsets.
     for name in ("fd_classifier", "precision_classifier", "recall_classifier", "coverage_classifier"):
         assert folder.scores[name] == pytest.approx(drawn[name], rel=1e-4)
     assert folder.protocol.sampling_seeds == ()
@@ -82,20 +88,22 @@ def test_images_in_files_score_as_their_generator(place: Place) -> None:
     assert folder.images_seen == 0
 
 
-def test_a_data_set_against_itself(place: Place) -> None:
-    record = place.evaluate("--real", place.data, "--generated", place.data)
+def test_a_data_set_compared_with_itself_has_perfect_scores(workspace: Workspace) -> None:
+    record = workspace.evaluate("--real", workspace.data, "--generated", workspace.data)
     assert record.scores["fd_classifier"] == pytest.approx(0, abs=1e-6)
     assert record.scores["coverage_classifier"] == 1
 
 
-def test_unlabelled_data_and_bare_images_with_the_untrained_network(place: Place) -> None:
-    record = place.evaluate("--real", place.unlabelled, "--generated", place.generator, extractor="random")
+def test_the_untrained_network_scores_unlabelled_data_and_image_files(workspace: Workspace) -> None:
+    record = workspace.evaluate("--real", workspace.unlabelled, "--generated", workspace.generator, extractor="random")
     assert {"fd_random", "kid_random", "precision_random", "train_gap_random"} <= set(record.scores)
     assert not any("class" in name or name.startswith("fid") for name in record.scores)
     assert (record.protocol.extractor, record.protocol.resize) == ("random", "antialiased_64")
     assert record.classes == ()
-    archive = place.folder / "images.zip"
-    images = place.evaluate("--real", place.images, "--generated", archive, "--metrics", "fid,kid", extractor="random")
+    archive = workspace.folder / "images.zip"
+    images = workspace.evaluate(
+        "--real", workspace.images, "--generated", archive, "--metrics", "fid,kid", extractor="random"
+    )
     assert images.scores["fd_random"] == pytest.approx(0, abs=1e-6)
     assert {name.split("_")[0] for name in images.scores} == {"fd", "kid", "diversity"}
 
@@ -103,19 +111,19 @@ def test_unlabelled_data_and_bare_images_with_the_untrained_network(place: Place
 @pytest.mark.parametrize(
     "content", ['{"name": "An app", "icons": []}', '[{"file": "1.png"}]', '{"latent_size": 8}', "7"]
 )
-def test_images_with_a_document_of_another_format_are_images(place: Place, content: str) -> None:
-    (place.folder / "foreign").mkdir(exist_ok=True)
+def test_a_folder_with_json_files_of_another_program_is_a_folder_of_images(workspace: Workspace, content: str) -> None:
+    (workspace.folder / "foreign").mkdir(exist_ok=True)
     for number, image in enumerate(blobs(6, SIDE)):
-        Image.fromarray(image[:, :, 0]).save(place.folder / "foreign" / f"{number}.png")
-    (place.foreign / "manifest.json").write_text(content)
-    (place.foreign / "generator.json").write_text(content)
+        Image.fromarray(image[:, :, 0]).save(workspace.folder / "foreign" / f"{number}.png")
+    (workspace.foreign / "manifest.json").write_text(content)
+    (workspace.foreign / "generator.json").write_text(content)
     settings = {"extractor": "random", "metrics": ["fid"]}
-    record = place.evaluate("--real", place.foreign, "--generated", place.foreign, **settings)
+    record = workspace.evaluate("--real", workspace.foreign, "--generated", workspace.foreign, **settings)
     assert (record.protocol.reference, record.protocol.reference_count, record.protocol.samples) == ("files", 6, 6)
 
 
-def test_only_the_metrics_asked_for(place: Place) -> None:
-    whole = place.evaluate("--real", place.data, "--generated", place.generator, "--metrics", "fid")
+def test_only_the_requested_metrics_are_computed(workspace: Workspace) -> None:
+    whole = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator, "--metrics", "fid")
     assert set(whole.scores) == {
         "fd_classifier",
         "diversity_classifier",
@@ -124,8 +132,8 @@ def test_only_the_metrics_asked_for(place: Place) -> None:
     }
 
 
-def test_another_seed_is_another_score_of_the_same_protocol_but_for_it(place: Place) -> None:
-    first = place.evaluate("--real", place.data, "--generated", place.generator)
-    other = place.evaluate("--real", place.data, "--generated", place.generator, seed=5)
+def test_another_seed_changes_the_scores_and_only_the_seeds_of_the_protocol(workspace: Workspace) -> None:
+    first = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator)
+    other = workspace.evaluate("--real", workspace.data, "--generated", workspace.generator, seed=5)
     assert first.scores["fd_classifier"] != other.scores["fd_classifier"]
     assert first.protocol.differences(other.protocol) == ["sampling_seeds: (3, 4), not (5, 6)"]

@@ -1,4 +1,4 @@
-"""The evaluate command on generators that are told what to draw: by labels, or by input images."""
+"""The evaluate command on conditional generators and on paired generators."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CONDITIONAL_SETTINGS = SETTINGS | {"metrics": ["fid"], "samples": 220, "batch_si
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Light and dark images, alone and as pairs, and generators: of labels, of input images, of neither."""
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Light and dark images with and without pairs, and a conditional, a paired and a plain generator."""
     configure_tensorflow()
     import keras
 
@@ -61,19 +61,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def evaluated(place: Path, real: str, generated: str, *options: str, **settings: Any) -> tuple[Evaluation, str]:
-    """The record and the report."""
-    arguments = ["--config", json.dumps(CONDITIONAL_SETTINGS | settings), "--cache", str(place / "cache"), *options]
-    arguments += ["--real", str(place / real), "--generated", str(place / generated)]
-    arguments += ["--scores", str(place / "scores.json"), "--report", str(place / "report.html")]
+def run_evaluate(workspace: Path, real: str, generated: str, *options: str, **settings: Any) -> tuple[Evaluation, str]:
+    """Runs the command and returns the record and the report."""
+    arguments = ["--config", json.dumps(CONDITIONAL_SETTINGS | settings), "--cache", str(workspace / "cache"), *options]
+    arguments += ["--real", str(workspace / real), "--generated", str(workspace / generated)]
+    arguments += ["--scores", str(workspace / "scores.json"), "--report", str(workspace / "report.html")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["evaluate", *arguments])
         run(evaluate.main)
-    return Evaluation.parse((place / "scores.json").read_text(), ""), (place / "report.html").read_text()
+    return Evaluation.parse((workspace / "scores.json").read_text(), ""), (workspace / "report.html").read_text()
 
 
-def test_a_class_is_scored_by_the_labels_that_were_asked_for(place: Path) -> None:
-    record, report = evaluated(place, "data", "conditional")
+def test_a_class_is_scored_on_the_images_requested_for_it(workspace: Path) -> None:
+    record, report = run_evaluate(workspace, "data", "conditional")
     assert record.scores["class_agreement_classifier"] > 0.99
     shares = [entry.generated_share for entry in record.classes]
     assert shares == pytest.approx([np.mean(draw_labels(220, (0.5, 0.5), 3) == label) for label in (0, 1)])
@@ -81,17 +81,17 @@ def test_a_class_is_scored_by_the_labels_that_were_asked_for(place: Path) -> Non
     assert not any(name.startswith("target") for name in record.scores)
 
 
-def test_labels_of_other_classes_are_no_labels_of_the_data(place: Path) -> None:
-    record, report = evaluated(place, "data", "swapped")
+def test_labels_are_ignored_if_the_generators_classes_differ_from_the_datas(workspace: Path) -> None:
+    record, report = run_evaluate(workspace, "data", "swapped")
     assert "class_agreement_classifier" not in record.scores
     assert ", as predicted by the classifier" in report
 
 
-def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> None:
-    record, report = evaluated(place, "pairs", "paired")
-    shards = [np.load(place / "pairs" / f"held_out-00000{part}.npy").astype(float) for part in ("-inputs", "")]
+def test_a_paired_generator_is_compared_with_its_targets(workspace: Path) -> None:
+    record, report = run_evaluate(workspace, "pairs", "paired")
+    shards = [np.load(workspace / "pairs" / f"held_out-00000{part}.npy").astype(float) for part in ("-inputs", "")]
     expected = np.abs(shards[0] - shards[1]).mean()
-    # The noise, of a hundredth, moves grey levels by one or two, and is another for each sampling seed.
+    # The noise of 0.01 changes grey levels by one or two, and differs between the sampling seeds.
     assert record.scores["target_l1"] == pytest.approx(expected, abs=2)
     assert record.spread["target_l1"] > 0
     assert 10 < record.scores["target_psnr"] < 40
@@ -101,18 +101,20 @@ def test_a_paired_generator_is_scored_against_each_target_once(place: Path) -> N
     assert 'alt="21 generated images, each between its input and its target"' in report
 
 
-def test_generators_of_other_kinds_beside_each_other(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    beside, _ = evaluated(place, "pairs", "paired", "--champion", str(place / "plain"))
-    assert beside.champion is not None
-    assert "target_l1" not in beside.champion.scores
-    other, report = evaluated(place, "data", "plain", "--champion", str(place / "paired"))
+def test_a_champion_of_another_kind_has_no_target_scores_or_is_not_evaluated(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compared, _ = run_evaluate(workspace, "pairs", "paired", "--champion", str(workspace / "plain"))
+    assert compared.champion is not None
+    assert "target_l1" not in compared.champion.scores
+    other, report = run_evaluate(workspace, "data", "plain", "--champion", str(workspace / "paired"))
     assert other.champion is None
     assert "cannot be evaluated: A paired generator needs input images" in capsys.readouterr().out
     assert "cannot be evaluated" in report
 
 
-def test_a_paired_generator_needs_pairs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_paired_generator_requires_a_data_set_of_pairs(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        evaluated(place, "data", "paired")
+        run_evaluate(workspace, "data", "paired")
     assert ended.value.code == 2
     assert "on a prepared data set with pairs (prepare.pairs). Received: " in capsys.readouterr().err

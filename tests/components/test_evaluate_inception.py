@@ -1,4 +1,4 @@
-"""The evaluate command on images alone, with an Inception network of random weights."""
+"""The evaluate command on image files, with an Inception network of random weights."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def random_weights() -> InceptionWeights:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folders of grey and colour images of several sizes."""
     folder = tmp_path_factory.mktemp("inception")
     for seed, name in enumerate(("real", "generated")):
@@ -64,26 +64,28 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(place: Path, *options: object, **settings: object) -> Evaluation:
+def run_evaluate(workspace: Path, *options: object, **settings: object) -> Evaluation:
     arguments = [
         "--config",
         json.dumps(SETTINGS | settings),
         "--cache",
-        place / "cache",
+        workspace / "cache",
         "--scores",
-        place / "scores.json",
+        workspace / "scores.json",
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(weights, "load_weights", lambda *_: random_weights())
         patch.setattr(sys, "argv", ["evaluate", *map(str, [*arguments, *options])])
         run(evaluate.main)
-    return Evaluation.parse((place / "scores.json").read_text(), "")
+    return Evaluation.parse((workspace / "scores.json").read_text(), "")
 
 
-def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept, report = place / "statistics.npz", place / "report.html"
-    options = ["--real", place / "real", "--generated", place / "generated"]
-    folders = command(place, *options, "--statistics", kept, "--report", report)
+def test_a_statistics_file_gives_the_same_distance_as_its_images(
+    workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    statistics, report = workspace / "statistics.npz", workspace / "report.html"
+    options = ["--real", workspace / "real", "--generated", workspace / "generated"]
+    folders = run_evaluate(workspace, *options, "--statistics", statistics, "--report", report)
     assert set(folders.scores) == {f"{m}_inception_unverified" for m in ("fd", "kid", "diversity", "inception_score")}
     assert folders.scores["fd_inception_unverified"] > 0
     assert folders.protocol.reference == "files"
@@ -91,17 +93,21 @@ def test_two_folders_and_the_statistics_of_one(place: Path, capsys: pytest.Captu
     assert any("2048 feature dimensions" in sentence for sentence in folders.warnings)
     assert "Nearest real images" in report.read_text()
 
-    known = command(place, "--real", kept, "--generated", place / "generated", "--metrics", "fid")
-    assert known.scores["fd_inception_unverified"] == pytest.approx(folders.scores["fd_inception_unverified"], rel=1e-9)
-    assert known.protocol.reference == "statistics"
-    assert known.protocol.reference_count == 6
+    from_statistics = run_evaluate(
+        workspace, "--real", statistics, "--generated", workspace / "generated", "--metrics", "fid"
+    )
+    assert from_statistics.scores["fd_inception_unverified"] == pytest.approx(
+        folders.scores["fd_inception_unverified"], rel=1e-9
+    )
+    assert from_statistics.protocol.reference == "statistics"
+    assert from_statistics.protocol.reference_count == 6
 
     capsys.readouterr()
     for wrong, sentence in (
-        ([kept, "--metrics", "fid", "--mode", "clean"], "resized in the same way"),
-        ([kept, "--metrics", "kid"], "only the metric 'fid' can be computed"),
+        ([statistics, "--metrics", "fid", "--mode", "clean"], "resized in the same way"),
+        ([statistics, "--metrics", "kid"], "only the metric 'fid' can be computed"),
     ):
         with pytest.raises(SystemExit) as ended:
-            command(place, "--generated", place / "generated", "--real", *wrong)
+            run_evaluate(workspace, "--generated", workspace / "generated", "--real", *wrong)
         assert ended.value.code == 2
         assert sentence in capsys.readouterr().err

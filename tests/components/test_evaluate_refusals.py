@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
-from evaluate_runs import ROOT, SETTINGS, SIDE, Place, write_generator
+from evaluate_runs import ROOT, SETTINGS, SIDE, Workspace, write_generator
 from PIL import Image
 
 
@@ -51,19 +51,19 @@ from PIL import Image
         ("--real data --generated generator", {"extractor": "inception", "inception_weights": "x.pth"}, "SHA-256"),
     ],
 )
-def test_bad_input(
-    place: Place, options: str, settings: dict[str, object], sentence: str, capsys: pytest.CaptureFixture[str]
+def test_bad_input_is_refused_with_the_rule(
+    workspace: Workspace, options: str, settings: dict[str, object], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    _write_bad_input(place.folder)
+    _write_bad_input(workspace.folder)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place.folder)
+        patch.chdir(workspace.folder)
         with pytest.raises(SystemExit) as ended:
-            place.evaluate(*options.split(), "--report", "bad.html", "--statistics", "bad.npz", **settings)
+            workspace.evaluate(*options.split(), "--report", "bad.html", "--statistics", "bad.npz", **settings)
     assert ended.value.code == 2
     message = capsys.readouterr().err
     assert sentence in message
     assert "Received: " in message
-    assert not list(place.folder.glob("bad.*"))
+    assert not list(workspace.folder.glob("bad.*"))
 
 
 def _write_bad_input(folder: Path) -> None:
@@ -89,13 +89,13 @@ def _write_bad_input(folder: Path) -> None:
     (folder / "x.pth").write_bytes(b"weights of something else")
 
 
-def test_a_wrong_parameter_is_refused_before_tensorflow(place: Place) -> None:
+def test_a_wrong_parameter_is_refused_before_tensorflow(workspace: Workspace) -> None:
     code = "import sys; sys.argv[0] = 'evaluate'; from components.evaluate import main\ntry: main()\n"
     code += "except Exception as error: print(type(error).__name__, 'tensorflow' in sys.modules)"
     options = ["--config", json.dumps(SETTINGS | {"samples": 0}), "--real", "data", "--generated", "generator"]
     process = subprocess.run(
         [sys.executable, "-c", code, *options],
-        cwd=place.folder,
+        cwd=workspace.folder,
         env={"PYTHONPATH": str(ROOT)},
         capture_output=True,
         check=False,
@@ -104,9 +104,11 @@ def test_a_wrong_parameter_is_refused_before_tensorflow(place: Place) -> None:
     assert process.stdout == "InvalidInput False\n"
 
 
-def test_an_output_that_cannot_be_written_is_refused_at_once(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    (place.folder / "file").touch()
+def test_an_output_that_cannot_be_written_is_refused(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    (workspace.folder / "file").touch()
     with pytest.raises(SystemExit) as ended:
-        place.evaluate("--real", place.data, "--generated", place.generator, "--report", place.file / "report.html")
+        workspace.evaluate(
+            "--real", workspace.data, "--generated", workspace.generator, "--report", workspace.file / "report.html"
+        )
     assert ended.value.code == 2
     assert "writable" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from gan_core.errors import InvalidInput
 
 
 def executor_input(folder: Path, inputs: dict[str, list[str]] | None = None) -> str:
-    """What the launcher passes to a step with the output artifacts `scores` and `report`."""
+    """Returns the JSON that Kubeflow's launcher passes to a step with the output artifacts `scores` and `report`."""
     message: dict[str, Any] = {
         "inputs": {
             "parameterValues": {"config": {"seed": 0.0}},
@@ -41,12 +41,12 @@ def executor_input(folder: Path, inputs: dict[str, list[str]] | None = None) -> 
     return json.dumps(message)
 
 
-def written(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
+def read_output(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
     text = (folder / "deep" / "executor_output.json").read_text()
     return json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
 
 
-def parsed(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.ExecutorInput:
+def parse(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.ExecutorInput:
     parser = argparse.ArgumentParser()
     executor.add_option(parser)
     given = parser.parse_args(["--executor-input", text])
@@ -54,10 +54,10 @@ def parsed(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.E
     return found
 
 
-def test_every_output_is_listed_and_the_metrics_are_in_its_metadata(tmp_path: Path) -> None:
-    given = parsed(executor_input(tmp_path), "scores")
+def test_the_output_lists_every_artifact_with_its_metrics(tmp_path: Path) -> None:
+    given = parse(executor_input(tmp_path), "scores")
     executor.write_output(given, {"scores": {"fd_classifier": 12.5, "kid": float("nan")}})
-    output = written(tmp_path)
+    output = read_output(tmp_path)
     assert {name: artifacts.artifacts[0].uri for name, artifacts in output.artifacts.items()} == {
         "scores": "gs://b/scores",
         "report": "gs://b/report",
@@ -67,15 +67,15 @@ def test_every_output_is_listed_and_the_metrics_are_in_its_metadata(tmp_path: Pa
     assert dict(output.artifacts["report"].artifacts[0].metadata) == {}
 
 
-def test_a_person_writes_no_executor_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_written_without_executor_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     executor.write_output(None, {"scores": {"kid": 1.0}})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_collected_inputs_have_their_local_paths_in_order(tmp_path: Path) -> None:
+def test_input_artifacts_have_local_paths_in_the_same_order(tmp_path: Path) -> None:
     uris = ["gs://b/a/1", "minio://b/a/2", "s3://b/a/3", "/local/4"]
-    given = parsed(executor_input(tmp_path, {"models": uris}), inputs=("models",))
+    given = parse(executor_input(tmp_path, {"models": uris}), inputs=("models",))
     assert [str(path) for path in given.input_paths("models")] == [
         "/gcs/b/a/1",
         "/minio/b/a/2",
@@ -95,17 +95,17 @@ def test_collected_inputs_have_their_local_paths_in_order(tmp_path: Path) -> Non
         '{"outputs": {"outputFile": "o"}, "inputs": {"artifacts": {"models": {}}}}',
     ],
 )
-def test_what_is_no_executor_input_is_refused(text: str) -> None:
+def test_invalid_executor_input_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match=r"^--executor-input must be the JSON object .* Received: "):
-        parsed(text)
+        parse(text)
 
 
-def test_artifacts_that_are_not_there_are_refused(tmp_path: Path) -> None:
+def test_missing_artifacts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="must have the output artifact 'model'"):
-        parsed(executor_input(tmp_path), "model")
+        parse(executor_input(tmp_path), "model")
     for inputs in ({}, {"models": []}):
         with pytest.raises(InvalidInput, match="must have the input artifact 'models'"):
-            parsed(executor_input(tmp_path, inputs), inputs=("models",))
+            parse(executor_input(tmp_path, inputs), inputs=("models",))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_artifacts_that_are_not_there_are_refused(tmp_path: Path) -> None:
         ("choose", "--config {} --model out --scores s"),
     ],
 )
-def test_every_step_checks_it_before_the_work(stage: str, options: str, tmp_path: Path, monkeypatch) -> None:
+def test_every_step_checks_its_executor_input_first(stage: str, options: str, tmp_path: Path, monkeypatch) -> None:
     step = importlib.import_module(f"components.{stage}")
     monkeypatch.setattr(sys, "argv", [stage, *options.split(), "--executor-input", '{"outputs": {}}'])
     monkeypatch.chdir(tmp_path)

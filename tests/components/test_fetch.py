@@ -1,4 +1,4 @@
-"""Versions pushed by DVC, to a folder and to a storage emulator, and fetched again by the command."""
+"""The fetch command on versions that DVC pushed to a folder and to a storage emulator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILES = {"tabby/1.txt": b"one", "tabby/2.txt": b"two", "siamese/1.txt": b"three"
 
 @pytest.fixture(scope="module")
 def pushed(tmp_path_factory: pytest.TempPathFactory, emulator: str) -> Path:
-    """A DVC repository whose folder `cats` was pushed to the folder `remote` beside it and to the emulator."""
+    """A DVC repository whose folder `cats` was pushed to the folder `remote` next to it and to the emulator."""
     repository = tmp_path_factory.mktemp("team") / "repository"
     for name, content in FILES.items():
         (repository / "cats" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -74,16 +74,14 @@ def assert_refused(answer: subprocess.CompletedProcess[str], data: Path, *words:
     assert not data.parent.exists() or not list(data.parent.iterdir())
 
 
-def test_fetches_from_a_bucket(pushed: Path, emulator: str, tmp_path: Path) -> None:
+def test_a_version_is_fetched_from_a_bucket(pushed: Path, emulator: str, tmp_path: Path) -> None:
     answer = fetch((pushed / "cats.dvc").read_text(), f"gs://{BUCKET}/dvc", tmp_path / "out" / "data", emulator)
     assert answer.returncode == 0, answer.stderr
     assert contents(tmp_path / "out") == {f"data/{name}": content for name, content in FILES.items()}
     assert answer.stderr == ""
 
 
-def test_another_version_replaces_what_was_fetched_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_new_version_replaces_only_a_fetched_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     data = tmp_path / "data"
     for version in ("first", "second"):
@@ -101,19 +99,17 @@ def test_another_version_replaces_what_was_fetched_and_nothing_else(
     assert contents(data) == {"cats/second.txt": b"changed by hand"}
 
 
-def test_fetches_what_a_file_points_to(pushed: Path, tmp_path: Path) -> None:
+def test_the_version_of_a_pointer_file_is_fetched(pushed: Path, tmp_path: Path) -> None:
     answer = fetch(str(pushed / "cats.dvc"), str(pushed.parent / "remote"), tmp_path / "data")
     assert answer.returncode == 0, answer.stderr
     assert contents(tmp_path / "data") == FILES
-    # A file that shared its content with the remote's would change it.
+    # No fetched file is a hard link to the remote's, because a change of it would change the remote.
     remote = {path.stat().st_ino for path in (pushed.parent / "remote").rglob("*")}
     assert not remote & {path.stat().st_ino for path in (tmp_path / "data").rglob("*")}
 
 
 @pytest.mark.parametrize("name", ["a#b", 'a,"b', "a%(x)s ; é", "${HOME}"])
-def test_fetches_from_a_folder_whose_name_dvcs_configuration_cannot_hold(
-    pushed: Path, tmp_path: Path, name: str
-) -> None:
+def test_a_remote_folder_may_have_any_name(pushed: Path, tmp_path: Path, name: str) -> None:
     remote = tmp_path / name / "remote"
     shutil.copytree(pushed.parent / "remote", remote)
     answer = fetch(str(pushed / "cats.dvc"), str(remote), tmp_path / "out" / "data")
@@ -121,7 +117,7 @@ def test_fetches_from_a_folder_whose_name_dvcs_configuration_cannot_hold(
     assert contents(tmp_path / "out" / "data") == FILES
 
 
-def test_a_prefix_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_prefix_is_fetched_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from google.cloud import storage
 
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
@@ -134,29 +130,29 @@ def test_a_prefix_without_dvc(emulator: str, tmp_path: Path, monkeypatch: pytest
     assert_refused(fetch(f"gs://{BUCKET}/none", "", tmp_path / "o" / "data", emulator), tmp_path / "o" / "data", "hold")
 
 
-def test_no_pointer_is_no_data(tmp_path: Path) -> None:
+def test_an_empty_pointer_fetches_nothing(tmp_path: Path) -> None:
     assert fetch("", "", tmp_path / "data").returncode == 0
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["NOTHING-FETCHED"]
 
 
-def test_absent_version(pushed: Path, emulator: str, tmp_path: Path) -> None:
+def test_an_absent_version_is_refused(pushed: Path, emulator: str, tmp_path: Path) -> None:
     pointer = "{md5: 0123456789abcdef0123456789abcdef.dir, hash: md5, path: cats}"
     for remote in (f"gs://{BUCKET}/dvc", str(pushed.parent / "remote")):
         answer = fetch(pointer, remote, tmp_path / "out" / "data", emulator)
         assert_refused(answer, tmp_path / "out" / "data", "must hold the version", remote)
 
 
-def test_absent_file(pushed: Path, tmp_path: Path) -> None:
+def test_an_absent_file_is_refused(pushed: Path, tmp_path: Path) -> None:
     remote = copy_of_remote(pushed, tmp_path)
-    object_of(remote, b"two").unlink()
+    object_path(remote, b"two").unlink()
     answer = fetch((pushed / "cats.dvc").read_text(), str(remote), tmp_path / "out" / "data")
     assert_refused(answer, tmp_path / "out" / "data", "Absent: 1", "tabby/2.txt")
 
 
 @pytest.mark.parametrize("content", [b"two", None], ids=["a file", "the listing"])
-def test_what_arrives_is_compared_with_its_digest(pushed: Path, tmp_path: Path, content: bytes | None) -> None:
+def test_downloaded_content_is_compared_with_its_digest(pushed: Path, tmp_path: Path, content: bytes | None) -> None:
     remote = copy_of_remote(pushed, tmp_path)
-    path = object_of(remote, content) if content else next(remote.rglob("*.dir"))
+    path = object_path(remote, content) if content else next(remote.rglob("*.dir"))
     path.chmod(0o644)
     path.write_bytes(path.read_bytes().replace(b"two", b"2wo").replace(b"2.txt", b"3.txt"))
     answer = fetch((pushed / "cats.dvc").read_text(), str(remote), tmp_path / "out" / "data")
@@ -187,9 +183,7 @@ DIGEST = hashlib.md5(b"one").hexdigest()
         ([{"md5": DIGEST, "relpath": "a"}, {"md5": DIGEST, "relpath": "a/b"}], "a file and a folder"),
     ],
 )
-def test_a_listing_that_dvc_did_not_write_is_refused_before_dvc_sees_it(
-    tmp_path: Path, entries: object, rule: str
-) -> None:
+def test_a_listing_of_another_form_is_refused_before_dvc_reads_it(tmp_path: Path, entries: object, rule: str) -> None:
     content = entries.encode() if isinstance(entries, str) else json.dumps(entries).encode()
     md5 = f"{hashlib.md5(content).hexdigest()}.dir"
     path = tmp_path / "remote" / "files" / "md5" / md5[:2] / md5[2:]
@@ -202,8 +196,8 @@ def test_a_listing_that_dvc_did_not_write_is_refused_before_dvc_sees_it(
 
 
 @pytest.mark.parametrize("is_bucket", [False, True], ids=["a folder", "a bucket"])
-def test_a_listing_under_a_trusted_pointer_is_compared_before_it_is_obeyed(tmp_path: Path, is_bucket: bool) -> None:
-    """Whoever writes to the remote has no say in the pointer."""
+def test_a_listing_is_compared_with_its_pointer_before_it_is_used(tmp_path: Path, is_bucket: bool) -> None:
+    """A person who can write to the remote cannot change the pointer."""
     digest = f"{'zzq' if is_bucket else 'zz'}/{'../' * (9 if is_bucket else 6)}escaped"
     hostile = json.dumps([{"md5": digest, "relpath": "x.png"}]).encode()
     name = f"files/md5/{DIGEST[:2]}/{DIGEST[2:]}.dir"
@@ -236,24 +230,22 @@ def test_a_listing_under_a_trusted_pointer_is_compared_before_it_is_obeyed(tmp_p
         (["a.png", "a.PNG"], "upper and lower case"),
     ],
 )
-def test_a_name_that_cannot_be_a_files_is_named_before_the_download(
+def test_an_invalid_file_name_is_refused_before_the_download(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], rule: str
 ) -> None:
     with bucket_with({f"cats/{name}": b"content" for name in names}) as host:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
-        for asked in (
+        for call in (
             lambda: transfer.download_folder(Address("team", "cats"), tmp_path / "data"),
             lambda: transfer.listing_digest(Address("team", "cats")),
         ):
             with pytest.raises(InvalidInput) as refusal:
-                asked()
+                call()
             assert rule in str(refusal.value)
     assert not (tmp_path / "data").exists()
 
 
-def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_listing_of_an_uploaded_folder_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("components.storage.objects.MOST_BYTES", 100)
     with bucket_with({"cats/.whole.json": b"x" * 101}) as host:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", host)
@@ -263,7 +255,7 @@ def test_the_listing_of_a_directory_that_was_sent_has_a_limit_too(
 
 @contextlib.contextmanager
 def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
-    """The value of STORAGE_EMULATOR_HOST of a bucket with objects of any name; the emulator would open files there."""
+    """Yields STORAGE_EMULATOR_HOST for a bucket with objects of any name; the emulator opens files of these names."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -291,17 +283,17 @@ def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("what", ["a pipe", "a folder", "a device"])
-def test_what_is_no_file_in_a_remote_is_refused(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
+def test_only_regular_files_of_a_remote_are_read(tmp_path: Path, kind: str) -> None:
     content = json.dumps([{"md5": DIGEST, "relpath": "x.png"}]).encode()
     md5 = f"{hashlib.md5(content).hexdigest()}.dir"
     for digest in (md5, DIGEST):
         (tmp_path / "files/md5" / digest[:2]).mkdir(parents=True)
     (tmp_path / "files/md5" / md5[:2] / md5[2:]).write_bytes(content)
     path = tmp_path / "files/md5" / DIGEST[:2] / DIGEST[2:]
-    if what == "a pipe":
+    if kind == "a pipe":
         os.mkfifo(path)
-    elif what == "a folder":
+    elif kind == "a folder":
         path.mkdir()
     else:
         path.symlink_to("/dev/zero")
@@ -309,7 +301,7 @@ def test_what_is_no_file_in_a_remote_is_refused(tmp_path: Path, what: str) -> No
         pull(md5, str(tmp_path), tmp_path / "out" / "data")
 
 
-def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listing_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dvc_listing, "MOST_BYTES", 100)
     path = tmp_path / "files/md5" / DIGEST[:2] / f"{DIGEST[2:]}.dir"
     path.parent.mkdir(parents=True)
@@ -325,7 +317,7 @@ def test_a_listing_has_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("status", "rule"), [(401, "needs credentials"), (403, "must have permission in the bucket: ")]
 )
-def test_no_permission(tmp_path: Path, status: int, rule: str) -> None:
+def test_a_missing_permission_is_refused_in_one_sentence(tmp_path: Path, status: int, rule: str) -> None:
     class Refusal(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps({"error": {"code": status, "message": "no storage.objects.list access"}}).encode()
@@ -348,13 +340,13 @@ def test_no_permission(tmp_path: Path, status: int, rule: str) -> None:
     assert_refused(answer, tmp_path / "out" / "data", rule)
 
 
-def test_no_such_bucket(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bucket_is_refused(emulator: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", emulator)
     with pytest.raises(InvalidInput, match="The bucket must exist"):
         bucket.require_readable("gs://nobody-has-this/dvc")
 
 
-def test_a_bucket_that_does_not_answer_is_to_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_bucket_is_a_temporary_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
     monkeypatch.setattr(bucket, "ANSWER_WITHIN_SECONDS", 1.0)
     with pytest.raises(TryAgain, match="does not answer"):
@@ -368,7 +360,7 @@ def test_a_bucket_that_does_not_answer_is_to_be_tried_again(monkeypatch: pytest.
         *("gs://team/a\nurl = /etc", "/tmp\n[cache]\n    dir = /", "/tmp,/etc", "/tmp # x", '"/tmp"', "/tmp/${HOME}"),
     ],
 )
-def test_other_remotes_are_refused(remote: str) -> None:
+def test_invalid_remotes_are_refused(remote: str) -> None:
     with pytest.raises(InvalidInput, match="Received: "):
         require_remote(remote)
 
@@ -395,14 +387,14 @@ def test_other_remotes_are_refused(remote: str) -> None:
         "outs:\n- md5: 'a\x00b'\n",
     ],
 )
-def test_other_pointers_are_refused(pointer: str) -> None:
+def test_invalid_pointers_are_refused(pointer: str) -> None:
     with pytest.raises(InvalidInput, match="Received: ") as refusal:
         read_pointer(pointer)
     assert len(str(refusal.value)) < 600
     assert not Path("/tmp/pwned").exists()
 
 
-def test_reads_what_dvc_writes(pushed: Path) -> None:
+def test_every_form_of_a_dvc_pointer_is_read(pushed: Path) -> None:
     text = (pushed / "cats.dvc").read_text()
     output = yaml.safe_load(text)["outs"][0]
     in_lock = "outs:\n- path: cats\n  hash: md5\n  md5: {md5}\n  size: 14\n  nfiles: 4\n".format(**output)
@@ -415,6 +407,6 @@ def copy_of_remote(pushed: Path, tmp_path: Path) -> Path:
     return tmp_path / "remote"
 
 
-def object_of(remote: Path, content: bytes) -> Path:
+def object_path(remote: Path, content: bytes) -> Path:
     digest = hashlib.md5(content).hexdigest()
     return remote / "files" / "md5" / digest[:2] / digest[2:]

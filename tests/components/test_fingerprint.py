@@ -1,4 +1,4 @@
-"""The digest of the raw data changes with every change of an image, and with nothing else."""
+"""The digest of the raw data changes if an image or a name changes, and otherwise stays the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two classes, the second of which is a link to another folder."""
+    """Two classes; the second is a link to another folder."""
     for place in ("photos/cats", "elsewhere/dogs"):
         (tmp_path / place).mkdir(parents=True)
         (tmp_path / place / "1.png").write_bytes(b"one")
@@ -33,7 +33,7 @@ def write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def keep_times(path: Path) -> None:
+def change_content_but_not_times(path: Path) -> None:
     before = path.stat()
     path.write_bytes(b"two")
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -51,7 +51,7 @@ def keep_times(path: Path) -> None:
         lambda photos: (photos / "dogs").unlink(),
         lambda photos: (photos / "cats/1.png").rename(photos / "cats/2.png"),
         lambda photos: write(photos / "cats/1.png", b"longer"),
-        lambda photos: keep_times(photos / "cats/1.png"),
+        lambda photos: change_content_but_not_times(photos / "cats/1.png"),
         lambda photos: (photos / "cats/2.png").symlink_to(photos / "gone.png"),
     ],
 )
@@ -67,7 +67,7 @@ def test_every_change_changes_the_digest(
     assert fingerprint(photos, known) != before
 
 
-def test_times_hidden_files_and_the_location_change_nothing(photos: Path) -> None:
+def test_times_hidden_files_and_the_location_do_not_change_the_digest(photos: Path) -> None:
     known = photos.parent / "known.json"
     before = fingerprint(photos, known)
     os.utime(photos / "cats/1.png", (0, 0))
@@ -110,7 +110,7 @@ def test_link_cycles_special_files_and_strange_names_are_handled(photos: Path) -
     assert fingerprint(photos, photos.parent / "known.json") != before
 
 
-def test_a_file_and_a_missing_folder_have_digests_too(tmp_path: Path) -> None:
+def test_a_file_and_a_missing_folder_have_digests(tmp_path: Path) -> None:
     nothing = fingerprint(tmp_path / "photos", tmp_path / "known.json")
     (tmp_path / "photos").write_bytes(b"a zip, which prepare refuses")
     assert fingerprint(tmp_path / "photos", tmp_path / "known.json") != nothing
@@ -118,7 +118,7 @@ def test_a_file_and_a_missing_folder_have_digests_too(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "empty", tmp_path / "known.json") != nothing
 
 
-def test_the_command_watches_folders_and_not_built_in_sources(
+def test_the_command_records_folders_but_not_built_in_sources(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -133,7 +133,7 @@ def test_the_command_watches_folders_and_not_built_in_sources(
 
     assert record("embedded") == {"format": 1, "raw_data": None}
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
-    copy = tmp_path / "copy"  # like DVC's for --temp, without untracked files
+    copy = tmp_path / "copy"  # like DVC's copy for --temp, which has no untracked files
     copy.mkdir()
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
@@ -156,7 +156,7 @@ def test_the_digest_is_not_written_into_the_source(photos: Path, monkeypatch: py
 def test_a_wrong_layout_is_refused_before_any_file_is_read(
     source: str, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A home directory in place of a folder of images would otherwise be read whole."""
+    """Otherwise the command would read a whole home directory that was named by mistake."""
     (photos / "cats/more").mkdir()
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
     config = json.dumps(parameters | {"source": str(photos.parent / source)})

@@ -1,4 +1,4 @@
-"""Two trainings compared in MLflow's own pages, in a real browser, against a real server."""
+"""Two trainings compared in MLflow's own pages, in a real browser, with a real server."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not instal
 
 @pytest.fixture
 def runs(project: Path, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """Two trainings by name, with their runs; their losses and scores differ."""
+    """Logs two trainings with different losses and scores, and returns their run ids by name."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mlflow_server.address)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "compared")
-    experiment_id(connect())  # MLflow is imported, so that the training below does not wait for it
+    experiment_id(connect())  # imports MLflow, so that the training below does not wait for the import
     manifest = PreparedDataset(write_dataset(project / "data", blobs(6), blobs(2, seed=1))).manifest
     (project / "report.html").write_text("<p>report</p>")
     runs = {}
@@ -72,7 +72,7 @@ def test_two_runs_show_losses_scores_and_samples_side_by_side(
     runs: dict[str, str], mlflow_server: TrackingServer, page: Any
 ) -> None:
     page.goto(share(connect(), experiment_id(connect()), mlflow_server.address))
-    # Both runs' samples are pictures that were loaded and can be seen without scrolling, above the first charts.
+    # The samples of both runs are loaded and visible without scrolling, above the first charts.
     page.wait_for_function(f"{LOADED}.length >= 2")
     for box in page.evaluate(f"{LOADED}.map(i => i.getBoundingClientRect()).map(b => [b.width, b.bottom])"):
         assert box[0] >= 200
@@ -84,7 +84,9 @@ def test_two_runs_show_losses_scores_and_samples_side_by_side(
     assert {name for name, run_id in runs.items() if any(run_id in address for address in addresses)} == set(runs)
 
 
-def test_the_run_s_page_shows_score_and_samples(runs: dict[str, str], mlflow_server: TrackingServer, page: Any) -> None:
+def test_the_page_of_a_run_shows_its_score_and_samples(
+    runs: dict[str, str], mlflow_server: TrackingServer, page: Any
+) -> None:
     run_id = next(iter(runs.values()))
     page.goto(f"{mlflow_server.address}/#/experiments/{experiment_id(connect())}/runs/{run_id}")
     page.wait_for_function(f"{LOADED}.length >= 1")
@@ -92,7 +94,9 @@ def test_the_run_s_page_shows_score_and_samples(runs: dict[str, str], mlflow_ser
     assert page.get_by_role("link", name="report").get_attribute("href").endswith(f"{run_id}/artifacts/report.html")
 
 
-def test_the_compare_page_lists_what_differs(runs: dict[str, str], mlflow_server: TrackingServer, page: Any) -> None:
+def test_the_compare_page_lists_differing_parameters_and_scores(
+    runs: dict[str, str], mlflow_server: TrackingServer, page: Any
+) -> None:
     experiment = experiment_id(connect())
     identifiers = ",".join(f'"{run_id}"' for run_id in runs.values())
     page.goto(f'{mlflow_server.address}/#/compare-runs?runs=[{identifiers}]&experiments=["{experiment}"]')

@@ -1,4 +1,4 @@
-"""Pairs of images from prepare to the registry: the stages' own commands, one after the other."""
+"""The commands of all stages, one after the other, on pairs of images."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def stage(folder: Path, name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_generator_of_pairs_is_trained_scored_against_its_targets_and_registered_by_that(tmp_path: Path) -> None:
+def test_a_paired_generator_is_trained_scored_and_registered_by_its_target_score(tmp_path: Path) -> None:
     parameters = yaml.safe_load((ROOT / "params.yaml").read_text())
     parameters["prepare"] |= {"source": "digits", "resolution": 16, "pairs": "inpainting"}
     objective = {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0}
@@ -40,7 +40,7 @@ def test_a_generator_of_pairs_is_trained_scored_against_its_targets_and_register
     stage(tmp_path, "evaluate", *scored, "--scores", "scores.json", "--report", "report.html")
     stage(tmp_path, "register", *model, "--scores", "scores.json", "--registration", "registration.json")
     scores = json.loads((tmp_path / "scores.json").read_text())["scores"]
-    assert 0 < scores["target_l1"] < 127  # grey levels of 255: what is given is most of an image
+    assert 0 < scores["target_l1"] < 127  # in grey levels; most pixels are given
     record = json.loads((tmp_path / "registration.json").read_text())
     assert (record["version"], record["decision"]) == ("1", "champion")
-    assert "nan" not in (tmp_path / "history.csv").read_text().splitlines()[-1]  # the end is scored, on its inputs
+    assert "nan" not in (tmp_path / "history.csv").read_text().splitlines()[-1]  # the last row has scores

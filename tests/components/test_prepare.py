@@ -1,4 +1,4 @@
-"""The real command, `python -m components.prepare`, on good and bad input."""
+"""The command `python -m components.prepare` on good and bad input."""
 
 import contextlib
 import json
@@ -53,7 +53,7 @@ def _write_images(folder: Path, count: int) -> None:
         Image.fromarray(noise).save(folder / f"{number:02d}.png")
 
 
-def _break(folder: Path, count: int) -> None:
+def _write_unreadable(folder: Path, count: int) -> None:
     folder.mkdir(exist_ok=True)
     for number in range(count):
         (folder / f"{number:02d}.png").write_bytes(b"no image")
@@ -62,7 +62,7 @@ def _break(folder: Path, count: int) -> None:
 def test_a_folder_of_photographs_becomes_a_data_set(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         _write_images(tmp_path / "raw" / name, 11)
-    _break(tmp_path / "raw" / "cat", 1)
+    _write_unreadable(tmp_path / "raw" / "cat", 1)
     assert "class" not in _run(_PARAMETERS, "whole", tmp_path).stderr
     _write_images(tmp_path / "raw" / "rare", 1)
 
@@ -108,17 +108,20 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
             lambda raw: _write_images(raw, 1), {}, r"Both splits, .* must get an image.*: 1 usable", id="one image"
         ),
         pytest.param(
-            lambda raw: _break(raw, 3), {}, r"3 of 3 in raw: 00.png: not a PNG.*; 02.png: not", id="unreadable"
+            lambda raw: _write_unreadable(raw, 3),
+            {},
+            r"3 of 3 in raw: 00.png: not a PNG.*; 02.png: not",
+            id="unreadable",
         ),
         pytest.param(
-            lambda raw: (_write_images(raw, 9), _break(raw, 1)),
+            lambda raw: (_write_images(raw, 9), _write_unreadable(raw, 1)),
             {},
             r"share of unusable images must be at most .*=0.1\. Received: 1 of 9 in raw: 00.png: not a PNG",
             id="too many unreadable",
         ),
     ],
 )
-def test_a_mistake_is_one_sentence_and_nothing_is_written(
+def test_a_mistake_gives_one_sentence_and_no_output(
     arrange: Callable[[Path], Any], changes: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     arrange(tmp_path / "raw")
@@ -149,7 +152,7 @@ def test_an_output_may_have_the_name_of_a_built_in_source(tmp_path: Path) -> Non
     assert (tmp_path / "digits" / "manifest.json").is_file()
 
 
-def test_a_kill_leaves_the_old_output_as_it_was(tmp_path: Path) -> None:
+def test_a_killed_process_leaves_the_old_output_unchanged(tmp_path: Path) -> None:
     _write_images(tmp_path / "raw", 8)
     assert _run(_PARAMETERS, "prepared", tmp_path).returncode == 0
     before = {path.name: path.read_bytes() for path in (tmp_path / "prepared").iterdir()}

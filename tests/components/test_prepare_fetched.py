@@ -1,4 +1,4 @@
-"""Prepare on a cluster: the images that fetch brought, and what Kubeflow is told."""
+"""Prepare on a cluster: the images that fetch downloaded, and the metadata for Kubeflow."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ CONFIG = {
 }
 
 
-def images(folder: Path) -> Path:
+def write_images(folder: Path) -> Path:
     folder.mkdir(parents=True)
     for index, image in enumerate(blobs(8)):
         Image.fromarray(image[..., 0]).save(folder / f"{index}.png")
     return folder
 
 
-def command(monkeypatch, folder: Path, source: str, *more: str) -> int:
+def run_prepare(monkeypatch, folder: Path, source: str, *more: str) -> int:
     config = json.dumps(CONFIG | {"source": source})
     monkeypatch.setattr("sys.argv", ["prepare", "--config", config, "--dataset", str(folder / "prepared"), *more])
     try:
@@ -47,47 +47,47 @@ def command(monkeypatch, folder: Path, source: str, *more: str) -> int:
     return 0
 
 
-def test_fetched_images_are_the_same_data_as_the_folder_itself(tmp_path: Path, monkeypatch) -> None:
+def test_fetched_images_give_the_same_data_set_as_their_folder(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    folder = images(tmp_path / "data" / "raw" / "blobs")
-    assert command(monkeypatch, tmp_path / "here", "data/raw/blobs") == 0
+    folder = write_images(tmp_path / "data" / "raw" / "blobs")
+    assert run_prepare(monkeypatch, tmp_path / "here", "data/raw/blobs") == 0
     fetched = folder.rename(tmp_path / "fetched")
-    assert command(monkeypatch, tmp_path / "cluster", "data/raw/blobs", "--data", str(fetched)) == 0
+    assert run_prepare(monkeypatch, tmp_path / "cluster", "data/raw/blobs", "--data", str(fetched)) == 0
     here, cluster = (PreparedDataset(tmp_path / name / "prepared").manifest for name in ("here", "cluster"))
     assert cluster == here
 
 
-def test_where_there_was_nothing_to_fetch_the_source_is_read(tmp_path: Path, monkeypatch) -> None:
+def test_the_source_is_read_if_nothing_was_fetched(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sys.argv", ["fetch", "--pointer", "", "--remote", "", "--data", str(tmp_path / "fetched")])
     run(fetch.main)
-    assert command(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 0
+    assert run_prepare(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 0
     assert PreparedDataset(tmp_path / "prepared").manifest.source == "digits"
 
 
 def unusable(folder: Path, kind: str) -> Path:
-    """What a person may name in place of a folder of images."""
+    """Creates something that is not a folder of images and returns its path."""
     folder.mkdir()
-    place = folder / "data"
+    path = folder / "data"
     if kind in ("empty folder", "hidden files", "other files", "mac's folder"):
-        place.mkdir()
+        path.mkdir()
     if kind == "hidden files":
-        (place / ".gitignore").touch()
+        (path / ".gitignore").touch()
     elif kind == "other files":
-        (place / "cats.csv").write_text("a,b\n")
+        (path / "cats.csv").write_text("a,b\n")
     elif kind == "mac's folder":
-        images(place / "__MACOSX")
+        write_images(path / "__MACOSX")
     elif kind == "csv":
-        place.write_text("a,b\n")
+        path.write_text("a,b\n")
     elif kind in ("zip", "tar"):
-        shutil.make_archive(str(folder / "data"), kind, images(folder / "images"))
-        place = folder / f"data.{kind}"
+        shutil.make_archive(str(folder / "data"), kind, write_images(folder / "images"))
+        path = folder / f"data.{kind}"
     elif kind == "pipe":
-        os.mkfifo(place)
+        os.mkfifo(path)
     elif kind == "dead link":
-        place.symlink_to(folder / "nowhere")
+        path.symlink_to(folder / "nowhere")
     elif kind == "device":
-        place = Path("/dev/zero")
-    return place
+        path = Path("/dev/zero")
+    return path
 
 
 @pytest.mark.parametrize("source", ["digits", "data/raw/blobs"])
@@ -98,29 +98,29 @@ def unusable(folder: Path, kind: str) -> Path:
         *("csv", "zip", "tar", "pipe", "dead link", "device"),
     ],
 )
-def test_a_named_input_that_cannot_be_used_is_never_replaced(
+def test_an_unusable_input_is_refused_and_never_replaced_by_the_source(
     tmp_path: Path, monkeypatch, capsys, kind: str, source: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    images(tmp_path / "data" / "raw" / "blobs")
+    write_images(tmp_path / "data" / "raw" / "blobs")
     named = unusable(tmp_path / "named", kind)
-    assert command(monkeypatch, tmp_path, source, "--data", str(named)) == 2
+    assert run_prepare(monkeypatch, tmp_path, source, "--data", str(named)) == 2
     assert str(named) in capsys.readouterr().err.rpartition("Received: ")[2]
     assert not (tmp_path / "prepared").exists()
 
 
-def test_fetched_images_and_a_built_in_source_do_not_go_together(tmp_path: Path, monkeypatch, capsys) -> None:
-    fetched = images(tmp_path / "fetched")
-    assert command(monkeypatch, tmp_path, "digits", "--data", str(fetched)) == 2
+def test_fetched_images_with_a_built_in_source_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
+    fetched = write_images(tmp_path / "fetched")
+    assert run_prepare(monkeypatch, tmp_path, "digits", "--data", str(fetched)) == 2
     assert "not a built-in data set. Received: source='digits'" in capsys.readouterr().err
     assert not (tmp_path / "prepared").exists()
 
 
-def test_kubeflow_is_told_the_datas_version(tmp_path: Path, monkeypatch) -> None:
+def test_kubeflow_gets_the_version_of_the_data(tmp_path: Path, monkeypatch) -> None:
     outputs = {"dataset": {"artifacts": [{"name": "dataset", "uri": str(tmp_path / "prepared")}]}}
     given = json.dumps({"inputs": {}, "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "o.json")}})
-    data = ["--data", str(images(tmp_path / "fetched")), "--executor-input", given]
-    assert command(monkeypatch, tmp_path, "blobs", *data) == 0
-    (told,) = json.loads((tmp_path / "o.json").read_text())["artifacts"]["dataset"]["artifacts"]
+    data = ["--data", str(write_images(tmp_path / "fetched")), "--executor-input", given]
+    assert run_prepare(monkeypatch, tmp_path, "blobs", *data) == 0
+    (artifact,) = json.loads((tmp_path / "o.json").read_text())["artifacts"]["dataset"]["artifacts"]
     digest = PreparedDataset(tmp_path / "prepared").manifest.digest
-    assert told["metadata"] == {"digest": digest, "train": 6, "held_out": 2}
+    assert artifact["metadata"] == {"digest": digest, "train": 6, "held_out": 2}

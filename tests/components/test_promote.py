@@ -1,4 +1,4 @@
-"""Moving the champion by hand, in a real registry on sqlite."""
+"""Champions that a person chooses, in a real registry on sqlite."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONFIG = RegisterConfig(model_name="cats", score="fd_classifier", minimum_improv
 
 pytestmark = [
     pytest.mark.usefixtures("project"),
-    # MLflow's own modules, while they are imported and when they look at an input example.
+    # MLflow warns when its modules are imported and when it reads an input example.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
     pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
 ]
@@ -34,7 +34,7 @@ def register_scores(name: str, score: float, config: RegisterConfig = CONFIG) ->
     return register(config, folder, evaluation(score, 0.0, of=folder))
 
 
-def empty_versions(count: int) -> None:
+def create_empty_versions(count: int) -> None:
     """Creates versions 1 to `count` without files; the first is the champion."""
     client = connect()
     client.create_registered_model("cats")
@@ -55,8 +55,8 @@ def record(version: str) -> list[dict[str, Any]]:
     return json.loads(connect().get_model_version("cats", version).tags["by_hand"])
 
 
-def test_the_champion_moves_and_the_record_says_who_why_and_when() -> None:
-    empty_versions(2)
+def test_a_promotion_moves_the_alias_and_records_who_why_and_when() -> None:
+    create_empty_versions(2)
     connect().set_registered_model_alias("cats", "challenger", "2")
     assert move_champion("2") == "cats: version 2 is the champion, in place of version 1."
     assert connect().get_registered_model("cats").aliases.keys() == {"champion"}
@@ -69,8 +69,8 @@ def test_the_champion_moves_and_the_record_says_who_why_and_when() -> None:
     assert len(record("2")) == 1
 
 
-def test_back_undoes_one_move_after_the_other() -> None:
-    empty_versions(3)
+def test_back_undoes_the_moves_one_by_one() -> None:
+    create_empty_versions(3)
     for version in ("2", "3", "2"):
         move_champion(version)
     assert move_champion(None) == "cats: version 3 is the champion again, in place of version 2."
@@ -81,7 +81,7 @@ def test_back_undoes_one_move_after_the_other() -> None:
     assert champion() == "1"
 
 
-def test_back_undoes_the_gates_decision_too() -> None:
+def test_back_also_undoes_a_decision_of_the_gate() -> None:
     register_scores("first", 100.0)
     register_scores("better", 50.0)
     assert champion() == "2"
@@ -124,38 +124,38 @@ def test_new_generators_are_compared_with_the_manually_chosen_champion() -> None
     assert champion() == "2"
 
 
-def test_a_move_killed_between_the_record_and_the_alias_is_completed_by_a_repetition(monkeypatch: Any) -> None:
-    empty_versions(3)
+def test_a_repeated_command_completes_a_move_that_was_killed(monkeypatch: Any) -> None:
+    create_empty_versions(3)
     move_champion("2")
     move_champion("3")
-    for target, ends in ((None, "2"), ("1", "1")):
+    for target, expected in ((None, "2"), ("1", "1")):
         with monkeypatch.context() as patch:
             patch.setattr(manual_decisions, "_make_champion", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 move_champion(target)
         move_champion(target)
-        assert champion() == ends
+        assert champion() == expected
     assert [move["move"] for move in record("2")] == ["promoted", "replaced", "returned", "replaced"]
     assert move_champion(None) == "cats: version 2 is the champion again, in place of version 1."
 
 
 def test_a_move_that_lost_the_lock_changes_nothing() -> None:
-    def lost() -> None:
+    def lock_is_lost() -> None:
         raise TryAgain("lost")
 
-    empty_versions(3)
+    create_empty_versions(3)
     move_champion("2")
     with pytest.raises(TryAgain):
-        manual_decisions.promote(connect(), "cats", "3", ManualDecision("anna", "better"), lost)
+        manual_decisions.promote(connect(), "cats", "3", ManualDecision("anna", "better"), lock_is_lost)
     with pytest.raises(TryAgain):
-        manual_decisions.restore_previous(connect(), "cats", ManualDecision("anna", "worse"), lost)
+        manual_decisions.restore_previous(connect(), "cats", ManualDecision("anna", "worse"), lock_is_lost)
     assert champion() == "2"
     assert "by_hand" not in connect().get_model_version("cats", "3").tags
 
 
-def test_a_record_keeps_its_latest_moves_and_an_unreadable_one_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_keeps_the_latest_moves_and_an_unreadable_record_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(manual_decisions, "_MOST_MOVES", 3)
-    empty_versions(2)
+    create_empty_versions(2)
     connect().set_model_version_tag("cats", "2", "by_hand", "{not ours")
     for _ in range(2):
         move_champion("2", "é" * 500)
@@ -165,7 +165,7 @@ def test_a_record_keeps_its_latest_moves_and_an_unreadable_one_is_ignored(monkey
 
 
 def test_a_deleted_previous_champion_is_not_restored() -> None:
-    empty_versions(2)
+    create_empty_versions(2)
     move_champion("2")
     connect().delete_model_version("cats", "1")
     with pytest.raises(promote.InvalidInput, match="needs a previous champion"):
@@ -173,7 +173,7 @@ def test_a_deleted_previous_champion_is_not_restored() -> None:
     assert len(record("2")) == 1
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+def run_command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     monkeypatch.setattr("sys.argv", ["promote", *words])
     try:
         run(promote.main)
@@ -182,15 +182,17 @@ def command(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return 0
 
 
-def test_the_command_finds_the_model_by_its_data_or_by_name(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    empty_versions(3)
+def test_the_command_finds_the_model_by_the_generators_data_or_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    create_empty_versions(3)
     connect().rename_registered_model("cats", "cats-16x16x1")
     generator(Path("models/generator"), dataset_source="data/raw/cats")
     Path("params.yaml").write_text(f"register: {CONFIG.model_copy(update={'model_name': 'auto'}).model_dump_json()}")
-    assert command(monkeypatch, "--version", "2", "--reason", "Better.", "--by", "anna") == 0
+    assert run_command(monkeypatch, "--version", "2", "--reason", "Better.", "--by", "anna") == 0
     assert capsys.readouterr().out == "cats-16x16x1: version 2 is the champion, in place of version 1.\n"
-    assert command(monkeypatch, "--version", "03", "--reason", "Better.", "--name", "cats-16x16x1") == 0
-    assert command(monkeypatch, "--back", "--reason", "Worse.", "--name", "cats-16x16x1") == 0
+    assert run_command(monkeypatch, "--version", "03", "--reason", "Better.", "--name", "cats-16x16x1") == 0
+    assert run_command(monkeypatch, "--back", "--reason", "Worse.", "--name", "cats-16x16x1") == 0
     assert "version 2 is the champion again" in capsys.readouterr().out
 
 
@@ -212,7 +214,7 @@ def test_the_command_finds_the_model_by_its_data_or_by_name(monkeypatch: pytest.
 def test_a_users_mistake_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: Any, words: list[str], sentence: str
 ) -> None:
-    empty_versions(1)
-    assert command(monkeypatch, "--name", "cats", *words) == 2
+    create_empty_versions(1)
+    assert run_command(monkeypatch, "--name", "cats", *words) == 2
     assert sentence in capsys.readouterr().err
     assert champion() == "1"

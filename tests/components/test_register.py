@@ -67,17 +67,17 @@ def test_a_mistake_is_refused_with_one_sentence(changes: dict[str, object], scor
     assert not Path("registration.json").exists()
 
 
-@pytest.mark.parametrize("place", ["/dev/zero", "pipe"])
-def test_scores_that_are_not_a_regular_file_are_not_read(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", ["/dev/zero", "pipe"])
+def test_scores_that_are_not_a_regular_file_are_not_read(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo("pipe")
     generator(Path("model"))
-    options = ["--config", json.dumps(CONFIG.model_dump()), "--model", "model", "--scores", place]
+    options = ["--config", json.dumps(CONFIG.model_dump()), "--model", "model", "--scores", path]
     monkeypatch.setattr(sys, "argv", ["register", *options, "--registration", "registration.json"])
     with pytest.raises(InvalidInput, match="Not a regular file"):
         register.main()
 
 
-def test_an_unreachable_server_means_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_a_temporary_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     generator(Path("model"))
     Path("scores.json").write_text(evaluation(1.0, 0.0).model_dump_json())

@@ -1,4 +1,4 @@
-"""Old runs' metrics under today's names, in a real MLflow database."""
+"""Metrics of old runs are copied to their current names, in a real MLflow database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLD_TO_NEW = {
 
 @pytest.fixture
 def old_run(project: Path) -> str:
-    """A run with the names of an earlier version, its score logged twice, the second time for its logged model."""
+    """A run with the metric names of an earlier version. Its score is logged for the run and for the logged model."""
     from mlflow.entities import Metric
 
     client = connect()

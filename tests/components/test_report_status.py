@@ -1,4 +1,4 @@
-"""The run's last word, to a real HTTPS server."""
+"""The report of a run's final state, sent to a real HTTPS server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def do_GET(self) -> None:
-        """Where a redirected client arrives."""
+        """Records a client that followed the redirect."""
         self.server.received.append((self.path, None))
         self.send_response(200)
         self.end_headers()
@@ -86,14 +86,14 @@ def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_webhook_receives_the_sentence_of_the_log(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
-    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
-    assert (said.returncode, said.stderr) == (0, "")
-    assert said.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
-    assert webhook.received == [("/secret-path", {"text": said.stdout.strip()})]
+def test_the_webhook_receives_the_printed_sentence(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    done = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
+    assert webhook.received == [("/secret-path", {"text": done.stdout.strip()})]
 
 
-def test_it_says_what_the_run_registered_or_that_nothing_is_new(project: Path) -> None:
+def test_the_message_names_the_version_that_the_run_registered(project: Path) -> None:
     client = connect()
     client.create_registered_model("generator")
     tags = {"kfp_run_id": "1234", "decision": json.dumps({"decision": "champion", "reason": "There was no champion."})}
@@ -107,12 +107,12 @@ def test_it_says_what_the_run_registered_or_that_nothing_is_new(project: Path) -
     assert second.stdout == "gan-training-cpu: run 5678 ended SUCCEEDED. Nothing new was registered.\n"
 
 
-def test_a_registry_that_is_away_does_not_change_the_runs_result() -> None:
-    said = report(
+def test_an_unreachable_registry_does_not_fail_the_step() -> None:
+    done = report(
         '{"state": "SUCCEEDED"}', MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0"
     )
-    assert (said.returncode, said.stdout) == (0, "gan-training-cpu: run 1234 ended SUCCEEDED\n")
-    assert said.stderr.startswith("warning: the registry does not answer: ")
+    assert (done.returncode, done.stdout) == (0, "gan-training-cpu: run 1234 ended SUCCEEDED\n")
+    assert done.stderr.startswith("warning: the registry does not answer: ")
 
 
 def test_kubeflow_reports_the_state_running_after_a_cancelled_run() -> None:
@@ -120,60 +120,60 @@ def test_kubeflow_reports_the_state_running_after_a_cancelled_run() -> None:
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])
-def test_without_a_webhook_the_log_says_it(state: str) -> None:
-    """The local runner says SUCCEEDED where a cluster says COMPLETE."""
+def test_the_message_names_the_final_state(state: str) -> None:
+    """Kubeflow's local runner reports SUCCEEDED, and a cluster reports COMPLETE."""
     assert message("p", json.dumps({"state": state, "error": {}}), None) == f"p: run ended {state}"
 
 
 def test_a_redirect_is_not_followed(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
     webhook.redirect = True
-    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    done = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
     assert [path for path, _ in webhook.received] == ["/secret-path"]
-    assert (said.returncode, "answered 302" in said.stderr) == (0, True)
+    assert (done.returncode, "answered 302" in done.stderr) == (0, True)
 
 
 def test_no_secret_of_a_failed_step_is_passed_on(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
     failed = json.dumps({"state": "FAILED", "error": {"message": "no way to https://user:hunter2@host/x?k=hunter2"}})
-    said = report(failed, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
+    done = report(failed, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
     ((_, sent),) = webhook.received
     assert "no way to https://host/x?…" in str(sent)
-    assert "hunter2" not in str(sent) + said.stdout + said.stderr
+    assert "hunter2" not in str(sent) + done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_a_webhook_that_is_away_or_not_trusted_does_not_change_the_runs_result(
+def test_an_unreachable_or_untrusted_webhook_does_not_fail_the_step(
     trusted: bool, webhook: Webhook, certificate: tuple[Path, Path]
 ) -> None:
     address = "https://127.0.0.1:9/secret-path" if trusted else webhook.address
-    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
-    assert said.returncode == 0
-    assert said.stderr.startswith("warning: the webhook could not be reached")
+    done = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: the webhook could not be reached")
     assert webhook.received == []
 
 
 @pytest.mark.parametrize("address", ["http://example.com/secret-path", "file:///etc/secret-path", "secret-path"])
-def test_only_https_is_taken_and_the_secret_is_not_printed(address: str) -> None:
-    said = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
-    assert said.returncode == 2
-    assert "must be an https:// address" in said.stderr
-    assert "secret-path" not in said.stdout + said.stderr
+def test_only_https_addresses_are_accepted_and_their_secret_is_not_printed(address: str) -> None:
+    done = report(FAILED, RUN_STATUS_WEBHOOK_URL=address)
+    assert done.returncode == 2
+    assert "must be an https:// address" in done.stderr
+    assert "secret-path" not in done.stdout + done.stderr
 
 
-def test_a_private_address_gets_nothing_unless_it_is_named(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
-    said = report(
+def test_a_private_address_is_refused_unless_it_is_listed(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
+    done = report(
         FAILED,
         RUN_STATUS_WEBHOOK_URL=webhook.address,
         SSL_CERT_FILE=str(certificate[0]),
         GAN_PIPELINE_PRIVATE_HOSTS="other.example",
     )
-    assert said.returncode == 2
-    assert "must lead to a public host" in said.stderr
-    assert "secret-path" not in said.stdout + said.stderr
+    assert done.returncode == 2
+    assert "must lead to a public host" in done.stderr
+    assert "secret-path" not in done.stdout + done.stderr
     assert webhook.received == []
 
 
-@pytest.mark.parametrize("status", ["", "[]", "{}", "{"])
-def test_what_is_no_status_is_refused(status: str) -> None:
+@pytest.mark.parametrize("status", ["", "[]", "{}", "{", "null", '"FAILED"', "[" * 100_000])
+def test_an_invalid_status_is_refused(status: str) -> None:
     with pytest.raises(InvalidInput, match="--status must be a JSON object with 'state'"):
         message("p", status, None)
 
@@ -183,14 +183,8 @@ def test_an_error_of_another_form_is_still_reported(error: object) -> None:
     assert message("p", json.dumps({"state": "FAILED", "error": error}), None).startswith("p: run ended FAILED")
 
 
-@pytest.mark.parametrize("status", ["", "[]", "null", '"FAILED"', "[" * 100_000, "{}"])
-def test_a_status_that_is_none_is_refused(status: str) -> None:
-    with pytest.raises(InvalidInput, match="must be a JSON object with 'state'"):
-        message("p", status, None)
-
-
 @pytest.mark.parametrize("address", ["https://h/geh€im", f"https://{'a' * 64}.example/x", "https://[::1/x"])
-def test_a_webhook_that_can_never_work_is_refused_without_being_shown(address: str) -> None:
+def test_an_invalid_webhook_address_is_refused_without_printing_it(address: str) -> None:
     with pytest.raises(InvalidInput, match="must have a valid host and only ASCII characters") as refused:
         send(address, "text")
     assert address not in str(refused.value)

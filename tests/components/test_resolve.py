@@ -1,4 +1,4 @@
-"""Which version the raw data has now, asked of a storage emulator, and fetched as that version."""
+"""The current version of the raw data in a storage emulator, which is then fetched."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bucket(emulator: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return storage.Client().bucket(BUCKET)
 
 
-def test_a_pointer_in_a_bucket_is_read_anew_and_its_size_is_no_part_of_the_version(bucket: Any) -> None:
+def test_a_pointer_in_a_bucket_is_read_each_time_and_its_size_is_ignored(bucket: Any) -> None:
     bucket.blob("cats.dvc").upload_from_string(POINTER.format(size=14))
     first = resolve(f"gs://{BUCKET}/cats.dvc")
     assert json.loads(first) == VERSION
@@ -39,7 +39,7 @@ def test_a_pointer_in_a_bucket_is_read_anew_and_its_size_is_no_part_of_the_versi
     assert resolve(f"gs://{BUCKET}/cats.dvc") != first
 
 
-def test_a_prefix_has_the_same_version_until_an_object_changes_its_content_or_name(bucket: Any) -> None:
+def test_the_version_of_a_prefix_depends_on_the_content_and_names_of_its_objects(bucket: Any) -> None:
     bucket.blob("photos/a/1.png").upload_from_string(b"one")
     bucket.blob("photos-of-others/2.png").upload_from_string(b"two")
     versions = [resolve(f"gs://{BUCKET}/photos")]
@@ -60,7 +60,7 @@ def fetch(pointer: str, data: Path, host: str) -> subprocess.CompletedProcess[st
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_what_is_fetched_is_the_version_that_was_found(bucket: Any, emulator: str, tmp_path: Path) -> None:
+def test_only_the_resolved_version_is_fetched(bucket: Any, emulator: str, tmp_path: Path) -> None:
     bucket.blob("drawings/1.png").upload_from_string(b"one")
     version = resolve(f"gs://{BUCKET}/drawings")
     assert resolve(version) == version
@@ -72,7 +72,7 @@ def test_what_is_fetched_is_the_version_that_was_found(bucket: Any, emulator: st
     assert not (tmp_path / "second").exists()
 
 
-def test_no_data_has_no_version() -> None:
+def test_an_empty_pointer_has_an_empty_version() -> None:
     assert resolve("") == ""
 
 
@@ -85,7 +85,7 @@ def test_no_data_has_no_version() -> None:
         (b"\xff", "must be text"),
     ],
 )
-def test_what_is_no_pointer_is_refused(bucket: Any, content: str | bytes | None, rule: str) -> None:
+def test_an_invalid_pointer_is_refused(bucket: Any, content: str | bytes | None, rule: str) -> None:
     name = f"{len(content or '')}.dvc"
     if content is not None:
         bucket.blob(name).upload_from_string(content)
@@ -93,7 +93,7 @@ def test_what_is_no_pointer_is_refused(bucket: Any, content: str | bytes | None,
         resolve(f"gs://{BUCKET}/{name}")
 
 
-def test_an_empty_prefix_and_a_bucket_that_is_away(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_prefix_and_an_unreachable_bucket_are_errors(bucket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InvalidInput, match="must hold a file or a folder of files"):
         resolve(f"gs://{BUCKET}/none")
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")

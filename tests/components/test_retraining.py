@@ -1,4 +1,4 @@
-"""The whole loop on one machine, over weeks: data arrives, is unchanged, grows, is damaged. Every command is real."""
+"""The retraining loop on one machine with the real commands, on new, unchanged, more and damaged data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PARAMETERS = [
 
 
 class Machine:
-    """A project's folder and a team's, whose DVC cache is on a disk that both see, and so is the remote."""
+    """The project's folder, and the team's folder with the data. The team's DVC cache is the remote."""
 
     def __init__(self, folder: Path, database: Path) -> None:
         self.team, self.project = folder / "team", folder / "project"
@@ -46,20 +46,20 @@ class Machine:
         shutil.copy(ROOT / "dvc.yaml", self.project)
         shutil.copy(database, self.project / "mlflow.db")
         (self.project / "params.yaml").write_text(yaml.safe_dump(self._parameters()))
-        for place in (self.team, self.project):
-            self._run(place, "dvc", "init", "--no-scm")
-        shutil.copy(ROOT / ".dvcignore", self.project)  # bytecode is no dependency
+        for path in (self.team, self.project):
+            self._run(path, "dvc", "init", "--no-scm")
+        shutil.copy(ROOT / ".dvcignore", self.project)  # DVC must ignore bytecode
 
     def _parameters(self) -> dict[str, object]:
         everything = yaml.safe_load((ROOT / "params.yaml").read_text())
         return everything | override(read(ROOT / "params.yaml"), PARAMETERS)
 
     def publish(self) -> None:
-        """What the team does when it has changed its folder."""
+        """Adds the team's changed folder to DVC."""
         self._run(self.team, "dvc", "add", "digits")
 
     def week(self) -> subprocess.CompletedProcess[str]:
-        """What the schedule does: finds the version, fetches it, and makes what is out of date."""
+        """Does the scheduled work: resolves the version, fetches it, and runs the stages that are out of date."""
         found = self.run("components.resolve", "--pointer", str(self.team / "digits.dvc"), "--version", "build/version")
         assert found.returncode == 0, found.stderr
         source = ["--pointer", self.version(), "--remote", str(self.remote)]
@@ -73,8 +73,8 @@ class Machine:
     def run(self, module: str, *words: str) -> subprocess.CompletedProcess[str]:
         return self._run(self.project, sys.executable, "-m", module, *words, check=False)
 
-    def _run(self, place: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(words, cwd=place, env=self._environment, capture_output=True, text=True, check=check)
+    def _run(self, folder: Path, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=folder, env=self._environment, capture_output=True, text=True, check=check)
 
     def decision(self) -> dict[str, str]:
         return json.loads((self.project / "reports" / "registration.json").read_text())
@@ -97,10 +97,10 @@ def write_digits(folder: Path, first: int, last: int) -> None:
 
 
 @pytest.mark.slow
-def test_weeks_of_data(machine: Machine) -> None:
+def test_new_valid_data_are_trained_on_once(machine: Machine) -> None:
     digits = machine.team / "digits"
 
-    # The first week: nothing is there yet.
+    # First week: the registry is empty.
     write_digits(digits, 0, 500)
     machine.publish()
     done = machine.week()
@@ -110,12 +110,12 @@ def test_weeks_of_data(machine: Machine) -> None:
     assert (first["decision"], first["version"], machine.versions()) == ("champion", "1", 1)
     shutil.copytree(machine.project / "data" / "prepared", machine.project / "build" / "reference")
 
-    # Unchanged: nothing runs, and what a cluster does anew says that nothing is new.
+    # Unchanged data: no stage runs, and a repeated registration, as on a cluster, reports nothing new.
     before = machine.version()
     done = machine.week()
     assert (done.returncode, machine.version()) == (0, before)
     ran = [line for line in done.stdout.splitlines() if line.startswith("Running stage")]
-    assert ran == ["Running stage 'fingerprint':", "Running stage 'summary':"]  # which run every time
+    assert ran == ["Running stage 'fingerprint':", "Running stage 'summary':"]  # these two always run
     made = ["--model", "models/generator", "--scores", "reports/scores.json"]
     done = machine.run("components.register", "--config", "params.yaml", *made, "--registration", "build/again.json")
     assert done.stdout.startswith("nothing new, it was registered before: digits-16x16x1 version 1: champion."), (
@@ -123,7 +123,7 @@ def test_weeks_of_data(machine: Machine) -> None:
     )
     assert machine.versions() == 1
 
-    # Grown: no drift, yet other data; a training from the champion's networks, compared with it on the new data.
+    # More data without drift: the training starts from the champion and is compared with it on the new data.
     write_digits(digits, 500, 800)
     machine.publish()
     done = machine.week()
@@ -139,7 +139,7 @@ def test_weeks_of_data(machine: Machine) -> None:
     done = machine.run("components.drift", "--exit-code", *compared)
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "not drifted"), done.stderr
 
-    # Damaged: refused, and what was there stays.
+    # Damaged data: prepare refuses it, and the registry does not change.
     for path in (digits / "0").iterdir():
         path.write_bytes(path.read_bytes()[:40])
     machine.publish()

@@ -1,4 +1,4 @@
-"""The lines of docs/retraining.md are understood by the commands they call."""
+"""The commands accept the command lines of docs/retraining.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OURS = [line for line in LINES if line.startswith("python -m components.")]
 
 
 @pytest.mark.parametrize("line", OURS)
-def test_a_line_is_understood(line: str) -> None:
+def test_the_command_accepts_the_line(line: str) -> None:
     words = shlex.split(line)
     importlib.import_module(words[2]).parser().parse_args(words[3:])
 

@@ -1,4 +1,4 @@
-"""The server that follows the champion, over HTTP, while the champion changes."""
+"""The server of the champion, over HTTP, while the champion changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REQUEST = {"dataframe_records": [{"count": 2, "seed": 7}]}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two generators, each in `generator`, and in `model` as MLflow serves it."""
+    """Two folders, each with a generator in `generator` and the same generator as an MLflow model in `model`."""
     configure_tensorflow()
     import keras
 
@@ -58,7 +58,7 @@ def registered(project: Path, models: list[Path]) -> Any:
 
 @pytest.fixture
 def address(registered: Any) -> Iterator[str]:
-    """Address of the server, which looks at the alias every 50 ms."""
+    """The address of a server that reads the alias every 50 ms."""
     import uvicorn
 
     switch, ended = Switch(registered, "cats", "champion"), threading.Event()
@@ -88,19 +88,17 @@ def ask(address: str, request: Any = REQUEST) -> tuple[int, Any]:
         return error.code, json.load(error)
 
 
-def test_the_champion_changes_while_requests_come_and_none_is_lost(
-    models: list[Path], registered: Any, address: str
-) -> None:
+def test_no_request_is_lost_while_the_champion_changes(models: list[Path], registered: Any, address: str) -> None:
     first, second = (load_generator(folder / "generator").sample(2, seed=7).tolist() for folder in models)
     assert first != second
     ended, answers = threading.Event(), [[], [], []]
 
-    def keep_asking(own: list[Any]) -> None:
+    def ask_repeatedly(received: list[Any]) -> None:
         while not ended.is_set():
             status, answer = ask(address)
-            own.append((status, answer.get("predictions")))
+            received.append((status, answer.get("predictions")))
 
-    threads = [threading.Thread(target=keep_asking, args=[own]) for own in answers]
+    threads = [threading.Thread(target=ask_repeatedly, args=[received]) for received in answers]
     for thread in threads:
         thread.start()
     for version, expected in (("2", second), (None, first)):
@@ -110,13 +108,13 @@ def test_the_champion_changes_while_requests_come_and_none_is_lost(
     ended.set()
     for thread in threads:
         thread.join()
-    for own in answers:
-        assert {status for status, _ in own} == {200}
-        assert all(images in (first, second) for _, images in own)
-        assert len(own) > 2
+    for received in answers:
+        assert {status for status, _ in received} == {200}
+        assert all(images in (first, second) for _, images in received)
+        assert len(received) > 2
 
 
-def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
+def test_the_previous_version_is_served_if_the_new_one_cannot_be_loaded(
     models: list[Path], registered: Any, address: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     registered.create_model_version("cats", "file:///nowhere")
@@ -132,7 +130,7 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
 
 
 @pytest.mark.parametrize(
-    ("request_", "said"),
+    ("request_", "message"),
     [
         ({**REQUEST, "seed": 3}, "Received: seed"),
         ({**REQUEST, "params": {"seed": 3}}, "Received: params"),
@@ -142,10 +140,10 @@ def test_a_version_that_cannot_be_loaded_leaves_the_one_before(
         (b"[1]", "list"),
     ],
 )
-def test_nothing_of_a_request_is_ignored(address: str, request_: Any, said: str) -> None:
+def test_unknown_or_invalid_parts_of_a_request_are_refused(address: str, request_: Any, message: str) -> None:
     status, answer = ask(address, request_)
     assert status == 400
-    assert said in answer["message"]
+    assert message in answer["message"]
 
 
 def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
@@ -165,7 +163,7 @@ def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
         ('{"dataframe_records": [{"count": 1, "seed": NaN}]}', "must be finite, as JSON requires. Received: NaN"),
     ],
 )
-def test_what_a_reader_of_json_would_pass_over_is_refused(address: str, body: str, message: str) -> None:
+def test_duplicate_keys_and_nan_in_json_are_refused(address: str, body: str, message: str) -> None:
     request = urllib.request.Request(f"{address}/invocations", body.encode(), {"Content-Type": "application/json"})
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request)

@@ -1,4 +1,4 @@
-"""The registered model: in this process, behind `mlflow models serve`, and in an environment of its own."""
+"""The registered model: in this process, behind `mlflow models serve`, and in a separate environment."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gan_core.sampling import draw_latents
 UV = shutil.which("uv")
 
 pytestmark = [
-    # MLflow's own modules, while they are imported and when they look at an input example.
+    # MLflow warns when its modules are imported and when it reads an input example.
     pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning"),
     pytest.mark.filterwarnings("ignore:Operation with range is deprecated"),
 ]
@@ -36,7 +36,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a small generator, `generator`, and the same as an MLflow model, `model`."""
+    """A folder with a small generator in `generator` and the same generator as an MLflow model in `model`."""
     configure_tensorflow()
     import keras
 
@@ -54,7 +54,7 @@ def save(root: Path, model: Any, **changes: Any) -> None:
 
 @pytest.fixture(scope="module")
 def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `folder`, of two classes."""
+    """Like `folder`, with a generator of two classes."""
     configure_tensorflow()
     from gan_core.networks.dcgan import build_generator
 
@@ -66,7 +66,7 @@ def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """As `folder`, of an image-to-image generator."""
+    """Like `folder`, with an image-to-image generator."""
     configure_tensorflow()
     from gan_core.networks.unet import build_generator
 
@@ -77,7 +77,7 @@ def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answer(folder: Path, *records: dict[str, Any]) -> Any:
-    """What the model in `folder` answers, after the checks of its signature, as the server makes them."""
+    """Returns the answer of the model in `folder`. Like the server, it checks the request against the signature."""
     import mlflow.pyfunc
     import pandas as pd
 
@@ -85,7 +85,7 @@ def answer(folder: Path, *records: dict[str, Any]) -> Any:
 
 
 def invoke(model: Any, request: dict[str, Any]) -> int:
-    """The status with which MLflow's server answers a request in JSON."""
+    """Returns the status of MLflow's answer to a JSON request."""
     from mlflow.exceptions import MlflowException
     from mlflow.pyfunc.scoring_server import invocations
 
@@ -103,7 +103,7 @@ def server(folder: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder / "model")]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    # The server starts `uvicorn` by name.
+    # The server starts `uvicorn` from the PATH.
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     log = folder / "serve.log"
     with log.open("wb") as file:
@@ -193,10 +193,10 @@ def test_a_bad_request_is_refused_with_the_rule(server: str, records: list[dict[
     assert rule in answer["message"]
 
 
-def test_every_way_to_write_a_request_is_understood_and_checked(folder: Path, conditional: Path) -> None:
+def test_every_format_of_a_request_is_accepted_and_checked(folder: Path, conditional: Path) -> None:
     import mlflow.pyfunc
 
-    plain, classes = (mlflow.pyfunc.load_model(str(place / "model")) for place in (folder, conditional))
+    plain, classes = (mlflow.pyfunc.load_model(str(model_folder / "model")) for model_folder in (folder, conditional))
     for request in (
         {"dataframe_split": {"columns": ["count", "seed"], "data": [[2, 7]]}},
         {"dataframe_records": [{"count": 2, "seed": 7, "truncation": None}]},
@@ -236,7 +236,7 @@ def test_a_link_in_the_generators_folder_is_not_followed(folder: Path, tmp_path:
     assert not [path for path in kept if b"hunter2" in path.read_bytes()]
 
 
-def test_a_conditional_generator_draws_the_class_that_is_asked_for(conditional: Path) -> None:
+def test_a_conditional_generator_draws_the_requested_class(conditional: Path) -> None:
     generator = load_generator(conditional / "generator")
     dogs = generator.sample(3, seed=7, conditions=lambda positions: np.ones(len(positions), np.int32))
     np.testing.assert_array_equal(answer(conditional, {"count": 3, "seed": 7, "label": "dog"}), dogs)
@@ -248,7 +248,7 @@ def test_a_conditional_generator_draws_the_class_that_is_asked_for(conditional: 
     np.testing.assert_array_equal(found, generator.draw(draw_latents(3, 4, seed=7)[:2], np.array([1, 0], np.int32)))
 
 
-def test_a_paired_generator_makes_images_of_images(paired: Path) -> None:
+def test_a_paired_generator_transforms_input_images(paired: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 1))
     rows = [{"input": image.tolist(), "seed": seed} for image, seed in zip(images, (5, 9), strict=True)]
     latents = np.concatenate([draw_latents(1, 4, seed) for seed in (5, 9)])
@@ -285,7 +285,7 @@ def test_a_paired_generator_makes_images_of_images(paired: Path) -> None:
         ("paired", [{"input": [[[0]] * 16] * 16}], "seed"),
     ],
 )
-def test_a_bad_request_of_a_class_or_an_image_is_refused(
+def test_a_bad_class_or_input_image_is_refused_with_the_rule(
     request: pytest.FixtureRequest, model: str, records: list[dict[str, Any]], rule: str
 ) -> None:
     from mlflow.exceptions import MlflowException
@@ -304,7 +304,7 @@ def test_the_model_holds_no_pickle(folder: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(UV is None, reason="uv is not installed")
-def test_an_environment_of_the_models_own_requirements_draws_the_same_images(folder: Path, tmp_path: Path) -> None:
+def test_the_model_draws_the_same_images_in_an_environment_with_its_requirements(folder: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
     installed = subprocess.run(
@@ -323,6 +323,6 @@ def test_an_environment_of_the_models_own_requirements_draws_the_same_images(fol
     subprocess.run([python, "-c", code], cwd=folder, env=environment, check=True)
     drawn = np.load(folder / "images.npy")
     assert drawn.dtype == np.uint8
-    # TensorFlow may choose other kernels there: grey levels differ by one at most.
+    # TensorFlow may choose other kernels there, so grey levels may differ by one.
     expected = load_generator(folder / "generator").sample(3, seed=7)
     assert np.abs(drawn.astype(int) - expected).max() <= 1

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from evaluations import evaluation, generator
 
-from components import summary as module
+from components import run_command as module
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Interval
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def summary(folder: Path) -> subprocess.CompletedProcess[str]:
+def run_command(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "components.summary"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
@@ -47,9 +47,9 @@ def write_run(folder: Path) -> None:
         (reports / name).touch()
 
 
-def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: Path) -> None:
+def test_the_summary_names_files_scores_the_decision_and_next_commands(tmp_path: Path) -> None:
     write_run(tmp_path)
-    done = summary(tmp_path)
+    done = run_command(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
     assert "models/generator 12,800 images seen in 2 min 8 s, 100 a second, the best generator after 64 images" in lines
@@ -63,14 +63,16 @@ def test_it_names_files_scores_with_spread_decision_and_next_commands(tmp_path: 
         assert any(line.startswith(shown) for line in lines)
 
 
-def summarize(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `summary`, without a process."""
+def run_main(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs the command in this process."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["summary"])
     module.main()
 
 
-def test_dvc_gets_the_figures_that_experiments_are_compared_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_json_has_the_figures_for_comparing_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_run(tmp_path)
     reports = tmp_path / "reports"
     whole = evaluation(12.345, 0.5)
@@ -87,7 +89,7 @@ def test_dvc_gets_the_figures_that_experiments_are_compared_by(tmp_path: Path, m
         "images_seen,system/examples_per_second,guards/diversity,guards/collapsed\n"
         "40,0.0,0.5,0.0\n64,100.0,0.75,0.0\n80,100.0,0.25,1.0\n"
     )
-    summarize(tmp_path, monkeypatch)
+    run_main(tmp_path, monkeypatch)
     assert json.loads((reports / "metrics.json").read_text()) == {
         "scores/fd_classifier": 12.345,
         "scores/kid_classifier": pytest.approx(0.12345),
@@ -102,7 +104,7 @@ def test_dvc_gets_the_figures_that_experiments_are_compared_by(tmp_path: Path, m
 
 
 @pytest.mark.parametrize("extractor", ["classifier", "random"])
-def test_scores_made_while_training_have_names_without_the_extractor(
+def test_quality_csv_has_the_scores_under_names_without_the_extractor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extractor: str
 ) -> None:
     write_run(tmp_path)
@@ -110,21 +112,21 @@ def test_scores_made_while_training_have_names_without_the_extractor(
     (tmp_path / "reports" / "training.csv").write_text(
         f"images_seen,system/examples_per_second,{names}\n40,1.0,nan,nan,nan\n80,1.0,3.5,0.5,0.25\n"
     )
-    summarize(tmp_path, monkeypatch)
+    run_main(tmp_path, monkeypatch)
     quality = (tmp_path / "reports" / "quality.csv").read_text()
     assert quality == "images_seen,frechet_distance,precision,recall\n80,3.5,0.5,0.25\n"
 
 
-def test_a_training_without_scores_has_an_empty_table_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quality_csv_is_empty_for_a_training_without_scores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(tmp_path)
-    summarize(tmp_path, monkeypatch)
+    run_main(tmp_path, monkeypatch)
     assert (tmp_path / "reports" / "quality.csv").read_text() == "images_seen,frechet_distance,precision,recall\n"
 
 
-def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_an_incomplete_run_gives_one_sentence(tmp_path: Path) -> None:
     write_run(tmp_path)
     (tmp_path / "reports" / "registration.json").unlink()
-    done = summary(tmp_path)
+    done = run_command(tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "error: The summary needs the outputs of a complete run; `make run` makes them. "
@@ -139,7 +141,7 @@ def test_an_incomplete_run_is_told_in_a_sentence(tmp_path: Path) -> None:
         *(("training.csv", content) for content in (b"", b"\xff\n", b"images_seen\n1\n", b"images_seen,x\nnan,1\n")),
     ],
 )
-def test_a_damaged_record_is_one_sentence(
+def test_a_damaged_record_gives_one_sentence(
     name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "reports").mkdir()

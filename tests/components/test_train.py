@@ -1,4 +1,4 @@
-"""The train command as a person, DVC and Kubeflow run it: real processes, real kills."""
+"""The train command in processes that the tests really kill."""
 
 import argparse
 import csv
@@ -39,11 +39,11 @@ def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data") / "prepared", blobs(100), blobs(10, seed=1))
 
 
-def start(folder, dataset, config, cluster=None, **places):
+def start(folder, dataset, config, cluster=None, **paths):
     command = [sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
     outputs = {"checkpoints": "checkpoints", "model": "model", "history": "history.csv", "samples": "samples.png"}
-    for name, place in outputs.items():
-        command += [f"--{name}", str(places.get(name, folder / place))]
+    for name, path in outputs.items():
+        command += [f"--{name}", str(paths.get(name, folder / path))]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment["PYTHONPATH"] = str(_ROOT)
     if cluster:
@@ -79,8 +79,8 @@ def outcome(folder):
     return rows, generator.model.get_weights(), (folder / "samples.png").read_bytes(), generator.metadata
 
 
-def test_a_training_killed_again_and_again_ends_as_one_that_was_not(dataset, tmp_path):
-    # checkpoint_every_seconds changes nothing but the times of the checkpoints, so both runs are the same training.
+def test_a_training_killed_repeatedly_gives_the_same_weights(dataset, tmp_path):
+    # checkpoint_every_seconds changes only when checkpoints are written, so both runs are the same training.
     parameters = small_parameters(steps=1000, log_every_images=800, samples_every_images=4000)
     often = json.dumps({**parameters, "checkpoint_every_seconds": 0.05})
     undisturbed = start(tmp_path, dataset, json.dumps(parameters))
@@ -111,13 +111,17 @@ def test_a_training_killed_again_and_again_ends_as_one_that_was_not(dataset, tmp
         np.testing.assert_array_equal(ours, theirs)
     assert samples == expected_samples
     assert metadata.images_seen == 8000
-    assert metadata.parameters == {**parameters, "checkpoint_every_seconds": 0.05, "conditional": "off"}  # no labels
+    assert metadata.parameters == {
+        **parameters,
+        "checkpoint_every_seconds": 0.05,
+        "conditional": "off",
+    }  # the data have no labels
     assert metadata.tracking_run_id is not None
     names = {path.name for path in disturbed.iterdir() if "mlflow.db" not in path.name}
     assert names == {"checkpoints", "history.csv", "mlruns", "model", "samples.png"}
 
 
-def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceback(dataset, tmp_path):
+def test_ctrl_c_and_divergence_end_without_a_traceback(dataset, tmp_path):
     parameters = small_parameters(steps=10**6, checkpoint_every_seconds=0.05)
     process = start(tmp_path, dataset, json.dumps(parameters))
     wait_for_a_new_checkpoint(tmp_path, process)
@@ -138,7 +142,7 @@ def test_ctrl_c_writes_a_checkpoint_and_a_divergence_says_where_without_a_traceb
     assert not (tmp_path / "model").exists()
 
 
-def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tmp_path):
+def test_the_generator_with_the_best_score_is_written(dataset, tmp_path):
     parameters = small_parameters(score_every_images=80, score_samples=60, learning_rate=0.01)
     code, errors = finish(start(tmp_path, dataset, json.dumps(parameters)))
     assert code == 0, errors
@@ -159,7 +163,7 @@ def test_the_generator_with_the_best_score_is_the_one_that_comes_out(dataset, tm
         assert steps == [(int(row["images_seen"]),) for row in rows]
 
 
-def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path):
+def test_the_best_generator_is_collapsed_if_its_own_row_says_so(dataset, tmp_path):
     config = small_training()
     training = SimpleNamespace(
         gan=Gan(config, (16, 16, 1)),
@@ -168,23 +172,23 @@ def test_a_generator_has_collapsed_if_it_had_at_its_own_moment(dataset, tmp_path
     )
     tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
     kinds_of = {"model": kinds.GENERATOR, "history": kinds.HISTORY, "samples": kinds.SAMPLES}
-    places = {name: Output(tmp_path / name, kind) for name, kind in kinds_of.items()}
+    paths = {name: Output(tmp_path / name, kind) for name, kind in kinds_of.items()}
     for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
         training.history = [
             {"images_seen": 40 * number, "guards/collapsed": float(value)}
             for number, value in enumerate(collapsed, start=1)
         ]
         training.best = SimpleNamespace(load_into=lambda _: 80)
-        write_outputs(argparse.Namespace(**places), training, PreparedDataset(dataset), tracker)
-        metadata = read_metadata(places["model"].place)
+        write_outputs(argparse.Namespace(**paths), training, PreparedDataset(dataset), tracker)
+        metadata = read_metadata(paths["model"].place)
         assert (metadata.images_seen, metadata.collapsed) == (80, expected)
 
 
-def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, tmp_path):
+def test_on_two_hosts_the_chief_writes_and_both_resume(dataset, tmp_path):
     changes = {"score_every_images": 160, "score_samples": 60, "patience_images": 10**6}
-    places = [tmp_path / name for name in ("chief", "worker", "alone")]
-    for place in places:
-        place.mkdir()
+    paths = [tmp_path / name for name in ("chief", "worker", "alone")]
+    for path in paths:
+        path.mkdir()
     for steps in (25, 45):
         config = json.dumps(small_parameters(steps=steps, **changes))
         with socket.socket() as one, socket.socket() as other:
@@ -192,17 +196,17 @@ def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, t
                 end.bind(("127.0.0.1", 0))
             workers = [f"127.0.0.1:{end.getsockname()[1]}" for end in (one, other)]
         processes = [
-            start(place, dataset, config, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-            for index, place in enumerate(places[:2])
+            start(path, dataset, config, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+            for index, path in enumerate(paths[:2])
         ]
         for process in processes:
             code, errors = finish(process)
             assert code == 0, errors
-        assert "The training" not in errors  # of the worker, which has nothing to say
-        assert not [path for path in places[1].iterdir() if path.name not in ("mlflow.db", "mlruns")]
-    code, errors = finish(start(places[2], dataset, config))
+        assert "The training" not in errors  # the last process is the worker, which prints nothing
+        assert not [path for path in paths[1].iterdir() if path.name not in ("mlflow.db", "mlruns")]
+    code, errors = finish(start(paths[2], dataset, config))
     assert code == 0, errors
-    ours, theirs = outcome(places[0]), outcome(places[2])
+    ours, theirs = outcome(paths[0]), outcome(paths[2])
     assert [row["images_seen"] for row in ours[0]] == [row["images_seen"] for row in theirs[0]]
     assert [row["scores/quick_fd_random"] != "nan" for row in ours[0]] == [
         row["scores/quick_fd_random"] != "nan" for row in theirs[0]
@@ -211,10 +215,10 @@ def test_on_two_hosts_the_chief_writes_and_both_go_on_after_a_restart(dataset, t
     assert [float(row["losses/generator"]) for row in ours[0]] == pytest.approx(
         [float(row["losses/generator"]) for row in theirs[0]], rel=1e-3
     )
-    assert len(list(places[0].glob("checkpoints/*"))) == 1  # one key: the longer training went on
+    assert len(list(paths[0].glob("checkpoints/*"))) == 1  # one key: the longer training continued the shorter one
 
 
-def without(name):
+def parameters_without(name):
     return json.dumps({key: value for key, value in small_parameters().items() if key != name})
 
 
@@ -222,7 +226,7 @@ def without(name):
     ("config", "message"),
     [
         (json.dumps(small_parameters(momentum=0.9)), "There is no parameter 'train.momentum'. Received: momentum=0.9"),
-        (without("loss"), "The parameter 'train.loss' is missing. Received: nothing"),
+        (parameters_without("loss"), "The parameter 'train.loss' is missing. Received: nothing"),
         (json.dumps(small_parameters(steps=10.5)), "Received: steps=10.5"),
         (json.dumps(small_parameters(latent_size="many")), "Received: latent_size='many'"),
         (json.dumps(small_parameters(dropout=1.0)), "The parameter 'train.dropout' must be less than 1."),
@@ -318,7 +322,7 @@ def _single(folder):
         (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must not be on for unet"),
     ],
 )
-def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, changes, message):
+def test_data_without_the_required_labels_or_pairs_are_refused(tmp_path, make, changes, message):
     data = make(tmp_path / "data")
     code, errors = finish(start(tmp_path, data, json.dumps(small_parameters(**changes))))
     assert code == 2
@@ -327,15 +331,15 @@ def test_data_without_what_the_networks_are_told_is_refused(tmp_path, make, chan
 
 
 @pytest.mark.parametrize("conditional", ["auto", "on"])
-def test_a_conditional_training_needs_a_training_image_of_each_class(tmp_path, conditional):
-    # Image i has label i % 3, so that of 2 training images none has label 2.
+def test_a_conditional_training_requires_a_training_image_of_each_class(tmp_path, conditional):
+    # Image i has label i % 3, so neither of the two training images has label 2.
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(2), blobs(9), classes=3))
     with pytest.raises(InvalidInput, match=r"every class.*Received: conditional='on', 1 of 3 classes without: 2, in"):
         training_images(small_training(conditional=conditional), dataset)
     training_images(small_training(conditional="off", balanced_classes=True), dataset)
 
 
-def test_a_generator_draws_the_classes_that_it_was_shown(tmp_path):
+def test_a_generator_draws_the_classes_as_often_as_the_training_showed_them(tmp_path):
     skewed = PreparedDataset(write_dataset(tmp_path / "skewed", blobs(4), blobs(9), classes=3))
     for balanced, shares in ((False, (0.5, 0.25, 0.25)), (True, (1 / 3,) * 3)):
         gan = SimpleNamespace(
@@ -345,7 +349,7 @@ def test_a_generator_draws_the_classes_that_it_was_shown(tmp_path):
 
 
 @pytest.mark.parametrize("output", ["checkpoints", "model", "history", "samples"])
-def test_a_place_that_cannot_be_written_is_noticed_before_the_training(dataset, tmp_path, output):
+def test_an_output_that_cannot_be_written_is_refused_before_the_training(dataset, tmp_path, output):
     (tmp_path / "file").write_text("in the way")
     code, errors = finish(
         start(tmp_path, dataset, json.dumps(small_parameters()), **{output: tmp_path / "file" / "output"})
