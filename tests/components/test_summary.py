@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from evaluations import evaluation, generator
 
-from components import run_command as module
+from components import summary as module
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Interval
 
