@@ -116,14 +116,17 @@ def _compile_options(options: argparse.ArgumentParser) -> None:
 
 
 def _compile(options: argparse.Namespace) -> None:
-    from pipelines import parameters
+    from pipelines import changes, parameters
     from pipelines.profile import Profile
 
-    sections = parameters.override(parameters.read(options.params), _given_overrides(options))
+    read = parameters.read(options.params)
+    sections = parameters.override(read, _given_overrides(options))
     profile = Profile.read(options.profile)
     defaults: dict[str, object] = dict(sections)
+    compiled_in = changes.between(read, sections)
     if options.pipeline == "sweep":
-        defaults["trials"] = parameters.trials(sections, options.grid, options.trial)
+        trials = defaults["trials"] = parameters.trials(sections, options.grid, options.trial)
+        compiled_in.append(f"{len(trials)} trial{'s' if len(trials) > 1 else ''}")
         del defaults["train"]
     elif options.grid or options.trial:
         raise InvalidInput("--grid and --trial must be used with a sweep. Received: training")
@@ -142,6 +145,8 @@ def _compile(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(f"Would write {pipeline.name} to {options.output}")
         return
+    information = pipeline.pipeline_spec.pipeline_info
+    information.description = changes.compiled_description(information.description, compiled_in)
     package.write(pipeline, defaults, options.output)
     print(f"Wrote {pipeline.name} to {options.output}")
 
@@ -180,17 +185,17 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
 
 
 def _submit(options: argparse.Namespace) -> None:
-    from pipelines import package, server, submit
+    from pipelines import changes, package, server, submit
     from pipelines.profile import Profile
 
     if (options.pipeline is None) != (options.version is None):
         raise InvalidInput("--pipeline and --version must be given together. Received: one of them")
     data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
-    name = options.name or f"{options.pipeline or options.file.stem} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
     overrides = _given_overrides(options)
     if options.file:
-        values = submit.arguments(package.read(options.file), overrides, data)
+        specification = package.read(options.file)
+        values = submit.arguments(specification, overrides, data)
         if options.dry_run:
             print(submit.describe(values))
             return
@@ -198,12 +203,15 @@ def _submit(options: argparse.Namespace) -> None:
         version = None
         if options.pipeline:
             version = server.find_version(client, options.pipeline, options.version)
-            values = submit.arguments(server.specification_of(version), overrides, data)
+            specification = server.specification_of(version)
+            values = submit.arguments(specification, overrides, data)
             if options.dry_run:
                 print(submit.describe(values))
                 return
-        request = submit.Request(options.file, version, options.experiment, name, account)
-        run_id = submit.submit(client, request, values)
+        name = options.name or changes.run_name(specification, values, datetime.now().astimezone())
+        description = changes.run_description(specification, values)
+        request = submit.Request(options.file, version, options.experiment, name, description, account)
+        run_id = submit.submit(client, request, submit.complete(specification, values))
         if options.wait and not submit.follow(client, run_id):
             sys.exit(1)
 

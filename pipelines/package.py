@@ -61,15 +61,29 @@ def read(path: Path) -> Values:
     Raises:
         InvalidInput: `path` is not a compiled pipeline.
     """
+    documents = _documents(path)
+    return checked(documents[0] if documents else None, f"--file {path}")
+
+
+def stored(path: Path) -> Values:
+    """Reads a compiled file in the form in which Kubeflow stores it: with its platform specification.
+
+    Raises:
+        InvalidInput: the file cannot be read.
+    """
+    specification, *platform = _documents(path)
+    return {"pipeline_spec": specification, "platform_spec": platform[0]} if platform else specification
+
+
+def _documents(path: Path) -> list[Any]:
     import yaml
 
     try:
         with path.open(encoding="utf-8-sig") as file:
             text = require_bounded(file.read(MOST_CHARACTERS + 1), path)
-        documents = list(yaml.safe_load_all(text))
+        return list(yaml.safe_load_all(text))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InvalidInput(f"--file must be a readable YAML file: {error}. Received: {path}") from None
-    return checked(documents[0] if documents else None, f"--file {path}")
 
 
 def checked(specification: Any, place: str) -> Values:

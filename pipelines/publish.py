@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from gan_core.errors import InvalidInput
-from pipelines import package, server
+from pipelines import changes, package, server
 
 
 def version_name() -> str:
@@ -16,14 +16,14 @@ def version_name() -> str:
         InvalidInput: there is no git repository, or the tree has uncommitted changes.
     """
     try:
-        changes = _git("status", "--porcelain")
+        uncommitted = _git("status", "--porcelain")
         revision = _git("rev-parse", "--short=12", "HEAD")
     except (OSError, subprocess.CalledProcessError) as error:
         raise InvalidInput(
             f"A version is named after the git revision, so the folder must be a git repository. Received: {error}"
         ) from None
-    if changes:
-        raise InvalidInput(f"A version is named after the git revision, so commit first. Received: {changes}")
+    if uncommitted:
+        raise InvalidInput(f"A version is named after the git revision, so commit first. Received: {uncommitted}")
     return f"git-{revision}"
 
 
@@ -39,6 +39,7 @@ def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
     """
     specification = package.read(file)
     name, version = specification["pipelineInfo"]["name"], version_name()
+    description, _ = changes.split_description(specification)
     moving = sorted(image for image in package.images(specification) if "@sha256:" not in image)
     if moving:
         raise InvalidInput(f"A published version must name its image by digest (@sha256:…). Received: {moving[0]}")
@@ -49,12 +50,13 @@ def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
         if pipeline_id is None:
             # Not `upload_pipeline`: it cannot name the first version.
             pipeline_id = client.pipelines.pipeline_service_create_pipeline(
-                client.api_models.V2beta1Pipeline(display_name=name)
+                client.api_models.V2beta1Pipeline(display_name=name, description=description)
             ).pipeline_id
         existing = server.pages(client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id)
         if version in [found.display_name for found in existing]:
             return f"{name} {version} is already published"
-        client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id)
+        whole = specification["pipelineInfo"].get("description")
+        client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id, description=whole)
     return f"Published {name} {version}"
 
 

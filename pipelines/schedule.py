@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import require_data
-from pipelines import server
+from pipelines import changes, server
 from pipelines.cron import require_cron
 from pipelines.parameters import Values, load_yaml
-from pipelines.submit import Data, arguments
+from pipelines.submit import Data, arguments, complete
 
 Text = Annotated[str, Field(min_length=1)]
 ENABLED = "ENABLED"
@@ -94,7 +95,7 @@ class Schedules(_Entry):
 
 @dataclass(frozen=True)
 class Wanted:
-    """The wanted state of one recurring run; `description` marks its owner and its content."""
+    """The wanted state of one recurring run; the end of its `description` marks its owner and its content."""
 
     schedule: Schedule
     version: Any
@@ -112,14 +113,18 @@ def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
     version = server.find_version(client, schedule.pipeline, schedule.version)
     experiment_id = server.find_experiment(client, schedule.experiment)
     data = Data(schedule.data_pointer, schedule.data_remote)
-    values = arguments(server.specification_of(version), schedule.overrides, data)
+    specification = server.specification_of(version)
+    values = arguments(specification, schedule.overrides, data)
     content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Wanted(schedule, version, experiment_id, values, f"{_mark(owner)}{digest}")
+    mark = f"declared by {owner}, sha256-{digest}"
+    shown = [f"{schedule.pipeline} {schedule.version}", *changes.all_changes(specification, values)]
+    description = f"{changes.listed(shown, changes.MOST_CHARACTERS - len(mark) - 2)}; {mark}"
+    return Wanted(schedule, version, experiment_id, complete(specification, values), description)
 
 
-def _mark(owner: str) -> str:
-    return f"declared by {owner}, sha256-"
+def _is_of(owner: str, run: Any) -> bool:
+    return bool(re.search(rf"(^|; )declared by {owner}, sha256-[0-9a-f]{{64}}$", run.description or ""))
 
 
 def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[str]:
@@ -131,7 +136,7 @@ def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[st
     """
     plans = [wanted(client, owner, schedule) for schedule in schedules]
     runs = list(server.pages(client.list_recurring_runs, "recurring_runs"))
-    ours = [run for run in runs if (run.description or "").startswith(_mark(owner))]
+    ours = [run for run in runs if _is_of(owner, run)]
     names = {plan.schedule.name for plan in plans}
     foreign = [run.display_name for run in runs if run not in ours and run.display_name in names]
     if foreign:

@@ -36,7 +36,16 @@ class Request:
     version: Any
     experiment: str
     name: str
+    description: str
     service_account: str | None
+
+
+def complete(specification: Values, values: Values) -> Values:
+    """Returns all inputs if `values` changes any, else none.
+
+    Kubeflow's page fills a clone's form with the inputs that were sent, or with the compiled ones if none were.
+    """
+    return package.inputs(specification) | values if values else {}
 
 
 def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Values:
@@ -97,23 +106,30 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
 
 
 def submit(client: Any, request: Request, values: Values) -> str:
-    """Starts a run and returns its identifier. The SDK's client prints the run's address.
+    """Starts a run, prints the address of its page, and returns its identifier.
 
     Raises:
         TryAgain: the host's answer does not name the run that it started.
     """
-    version = request.version
-    run = client.run_pipeline(
-        server.find_experiment(client, request.experiment),
-        request.name,
-        pipeline_package_path=str(request.file) if request.file else None,
-        pipeline_id=version.pipeline_id if version else None,
-        version_id=version.pipeline_version_id if version else None,
-        params=values,
-        service_account=request.service_account,
+    models, version = client.api_models, request.version
+    reference = version and models.V2beta1PipelineVersionReference(
+        pipeline_id=version.pipeline_id, pipeline_version_id=version.pipeline_version_id
+    )
+    # Not `run_pipeline`: it cannot describe the run.
+    run = client.runs.run_service_create_run(
+        models.V2beta1Run(
+            experiment_id=server.find_experiment(client, request.experiment),
+            display_name=request.name,
+            description=request.description,
+            pipeline_spec=package.stored(request.file) if request.file else None,
+            pipeline_version_reference=reference,
+            runtime_config=models.V2beta1RuntimeConfig(parameters=values),
+            service_account=request.service_account,
+        )
     )
     if not run.run_id:
         raise TryAgain(f"The host must name the run that it started. Received: no run_id for {request.name!r}")
+    print(f"Run details: {client.runs.api_client.configuration.host}/#/runs/details/{run.run_id}", flush=True)
     return str(run.run_id)
 
 

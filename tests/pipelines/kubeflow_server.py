@@ -217,11 +217,13 @@ def _create_pipeline(server: KubeflowServer, body: Any, _: Any) -> Any:
 
 
 def _upload_version(server: KubeflowServer, body: Any, query: dict[str, str]) -> Any:
-    if set(query) != {"name", "pipelineid"} or query["pipelineid"] not in server.pipelines:
+    if set(query) - {"description"} != {"name", "pipelineid"} or query["pipelineid"] not in server.pipelines:
         raise Refused(400, f"wrong query: {query}")
-    version = {"display_name": query["name"], "pipeline_id": query["pipelineid"], "pipeline_spec": body}
-    same = [v for v in server.versions.values() if (v["display_name"], v["pipeline_id"]) == tuple(query.values())]
-    if same:
+    named = {"display_name": query["name"], "pipeline_id": query["pipelineid"]}
+    version = {**named, "pipeline_spec": body}
+    if "description" in query:
+        version["description"] = query["description"]
+    if [found for found in server.versions.values() if named.items() <= found.items()]:
         raise Refused(409, "The name of the pipeline version already exists")
     return server.add("versions", checked(version, "V2beta1PipelineVersion"))
 

@@ -183,6 +183,10 @@ def test_publish_makes_the_pipeline_and_the_version_once(capsys, server: Kubeflo
     assert [path for _, path, _ in server.calls] == ["/pipelines", "/pipelines/upload_version"]
     (version,) = server.versions.values()
     assert version["display_name"] == f"git-{head}"
+    (pipeline,) = server.pipelines.values()
+    assert (
+        pipeline["description"] == version["description"] == "Raw images in, an evaluated and registered generator out."
+    )
     assert version["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "gan-training-cpu"
     assert "nodeSelector" not in str(version["pipeline_spec"]["platform_spec"])
     code, out, _ = run(capsys, "publish", str(compiled))
@@ -223,12 +227,45 @@ def test_a_file_runs_with_the_section_that_changed_sent_whole(capsys, server: Ku
     assert path == "/runs"
     assert body["display_name"] == "first"
     assert body["service_account"] == "gan-training"
-    parameters = body["runtime_config"]["parameters"]
-    assert list(parameters) == ["train"]
-    assert parameters["train"]["steps"] == 20000
-    assert len(parameters["train"]) > 10
+    compiled_in = package.inputs(package.read(compiled))
+    train = {**compiled_in["train"], "steps": 20000}
+    assert body["runtime_config"]["parameters"] == compiled_in | {"train": train}
     (run_id,) = server.runs
     assert f"{server.host}/#/runs/details/{run_id}" in out
+
+
+def test_a_run_says_what_is_special_about_it(capsys, server, compiled, tmp_path, monkeypatch) -> None:
+    """By what was compiled in and what was submitted; values that change nothing are not special."""
+    monkeypatch.chdir(ROOT)
+    other = tmp_path / "anything.yaml"
+    given = ["-S", "train.steps=7", "-S", "train.dropout=0.5", "-S", "register.model_name=cats and dogs"]
+    assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(other), *given)[0] == 0
+    said = []
+    for file, arguments in (
+        (compiled, []),
+        (compiled, ["-S", "train.steps=8", "-S", "train.seed=0"]),
+        (other, ["-S", "evaluate.seed=3", *CATS, "--data-prefix", "gs://bucket/cats"]),
+    ):
+        assert run(capsys, "submit", "--file", str(file), *arguments)[0] == 0
+        body = server.calls[-1][2]
+        said.append((re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", "TIME", body["display_name"]), body["description"]))
+    purpose = "Raw images in, an evaluated and registered generator out."
+    special = (
+        "train.dropout=0.5, train.steps=7, register.model_name=cats and dogs, evaluate.seed=3, prepare.source=cats"
+    )
+    assert said == [
+        ("gan-training-cpu TIME", f"No overrides. {purpose}"),
+        ("gan-training-cpu train.steps=8 TIME", f"Overrides: train.steps=8. {purpose}"),
+        (f"gan-training-cpu {special[:99]}… TIME", f"Overrides: {special}, data_pointer=gs://bucket/cats. {purpose}"),
+    ]
+
+
+def test_names_and_descriptions_fit_kubeflows_columns(capsys, server, compiled) -> None:
+    long = ["-S", "register.model_name=" + "c" * 100, "-S", "prepare.source=" + "s" * 200, "--data-prefix", "gs://bu/c"]
+    assert run(capsys, "submit", "--file", str(compiled), *long)[0] == 0
+    body = server.calls[-1][2]
+    assert max(len(body["display_name"]), len(body["description"])) <= 255
+    assert body["description"].startswith(f"Overrides: prepare.source={'s' * 200}, register.m")
 
 
 def test_a_published_version_runs_with_its_own_defaults(capsys, server, compiled, repository) -> None:
@@ -254,7 +291,7 @@ def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
     assert sent["prepare"]["source"] == "cats"
     assert run(capsys, "submit", "--file", str(compiled), *CATS, "--data-prefix", "gs://bucket/cats")[0] == 0
     sent = server.calls[-1][2]["runtime_config"]["parameters"]
-    assert (sent["data_pointer"], "data_remote" in sent) == ("gs://bucket/cats", False)
+    assert (sent["data_pointer"], sent["data_remote"]) == ("gs://bucket/cats", "")
 
 
 def test_a_pointer_in_a_bucket_is_left_to_the_run(capsys, server, compiled) -> None:

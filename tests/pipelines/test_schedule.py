@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -163,8 +164,29 @@ def test_a_schedule_names_its_data(capsys, server, version, tmp_path, data) -> N
     assert run(capsys, "schedule", "apply", declare(tmp_path, weekly))[0] == 0
     (recurring,) = server.recurring.values()
     sent = recurring["runtime_config"]["parameters"]
-    assert sent.pop("prepare")["source"] == "cats"
-    assert sent == data
+    assert sent["prepare"]["source"] == "cats"
+    assert {name: sent[name] for name in ("data_pointer", "data_remote")} == {"data_remote": ""} | data
+
+
+def test_a_schedule_shows_its_version_and_its_values(capsys, server, version, tmp_path) -> None:
+    """Before the mark of its owner; a long list of values is cut, for Kubeflow keeps 255 characters."""
+    for source in ("cats", "s" * 200):
+        weekly = {**WEEKLY, "version": version, "data_pointer": "gs://bucket/cats"}
+        weekly["overrides"] = ["train.steps=7", f"prepare.source={source}"]
+        assert run(capsys, "schedule", "apply", declare(tmp_path, weekly))[0] == 0
+        (recurring,) = server.recurring.values()
+        shown = f"gan-training-cpu {version}, prepare.source={source[:80]}"
+        assert recurring["description"].startswith(shown)
+        assert (", train.steps=7, data_pointer=gs://bucket/cats; " in recurring["description"]) == (source == "cats")
+        assert re.search(r"; declared by gan-pipeline, sha256-[0-9a-f]{64}$", recurring["description"])
+        assert len(recurring["description"]) <= 255
+
+
+def test_a_schedule_of_an_earlier_version_is_still_its_owners(capsys, server, version, tmp_path) -> None:
+    old = f"declared by gan-pipeline, sha256-{'0' * 64}"
+    server.add("recurring", {"display_name": "weekly", "description": old, "status": "ENABLED"})
+    assert run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))[0] == 0
+    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
 
 
 def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:

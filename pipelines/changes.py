@@ -1,0 +1,73 @@
+"""What is special about a run, for its name and description: the inputs that differ from the defaults."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from gan_core.raw_data import DvcPointer
+from pipelines import package
+from pipelines.parameters import SECTIONS, Values
+
+MOST_CHARACTERS = 255  # Kubeflow's columns for the names and descriptions of runs
+_MOST_IN_NAME = 100
+_COMPILED = " Compiled with "
+
+
+def compiled_description(description: str, changes: Sequence[str]) -> str:
+    """Returns a pipeline's description that also says which overrides were compiled in."""
+    return f"{description}{_COMPILED}{', '.join(changes)}." if changes else description
+
+
+def split_description(specification: Values) -> tuple[str, list[str]]:
+    """Returns a compiled pipeline's own description, and the overrides that were compiled in."""
+    description, _, changes = str(specification["pipelineInfo"].get("description", "")).partition(_COMPILED)
+    return description, [changes.removesuffix(".")] if changes else []
+
+
+def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Returns the inputs of `after` that differ from `before`, as `train.steps=20000`."""
+    found = []
+    for name, value in after.items():
+        if name in SECTIONS:
+            earlier = before[name]
+            found += [f"{name}.{key}={_shown(new)}" for key, new in value.items() if earlier.get(key) != new]
+        elif name == "data_pointer" and value and not value.startswith("gs://"):
+            import yaml
+
+            pointer = DvcPointer.parse(value, yaml.safe_load)
+            found.append(f"{name}={pointer.path} (md5 {pointer.md5[:12]})")
+        elif value != before.get(name):
+            found.append(f"{name}={_shown(value)}")
+    return found
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+
+
+def run_name(specification: Values, values: Values, now: datetime) -> str:
+    """Returns the name of a run: its pipeline, what is special about it, and the time."""
+    changes = listed(all_changes(specification, values), _MOST_IN_NAME)
+    return " ".join(filter(None, (specification["pipelineInfo"]["name"], changes, f"{now:%Y-%m-%d %H:%M:%S}")))
+
+
+def run_description(specification: Values, values: Values) -> str:
+    """Returns the description of a run."""
+    changes = all_changes(specification, values)
+    description, _ = split_description(specification)
+    text = f"Overrides: {listed(changes, MOST_CHARACTERS - 20)}." if changes else "No overrides."
+    return f"{text} {description}" if len(text) + len(description) < MOST_CHARACTERS else text
+
+
+def all_changes(specification: Values, values: Values) -> list[str]:
+    """Returns the overrides that were compiled in, and those of `values`."""
+    return [*split_description(specification)[1], *between(package.inputs(specification), values)]
+
+
+def listed(changes: Sequence[str], most: int) -> str:
+    """Returns the changes in at most `most` characters; `…` stands for those that are left out."""
+    whole = ", ".join(changes)
+    return whole if len(whole) <= most else f"{whole[: most - 1]}…"
