@@ -35,8 +35,8 @@ def main() -> None:
     options.add_argument("--cache", type=Path, default=Path("build/cache"))
     options.add_argument("--pairs", type=int, default=200)
     arguments = options.parse_args()
-    config = read_section(arguments.config, "drift", DriftConfig)
-    evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
+    config = read_section(arguments.config, DriftConfig)
+    evaluation = read_section(arguments.config, EvaluateConfig)
     dataset = PreparedDataset(arguments.dataset)
     configure_tensorflow()
 

@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="steps of a round")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two checkpoints")
     arguments = parser.parse_args()
-    config = read_section(arguments.config, "train", TrainConfig)
+    config = read_section(arguments.config, TrainConfig)
     usual = config.checkpoint_every_seconds
     config = config.model_copy(update={"steps": arguments.steps, "checkpoint_every_seconds": arguments.every})
     dataset = PreparedDataset(arguments.dataset)

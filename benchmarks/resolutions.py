@@ -27,7 +27,7 @@ def main() -> None:
     parser.add_argument("--config", default="params.yaml")
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds measured at each resolution, at least")
     arguments = parser.parse_args()
-    config = read_section(arguments.config, "train", TrainConfig).resolved(labelled=False)
+    config = read_section(arguments.config, TrainConfig).resolved(labelled=False)
     configure_tensorflow()
     print(machine())
     print("| image | images a second | minutes for the default steps |\n|---|---|---|")

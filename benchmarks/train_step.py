@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000, help="images drawn in a round")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    config = read_section(arguments.config, "train", TrainConfig)
+    config = read_section(arguments.config, TrainConfig)
     config = config.model_copy(update={"steps": arguments.steps or config.steps})
     dataset = PreparedDataset(arguments.dataset)
     config = config.resolved(labelled=dataset.split("train").labelled)

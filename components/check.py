@@ -65,8 +65,8 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
     from gan_core.config import EvaluateConfig, RegisterConfig
     from gan_core.evaluation.requirements import check_data, check_sections
 
-    evaluate = read_section(config, "evaluate", EvaluateConfig)
-    registration = read_section(register, "register", RegisterConfig)
+    evaluate = read_section(config, EvaluateConfig)
+    registration = read_section(register, RegisterConfig)
     check_sections(evaluate, registration)
     check_data(evaluate, registration, dataset)
     if evaluate.extractor == "inception":

@@ -65,7 +65,7 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
 def main() -> None:
     """Copies the best generator and its evaluation to the outputs."""
     arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
-    config = read_section(arguments.config, "register", RegisterConfig)
+    config = read_section(arguments.config, RegisterConfig)
     if arguments.executor_input is None:
         raise InvalidInput("--executor-input is required: it names the trials' outputs. Received: nothing")
     models = arguments.executor_input.input_paths("models")

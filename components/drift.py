@@ -35,8 +35,8 @@ def main() -> None:
     from gan_core.config import DriftConfig, EvaluateConfig
     from gan_core.data.prepared import PreparedDataset
 
-    config = read_section(arguments.config, "drift", DriftConfig)
-    evaluation = read_section(arguments.config, "evaluate", EvaluateConfig)
+    config = read_section(arguments.config, DriftConfig)
+    evaluation = read_section(arguments.config, EvaluateConfig)
     with paths.local_paths(arguments) as local:
         reference, data = PreparedDataset(local.reference), PreparedDataset(local.data)
         drift = compare(config, evaluation, reference, data, local.cache)

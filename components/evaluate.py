@@ -138,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
 def _config(arguments: argparse.Namespace) -> EvaluateConfig:
     from gan_core.config import EvaluateConfig
 
-    config = read_section(arguments.config, "evaluate", EvaluateConfig)
+    config = read_section(arguments.config, EvaluateConfig)
     changes: dict[str, object] = {}
     if arguments.metrics is not None:
         changes["metrics"] = arguments.metrics.split(",")

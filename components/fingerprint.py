@@ -40,7 +40,7 @@ def main() -> None:
     from gan_core.config import PrepareConfig
     from gan_core.data.sources import BUILT_IN, open_source
 
-    source = read_section(arguments.config, "prepare", PrepareConfig).source
+    source = read_section(arguments.config, PrepareConfig).source
     folder = None if source in BUILT_IN else Path(source_folder(source))
     require_apart([arguments.output], [folder] if folder else [], [])
     if folder is not None:

@@ -31,7 +31,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import PrepareConfig
 
-    config = read_section(arguments.config, "prepare", PrepareConfig)
+    config = read_section(arguments.config, PrepareConfig)
 
     from components.cli.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare

@@ -22,7 +22,7 @@ from gan_core.exit_codes import run
 def main() -> None:
     """Reads the command line, registers, and writes the decision down."""
     arguments = executor.checked(parser().parse_args(), "registration")
-    config = read_section(arguments.config, "register", RegisterConfig)
+    config = read_section(arguments.config, RegisterConfig)
     with paths.local_paths(arguments) as local:
         evaluation = read_evaluation(local.scores)
         with whole_output(local.registration) as written:

@@ -44,7 +44,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import TrainConfig
 
-    config = read_section(arguments.config, "train", TrainConfig)
+    config = read_section(arguments.config, TrainConfig)
     with paths.local_paths(arguments) as local:
         _train(local, config)
 

@@ -15,10 +15,7 @@ from gan_core.evaluation.requirements import check_sections
 from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {
-    "prepare": PrepareConfig,
-    "train": TrainConfig,
-    "evaluate": EvaluateConfig,
-    "register": RegisterConfig,
+    one.section: one for one in (PrepareConfig, TrainConfig, EvaluateConfig, RegisterConfig)
 }
 Values = dict[str, Any]
 _CHANGED_BY_DVC = re.compile(r"[\\\x00-\x1f\x7f]|\$\{")
@@ -80,10 +77,7 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
             )
         changed[found.section][found.key] = found.value(is_text(found.section, found.key))
     for name, values in changed.items():
-        try:
-            SECTIONS[name].parse(values)
-        except InvalidInput as error:
-            raise InvalidInput(str(error).replace("parameter '", f"parameter '{name}.")) from None
+        SECTIONS[name].parse(values)
     check_sections(EvaluateConfig.parse(changed["evaluate"]), RegisterConfig.parse(changed["register"]))
     return changed
 

@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 SectionType = TypeVar("SectionType", bound="Section")
 
 
-def read_section(argument: str, name: str, section: type[SectionType]) -> SectionType:
+def read_section(argument: str, section: type[SectionType]) -> SectionType:
     """Reads one section of the parameters.
 
     Args:
-        argument: the value of `--config`: the path or gs:// address of a params.yaml file that has the section `name`,
-            or that section itself as a JSON object, as Kubeflow passes it.
-        name: the section's name, which is also the stage's.
+        argument: the value of `--config`: the path or gs:// address of a params.yaml file that has the section, or that
+            section itself as a JSON object, as Kubeflow passes it.
         section: the section's type.
 
     Raises:
@@ -37,13 +36,8 @@ def read_section(argument: str, name: str, section: type[SectionType]) -> Sectio
             ) from None
     else:
         with local_paths(argparse.Namespace(config=input_path(argument))) as local:
-            values = _section_of_file(local.config, name)
-    try:
-        return section.parse(values)
-    except InvalidInput as error:
-        raise InvalidInput(
-            "\n".join(line.replace("parameter '", f"parameter '{name}.", 1) for line in str(error).splitlines())
-        ) from None
+            values = _section_of_file(local.config, section.section)
+    return section.parse(values)
 
 
 def _section_of_file(path: Path, name: str) -> object:

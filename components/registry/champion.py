@@ -38,7 +38,7 @@ def registry_name(argument: str, generated: Path) -> str | None:
     if not argument.lstrip().startswith("{") and _is_generator(Path(argument)):
         return None
     try:
-        configured = read_section(argument, "register", RegisterConfig).model_name
+        configured = read_section(argument, RegisterConfig).model_name
     except InvalidInput as error:
         raise InvalidInput(
             "--champion must be a generator's folder, models:/NAME@champion, or a register section that names the "

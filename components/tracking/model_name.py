@@ -68,7 +68,7 @@ def name_in_configuration(config: str, model: Path) -> str:
     from gan_core.config import RegisterConfig
     from gan_core.export import read_metadata
 
-    configured = read_section(config, "register", RegisterConfig).model_name
+    configured = read_section(config, RegisterConfig).model_name
     return configured if configured != AUTO else model_of(configured, read_metadata(model))
 
 

@@ -71,7 +71,7 @@ def version_to_start_from(warm_start: str, champion: str | Path | None, dataset:
         return str(champion)
     from gan_core.config import RegisterConfig
 
-    configured = read_section(str(champion), "register", RegisterConfig).model_name
+    configured = read_section(str(champion), RegisterConfig).model_name
     return champion_address(name_for_data(configured, dataset))
 
 

@@ -16,7 +16,7 @@ import gan_core
 # The definitions that components.train uses for networks, batches and scores. All others are reached from these.
 ROOTS = (
     "gan_core.training.batches.RealBatches",
-    "gan_core.config.TrainConfig",
+    "gan_core.config.train.TrainConfig",
     "gan_core.data.prepared.PreparedDataset",
     "gan_core.training.distribution.Distribution",
     "gan_core.evaluation.quick_scores.scorer",
@@ -47,8 +47,7 @@ def code_digests(folder: Path = Path(gan_core.__file__).parent.parent) -> dict[s
         passed.add(name)
         module, _, definition = name.rpartition(".")
         for one in (name, module):
-            path = folder / f"{one.replace('.', '/')}.py"
-            if one not in modules and path.is_file():
+            if one not in modules and (path := _file_of(one, folder)):
                 modules[one] = _Module(one, path.read_text(encoding="utf-8"))
         if name in modules:  # an import of the whole module
             waiting += [f"{name}.{each}" for each in modules[name].definitions]
@@ -57,6 +56,14 @@ def code_digests(folder: Path = Path(gan_core.__file__).parent.parent) -> dict[s
             if modules[module].definitions.get(definition):
                 found[name] = modules[module].digest(definition)
     return dict(sorted(found.items()))
+
+
+def _file_of(module: str, folder: Path) -> Path | None:
+    """The file of a module or a package; None for the name of anything else."""
+    if module.endswith(f".{_ALWAYS}"):
+        return None
+    stem = module.replace(".", "/")
+    return next((path for path in (folder / f"{stem}.py", folder / f"{stem}/__init__.py") if path.is_file()), None)
 
 
 class _Module:

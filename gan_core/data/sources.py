@@ -112,8 +112,8 @@ class _Folder:
         folder = Path(name)
         if not folder.is_dir():
             raise InvalidInput(
-                "The parameter 'source' must be embedded, fashion-mnist, digits or an existing folder. Unpack archives "
-                f"first. Received: source={name!r}"
+                "The parameter 'prepare.source' must be embedded, fashion-mnist, digits or an existing folder. Unpack "
+                f"archives first. Received: source={name!r}"
             )
         self._folder = folder
         self._place = f"source={str(folder)!r}"

@@ -39,7 +39,7 @@ def test_overrides_become_a_recipe():
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [("loss=hinge", "train.<parameter>"), ("train.los=hinge", "recipe 'other': There is no parameter 'los'")],
+    [("loss=hinge", "train.<parameter>"), ("train.los=hinge", "recipe 'other': There is no parameter 'train.los'")],
 )
 def test_a_wrong_recipe_is_refused(overrides, message):
     with pytest.raises(InvalidInput, match=message):

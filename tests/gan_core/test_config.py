@@ -21,7 +21,9 @@ from gan_core.config import (
 from gan_core.errors import InvalidInput
 from gan_core.networks.size import require_trainable
 
-BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the relativistic loss, because they need "
+BATCH_NORM = (
+    "'train.normalization' must not be batch with a gradient penalty or the relativistic loss, because they need "
+)
 
 
 @pytest.mark.parametrize(
@@ -29,17 +31,17 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
     [
         (
             {"reconstruction": "l1"},
-            "'reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
+            "'train.reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
             "reconstruction='l1', reconstruction_weight=0.0",
         ),
         (
             {"reconstruction_weight": 100.0},
-            "'reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
+            "'train.reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",
             "reconstruction='none', reconstruction_weight=100.0",
         ),
         (
             {"network": "resnet"},
-            "'normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet",
+            "'train.normalization' must be batch, spectral or none for dcgan and unet, spectral or none for resnet",
             "network='resnet', normalization='batch'",
         ),
         (
@@ -69,25 +71,25 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"loss": "wasserstein", "normalization": "none", "r1_weight": 1.0},
-            "'gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator with "
-            "a bounded gradient",
+            "'train.gradient_penalty_weight' must be above 0 with the wasserstein loss, which needs a discriminator "
+            "with a bounded gradient",
             "loss='wasserstein', gradient_penalty_weight=0.0",
         ),
         (
             {"network": "unet", "depth": 2},
-            "'depth' must be 1 for unet, which has one layer at each resolution",
+            "'train.depth' must be 1 for unet, which has one layer at each resolution",
             "network='unet', depth=2",
         ),
         (
             {"network": "unet", "conditional": True},
-            "'conditional' must not be on for unet, because its input image takes the place of the class",
+            "'train.conditional' must not be on for unet, because its input image takes the place of the class",
             "network='unet', conditional='on'",
         ),
         *(
             (
                 {name: 0.5},
-                "'augment_probability', 'final_augment_probability' and 'augment_target' must be 0 if 'augment' is "
-                "empty",
+                "'train.augment_probability', 'final_augment_probability' and 'augment_target' must be 0 if "
+                "'augment' is empty",
                 f"{name}=0.5",
             )
             for name in ("augment_probability", "final_augment_probability", "augment_target")
@@ -95,7 +97,7 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         *(
             (
                 {"augment": ["cutout"], **rest},
-                "'augment' must be empty if its probability is always 0: set 'augment_probability', ",
+                "'train.augment' must be empty if its probability is always 0: set 'augment_probability', ",
                 received,
             )
             for rest, received in (
@@ -105,17 +107,17 @@ BATCH_NORM = "'normalization' must not be batch with a gradient penalty or the r
         ),
         (
             {"penalty_interval": 4},
-            "'penalty_interval' must be 1 if all penalty weights are 0",
+            "'train.penalty_interval' must be 1 if all penalty weights are 0",
             "penalty_interval=4, r1_weight=0.0",
         ),
         (
             {"batch_size": 8, "accumulation_steps": 3},
-            "'batch_size' must be a multiple of 'accumulation_steps'",
+            "'train.batch_size' must be a multiple of 'accumulation_steps'",
             "batch_size=8, accumulation_steps=3",
         ),
         (
             {"patience_images": 1000},
-            "'patience_images' must be 0 if 'score_every_images' is 0",
+            "'train.patience_images' must be 0 if 'score_every_images' is 0",
             "patience_images=1000, score_every_images=0",
         ),
     ],
@@ -154,10 +156,10 @@ def test_their_neighbours_are_accepted(changes):
 def test_two_broken_rules_give_the_first_and_two_wrong_values_a_line_each():
     with pytest.raises(InvalidInput) as error:
         small_training(network="unet", depth=2, patience_images=1)
-    assert "'depth'" in str(error.value)
+    assert "'train.depth'" in str(error.value)
     with pytest.raises(InvalidInput) as error:
         small_training(steps=0, loss="softmax")
-    assert [line.split("'")[1] for line in str(error.value).splitlines()] == ["loss", "steps"]
+    assert [line.split("'")[1] for line in str(error.value).splitlines()] == ["train.loss", "train.steps"]
 
 
 @pytest.mark.parametrize(("written", "read"), [(True, "on"), (False, "off"), ("auto", "auto"), ("on", "on")])
@@ -167,20 +169,20 @@ def test_a_switch_that_yaml_took_for_a_truth_value_stays_a_switch(written, read)
 
 @pytest.mark.parametrize("written", ["yes", 1, None])
 def test_a_switch_is_one_of_three_words(written):
-    with pytest.raises(InvalidInput, match="'mixed_precision' must be 'auto', 'on' or 'off'"):
+    with pytest.raises(InvalidInput, match=r"'train\.mixed_precision' must be 'auto', 'on' or 'off'"):
         small_training(mixed_precision=written)
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "beta_1", "r1_weight"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, "fast"])
 def test_a_number_is_finite_and_in_its_range(name, value):
-    with pytest.raises(InvalidInput, match=f"^The parameter '{name}' must be "):
+    with pytest.raises(InvalidInput, match=f"^The parameter 'train.{name}' must be "):
         small_training(**{name: value})
 
 
 @pytest.mark.parametrize("text", ["models:/generator", "models:/generator@", "generator@champion", "models:/a/b/1"])
 def test_a_warm_start_names_a_version(text):
-    with pytest.raises(InvalidInput, match="'warm_start' must be none, champion, or a registered version"):
+    with pytest.raises(InvalidInput, match=r"'train\.warm_start' must be none, champion, or a registered version"):
         small_training(warm_start=text)
 
 
@@ -213,7 +215,7 @@ def test_a_model_is_registered_by_a_distance(score, accepted):
     if accepted:
         assert RegisterConfig.parse(values).score == score
     else:
-        with pytest.raises(InvalidInput, match="'score' must name a distance"):
+        with pytest.raises(InvalidInput, match=r"'register\.score' must name a distance"):
             RegisterConfig.parse(values)
 
 
@@ -245,7 +247,7 @@ def test_auto_is_conditional_for_labelled_images_and_an_unpaired_network(changes
 def test_features_that_no_memory_holds_are_refused(changes: dict[str, object]) -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"] | changes
     with pytest.raises(
-        InvalidInput, match=r"'samples' or 'sampling_seeds' must be smaller: .* 4294967296 bytes\. Received: "
+        InvalidInput, match=r"'evaluate\.samples' or 'sampling_seeds' must be smaller: .* 4294967296 bytes\. Received: "
     ):
         EvaluateConfig.parse(values)
 
@@ -296,5 +298,5 @@ def test_networks_that_no_machine_can_train_are_refused_before_they_are_built(ch
 )
 def test_a_boolean_is_no_number(section: type[Section], name: str, key: str) -> None:
     parameters = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())[name]
-    with pytest.raises(InvalidInput, match=rf"The parameter '{key}' must be .*Received: {key}=(True|False)"):
+    with pytest.raises(InvalidInput, match=rf"The parameter '{name}.{key}' must be .*Received: {key}=(True|False)"):
         section.parse(parameters | {key: key != "beta_1"})

@@ -21,7 +21,7 @@ FROM_OUTSIDE: dict[str, Callable[[Path], object]] = {
     "a pointer": lambda path: read_pointer(path.read_text(errors="replace")[:4000]),
 }
 READERS: dict[str, Callable[[Path], object]] = {
-    "a stage's params.yaml": lambda path: read_section(str(path), "a", RegisterConfig),
+    "a stage's params.yaml": lambda path: read_section(str(path), RegisterConfig),
     "a pipeline's params.yaml": parameters.read,
     "a profile": Profile.read,
     "schedules": Schedules.read,

@@ -17,9 +17,9 @@ VALUES = {"model_name": "generator", "score": "fid", "minimum_improvement": 0.1,
 def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("register: " + json.dumps(VALUES) + "\ntrain: {}\n")
 
-    from_file = read_section(str(tmp_path / "params.yaml"), "register", RegisterConfig)
+    from_file = read_section(str(tmp_path / "params.yaml"), RegisterConfig)
 
-    assert from_file == read_section(json.dumps(VALUES), "register", RegisterConfig) == RegisterConfig(**VALUES)
+    assert from_file == read_section(json.dumps(VALUES), RegisterConfig) == RegisterConfig(**VALUES)
 
 
 @pytest.mark.parametrize(
@@ -38,16 +38,16 @@ def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | byt
     path = tmp_path / "params.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InvalidInput, match=message) as caught:
-        read_section(str(path), "register", RegisterConfig)
+        read_section(str(path), RegisterConfig)
     assert str(caught.value).endswith(f"Received: {path}")
 
 
 def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("register: " + json.dumps({**VALUES, "model_name": "off"}).replace('"off"', "off") + "\n")
-    assert read_section(str(path), "register", RegisterConfig).model_name == "off"
+    assert read_section(str(path), RegisterConfig).model_name == "off"
     path.write_text("drift: {confidence: 0.95, blocks: 010, kid_threshold: 1e-3, class_share_threshold: 0.05}\n")
-    drift = read_section(str(path), "drift", DriftConfig)
+    drift = read_section(str(path), DriftConfig)
     assert (drift.blocks, drift.kid_threshold) == (10, 0.001)
 
 
@@ -56,14 +56,14 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
 )
 def test_json_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
-        read_section(text, "register", RegisterConfig)
+        read_section(text, RegisterConfig)
 
 
 def test_every_wrong_key_is_named_with_its_section_and_value() -> None:
     wrong = {**VALUES, "spread_multiplier": -1, "colour": "blue"}
     del wrong["score"]
     with pytest.raises(InvalidInput) as caught:
-        read_section(json.dumps(wrong), "register", RegisterConfig)
+        read_section(json.dumps(wrong), RegisterConfig)
     assert sorted(str(caught.value).splitlines()) == [
         "The parameter 'register.score' is missing. Received: nothing",
         "The parameter 'register.spread_multiplier' must be greater than or equal to 0. Received: spread_multiplier=-1",

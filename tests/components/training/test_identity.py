@@ -58,7 +58,7 @@ UNSEEN = [
     ("evaluation/evaluator.py", "def ", "ANOTHER = 1\n\n\ndef "),
     ("evaluation/metrics/kernel.py", "def ", "ANOTHER = 1\n\n\ndef "),
     ("data/prepare.py", "def ", "ANOTHER = 1\n\n\ndef "),
-    ("config.py", "class EvaluateConfig(Section):", "class EvaluateConfig(Section):\n    another: int"),
+    ("config/evaluate.py", "class EvaluateConfig(Section):", "class EvaluateConfig(Section):\n    another: int"),
     ("training/checkpoints.py", "ThreadPoolExecutor(1)", "ThreadPoolExecutor(2)"),
     ("export.py", "def load_generator", "ANOTHER = 1\n\n\ndef load_generator"),
 ]
@@ -100,6 +100,11 @@ def test_edits_that_can_change_weights_change_the_key_and_are_named(library: Pat
     now = code_digests(library)
     differing = {name for name in CODE.keys() | now.keys() if CODE.get(name) != now.get(name)}
     assert differing == {f"gan_core.{name}" for names in SEEN.values() for name in names.split()}
+
+
+def test_a_name_that_a_package_exports_counts_as_what_it_stands_for(library: Path) -> None:
+    edit(library, "networks/shapes.py", "2**halving, growth)", "2**halving, growth, RESOLUTIONS[0])")
+    assert code_digests(library).keys() - CODE.keys() >= {"gan_core.config.prepare.RESOLUTIONS"}
 
 
 def test_every_root_is_a_definition_of_the_library() -> None:

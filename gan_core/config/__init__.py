@@ -1,0 +1,24 @@
+"""Types and limits of every parameter. Nothing here has a default, because params.yaml alone holds the values."""
+
+from __future__ import annotations
+
+from gan_core.config.drift import DriftConfig
+from gan_core.config.evaluate import FEATURE_SIZES, EvaluateConfig
+from gan_core.config.prepare import RESOLUTIONS, Pairs, PrepareConfig
+from gan_core.config.register import RegisterConfig
+from gan_core.config.section import Section, nearest
+from gan_core.config.train import Switch, TrainConfig
+
+__all__ = [
+    "FEATURE_SIZES",
+    "RESOLUTIONS",
+    "DriftConfig",
+    "EvaluateConfig",
+    "Pairs",
+    "PrepareConfig",
+    "RegisterConfig",
+    "Section",
+    "Switch",
+    "TrainConfig",
+    "nearest",
+]

@@ -1,0 +1,44 @@
+"""The section `register`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from gan_core.config.section import Section
+
+
+class RegisterConfig(Section):
+    """The model under which generators are registered, and the rule that makes one its champion.
+
+    >>> RegisterConfig.parse(params["register"] | {"score": "kid_classifier"}).score
+    'kid_classifier'
+    """
+
+    section = "register"
+
+    model_name: str
+    score: str
+    minimum_improvement: Annotated[float, Field(ge=0, lt=1)]
+    spread_multiplier: Annotated[float, Field(ge=0)]
+
+    @field_validator("score")
+    @classmethod
+    def _score_is_a_distance(cls, score: str) -> str:
+        if not re.fullmatch(r"fid(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+|target_l1", score):
+            raise ValueError(
+                "must name a distance (lower is better), such as fid, fd_classifier, kid_classifier or target_l1"
+            )
+        return score
+
+    @field_validator("model_name")
+    @classmethod
+    def _name_fits_the_registry(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_. -]{1,256}", name) or name.isspace() or name == "." or name.startswith(".."):
+            raise ValueError(
+                "must be auto, or a name of at most 256 letters, digits, spaces, '_', '.' and '-' that does not start "
+                "with '..'"
+            )
+        return name

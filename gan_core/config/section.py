@@ -1,0 +1,68 @@
+"""What all sections of params.yaml share.
+
+Kubeflow stores a dict input as a protobuf Struct, which turns every integer into a float. So an integer parameter
+accepts 10.0 as 10 and refuses 10.5.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from gan_core.errors import InvalidInput
+
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Section(BaseModel):
+    """One section of params.yaml. It is immutable, requires every key and refuses unknown keys, NaN and infinity.
+
+    Attributes:
+        section: the section's name, which is also the stage's.
+    """
+
+    section: ClassVar[str]
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_boolean_as_number(cls, value: Any, field: ValidationInfo) -> Any:
+        kind = cls.model_fields[str(field.field_name)].annotation
+        if isinstance(value, bool) and (kind in (int, float) or {type(one) for one in get_args(kind)} == {int}):
+            raise ValueError("must be a number")
+        return value
+
+    @classmethod
+    def parse(cls, values: Any) -> Self:
+        """Checks `values` and returns the section.
+
+        Raises:
+            InvalidInput: one line for each wrong key, with the rule and the value received.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise InvalidInput("\n".join(_sentence(entry, cls) for entry in error.errors())) from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns a hint at the known name most similar to `name`; empty if none is similar."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f", the nearest is '{found[0]}'" if found else ""
+
+
+def _sentence(entry: Any, section: type[Section]) -> str:
+    key = ".".join(str(part) for part in entry["loc"])
+    name = f"{section.section}.{key}"
+    if entry["type"] == "missing":
+        return f"The parameter '{name}' is missing. Received: nothing"
+    if entry["type"] == "extra_forbidden":
+        hint = nearest(key, section.model_fields)
+        return f"There is no parameter '{name}'{hint}. Received: {key}={entry['input']!r}"
+    rule = entry["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
+    if not key:
+        return rule if entry["type"] == "value_error" else f"The parameters {rule}. Received: {entry['input']!r}"
+    return f"The parameter '{name}' {rule}. Received: {key}={entry['input']!r}"
