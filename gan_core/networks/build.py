@@ -1,4 +1,4 @@
-"""Builds the networks of a configuration. Only this file knows which parameters each architecture takes."""
+"""Builds the networks that a configuration names. Only this file knows which parameters each architecture takes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_core.networks.conditioning import ProjectionDiscriminator
 def build_generator(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, *, synchronized: bool, dtype: str
 ) -> keras.Model:
-    """Builds the generator of `config`.
+    """Builds the Keras model of the generator; its architecture's `build_generator` describes inputs and outputs.
 
     Args:
         config: parameters of the training.
@@ -45,9 +45,9 @@ def build_generator(
 def build_discriminator(
     config: TrainConfig, shape: tuple[int, int, int], classes: int, *, synchronized: bool, dtype: str
 ) -> ProjectionDiscriminator:
-    """Builds the discriminator of `config`, with the arguments of `build_generator`.
+    """Builds the discriminator; the arguments are those of `build_generator`.
 
-    The discriminator of a paired GAN takes an image and its input together, so it has twice the channels.
+    A paired GAN's discriminator gets each image concatenated with its input image, so it reads twice the channels.
     """
     height, width, channels = shape
     options: dict[str, Any] = {
@@ -73,8 +73,8 @@ def build_discriminator(
 
 
 def dtype_policy(config: TrainConfig, *, mixed_precision: bool) -> str:
-    """Returns Keras's dtype policy for the networks of `config`."""
+    """Returns Keras's dtype policy: float32, or with `mixed_precision` float16 or bfloat16 for the activations."""
     if not mixed_precision:
         return "float32"
-    # Without normalisation activations outgrow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
+    # Activations without normalisation overflow float16: Huang et al. 2025, arXiv 2501.05441, appendix E.
     return "mixed_bfloat16" if config.network == "r3gan" else "mixed_float16"

@@ -1,13 +1,13 @@
-"""Generator and discriminator of strided convolutions, after DCGAN.
+"""Generator and discriminator made of strided convolutions, as in DCGAN.
 
 The generator doubles the resolution from 4×4 (7×7 for 28 pixels) with transposed convolutions; the discriminator halves
-it back. Kernels are 4×4 with stride 2, so that every output pixel is made by the same number of kernel cells and no
-checkerboard appears. A layer at 1/2 of the image's resolution has `width` channels. The number doubles with every
-further halving, up to `growth` · `width`. Each of these resolutions has `depth` − 1 more layers, with 3×3 kernels and
-stride 1.
+it back. Kernels are 4×4 with stride 2: the stride divides the kernel's size, so all output pixels receive the same
+number of contributions and no checkerboard pattern appears. A layer at 1/2 of the image's resolution has `width`
+channels. The number doubles with every further halving, up to `growth` · `width`. Each of these resolutions has `depth`
+− 1 more layers, with 3×3 kernels and stride 1.
 
-References: Radford et al. 2016, arXiv 1511.06434, section 3; for the 3×3 layers, Miyato et al. 2018, arXiv 1802.05957,
-table 3.
+References: Radford et al. 2016, arXiv 1511.06434, section 3; Miyato et al. 2018, arXiv 1802.05957, table 3 (the 3×3
+layers); Odena et al. 2016, "Deconvolution and checkerboard artifacts" (kernel and stride).
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def build_generator(
     synchronized: bool = False,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
+    """Builds the map from latents [B, latent_size] float32 (and labels [B] int32) to images [B, H, W, C] in [−1, 1].
 
     Dense → Reshape → (batch norm, ReLU, `depth` − 1 times (convolution, batch norm, ReLU), transposed convolution) for
     each doubling → tanh. There is no bias before a batch norm and no scale between it and the next linear layer,
     because they would have no effect. With `synchronized`, batch norm takes its statistics over all devices.
 
-    With `classes`, a map of the image's class is added after the first batch norm. It is initialised with the variance
-    that the latents' map has, and keeps, after this batch norm. If labels and latents passed the dense layer together,
-    the labels would come to outweigh the latents, and all images of a class would become identical.
+    With `classes`, a learned map of the image's class is added after the first batch norm. Its initial variance is 1,
+    like that of the batch norm's output. Labels do not pass the dense layer together with the latents: the labels would
+    come to outweigh the latents, and all images of a class would become identical.
     """
     channels = widths(shape[0] // 2, width, growth)
     side = base(shape[0])
@@ -87,7 +87,7 @@ def build_generator(
 
 
 class Discriminator(ProjectionDiscriminator):
-    """`depth` times (convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense, and the projection.
+    """`depth` times (convolution, norm, leaky ReLU) for each halving → Flatten → dropout → Dense and class projection.
 
     The first of the `depth` convolutions halves the resolution. The network's first convolution has no batch norm;
     spectral norm is on every layer. C in `shape` [H, W, C] may be any number.

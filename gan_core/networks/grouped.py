@@ -1,4 +1,4 @@
-"""A grouped 3×3 convolution that trains on every device. Keras compiles its own with XLA, which is slow on a CPU."""
+"""A grouped 3×3 convolution that trains on every device. Keras compiles its layer with XLA, which is slow on a CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class GroupedConv2D(keras.layers.Layer):  # type: ignore[misc]
-    """Images [B, H, W, C] → [B, H, W, C]: each group of `group_size` channels is convolved separately, plus a bias.
+    """Convolves each group of `group_size` channels separately and adds a bias: [B, H, W, C] → [B, H, W, C].
 
     The padding is "same". `group_size` must divide C. The kernel is [3, 3, group_size, C].
 
@@ -32,7 +32,7 @@ class GroupedConv2D(keras.layers.Layer):  # type: ignore[misc]
         self.bias = self.add_weight(shape=(channels,), initializer="zeros", name="bias")
 
     def compute_output_shape(self, input_shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The input's shape."""
+        """Returns the input's shape, which is also the output's."""
         return input_shape
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,10 @@
 """Keras's batch norm and stride-2 convolutions with the same weights and values, but faster on a CPU.
 
-- Batch norm is one fused operation; Keras makes a dozen passes over the map.
-- Two operations spread a map over few channels: a transposed convolution to an image's channels, and the gradient of a
-  convolution with respect to the image that it reads. Both are computed as a convolution at stride 1 to the 2×2 pixels
-  of every output cell (Shi et al. 2016, arXiv 1609.05158, section 3.2), which oneDNN computes twice as fast.
+- Batch norm is one fused operation; Keras's layer makes a dozen passes over the map.
+- Two operations map many channels to an image's few channels at twice the resolution: the generator's last transposed
+  convolution, and the gradient of the discriminator's first convolution. Both are computed as sub-pixel convolutions:
+  at stride 1, with the 2×2 pixels of each output cell as channels (Shi et al. 2016, arXiv 1609.05158, section 3.2).
+  oneDNN computes this twice as fast.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Batch norm of maps [B, H, W, C] over B, H, W. Keras's own layer handles vectors and `synchronized`."""
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Normalises; in training with the batch's statistics, which also update the moving averages."""
+        """Normalises. In training it uses the batch's statistics and updates the moving averages with them."""
         if not training or self.synchronized or len(inputs.shape) != 4:
             return super().call(inputs, training=training)
         channels = inputs.shape[-1]
@@ -30,7 +31,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
             for variable, start in ((self.gamma, 1.0), (self.beta, 0.0))
         )
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, scale, shift, epsilon=self.epsilon)
-        # The fused operation gives the unbiased variance, n / (n − 1) times the variance of the n numbers.
+        # The fused operation returns the unbiased variance, which is n / (n − 1) times the variance of the n numbers.
         count = tf.cast(tf.size(inputs) // channels, tf.float32)
         for kept, found in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1) / count)):
             kept.assign(kept * self.momentum + found * (1 - self.momentum))
@@ -39,7 +40,7 @@ class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
 
 @keras.saving.register_keras_serializable(package="gan_core")
 class FromImageConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """Convolution of images [B, H, W, C] with few channels and even sides → [B, H / 2, W / 2, filters].
+    """Convolution of images with few channels and even sides: [B, H, W, C] → [B, H / 2, W / 2, filters].
 
     Requires strides=2 and padding="same".
     """

@@ -1,4 +1,4 @@
-"""Residual generator and discriminator without normalisation, after R3GAN (config E).
+"""Residual generator and discriminator without normalisation, as in R3GAN (config E).
 
 Each resolution has a transition (bilinear resampling, and a 1×1 convolution if the number of channels changes) and
 `depth` residual blocks. The image's resolution has `width` channels. The number doubles with every halving, up to
@@ -37,10 +37,11 @@ def build_generator(
     seed: int,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32, of any range.
+    """Builds the map from latents [B, latent_size] float32 (and labels [B] int32) to images [B, H, W, C] float32.
 
     Basis (learned maps, each multiplied by a linear function of the latents) → blocks, transition, blocks, … → 1×1
-    convolution. With `classes`, the label's embedding is appended to the latents.
+    convolution. There is no tanh, so the images are not limited to [−1, 1]. With `classes`, the label's embedding is
+    appended to the latents.
     """
     channels = list(reversed(widths(shape[0], width, growth)))
     make = _Layers(seed, blocks=depth * len(channels), dtype=dtype)
@@ -52,7 +53,7 @@ def build_generator(
     )(x)
     for index, filters in enumerate(channels):
         if index > 0:
-            # The 1×1 convolution gives the same result before the doubling, on a quarter of the pixels.
+            # The 1×1 convolution has the same result before the doubling, but processes a quarter of the pixels.
             x = make.widened(x, filters)
             x = keras.layers.UpSampling2D(interpolation="bilinear", dtype=dtype)(x)
         x = make.blocks(x, depth)
@@ -104,7 +105,7 @@ class Discriminator(ProjectionDiscriminator):
 
 
 class _Layers:
-    """Makes the layers of one network with `blocks` residual blocks; each kernel has its own random draw."""
+    """Makes the layers of one network with `blocks` residual blocks. Each kernel has its own seed."""
 
     def __init__(self, seed: int, *, blocks: int, dtype: str) -> None:
         self.seeds = itertools.count(1000 * seed)
@@ -112,11 +113,11 @@ class _Layers:
         self._dtype = dtype
 
     def kernel(self, scale: float) -> Any:
-        """Random weights of variance scale / fan-in, which multiply the inputs' variance by `scale`."""
+        """Normal random weights of variance scale / fan-in, which multiply the inputs' variance by `scale`."""
         return keras.initializers.VarianceScaling(scale, "fan_in", "untruncated_normal", seed=next(self.seeds))
 
     def map_kernel(self, deviation: float) -> Any:
-        """Random weights of this standard deviation."""
+        """Normal random weights with this standard deviation."""
         return keras.initializers.RandomNormal(stddev=deviation, seed=next(self.seeds))
 
     def pointwise(self, x: Any, filters: int, scale: float, use_bias: bool = False) -> Any:
@@ -125,7 +126,7 @@ class _Layers:
         return keras.layers.Conv2D(filters, 1, use_bias=use_bias, kernel_initializer=start, dtype=self._dtype)(x)
 
     def widened(self, x: Any, filters: int) -> Any:
-        """A 1×1 convolution if the number of channels changes."""
+        """A 1×1 convolution if the number of channels changes, otherwise `x`."""
         return x if x.shape[-1] == filters else self.pointwise(x, filters, 1.0)
 
     def blocks(self, x: Any, depth: int) -> Any:
@@ -150,7 +151,7 @@ class _Layers:
 class _BilinearHalving(keras.layers.Layer):  # type: ignore[misc]
     """Halves [B, H, W, C] with the weights 1, 3, 3, 1 of bilinear interpolation in each direction.
 
-    It takes three averages of neighbours, because they have second derivatives and TensorFlow's resizing does not.
+    The weights come from three averages of neighbours: unlike TensorFlow's resizing, they have second derivatives.
     """
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

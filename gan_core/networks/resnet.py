@@ -1,10 +1,11 @@
-"""Residual generator and discriminator with pre-activation, after SNGAN.
+"""Residual generator and discriminator with pre-activation, as in SNGAN.
 
-A block is (norm, ReLU, convolution) twice, plus a shortcut. The first block at each resolution doubles it in the
-generator and halves it in the discriminator; `depth` − 1 plain blocks follow. The generator's blocks at the image's
-resolution have `width` channels, and so has the discriminator's first block, which ends at 1/2 of that resolution. The
-number doubles with every halving, up to `growth` · `width`. The published networks have width 256 / 128, growth 1 and
-depth 1 for 32 pixels, and width 64 and growth 16 for 128 pixels.
+A block is (norm, ReLU, convolution) twice, plus a shortcut. The first block of each stage doubles the resolution in the
+generator and halves it in the discriminator; `depth` − 1 blocks without resampling follow. The generator's last stage,
+at the image's resolution, has `width` channels. So has the discriminator's first stage, which ends at 1/2 of that
+resolution. The number doubles with every halving, up to `growth` · `width`. The published networks have depth 1. For 32
+pixels their growth is 1 and their width 256 in the generator and 128 in the discriminator; for 128 pixels their width
+is 64 and their growth 16.
 
 Reference: Miyato et al. 2018, arXiv 1802.05957, appendix B.4, tables 4 and 5; Miyato and Koyama 2018, arXiv 1802.05637,
 appendix.
@@ -39,7 +40,7 @@ def build_generator(
     synchronized: bool = False,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds latents [B, latent_size] float32 (and labels [B] int32) → images [B, H, W, C] float32 in [−1, 1].
+    """Builds the map from latents [B, latent_size] float32 (and labels [B] int32) to images [B, H, W, C] in [−1, 1].
 
     Dense → Reshape → blocks → batch norm, ReLU, convolution → tanh. With `classes`, each class has its own shift and
     scale after each batch norm except the last. There is no bias before a batch norm, because it would have no effect.
@@ -73,7 +74,7 @@ def build_generator(
         residual = builder.convolution(up(normalized(x)), filters, gain=_RESIDUAL_GAIN)
         residual = builder.convolution(normalized(residual), filters, gain=_RESIDUAL_GAIN)
         if doubling or x.shape[-1] != filters:
-            # A 1×1 convolution gives the same result before the doubling, on a quarter of the pixels.
+            # A 1×1 convolution has the same result before the doubling, but processes a quarter of the pixels.
             x = up(builder.convolution(x, filters, size=1))
         return keras.layers.Add(dtype=dtype)([x, residual])
 
@@ -89,10 +90,10 @@ def build_generator(
 
 
 class Discriminator(ProjectionDiscriminator):
-    """Blocks → ReLU → sum over the pixels → Dense, and the classes' projection.
+    """Blocks → ReLU → sum over the pixels → Dense and class projection.
 
-    At depth 1, there is one block more than halvings to the base resolution. For images of 16 and 32 pixels, the
-    halvings end at 8×8, and a plain block replaces the last one. C in `shape` [H, W, C] may be any number.
+    With depth 1, there is one block for each halving down to the base resolution, and one more. For images of 16 and 32
+    pixels, the halvings end at 8×8, and the next block does not halve. C in `shape` [H, W, C] may be any number.
     """
 
     def __init__(
@@ -133,14 +134,14 @@ class Discriminator(ProjectionDiscriminator):
 
 
 class _Builder:
-    """Makes the convolutions of one network; each has its own random draw."""
+    """Makes the convolutions of one network. Each kernel has its own seed."""
 
     def __init__(self, seeds: Iterator[int], *, spectral: bool, use_bias: bool, dtype: str) -> None:
         self._seeds, self._spectral = seeds, spectral
         self._options = {"use_bias": use_bias, "dtype": dtype}
 
     def kernel(self, gain: float = 1.0) -> Any:
-        """Glorot and Bengio's uniform initialiser, its standard deviation multiplied by `gain`."""
+        """Glorot and Bengio's uniform initialiser with its standard deviation multiplied by `gain`."""
         return keras.initializers.VarianceScaling(gain**2, "fan_avg", "uniform", seed=next(self._seeds))
 
     def convolution(self, x: Any, filters: int, *, size: int = 3, gain: float = 1.0) -> Any:

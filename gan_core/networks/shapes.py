@@ -10,7 +10,7 @@ def check_shape(shape: tuple[int, int, int]) -> None:
     """Checks that networks can be built for images of `shape` [H, W, C].
 
     Raises:
-        InvalidInput: they cannot.
+        InvalidInput: the resolution or the number of channels is not supported.
     """
     height, width, channels = shape
     if height != width or height not in RESOLUTIONS or channels not in (1, 3):
@@ -21,7 +21,7 @@ def check_shape(shape: tuple[int, int, int]) -> None:
 
 
 def base(resolution: int) -> int:
-    """The resolution at which halving `resolution` ends: 7 or 4 pixels."""
+    """The resolution at which the halvings of `resolution` end: 7 or 4 pixels."""
     return 7 if resolution % 7 == 0 else 4
 
 

@@ -8,20 +8,20 @@ from gan_core.config import TrainConfig
 from gan_core.errors import InvalidInput
 
 MOST_PARAMETERS = 10**9
-"""Most parameters of one network: 16 GB with the optimiser's two moments and the averaged weights."""
+"""Maximum number of parameters of one network: 16 GB including the optimiser's two moments and the averaged weights."""
 MOST_BYTES = 2**37
-"""Most bytes of one network's features for one part of a batch, on all devices together: 137 GB."""
+"""Maximum size of one network's feature maps for one part of a batch, on all devices together: 137 GB."""
 
 
 def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
     """Checks that widths, growth, depth, latent size and batch size keep both networks within the limits.
 
-    Both figures are estimates. A network has 24·depth·c² + 16·c·latents parameters, where c is the number of channels
-    of the widest layer (two 3 × 3 convolutions a block, and a quarter of that at each finer resolution). Its features
-    are 8 maps of the finest resolution a block.
+    Both numbers are estimates. A network has 24·depth·c² + 16·c·latents parameters, where c is the number of channels
+    of the widest layer. A block has two 3 × 3 convolutions, and each finer resolution has a quarter of the parameters.
+    The feature maps count as 8 maps of the finest resolution for each block.
 
     Raises:
-        InvalidInput: a figure is above its limit.
+        InvalidInput: a number is above its limit.
     """
     resolution = shape[0]
     factor = min(config.growth, 2 ** max(0, math.ceil(math.log2(resolution / 4))))

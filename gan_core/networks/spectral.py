@@ -1,7 +1,7 @@
 """Spectral normalisation: dividing a kernel W by its spectral norm σ(W) limits how far a layer stretches its input.
 
-σ(W) = uᵀWv for the leading singular vectors of W as a matrix [out, in]. u is kept, and updated by one power iteration
-at each training call. The gradient treats u and v as constants, but not σ, so it is the gradient of W / σ(W).
+σ(W) = uᵀWv for the leading singular vectors of W as a matrix [out, in]. u is stored, and one power iteration updates it
+at each call in training. The gradient treats u and v as constants but not σ, so it is the gradient of W / σ(W).
 
 Reference: Miyato et al. 2018, arXiv 1802.05957, algorithm 1 and equation 12.
 """
@@ -31,7 +31,7 @@ class _SpectralLayer(keras.layers.Layer):  # type: ignore[misc]
         self.kernel = self.add_weight(
             shape=kernel_shape, initializer=self._kernel_initializer, autocast=False, name="kernel"
         )
-        # Every device computes the same u.
+        # Every device computes the same u, so one replica's value is stored.
         self.vector = self.add_weight(
             shape=(self.filters,),
             initializer=keras.initializers.RandomNormal(seed=self._vector_seed),

@@ -3,7 +3,7 @@
 The encoder halves the resolution down to 4×4 (7×7 for 28 pixels), and the decoder doubles it back. Each layer of the
 decoder also reads the encoder's output of the same resolution. A layer at 1/2 of the image's resolution has `width`
 channels. The number doubles with every further halving, up to `growth` · `width`. The discriminator is that of
-dcgan.py, on image and input together.
+dcgan.py; it reads the image concatenated with the input.
 
 Reference: Isola et al. 2017, arXiv 1611.07004, section 3.2 and appendix 6.1.
 """
@@ -29,12 +29,12 @@ def build_generator(
     synchronized: bool = False,
     dtype: str = "float32",
 ) -> keras.Model:
-    """Builds latents [B, latent_size] and inputs [B, H, W, C], float32 → images [B, H, W, C] float32 in [−1, 1].
+    """Builds the map from latents [B, latent_size] and inputs [B, H, W, C] to images [B, H, W, C], all float32.
 
-    The encoder has (4×4 convolution, batch norm except in the first layer, leaky ReLU) for each halving. The latents
-    are appended to every pixel of the smallest map. The decoder has (4×4 transposed convolution, batch norm, ReLU) for
-    each doubling except the last, which ends in tanh. With `synchronized`, batch norm takes its statistics over all
-    devices.
+    Inputs and images are in [−1, 1]. The encoder has (4×4 convolution, batch norm except in the first layer, leaky
+    ReLU) for each halving. The latents are appended to every pixel of the smallest map. The decoder has (4×4 transposed
+    convolution, batch norm, ReLU) for each doubling except the last, which ends in tanh. With `synchronized`, batch
+    norm takes its statistics over all devices.
     """
     channels, side = widths(shape[0] // 2, width, growth), base(shape[0])
     seeds = itertools.count(1000 * seed)

@@ -1,7 +1,7 @@
 """Differentiable augmentation of real and generated images before the discriminator sees them.
 
-The module draws no random numbers; the caller gives uniform numbers for each image. Shifts are matrix products, so the
-gradient is the same on every run of a GPU, has a second derivative, and compiles with XLA.
+The module draws no random numbers; the caller passes uniform numbers for each image. Shifts are matrix products, so
+their gradient has the same bits on every run on a GPU, has a second derivative, and compiles with XLA.
 
 Reference: Zhao et al. 2020, arXiv 2006.10738, section 4; the ranges are those of the authors' experiments.
 """
@@ -16,13 +16,13 @@ POLICIES = ("color", "translation", "cutout")
 NUMBERS = 12
 _LARGEST_SHIFT = 0.125
 _CUTOUT_SIDE = 0.5
-# Images in which an adaptive probability can go from 0 to 1.
+# The number of images in which an adaptive probability can rise from 0 to 1.
 # Karras et al. 2020, arXiv 2006.06676, section 3.
 _IMAGES_TO_ADAPT = 500_000
 
 
 def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, probability: tf.Tensor | float) -> tf.Tensor:
-    """Transforms images [B, H, W, C] in [−1, 1] by the members of `policy`, in the order of POLICIES.
+    """Applies the augmentations in `policy` to images [B, H, W, C] in [−1, 1], in the order of POLICIES.
 
     Color: brightness x + b with b in ±0.5; saturation m + s·(x − m), where m is the mean over a pixel's channels and s
     lies in [0, 2); contrast in the same way about an image's mean, with a factor in [0.5, 1.5). Translation: a shift by
@@ -30,7 +30,7 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
     is set to 0, with its centre anywhere in the image.
 
     Each of the five transforms is applied to each image with `probability`. The `uniforms` [B, NUMBERS] lie in [0, 1):
-    the first 5 of an image decide which transforms apply, the others how.
+    the first 5 decide which transforms apply to an image, the other 7 are the transforms' parameters.
     """
     chosen = tf.cast(uniforms[:, :5] < probability, images.dtype)
     brightness, saturation, contrast, down, right, row, column = tf.unstack(uniforms[:, 5:], axis=1)
@@ -53,7 +53,7 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
 
 
 def adapted_probability(probability: tf.Tensor, excess: tf.Tensor, images: int) -> tf.Tensor:
-    """The probability after a step with `images` images: higher if the discriminator overfits, else lower.
+    """Returns the probability after a step with `images` images: higher if the discriminator overfits, else lower.
 
     `excess` is the mean sign of the real logits minus its target.
 

@@ -1,4 +1,4 @@
-"""The exponential moving average of the generator, which is the generator that people get."""
+"""The exponential moving average of the generator, which is sampled, scored and exported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def update_average(
     """Moves every weight of the average towards the generator's: w̄ ← w + (w̄ − w)·½^(images of a step / half-life).
 
     The half-life is `ema_half_life_images`, but at most `ema_ramp` times the images seen, so that the poor early
-    weights are soon forgotten. Batch norm's statistics are averaged, too.
+    weights are soon forgotten. Batch norm's moving statistics are averaged too.
 
-    Reference: Karras et al. 2020, arXiv 2006.06676, appendix (`ema_rampup` of its code).
+    Reference: Karras et al. 2020, arXiv 2006.06676, appendix (`ema_rampup` in its code).
     """
     half_life = tf.minimum(
         tf.constant(config.ema_half_life_images, tf.float32), config.ema_ramp * tf.cast(images_seen, tf.float32)

@@ -1,4 +1,4 @@
-"""The order in which real images are shown, and the batches that follow from it."""
+"""The order in which a training shows real images, and the batches in that order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Order(Protocol):
 
 
 class EpochOrder:
-    """Endless indices of `count` images: one permutation after another, each a pure function of (seed, epoch).
+    """An endless sequence of permutations of `count` indices, one for each epoch; each depends only on (seed, epoch).
 
     A batch may span epochs, so any batch size works with any number of images.
     """
@@ -48,7 +48,7 @@ class EpochOrder:
 
 
 class BalancedOrder:
-    """Endless indices in rounds: each round shows one image of every class.
+    """An endless sequence of rounds, each of which shows one image of every class.
 
     The order of the classes is shuffled in each round. Each class has epochs of its own, with a permutation of its
     images for each.
@@ -96,7 +96,7 @@ class RealBatches:
             self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
 
     def conditions(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
-        """Returns labels and input images of the images at `indices`; None for those that the networks do not use."""
+        """Returns labels and input images of the images at `indices`, each None if the networks do not use it."""
         labels = self.images.labels(indices) if self.config.conditional == "on" else None
         return labels, self.images.inputs(indices) if self.config.paired else None
 

@@ -1,4 +1,4 @@
-"""The generator with the best score so far."""
+"""Keeps the generator with the best score so far."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gan_core.training.state import Gan
 
 
 class BestGenerator:
-    """The averaged generator's weights at its best score, the lowest one.
+    """The averaged generator's weights at its best score, which is the lowest.
 
     Attributes:
         scored_at: images seen at the last score; 0 before the first.
@@ -25,7 +25,7 @@ class BestGenerator:
         self._weights: list[NDArray[np.float32]] = []
 
     def record(self, gan: Gan, scores: Mapping[str, float]) -> dict[str, float]:
-        """Copies the weights if the first of `scores` is the lowest yet. Returns the chief's scores on every host."""
+        """Copies the weights if the first of `scores` is the lowest so far; returns the chief's scores on all hosts."""
         from_chief = gan.distribution.from_chief({name: np.array(value) for name, value in scores.items()})
         agreed = {name: float(value) for name, value in (from_chief or {}).items()}
         score = next(iter(agreed.values()))

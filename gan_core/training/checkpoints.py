@@ -97,7 +97,7 @@ class Checkpoints:
         return files[-1][1] if files else None
 
     def write(self, images_seen: int, state: State) -> None:
-        """Starts writing `state` in the background. The caller must not change its arrays any more."""
+        """Starts writing `state` in the background. The caller must not change the arrays afterwards."""
         self.wait()
         self._writing = self._writer.submit(self._write, images_seen, state)
 
@@ -114,7 +114,7 @@ class Checkpoints:
         write_durably(target, content)
         if self._copy is not None:
             self._copy(target)
-        # Files with more images seen come from a training with more steps. They stay valid: it takes the same course.
+        # Files with more images seen come from a run with more steps. They stay valid, because it has the same course.
         reached = [path for seen, path in self._files() if seen <= images_seen and path != target]
         for path in reached[: max(0, len(reached) + 1 - self._kept)]:
             path.unlink()
@@ -139,7 +139,7 @@ def write_durably(target: Path, content: bytes | memoryview) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, target)
-    # Make the rename durable too.
+    # The rename must be durable too.
     descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)

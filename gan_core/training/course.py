@@ -46,7 +46,7 @@ class Course:
         self._since = now
 
     def add(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Stores samples. Above MOST_MOMENTS moments, every second one is dropped, but never the first."""
+        """Stores samples. If there are more than MOST_MOMENTS moments, drops every second one, but never the first."""
         self._samples[images_seen] = images[:SHOWN_AT_ONCE]
         if len(self._samples) > MOST_MOMENTS:
             self._samples = {seen: self._samples[seen] for seen in sorted(self._samples)[::2]}
@@ -78,8 +78,8 @@ class CourseRecord:
     Attributes:
         moments: samples uint8 [N, H, W, C] by images seen.
         seconds: time spent training.
-        finished: end of the training, in words.
-        machine: the machine that trained, in words.
+        finished: time at which the training ended, as text.
+        machine: the machine that trained, as text.
     """
 
     moments: dict[int, NDArray[np.uint8]]
@@ -101,7 +101,7 @@ class CourseRecord:
 
     @classmethod
     def read(cls, folder: Path) -> CourseRecord | None:
-        """Reads the file; None if it does not exist, as with earlier versions and in the registry.
+        """Reads the file; None if it does not exist: in the registry, and in folders of earlier versions.
 
         Raises:
             InvalidInput: it is damaged.
@@ -119,7 +119,7 @@ class CourseRecord:
             with np.load(path, allow_pickle=False) as file:
                 samples, images_seen = np.asarray(file["samples"]), np.asarray(file["images_seen"], np.int64)
                 if samples.dtype != np.uint8 or samples.ndim != 5 or 0 in samples.shape:
-                    raise ValueError(f"it has no images, but {samples.dtype} of shape {samples.shape}")
+                    raise ValueError(f"its samples are not images but {samples.dtype} of shape {samples.shape}")
                 if (
                     samples.shape[4] not in (1, 3)
                     or len(samples) > 2 * MOST_MOMENTS
@@ -128,7 +128,7 @@ class CourseRecord:
                     raise ValueError(f"it has images of the shape {samples.shape}")
                 moments, seconds = dict(zip(images_seen.tolist(), samples, strict=True)), float(file["seconds"])
                 if min(moments) < 0 or not 0 <= seconds < math.inf:
-                    raise ValueError(f"it tells of {min(moments)} images seen and {seconds} seconds")
+                    raise ValueError(f"it records {min(moments)} images seen and {seconds} seconds")
                 return cls(moments, seconds, str(file["finished"]), str(file["machine"]))
         # A hostile file can make the readers of zip archives and arrays raise nearly anything.
         except Exception as error:

@@ -1,4 +1,4 @@
-"""The description of a generator in training."""
+"""Describes a generator and the versions that trained it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def describe_generator(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the packages that determine a training's course."""
+    """Returns the versions of Python and of the packages that determine a training's course."""
     import keras
     import numpy as np
     import tensorflow as tf

@@ -29,7 +29,8 @@ class Distribution:
 
     Attributes:
         replicas: number of replicas, on all hosts.
-        chief: whether this process writes files: it is alone, TF_CONFIG's chief, or worker 0 if there is no chief.
+        chief: whether this process writes files: it is the only one, TF_CONFIG's chief, or worker 0 if there is no
+            chief.
 
     Raises:
         InvalidInput: TF_CONFIG is missing, wrong, or does not list this host.
@@ -52,12 +53,12 @@ class Distribution:
         return scope
 
     def run(self, function: Any, arguments: tuple[Any, ...]) -> Any:
-        """Calls `function` on each replica and returns the first one's answer."""
+        """Calls `function` on each replica and returns the first replica's result."""
         answers = self._strategy.run(function, arguments)
         return tf.nest.map_structure(lambda answer: self._strategy.experimental_local_results(answer)[0], answers)
 
     def slice(self, rows: Any, part: int, parts: int) -> Any:
-        """Returns this replica's rows of the `part`-th of `parts` parts, given all rows of the global batch."""
+        """Returns this replica's rows of part `part` (of `parts`), given all rows of the global batch."""
         count = rows.shape[0] // (self.replicas * parts)
         if count == rows.shape[0]:
             return rows
@@ -78,7 +79,7 @@ class Distribution:
             return dict(arrays)
 
     def _total(self, numbers: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Returns the sum over the hosts, each counted once however many replicas it has."""
+        """Returns the sum over the hosts. Each host counts once, regardless of its number of replicas."""
 
         def total(numbers: Any) -> Any:
             context = tf.distribute.get_replica_context()
@@ -92,7 +93,7 @@ class Distribution:
 
 
 def _packed(state: State | None) -> NDArray[np.int32]:
-    """The state as the bytes of an .npz file, int32 so that they can be summed; empty for None."""
+    """Returns the state as the bytes of an .npz file, in int32 so that hosts can sum them; empty for None."""
     if state is None:
         return np.empty(0, np.int32)
     buffer = io.BytesIO()
@@ -104,7 +105,7 @@ def check_replicas(batch_size: int, accumulation_steps: int, replicas: int) -> N
     """Checks that the global batch is divisible by devices × accumulation steps.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: it is not.
     """
     if batch_size % (accumulation_steps * replicas):
         raise InvalidInput(
@@ -131,8 +132,8 @@ def _hosts() -> tuple[int, bool]:
     except (ValueError, KeyError, TypeError, AttributeError):
         pass
     raise InvalidInput(
-        "For several hosts the environment variable TF_CONFIG must be JSON with the addresses of the workers, and of "
-        "one chief or none, in cluster, and with this host's type and index among them in task. "
+        "To train on several hosts, the environment variable TF_CONFIG must be a JSON object. Its 'cluster' must list "
+        "the addresses of the workers and of at most one chief, and its 'task' the type and index of this host. "
         f"Received: TF_CONFIG={text[:200]!r}"
     )
 

@@ -38,10 +38,10 @@ def relative_diversity(
 
 
 def has_collapsed(images_seen: Sequence[int], diversities: Sequence[float], threshold: float) -> bool:
-    """Whether the last two diversities lie below `threshold`.
+    """Whether the last two diversities are below `threshold`.
 
-    At the start the samples of every generator are alike. So the check applies only once the diversity has reached the
-    threshold, or after 100,000 images.
+    At the start of a training, all samples look alike. So the check applies only after the diversity has once reached
+    the threshold, or after 100,000 images.
     """
     if len(diversities) < _ROWS or max(diversities[-_ROWS:]) >= threshold:
         return False

@@ -20,7 +20,7 @@ _REAL, _FAKE, _GENERATOR = range(3)
 
 
 class Batch(NamedTuple):
-    """Real images of one step: uint8 [discriminator_steps, batch_size, H, W, C].
+    """Real images of one step, `images` uint8 [discriminator_steps, batch_size, H, W, C].
 
     `labels` are int32 [discriminator_steps, batch_size] for a conditional GAN, `inputs` have the form of the images for
     a paired GAN; otherwise they are None.
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 
 
 class PassDraws(NamedTuple):
-    """Random numbers of one pass through the discriminator; None for what the parameters do not use.
+    """Random numbers of one pass through the discriminator, each None if the parameters do not use it.
 
     Attributes:
         dropout_mask: [B, features], 0 or 1 / (1 − dropout).
@@ -44,14 +44,14 @@ class PassDraws(NamedTuple):
 
 
 class Part(NamedTuple):
-    """One replica's share of a batch, or of one part of it with accumulation: B images and their random numbers.
+    """One replica's share of a batch or, with gradient accumulation, of a part of it: B images and random numbers.
 
     Attributes:
         real_images: [B, H, W, C] in [−1, 1].
         labels: int32 [B] for a conditional GAN, else None.
         inputs: images of the same form for a paired GAN, else None.
         latents: [B, latent_size], standard normal.
-        interpolation: [B, 1, 1, 1] in [0, 1), the share of the real image in a gradient penalty's point.
+        interpolation: [B, 1, 1, 1] in [0, 1), the weight of the real image in the gradient penalty's interpolation.
         real_pass, fake_pass: draws for the discriminator's loss, on real and on generated images.
         generator_pass: draws for the generator's loss, on generated images.
     """

@@ -1,4 +1,4 @@
-"""Samples that are always drawn from the same latents, so that they show how the generator changes."""
+"""Samples from latents that stay the same during a training, so that they show how the generator changes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FixedSamples:
         batches: the real images.
 
     Attributes:
-        columns: columns in a grid of the samples; for a conditional GAN each row has one class.
+        columns: number of columns in a grid of the samples; for a conditional GAN, each row has one class.
         labels: class of each sample, int32 [N], for a conditional GAN, else None.
         real_distance: the mean distance of two real images; for a conditional GAN, of two of the same class.
     """
@@ -57,7 +57,7 @@ class FixedSamples:
         return self._gan.sample(self._latents, condition)
 
     def images(self) -> NDArray[np.uint8]:
-        """The current samples, uint8 [N, H, W, C]; a conditional GAN's show its classes in turn."""
+        """The current samples, uint8 [N, H, W, C]; for a conditional GAN, the classes alternate."""
         return to_uint8(self.draw())
 
     def grid(self) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""The guards of a training: values that are not finite, mode collapse, and a discriminator that wins."""
+"""Detects values that are not finite, mode collapse, and a discriminator that is too strong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Diverged(Exception):
-    """A loss or a weight is not finite any more. The message says which, when, and where the last good state is.
+    """A loss or a weight is no longer finite. The message names the value, the step and the last good checkpoint.
 
     >>> state = gan.state()
     >>> gan.restore(state | {"generator/0": state["generator/0"] * np.nan})
@@ -34,8 +34,8 @@ class Guards:
     Args:
         config: parameters of the training.
         real_distance: mean distance of two real images; if `labels` are given, of two of the same class.
-        labels: classes of the samples, [N], for a conditional GAN, where one class may collapse while the classes still
-            differ from each other; else None.
+        labels: classes of the samples, [N], for a conditional GAN, else None. Samples are compared within a class,
+            because each class may collapse while the classes still differ from each other.
     """
 
     def __init__(self, config: TrainConfig, real_distance: float, labels: NDArray[np.integer] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What the training loop calls while it trains."""
+"""Callbacks of the training loop."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hooks(Protocol):
 
 
 class NoHooks:
-    """Hooks that do nothing; a base class for those that need few of the callbacks.
+    """Hooks that do nothing; a base class for hooks that need only some of the callbacks.
 
     >>> NoHooks().stop_requested()
     False

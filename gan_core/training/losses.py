@@ -1,8 +1,8 @@
 """Adversarial losses and reconstruction terms: pure functions of logits and images.
 
-Each adversarial loss is a mean over the logits of real and of generated images. Both have the same shape: [B], or a map
-of patches. σ is the sigmoid and D(x) = σ(logit). −log σ(t) = softplus(−t), which neither overflows nor loses the
-gradient. In the formulas r and f are the logits of real and generated images.
+Each adversarial loss is a scalar float32, a mean over the logits of real and of generated images. Both have the same
+shape: [B], or a map of patches. In the formulas, r and f are the logits of real and generated images, σ is the sigmoid,
+and D(x) = σ(logit). −log σ(t) is computed as softplus(−t), which neither overflows nor loses the gradient.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Objective:
     def discriminator_loss(
         self, part: Part, fake_images: tf.Tensor, augment_probability: tf.Tensor, penalty_factor: tf.Tensor | None
     ) -> tuple[tf.Tensor, Metrics]:
-        """L_D + factor · (γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty); no penalty if `penalty_factor` is None."""
+        """Returns L_D + factor · (γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty); no penalties without a factor."""
         config, real_images = self._config, part.real_images
 
         def real_logits_of(images: tf.Tensor) -> tf.Tensor:
@@ -62,11 +62,11 @@ class Objective:
     def generator_loss(
         self, part: Part, fake_images: tf.Tensor, augment_probability: tf.Tensor
     ) -> tuple[tf.Tensor, Metrics]:
-        """L_G + λ · reconstruction, the L1 or L2 distance to the real images."""
+        """Returns L_G + λ · reconstruction term, a scalar; the term is the L1 or L2 distance to the real images."""
         config = self._config
         fake_logits = self._logits(fake_images, part, part.generator_pass, augment_probability)
         real_logits = None
-        if config.loss == "relativistic":  # the only one that compares with the updated discriminator's real logits
+        if config.loss == "relativistic":  # only this loss needs real logits, which come from the updated discriminator
             real_logits = self._logits(part.real_images, part, part.real_pass, augment_probability)
         loss, reconstruction = losses.GENERATOR[config.loss](real_logits, fake_logits), tf.constant(0.0)
         if config.reconstruction != "none":
@@ -77,7 +77,7 @@ class Objective:
     def _logits(self, images: tf.Tensor, part: Part, draws: PassDraws, augment_probability: tf.Tensor) -> tf.Tensor:
         """Logits of augmented images; for a paired GAN, of each image together with its input."""
         shown = [images] if part.inputs is None else [images, part.inputs]
-        if draws.augmentation is not None:  # both images of a pair get the same augmentation
+        if draws.augmentation is not None:  # an image and its input get the same augmentation
             policy = self._config.augment
             shown = [augment(image, policy, draws.augmentation, augment_probability) for image in shown]
         return self._discriminator(tf.concat(shown, axis=-1), part.labels, draws.dropout_mask)
@@ -86,8 +86,9 @@ class Objective:
 def _logit_metrics(loss: str, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> Metrics:
     """The mean logits, the mean sign of the real ones, and the share of correctly classified images.
 
-    Some losses ignore a constant added to every logit, so the sign of a logit means nothing. For them a real image is
-    judged by the difference between its logit and that of the generated image at the same position in the batch.
+    Some losses are invariant to a constant added to every logit, so the sign of a single logit means nothing. For them,
+    the sign is that of the difference between the logits of the real and the generated image at the same position in
+    the batch.
     """
     if loss in losses.INVARIANT_TO_A_CONSTANT:
         real_margins = real_logits - fake_logits

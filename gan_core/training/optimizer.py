@@ -1,4 +1,4 @@
-"""Adam with rates that are given at every step, and loss scaling for float16."""
+"""Adam with learning rate and β's as arguments of every step, and loss scaling for float16."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _STEPS_TO_DOUBLE = 2000.0
 class Adam:
     """Adam for the trainable weights of one network, identical on every replica.
 
-    Keras's optimiser has a fixed β₂; here every rate may follow a schedule. With `mixed_precision`, the loss is
-    multiplied by a scale that keeps float16 gradients from vanishing. A step whose gradients overflow is skipped and
+    In Keras's optimiser β₂ is fixed; here learning rate and β₂ may follow a schedule. With `mixed_precision`, the loss
+    is multiplied by a scale that keeps float16 gradients from vanishing. A step whose gradients overflow is skipped and
     halves the scale; 2000 good steps in a row double it.
 
     Attributes:
@@ -34,20 +34,20 @@ class Adam:
         self.variables = [*self._means, *self._squares, self._powers, *([self._scale] if mixed_precision else [])]
 
     def tape(self) -> tf.GradientTape:
-        """A tape that watches only this network's weights, so the other network is fixed."""
+        """Returns a tape that watches only this network's weights, so the other network is constant."""
         tape = tf.GradientTape(watch_accessed_variables=False)
         with tape:
             tape.watch(self._weights)
         return tape
 
     def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
-        """The gradients of `loss`, times the scale."""
+        """Returns the gradients of `loss` with respect to the weights, multiplied by the loss scale."""
         scale = None if self._scale is None else self._scale[0]
         found: list[tf.Tensor] = tape.gradient(loss, self._weights, output_gradients=scale)
         return found
 
     def apply(self, gradients: list[tf.Tensor], learning_rate: tf.Tensor, beta_1: float, beta_2: tf.Tensor) -> Any:
-        """Makes one step with the mean of `gradients` over the replicas; returns the mean's Euclidean norm, a scalar.
+        """Updates the weights with the replicas' mean of `gradients`; returns its Euclidean norm, a scalar.
 
         Every replica must call it.
         """

@@ -1,7 +1,7 @@
-"""Penalties on the discriminator's gradient: pure functions of a network and images, differentiable once more.
+"""Penalties on the discriminator's gradient: pure functions of a network and images, which can be differentiated.
 
 `logits_of` is the network as a function of its images alone (labels and dropout masks fixed). Each image's logit must
-depend on that image alone, so batch norm is ruled out.
+depend on that image alone, so the network must not have batch norm.
 """
 
 from __future__ import annotations
@@ -14,10 +14,9 @@ Logits = Callable[[tf.Tensor], tf.Tensor]
 
 
 def zero_centered(logits_of: Logits, images: tf.Tensor, weight: float = 1.0) -> tuple[tf.Tensor, tf.Tensor]:
-    """The logits of `images` [B, H, W, C], and weight · E‖∇ₓ logit(x)‖²: R1 on real images, R2 on generated ones.
+    """Returns the logits of `images` [B, H, W, C] and weight · E‖∇ₓ logit(x)‖²: R1 on real, R2 on generated images.
 
-    The logits are returned because the loss needs them too. Without weight no gradient is computed, and the penalty is
-    0.
+    The logits are returned because the loss needs them too. If `weight` is 0, no gradient is computed.
 
     Reference: Mescheder et al. 2018, arXiv 1801.04406, equation 9, where the weight is γ/2.
     """
@@ -30,9 +29,9 @@ def zero_centered(logits_of: Logits, images: tf.Tensor, weight: float = 1.0) -> 
 def gradient_penalty(
     logits_of: Logits, real_images: tf.Tensor, fake_images: tf.Tensor, shares: tf.Tensor, weight: float = 1.0
 ) -> tf.Tensor:
-    """Weight · E(‖∇ logit(x̂)‖ − 1)² at x̂ = ε·x + (1 − ε)·G(z), with ε in [0, 1) from `shares` [B, 1, 1, 1].
+    """Returns weight · E(‖∇ logit(x̂)‖ − 1)² at x̂ = ε·x + (1 − ε)·G(z), with ε in [0, 1) from `shares` [B, 1, 1, 1].
 
-    Without weight no gradient is computed, and the penalty is 0.
+    If `weight` is 0, no gradient is computed.
 
     Reference: Gulrajani et al. 2017, arXiv 1704.00028, equation 3, where the weight is λ.
     """
@@ -40,7 +39,7 @@ def gradient_penalty(
         return tf.constant(0.0)
     _, gradients = _slopes(logits_of, shares * real_images + (1.0 - shares) * fake_images)
     squares = _squared_norms(gradients)
-    # sqrt has no finite gradient at 0. There sqrt(1) is computed instead, and replaced by 0.
+    # sqrt has no finite gradient at 0, so sqrt(1) is computed there and replaced by 0.
     flat = squares == 0.0
     norms = tf.where(flat, 0.0, tf.sqrt(tf.where(flat, 1.0, squares)))
     return weight * tf.reduce_mean(tf.square(norms - 1.0))

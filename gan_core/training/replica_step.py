@@ -37,8 +37,8 @@ class _Generated(NamedTuple):
 class ReplicaStep:
     """Updates both networks with one replica's share of a batch.
 
-    The generator's update uses the images of the discriminator's last one. The expectation is the same as with new
-    images, and one forward pass is saved (without accumulation).
+    Without accumulation, the generator's update reuses the images of the discriminator's last update. The expected
+    gradient is the same as with new images, and this saves one forward pass.
 
     Args:
         config: parameters of the training.
@@ -144,7 +144,7 @@ class ReplicaStep:
 def _accumulated(
     gradients_of: Callable[[Part], tuple[list[tf.Tensor], Metrics]], parts: Sequence[Part]
 ) -> tuple[list[tf.Tensor], Metrics]:
-    """The means over the parts of their gradients and of their metrics.
+    """Returns the means of gradients and metrics over the parts of a batch.
 
     The parts are computed one after the other, so that only one part's activations are in memory.
     """
@@ -161,6 +161,6 @@ def _accumulated(
     def mean(values: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.add_n(list(values)) / len(parts)
 
-    # One vector: as scalars, the graph optimiser would add up the terms of the parts' losses in another order.
+    # As one vector: with scalars, the graph optimiser would add the terms of the parts' losses in another order.
     mean_metrics = tf.unstack(mean([tf.stack(list(of_part.values())) for of_part in metrics]))
     return [mean(tensors) for tensors in zip(*gradients, strict=True)], dict(zip(metrics[0], mean_metrics, strict=True))

@@ -23,8 +23,8 @@ def scheduled(config: TrainConfig, images_seen: tf.Tensor) -> Values:
     """Returns the values after `images_seen` images, a scalar integer.
 
     A value is final + (first − final)·s, where s falls from 1 to 0 over the first `schedule_images`: s = 1 − p (linear)
-    or s = ½(1 + cos πp) (cosine), where p is the share of them already seen. A constant schedule stays at the first
-    value.
+    or s = ½(1 + cos πp) (cosine), where p is the share of `schedule_images` already seen. A constant schedule stays at
+    the first value.
 
     Reference: Loshchilov and Hutter 2017, arXiv 1608.03983, equation 5 (cosine).
     """

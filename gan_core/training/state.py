@@ -19,7 +19,7 @@ from gan_core.training.step_metrics import StepMetrics
 
 
 class Gan:
-    """Everything that a training step reads and changes. `gan_core.training.step.TrainStep` makes the steps.
+    """Everything that a training step reads and changes. `gan_core.training.step.TrainStep` does the steps.
 
     Every random draw is a pure function of (config.seed, purpose, images seen), so the variables and `images_seen` are
     the whole state.
@@ -33,7 +33,7 @@ class Gan:
 
     Attributes:
         images_seen: real images shown to the discriminator.
-        images_per_step: real images of one step, on all devices together.
+        images_per_step: number of real images in one step, on all devices together.
         generator, discriminator: Keras models.
         averaged_generator: Keras model with the exponential moving average of the generator's weights and of its batch
             norm statistics, always float32.
@@ -111,12 +111,12 @@ class Gan:
         }
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the whole state by name."""
+        """Returns a copy of the whole state, by name."""
         arrays = {name: np.array(variable.numpy()) for name, variable in self._variables().items()}
         return {"images_seen": np.array(self.images_seen, np.int64)} | arrays
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Sets the whole state to one that `state` returned, of a GAN with the same parameters."""
+        """Sets the whole state to a result of `state` from a GAN with the same parameters."""
         for name, variable in self._variables().items():
             variable.assign(state[name])
         self.images_seen = int(state["images_seen"])

@@ -1,4 +1,4 @@
-"""Training steps as one compiled function: the update on each replica, and what follows it once."""
+"""Training steps as one compiled function: the updates on each replica, then the average, augmentation and metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrainStep:
         xla: compile with XLA.
 
     Attributes:
-        steps_per_execution: most steps in one call: config.steps_per_execution on one device without XLA, else 1.
+        steps_per_execution: maximum number of steps in a call: that of the config on one device without XLA, else 1.
     """
 
     def __init__(self, gan: Gan, *, xla: bool = False) -> None:
@@ -35,7 +35,7 @@ class TrainStep:
         self._compiled = tf.function(self._steps, jit_compile=xla, autograph=False)
 
     def __call__(self, batches: Batch) -> None:
-        """Makes a step with each global batch of `batches`, a `Batch` with one more leading axis.
+        """Does one step for each global batch in `batches`, a `Batch` with one more leading axis, the steps.
 
         The number of steps in one call affects only the speed: independent operations run in parallel, such as the next
         step's pass over real images and this step's generator update.

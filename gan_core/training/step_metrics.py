@@ -1,4 +1,4 @@
-"""The metrics of a step, kept on the device: their sums, and the first values that were not finite."""
+"""Metrics of the training steps, kept on the device: their sums, and the first values that were not finite."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ STEP_METRICS = (
 
 
 def as_vector(metrics: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """The metrics of one step as float32 [len(STEP_METRICS)], in that order."""
+    """Returns the metrics of one step as float32 [len(STEP_METRICS)], in the order of STEP_METRICS."""
     return tf.stack([metrics[name] for name in STEP_METRICS])
 
 
 def value_of(name: str, vector: tf.Tensor) -> tf.Tensor:
-    """The metric `name` in a result of `as_vector`."""
+    """Returns the metric `name` from a result of `as_vector`, a scalar."""
     return vector[STEP_METRICS.index(name)]
 
 
@@ -39,7 +39,7 @@ class StepMetrics:
     """Records each step's metrics without waiting for the device.
 
     Attributes:
-        totals: the variable that a checkpoint holds, the sums since `take_totals`.
+        totals: sums of the metrics since `take_totals`, a variable that checkpoints hold.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class StepMetrics:
         self._failed = tf.Variable(zeros)
 
     def record(self, images_seen: tf.Tensor, vector: tf.Tensor) -> None:
-        """Adds one step's metrics, and keeps them if they are the first that are not finite."""
+        """Adds one step's metrics. Also stores them separately if they are the first that are not finite."""
         self.totals.assign_add(vector)
         first = tf.logical_and(self._failed_at < 0, tf.logical_not(tf.reduce_all(tf.math.is_finite(vector))))
         self._failed.assign(tf.where(first, vector, self._failed))

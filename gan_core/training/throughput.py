@@ -1,4 +1,4 @@
-"""The speed of a training."""
+"""Measures the speed of a training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Throughput:
-    """Measures images per second after the first step of this process, so that compilation does not count."""
+    """Measures images per second from the first step's end in this process, so that compilation does not count."""
 
     def __init__(self) -> None:
         self._since: tuple[float, int] | None = None

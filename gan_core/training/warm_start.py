@@ -1,4 +1,4 @@
-"""A training's networks as a file, and a training that starts from such a file instead of from random weights."""
+"""Saves a training's networks to a file, and starts another training from it instead of from random weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HEADER_BYTES = 1024  # the most that an array's header takes in the file
 def save_networks(folder: Path, gan: Gan) -> None:
     """Writes the weights of the three networks into the folder of the generator.
 
-    The averaged generator alone is not enough to start from: a new discriminator would wreck it.
+    The averaged generator alone does not suffice for a warm start: an untrained discriminator would ruin it.
     """
     np.savez(folder / STATE_FILE, allow_pickle=False, **_networks(gan.state()))
 
@@ -52,7 +52,7 @@ def _read(content: bytes, own: State, name: str) -> State:
             sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
         if sizes.keys() != own.keys():
             odd = min(sizes.keys() ^ own.keys())
-            raise InvalidInput(f"{rule}. Received: {name}, with {len(sizes)} arrays, not {len(own)}; {odd} is in one")
+            raise InvalidInput(f"{rule}. Received: {name} with {len(sizes)} arrays, not {len(own)}; only one has {odd}")
         for key, array in own.items():
             # Check the sizes before reading: a small file may unpack to any size.
             if sizes[key] > array.nbytes + _HEADER_BYTES:

@@ -115,6 +115,6 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused():
 )
 def test_several_hosts_need_a_list_of_them_with_this_one_in_it(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InvalidInput, match="TF_CONFIG must be JSON") as error:
+    with pytest.raises(InvalidInput, match="TF_CONFIG must be a JSON object") as error:
         Distribution("multi_worker")
     assert str(error.value).endswith(f"Received: TF_CONFIG={text!r}")
