@@ -18,7 +18,7 @@ from components.tracking.tracker import TrainingTracker
 from gan_core.data.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parents[1]
-NOBODY = "http://127.0.0.1:9"  # a port where no server answers
+NO_SERVER = "http://127.0.0.1:9"  # a port where no server answers
 
 
 def tracker(manifest: Manifest, *, passed_on: bool = False, **parameters: object) -> TrainingTracker:

@@ -19,10 +19,10 @@ def test_a_log_gets_one_plain_line_at_the_end(capfd: pytest.CaptureFixture[str])
     assert re.fullmatch(r"prepare: 30/30 images \[00:00<00:00, \S+ images/s\]\n", text), text
 
 
-def test_a_log_gets_lines_on_the_way_with_the_latest_figures(
+def test_a_log_gets_intermediate_lines_with_the_latest_figures(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock = iter(range(100, 1000, 4))  # each look at the clock is four seconds after the one before
+    clock = iter(range(100, 1000, 4))  # the clock advances by four seconds with each reading
     monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
 
     with progress(1000, "steps", "train", initial=400) as running:
@@ -49,7 +49,7 @@ def test_the_first_estimate_does_not_count_compiling(
         assert line == "train: 120/1000 steps [01:11<01:28, 10.00 steps/s]"
 
 
-def test_a_bar_does_not_count_compiling_either(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bar_does_not_count_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
     bar = module._Bar(1000, " steps", "train", 0)
     now = [bar._bar.start_t]
     monkeypatch.setattr(bar._bar, "_time", lambda: now[0])
@@ -60,7 +60,7 @@ def test_a_bar_does_not_count_compiling_either(monkeypatch: pytest.MonkeyPatch) 
     bar.close()
 
 
-def test_the_count_so_far_is_shown_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_progress_is_shown_after_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
     with contextlib.suppress(ZeroDivisionError), progress(3, "images", "prepare") as running:
         running.advance(1)
         raise ZeroDivisionError
@@ -68,7 +68,7 @@ def test_the_count_so_far_is_shown_after_a_failure(capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err.startswith("prepare: 1/3 images")
 
 
-def test_a_terminal_gets_a_bar_that_stays_on_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_a_bar_on_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     parent, terminal = os.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     with open(terminal, "w", buffering=1) as stderr:
@@ -76,7 +76,7 @@ def test_a_terminal_gets_a_bar_that_stays_on_its_line(monkeypatch: pytest.Monkey
         with progress(4, "steps", "train") as running:
             running.advance(4, loss=0.5)
     shown = ""
-    with contextlib.suppress(OSError):  # how Linux says that a terminal was closed and all of it read
+    with contextlib.suppress(OSError):  # Linux raises this when the terminal is closed and all output has been read
         while some := os.read(parent, 10_000):
             shown += some.decode()
     os.close(parent)

@@ -1,4 +1,4 @@
-"""Sections of the parameters, from a file or as JSON; wrong ones are refused with a message that names each key."""
+"""Sections of the parameters are read from a file or from JSON, and the error for a wrong section names each key."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:
         ("register: {score: fid, score: kid_random}", "must be a readable YAML file: .*duplicate key"),
     ],
 )
-def test_a_file_that_holds_no_section_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
+def test_a_file_without_the_section_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(InvalidInput, match=message) as caught:
@@ -54,7 +54,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ['{"score": ', '{"score": ' + "[" * 10**5, '{"score": ' + "1" * 5000 + "}", '{"a": "\\ud800"}']
 )
-def test_json_that_is_none_is_refused(text: str) -> None:
+def test_invalid_json_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         read_section(text, RegisterConfig)
 

@@ -7,7 +7,7 @@ import pytest
 from components.cli.tensorflow_settings import _held_back_stderr
 
 
-def test_native_noise_is_shown_only_when_the_body_fails(capfd: pytest.CaptureFixture[str]) -> None:
+def test_native_output_is_shown_only_when_the_body_fails(capfd: pytest.CaptureFixture[str]) -> None:
     with _held_back_stderr():
         os.write(2, b"noise\n")
     assert capfd.readouterr().err == ""

@@ -66,24 +66,24 @@ def test_missing_files_of_the_champion_give_a_sentence() -> None:
         assert "is not compared, because it could not be loaded: " in str(champion)
 
 
-@pytest.mark.parametrize("place", ["../../elsewhere", "/elsewhere"])
-def test_a_path_that_leads_out_of_the_model_is_not_followed(place: str) -> None:
+@pytest.mark.parametrize("target", ["../../elsewhere", "/elsewhere"])
+def test_a_path_that_leads_out_of_the_model_is_not_followed(target: str) -> None:
     """Otherwise, anyone who can write artifacts could make the report show any generator on this machine."""
     register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
     (description,) = Path("mlruns").rglob("MLmodel")
     path = yaml.safe_load(description.read_text())["flavors"]["python_function"]["artifacts"]["generator"]["path"]
-    description.write_text(description.read_text().replace(f"path: {path}\n", f"path: {place}\n"))
+    description.write_text(description.read_text().replace(f"path: {path}\n", f"path: {target}\n"))
     with find_champion(SECTION, Path("images")) as found:
         assert isinstance(found, str)
         assert "must lie in the model's folder" in found
-        assert place in found
+        assert target in found
 
 
 def test_a_generator_in_a_bucket_is_downloaded(proxy: StorageProxy, tmp_path: Path) -> None:
     (tmp_path / METADATA_FILE).write_text("{}")
     transfer.upload(tmp_path, Address.parse(f"gs://{BUCKET}/models/generator"))
-    places = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
-    with paths.local_paths(evaluate.parser().parse_args(places)) as local:
+    options = ["--real", "data", "--generated", "model", "--champion", f"gs://{BUCKET}/models/generator"]
+    with paths.local_paths(evaluate.parser().parse_args(options)) as local:
         assert (local.champion / METADATA_FILE).read_text() == "{}"
         assert registry_name(str(local.champion), Path("images")) is None
 

@@ -26,21 +26,23 @@ POSITIVE = st.floats(0.01, 1e3)
         (130.0, 0.1, "challenger"),
     ],
 )
-def test_a_champion_is_replaced_beyond_improvement_and_spread(score: float, spread: float, outcome: str) -> None:
+def test_a_champion_is_replaced_only_beyond_the_minimum_improvement_and_the_spread(
+    score: float, spread: float, outcome: str
+) -> None:
     assert decide(CONFIG, evaluation(score, spread), False, evaluation(100.0, 3.0), "1").outcome == outcome
 
 
-def test_standard_errors_count_as_the_spread_does() -> None:
-    # better by 12 > 2 √(3² + 5²) = 11.66 without them; 2 √(3² + 5² + 2²) = 12.33 with one
+def test_standard_errors_count_like_the_spread() -> None:
+    # It is better by 12. Without standard errors 2 √(3² + 5²) = 11.66 suffice; with one, 2 √(3² + 5² + 2²) = 12.33.
     challenger = evaluation(88.0, 5.0).model_copy(update={"standard_errors": {"fd_classifier": 2.0}})
     assert decide(CONFIG, challenger, False, evaluation(100.0, 3.0), "1").outcome == "challenger"
 
 
-def test_the_first_generator_is_the_champion() -> None:
+def test_the_first_generator_becomes_the_champion() -> None:
     assert decide(CONFIG, evaluation(1e6, 0.0), False, None, None).outcome == "champion"
 
 
-def test_a_collapsed_generator_is_refused_even_as_the_first() -> None:
+def test_a_collapsed_generator_is_refused_even_without_a_champion() -> None:
     decision = decide(CONFIG, evaluation(1.0, 0.0), True, None, None)
     assert decision == ("refused", "The generator has collapsed: nearly all of its samples are the same.")
 

@@ -1,4 +1,4 @@
-"""Which evaluation records the gate accepts: complete, possible, and of exactly this generator."""
+"""The gate accepts only complete records with possible values that belong to exactly this generator."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_record_of_this_generator_is_accepted(tmp_path: Path) -> None:
         (changed(tracking_run_id="other"), "scores for the run other, a generator with the run None"),
     ],
 )
-def test_any_other_record_is_refused_with_one_sentence(tmp_path: Path, record: Evaluation, sentence: str) -> None:
+def test_an_invalid_record_is_refused_with_one_sentence(tmp_path: Path, record: Evaluation, sentence: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         require_scored(CONFIG, generator(tmp_path / "model"), record)
     assert sentence in str(refused.value)

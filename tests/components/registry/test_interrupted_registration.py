@@ -30,7 +30,7 @@ pytestmark = MARKS
 
 
 class Interrupted:
-    """A client whose n-th call fails, before the server did its work or after."""
+    """A client whose n-th call fails, before or after the server executes it."""
 
     def __init__(self, client: Any, calls: int, after: bool) -> None:
         self._client, self._after = client, after
@@ -79,14 +79,14 @@ def test_concurrent_registrations_of_one_generator_do_not_corrupt_each_other(mon
     """The other process considers this one dead and deletes its unfinished logged model."""
     save = model_registry.save_served_model
 
-    def meanwhile(*arguments: Any) -> None:
+    def save_and_delete(*arguments: Any) -> None:
         save(*arguments)
         client = connect()
         experiment = client.get_experiment_by_name("gan-pipeline").experiment_id
         for logged in client.search_logged_models([experiment]):
             client.delete_logged_model(logged.model_id)
 
-    monkeypatch.setattr(model_registry, "save_served_model", meanwhile)
+    monkeypatch.setattr(model_registry, "save_served_model", save_and_delete)
     model = generator(Path("a"))
     with pytest.raises(TryAgain, match="Another process is registering the same generator"):
         register(CONFIG, model, evaluation(10.0, 0.1, of=model))
@@ -97,7 +97,7 @@ def test_concurrent_registrations_of_one_generator_do_not_corrupt_each_other(mon
 def test_a_registration_waits_for_one_that_is_moving_the_alias(
     mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The better of two generators becomes the champion, even if the worse one's alias call is the last to arrive."""
+    """The better of two generators becomes the champion, even if the alias call of the worse one arrives last."""
 
     def start(name: str, score: float, address: str) -> subprocess.Popen[bytes]:
         folder = Path(name)
@@ -108,10 +108,10 @@ def test_a_registration_waits_for_one_that_is_moving_the_alias(
         command = [sys.executable, "-m", "components.register", "--config", "params.yaml", "--model", "model"]
         command += ["--scores", "scores.json", "--registration", "registration.json"]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": address}
-        environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # the held call is not given up and repeated
+        environment["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "600"  # the held call must not time out and be repeated
         return subprocess.Popen(command, cwd=folder, env=environment)
 
-    def decided() -> int:
+    def count_decisions() -> int:
         versions = connect().search_model_versions("name = 'race'")
         return sum("decision" in version.tags for version in versions)
 
@@ -124,7 +124,7 @@ def test_a_registration_waits_for_one_that_is_moving_the_alias(
         better = start("better", 50.0, mlflow_server.address)
         while len(tickets("race")) < 2 and better.poll() is None:
             time.sleep(0.1)
-        assert decided() == 1
+        assert count_decisions() == 1
         proxy.released.set()
         assert (worse.wait(), better.wait()) == (0, 0)
     record = json.loads(Path("better/registration.json").read_text())
@@ -137,7 +137,7 @@ def tickets(model: str) -> dict[str, str]:
     return {k: v for k, v in connect().get_registered_model(model).tags.items() if k.startswith("registering.")}
 
 
-def test_a_registration_that_died_with_the_lock_is_waited_for_only_so_long(
+def test_a_registration_waits_a_limited_time_for_a_dead_lock_holder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(registration_lock, "WAIT_SECONDS", 0.2)

@@ -29,7 +29,7 @@ def register_state(name: str, score: float, state: bytes | None) -> Path:
 
 
 def test_the_champions_state_is_loaded_and_is_not_part_of_the_served_model() -> None:
-    assert find_initial("models:/generator@champion") == RANDOM  # no model yet
+    assert find_initial("models:/generator@champion") == RANDOM  # the registry is empty
     register_state("first", 100.0, b"one")
     register_state("second", 99.0, b"two")
     first = find_initial("models:/generator@champion")
@@ -48,9 +48,7 @@ def test_the_champions_state_is_loaded_and_is_not_part_of_the_served_model() -> 
     ("configured", "named"),
     [("auto", "models:/synthetic-16x16x1@champion"), ("my cats", "models:/my cats@champion")],
 )
-def test_the_champion_is_that_of_the_model_that_the_generator_will_belong_to(
-    configured: str, named: str, tmp_path: Path
-) -> None:
+def test_champion_means_the_champion_of_the_generators_own_model(configured: str, named: str, tmp_path: Path) -> None:
     dataset = PreparedDataset(write_dataset(tmp_path / "data", blobs(4), blobs(4)))
     section = CONFIG.model_copy(update={"model_name": configured}).model_dump_json()
     assert version_to_start_from("champion", section, dataset) == named
@@ -81,7 +79,7 @@ def test_a_state_above_the_limit_is_not_downloaded(monkeypatch: pytest.MonkeyPat
         find_initial("models:/generator@champion")
 
 
-def test_an_unreachable_server_means_try_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_a_temporary_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(TryAgain, match="MLflow did not provide the state"):
@@ -90,6 +88,6 @@ def test_an_unreachable_server_means_try_again(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("warm_start", ["champions", "generator@champion", "models:/a/b@c", "/etc", ""])
-def test_other_values_are_refused(warm_start: str) -> None:
+def test_invalid_values_are_refused(warm_start: str) -> None:
     with pytest.raises(InvalidInput, match="'warm_start' must be none, champion, or a registered version such as"):
         small_training(warm_start=warm_start)

@@ -22,7 +22,7 @@ from gan_core.export import MODEL_FILE, generator_digest
 pytestmark = MARKS
 
 
-def test_first_near_incomparable_and_better_generators() -> None:
+def test_the_gates_decision_moves_the_aliases() -> None:
     first = register_scores("first", 100.0, 3.0)
     assert (first["decision"], first["version"], first["champion"]) == ("champion", "1", None)
     assert registry() == ({"champion": "1"}, 1)
@@ -103,8 +103,8 @@ def test_an_evaluation_of_a_thousand_classes_fits_into_the_tags() -> None:
     assert Evaluation.parse(tags["evaluation"], "tag") == whole.model_copy(update={"classes": ()})
 
 
-def test_a_version_keeps_the_identity_that_earlier_versions_of_the_project_gave_it() -> None:
-    """Its identity was the digest of the generator's digest and the whole record, which had no generator_digest."""
+def test_a_version_has_the_same_identity_as_in_earlier_releases() -> None:
+    """Earlier releases hashed the generator's digest and the record, which had no generator_digest."""
     scores = evaluation(100.0, 3.0)
     record = register(CONFIG, generator(Path("first")), scores)
     text = f"{scores.generator_digest}{scores.model_dump_json(exclude={'champion', 'generator_digest'})}"
@@ -113,14 +113,14 @@ def test_a_version_keeps_the_identity_that_earlier_versions_of_the_project_gave_
 
 
 @pytest.mark.parametrize(
-    ("refusal", "error", "said"),
+    ("refusal", "error", "sentence"),
     [
         ("Forbidden", InvalidInput, "must have permission in the bucket"),
         ("ServiceUnavailable", TryAgain, "does not answer"),
     ],
 )
 def test_a_failing_artifact_bucket_gives_one_sentence(
-    monkeypatch: pytest.MonkeyPatch, refusal: str, error: type[Exception], said: str
+    monkeypatch: pytest.MonkeyPatch, refusal: str, error: type[Exception], sentence: str
 ) -> None:
     from google.api_core import exceptions
 
@@ -128,7 +128,7 @@ def test_a_failing_artifact_bucket_gives_one_sentence(
         raise getattr(exceptions, refusal)("No.")
 
     monkeypatch.setattr(model_registry.ModelRegistry, "_log", refuse)
-    with pytest.raises(error, match=f"{said}.*Received: the bucket of MLflow's artifacts"):
+    with pytest.raises(error, match=f"{sentence}.*Received: the bucket of MLflow's artifacts"):
         register(CONFIG, generator(Path("first")), evaluation(100.0, 3.0))
 
 
@@ -149,7 +149,7 @@ def test_repeated_evaluation_and_registration_log_one_point_per_score() -> None:
     for _ in range(2):
         log_evaluation(scores, None)
         register(CONFIG, folder, scores)
-        client.delete_registered_model("generator")  # so that the second registration makes a version again
+        client.delete_registered_model("generator")  # so that the second registration creates a version again
         [logged] = client.search_logged_models([experiment_id(client)])
         assert {metric.key: metric.value for metric in logged.metrics}["scores/fd_classifier"] == 12.5
         client.delete_logged_model(logged.model_id)

@@ -30,8 +30,8 @@ def tags() -> dict[str, str]:
     return dict(connect().get_registered_model(MODEL).tags)
 
 
-def test_only_one_of_many_holds_the_lock(client: Any) -> None:
-    """Increments a counter as slowly as a registration would: no increment may be lost."""
+def test_only_one_registration_holds_the_lock(client: Any) -> None:
+    """Registrations increment a counter slowly, and no increment may be lost."""
     client.set_registered_model_tag(MODEL, "count", "0")
     together, failures = threading.Barrier(6), []
 
@@ -62,8 +62,8 @@ def test_a_ticket_left_by_a_kill_does_not_block_the_repeated_registration(client
     assert not tags()
 
 
-def waiting(client: Any) -> tuple[threading.Thread, threading.Event]:
-    """Starts the registration c, which waits for b with the number 2; the event is set when it holds the lock."""
+def start_waiting(client: Any) -> tuple[threading.Thread, threading.Event]:
+    """Starts the registration c, which waits for b with ticket 2. The event is set when c holds the lock."""
     entered = threading.Event()
     client.set_registered_model_tag(MODEL, "registering.sha256-b.live", "1")
 
@@ -80,7 +80,7 @@ def waiting(client: Any) -> tuple[threading.Thread, threading.Event]:
 
 @pytest.mark.parametrize("ticket", ["1", "2", "choosing a number", "?"])
 def test_the_lower_ticket_goes_first(client: Any, ticket: str) -> None:
-    thread, entered = waiting(client)
+    thread, entered = start_waiting(client)
     client.set_registered_model_tag(MODEL, "registering.sha256-b.live", ticket)
     assert not entered.wait(0.3)
     client.delete_registered_model_tag(MODEL, "registering.sha256-b.live")
@@ -102,7 +102,7 @@ def test_the_lower_ticket_goes_first(client: Any, ticket: str) -> None:
 def test_only_the_queue_of_earlier_versions_is_deleted(
     client: Any, monkeypatch: pytest.MonkeyPatch, description: str | None, source: str | None, deleted: bool
 ) -> None:
-    monkeypatch.setattr("components.registry.registration_lock.WAIT_SECONDS", -1.0)  # nothing is recent
+    monkeypatch.setattr("components.registry.registration_lock.WAIT_SECONDS", -1.0)  # every ticket counts as old
     old = f"{MODEL}.turns"
     client.create_registered_model(old, description=description)
     if source:
@@ -126,8 +126,8 @@ def test_an_old_queue_with_a_recent_ticket_is_kept(client: Any) -> None:
 
 
 def test_a_waiting_registration_that_was_considered_dead_queues_again(client: Any) -> None:
-    """Like a process that was suspended: another one deleted its ticket meanwhile."""
-    thread, entered = waiting(client)
+    """Another process deletes the ticket of a process that is suspended."""
+    thread, entered = start_waiting(client)
     client.set_registered_model_tag(MODEL, "registering.sha256-d.live", "3")
     client.delete_registered_model_tag(MODEL, max(tag for tag in tags() if ".sha256-c." in tag))
     client.delete_registered_model_tag(MODEL, "registering.sha256-b.live")

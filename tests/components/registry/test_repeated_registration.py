@@ -38,7 +38,7 @@ def test_a_changed_rule_decides_again_about_the_same_version() -> None:
 
 
 @pytest.mark.parametrize(("champion_score", "decision"), [(50.0, "champion"), (5.0, "challenger"), (None, "refused")])
-def test_on_new_data_the_champions_scores_under_the_new_protocol_decide(
+def test_the_champions_scores_under_the_new_protocol_decide_on_new_data(
     champion_score: float | None, decision: str
 ) -> None:
     register_scores("first", 1.0, 0.0, reference_digest="sha256-old")
@@ -81,7 +81,7 @@ def test_scores_of_a_former_champion_are_ignored() -> None:
     assert register(CONFIG, generator(Path("second")), scored)["decision"] == "refused"
 
 
-def test_an_evaluation_together_with_another_champion_is_the_same_version() -> None:
+def test_scores_of_another_champion_do_not_make_a_new_version() -> None:
     first = register_scores("first", 100.0, 3.0)
     scores = evaluation(100.0, 3.0, first["run_id"])
     other = ChampionScores(generator_digest="sha256-other", scores={}, spread={}, standard_errors={})

@@ -1,4 +1,4 @@
-"""Outputs appear whole, and nothing but an earlier output of the same kind is ever replaced."""
+"""Outputs appear whole or not at all, and replace only an earlier output of the same kind."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_whole_output_replaces_an_earlier_one(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "deep").iterdir()) == ["file", "folder"]
 
 
-def test_what_the_user_put_beside_an_earlier_output_stays(tmp_path: Path) -> None:
+def test_files_that_the_user_added_to_an_output_are_kept(tmp_path: Path) -> None:
     write_folder(tmp_path / "folder", "old", "deep/old")
     (tmp_path / "folder" / "deep" / "mine.txt").write_text("mine")
     write_folder(tmp_path / "folder", "new")
@@ -76,7 +76,7 @@ def test_what_the_user_put_beside_an_earlier_output_stays(tmp_path: Path) -> Non
     assert files(tmp_path / "folder") == {"mark": "box", "new": "new", "deep/mine.txt": "mine", "other": "mine"}
 
 
-def test_a_mark_cannot_name_files_elsewhere(tmp_path: Path) -> None:
+def test_a_marker_file_cannot_name_files_outside_the_output(tmp_path: Path) -> None:
     kind = Kind(
         "a box", lambda content: content == b"box", "mark", lambda _: {"../mine", str(tmp_path / "mine"), "x/mine"}
     )
@@ -93,7 +93,7 @@ def test_a_mark_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     assert (tmp_path / "elsewhere" / "mine").exists()
 
 
-def test_other_folders_and_files_are_refused(tmp_path: Path) -> None:
+def test_folders_and_files_of_other_kinds_are_refused(tmp_path: Path) -> None:
     thesis = tmp_path / "thesis"
     thesis.mkdir()
     (thesis / "chapter.txt").write_text("years")
@@ -123,18 +123,18 @@ def test_other_folders_and_files_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "note.txt").read_text() == "mine"
 
 
-def test_an_empty_folder_and_the_working_directory_are_filled_and_stay(
+def test_an_empty_folder_and_the_working_directory_are_filled_in_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "place"
-    place.mkdir(mode=0o750)
-    number = place.stat().st_ino
-    monkeypatch.chdir(place)
+    path = tmp_path / "place"
+    path.mkdir(mode=0o750)
+    number = path.stat().st_ino
+    monkeypatch.chdir(path)
     for content in ("old", "new"):
         write_folder(Path("."), content)
         assert files(Path(".")) == {"mark": "box", content: content}
-    assert place.stat().st_ino == number
-    assert list(tmp_path.iterdir()) == [place]
+    assert path.stat().st_ino == number
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_link_to_a_folder_is_followed_and_one_to_a_file_is_replaced(tmp_path: Path) -> None:
@@ -154,20 +154,20 @@ def test_a_link_to_a_folder_is_followed_and_one_to_a_file_is_replaced(tmp_path: 
 
 
 def test_a_mount_point_is_filled_in_place(tmp_path: Path) -> None:
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(path)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a disk of its own can only be mounted by root")
     try:
         for content in ("old", "new"):
-            write_folder(place, content)
-            assert files(place) == {"mark": "box", content: content}
+            write_folder(path, content)
+            assert files(path) == {"mark": "box", content: content}
     finally:
-        subprocess.run(["umount", str(place)], check=True)
+        subprocess.run(["umount", str(path)], check=True)
 
 
-def test_after_a_failure_the_output_is_what_it_was(tmp_path: Path) -> None:
+def test_a_failure_leaves_the_output_unchanged(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("note old")
     with pytest.raises(ZeroDivisionError), whole_output(Output(tmp_path / "file", FILE)) as file:
         file.write_text("half")
@@ -183,13 +183,13 @@ def test_a_failure_while_files_are_moved_is_undone(tmp_path: Path, monkeypatch: 
     write_folder(tmp_path / "folder", "old")
     move, failures = replacing._move, iter([OSError("the disk is gone")])
 
-    def fails(source: Path, target: Path, name: str) -> None:
+    def fail_once(source: Path, target: Path, name: str) -> None:
         if name == "mark" and target == tmp_path / "folder":
             for failure in failures:
                 raise failure
         move(source, target, name)
 
-    monkeypatch.setattr(replacing, "_move", fails)
+    monkeypatch.setattr(replacing, "_move", fail_once)
     with pytest.raises(OSError, match="the disk is gone"):
         write_folder(tmp_path / "folder", "new")
     assert files(tmp_path) == {"folder/mark": "box", "folder/old": "old"}
@@ -218,7 +218,7 @@ with whole_output(Output(Path(sys.argv[1]), kind)) as folder:
 
 
 @pytest.mark.parametrize("moves", [-1, 0, 1, 2, 3])
-def test_the_next_start_undoes_what_a_kill_interrupted(moves: int, tmp_path: Path) -> None:
+def test_the_next_start_undoes_an_interrupted_replacement(moves: int, tmp_path: Path) -> None:
     write_folder(tmp_path / "folder", "old")
     killed = subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "folder", str(moves)], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -228,7 +228,7 @@ def test_the_next_start_undoes_what_a_kill_interrupted(moves: int, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_an_earlier_version_left_is_put_back_or_removed(tmp_path: Path) -> None:
+def test_leftovers_of_an_earlier_version_are_restored_or_removed(tmp_path: Path) -> None:
     for left, inside in ((".folder.abcd_123", "old"), (".folder.x0000000", "new")):
         (tmp_path / left / inside).mkdir(parents=True)
         (tmp_path / left / inside / "mark").write_text("box")
@@ -237,7 +237,7 @@ def test_what_an_earlier_version_left_is_put_back_or_removed(tmp_path: Path) -> 
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_live_processs_workplace_and_other_hidden_folders_stay(tmp_path: Path) -> None:
+def test_temporary_folders_of_running_processes_and_other_hidden_folders_are_kept(tmp_path: Path) -> None:
     (tmp_path / ".folder.settings").mkdir()
     (tmp_path / ".folder.settings" / "mine").touch()
     with whole_output(Output(tmp_path / "folder", FOLDER)) as folder:
@@ -247,20 +247,20 @@ def test_a_live_processs_workplace_and_other_hidden_folders_stay(tmp_path: Path)
     assert files(tmp_path) == {"folder/mark": "box", ".folder.settings/mine": ""}
 
 
-def test_a_place_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for place in (tmp_path / "file" / "output", Path("/proc/x/output"), tmp_path / ("x" * 300)):
+    for path in (tmp_path / "file" / "output", Path("/proc/x/output"), tmp_path / ("x" * 300)):
         with pytest.raises(InvalidInput, match="The output's folder must be writable"):
-            outputs.require_writable(Output(place, FILE))
+            outputs.require_writable(Output(path, FILE))
 
 
-def grid(path: Path) -> bytes:
+def write_grid(path: Path) -> bytes:
     write_png(path, image_grid(blobs(4), 2))
     return path.read_bytes()
 
 
-def test_each_kind_knows_its_own(tmp_path: Path) -> None:
-    signed = grid(tmp_path / "grid.png")
+def test_each_kind_recognises_only_its_own_outputs(tmp_path: Path) -> None:
+    signed = write_grid(tmp_path / "grid.png")
     Image.open(tmp_path / "grid.png").save(tmp_path / "unsigned.png", pnginfo=None)
     Image.fromarray(blobs(1)[0, :, :, 0]).save(tmp_path / "photo.png")
     np.savez(tmp_path / "theirs.npz", mu=np.zeros(2), sigma=np.eye(2))
@@ -287,12 +287,12 @@ def test_each_kind_knows_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cache", "checkpoints"])
-def test_a_working_folder_is_not_in_an_input(tmp_path: Path, name: str) -> None:
+def test_a_cache_or_checkpoint_folder_inside_an_input_is_refused(tmp_path: Path, name: str) -> None:
     raw = tmp_path / "raw"
     raw.mkdir()
     (tmp_path / "link").symlink_to(raw)
-    for place in (raw, raw / "new", tmp_path / "link" / "new"):
-        arguments = argparse.Namespace(dataset=raw, **{name: place})
+    for path in (raw, raw / "new", tmp_path / "link" / "new"):
+        arguments = argparse.Namespace(dataset=raw, **{name: path})
         with pytest.raises(InvalidInput, match="must not be or lie in an input"), paths.local_paths(arguments):
             pass
     mirrored = argparse.Namespace(
@@ -302,18 +302,18 @@ def test_a_working_folder_is_not_in_an_input(tmp_path: Path, name: str) -> None:
         pass
     with paths.local_paths(argparse.Namespace(dataset=raw, **{name: tmp_path / "raw2"})):
         pass
-    with paths.local_paths(argparse.Namespace(dataset=raw, **{name: tmp_path})):  # an input may lie in it
+    with paths.local_paths(argparse.Namespace(dataset=raw, **{name: tmp_path})):  # the folder may contain an input
         pass
 
 
-def test_an_address_where_a_folder_must_be_is_shown_as_given() -> None:
+def test_an_address_in_place_of_a_folder_is_refused_and_shown_as_given() -> None:
     with pytest.raises(InvalidInput, match=r"folder of this machine. Received: gs://bucket/cache$"):
         paths.local_path("gs://bucket/cache")
     with pytest.raises(InvalidInput, match=r"Received: source='gs://bucket/raw'$"):
         open_source("gs://bucket/raw")
 
 
-def test_outputs_and_inputs_are_apart(tmp_path: Path) -> None:
+def test_outputs_that_overlap_with_inputs_are_refused(tmp_path: Path) -> None:
     (tmp_path / "raw" / "cats").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "raw")
     (tmp_path / "file").touch()
@@ -350,7 +350,7 @@ def run_prepare(monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> 
     prepare.main()
 
 
-def test_prepare_removes_no_raw_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prepare_never_removes_raw_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     cats = tmp_path / "raw" / "cats"
@@ -358,10 +358,10 @@ def test_prepare_removes_no_raw_images(tmp_path: Path, monkeypatch: pytest.Monke
     for number, image in enumerate(blobs(12)):
         Image.fromarray(image[:, :, 0]).save(cats / f"{number}.png")
     before = sorted(tmp_path.rglob("*"))
-    for place in ("raw/cats", "raw", "raw/cats/", "./raw/../raw/cats", "~/raw", ".", "/", "raw/cats/new", ""):
+    for path in ("raw/cats", "raw", "raw/cats/", "./raw/../raw/cats", "~/raw", ".", "/", "raw/cats/new", ""):
         with pytest.raises(InvalidInput):
-            run_prepare(monkeypatch, "raw/cats", f"--dataset={place}")
-        assert sorted(tmp_path.rglob("*")) == before, place
+            run_prepare(monkeypatch, "raw/cats", f"--dataset={path}")
+        assert sorted(tmp_path.rglob("*")) == before, path
     for _ in range(2):
         run_prepare(monkeypatch, "raw/cats", "--dataset=~/prepared/")
     assert (tmp_path / "prepared" / "manifest.json").exists()

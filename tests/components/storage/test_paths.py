@@ -1,4 +1,4 @@
-"""Files and folders to a bucket and back, through a proxy that fails as networks and services do."""
+"""Files and folders copied to a bucket and back, through a proxy with the faults of networks and services."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import MODEL_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
-# The client leaves a connection that was cut to the garbage collector.
+# The client leaves cut connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
@@ -35,8 +35,8 @@ def address(request: pytest.FixtureRequest) -> Address:
     return Address(BUCKET, f"tests/{abs(hash(request.node.name))}")
 
 
-def make(folder: Path, seed: int, small: int = 40, large_bytes: int = 0) -> Path:
-    """A folder of small files, some in subfolders, one of them empty, and a large one."""
+def make_folder(folder: Path, seed: int, small: int = 40, large_bytes: int = 0) -> Path:
+    """Writes small files, one of them empty, into subfolders of `folder`, and a large file into `folder`."""
     draws = np.random.default_rng(seed)
     folder.mkdir(exist_ok=True)
     for number in range(small):
@@ -53,18 +53,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def stored(emulator: str, address: Address) -> list[str]:
-    """The names of the objects below `address`, asked of the emulator itself."""
+    """Returns the names of the objects below `address`, without the proxy."""
     from google.cloud import storage as google_storage
 
     client = google_storage.Client(client_options={"api_endpoint": emulator}, use_auth_w_custom_endpoint=False)
     return [blob.name for blob in client.bucket(address.bucket).list_blobs(prefix=f"{address.name}/")]
 
 
-def test_nothing_is_lost_and_nothing_half_visible_while_one_request_in_five_fails(
+def test_a_folder_is_always_complete_while_one_request_in_five_fails(
     proxy: StorageProxy, emulator: str, address: Address, tmp_path: Path
 ) -> None:
-    old = make(tmp_path / "old", seed=1, small=5)
-    new = make(tmp_path / "new", seed=2, small=60, large_bytes=2 * objects.CHUNK_BYTES + 12345)
+    old = make_folder(tmp_path / "old", seed=1, small=5)
+    new = make_folder(tmp_path / "new", seed=2, small=60, large_bytes=2 * objects.CHUNK_BYTES + 12345)
     old_files = contents(old)
     transfer.upload(old, address)
     seen: list[dict[str, bytes]] = []
@@ -108,10 +108,10 @@ upload(Path(sys.argv[1]), Address.parse(sys.argv[2]))
 """
 
 
-def test_an_upload_that_was_killed_is_refused_and_goes_on(
+def test_a_killed_upload_is_not_readable_and_can_be_completed(
     proxy: StorageProxy, address: Address, tmp_path: Path
 ) -> None:
-    new = make(tmp_path / "new", seed=2, small=30)
+    new = make_folder(tmp_path / "new", seed=2, small=30)
     enough, release = threading.Event(), threading.Event()
 
     def hold_the_second_half(method: str, name: str, body: bytes) -> None:
@@ -130,7 +130,7 @@ def test_an_upload_that_was_killed_is_refused_and_goes_on(
 
     with pytest.raises(TryAgain, match=re.escape(f"run it again. Received: {address}")):
         transfer.download(address, tmp_path / "back")
-    time.sleep(0.5)  # requests that were held are still on their way
+    time.sleep(0.5)  # some held requests are still being forwarded
     already = {name for method, name in proxy.requests[started:] if method == "POST"}
     before = len(proxy.requests)
     transfer.upload(new, address)
@@ -141,11 +141,11 @@ def test_an_upload_that_was_killed_is_refused_and_goes_on(
     assert contents(tmp_path / "whole") == contents(new)
 
 
-def test_of_two_uploads_at_once_one_is_whole_and_the_other_fails(
+def test_one_of_two_concurrent_uploads_is_complete_and_the_other_fails(
     proxy: StorageProxy, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transfer, "PARALLEL_TRANSFERS", 1)
-    first, second = make(tmp_path / "first", seed=1, small=3), make(tmp_path / "second", seed=2, small=3)
+    first, second = make_folder(tmp_path / "first", seed=1, small=3), make_folder(tmp_path / "second", seed=2, small=3)
 
     def second_in_between(method: str, name: str, body: bytes) -> None:
         if method == "POST" and name.endswith(".bin"):
@@ -159,10 +159,10 @@ def test_of_two_uploads_at_once_one_is_whole_and_the_other_fails(
     assert contents(tmp_path / "back") == contents(second)
 
 
-def test_an_upload_that_begins_before_another_ends_is_waited_for(
+def test_an_upload_fails_if_another_one_begins_before_its_end(
     proxy: StorageProxy, address: Address, tmp_path: Path
 ) -> None:
-    folder = make(tmp_path / "folder", seed=1, small=3)
+    folder = make_folder(tmp_path / "folder", seed=1, small=3)
 
     def begin_another(method: str, name: str, body: bytes) -> None:
         if method == "DELETE":
@@ -177,11 +177,11 @@ def test_an_upload_that_begins_before_another_ends_is_waited_for(
 
 
 @pytest.mark.parametrize("direction", ["POST", "GET"])
-def test_damage_on_the_way_never_counts(
+def test_content_that_is_damaged_in_transfer_is_refused(
     proxy: StorageProxy, address: Address, tmp_path: Path, direction: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 1.0)
-    folder = make(tmp_path / "folder", seed=1, small=3)
+    folder = make_folder(tmp_path / "folder", seed=1, small=3)
     content = (folder / "2" / "file 2.bin").read_bytes()
 
     def flip(method: str, name: str, body: bytes) -> bytes:
@@ -201,9 +201,9 @@ def test_damage_on_the_way_never_counts(
     assert contents(tmp_path / "whole") == contents(folder)
 
 
-def test_damage_that_passes_is_mended(proxy: StorageProxy, address: Address, tmp_path: Path) -> None:
-    """An answer cut in two and asked for again from the middle: the client itself compares nothing then."""
-    folder = make(tmp_path / "folder", seed=1, small=0, large_bytes=2**20)
+def test_a_download_with_one_damaged_answer_is_repeated(proxy: StorageProxy, address: Address, tmp_path: Path) -> None:
+    """When a cut answer is continued from the middle, the client itself compares no checksum."""
+    folder = make_folder(tmp_path / "folder", seed=1, small=0, large_bytes=2**20)
     transfer.upload(folder, address)
     times = []
 
@@ -222,7 +222,7 @@ def test_damage_that_passes_is_mended(proxy: StorageProxy, address: Address, tmp
 
 
 def write_earlier(address: Address, files: dict[str, str], listing: dict[str, object] | None = None) -> None:
-    """A folder as versions before 2026-11-29 wrote it."""
+    """Writes a folder in the format of versions before 2026-11-29."""
     folder = f".whole/{'0' * 32}"
     for name, text in files.items():
         write(address / folder / name, text)
@@ -244,7 +244,7 @@ def test_a_folder_of_an_earlier_version_is_read_and_replaced(
 
 
 @pytest.mark.parametrize("folder", ["../x", ".whole/../../x", "", 5])
-def test_other_listings_of_an_earlier_version_are_refused(
+def test_invalid_listings_of_an_earlier_version_are_refused(
     proxy: StorageProxy, address: Address, tmp_path: Path, folder: object
 ) -> None:
     write_earlier(address, {}, {"folder": folder})
@@ -257,10 +257,10 @@ def write(address: Address, text: str) -> None:
         opened.blob(address.name).upload_from_string(text)
 
 
-def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
+def test_inputs_are_downloaded_and_outputs_are_uploaded_only_after_success(
     proxy: StorageProxy, address: Address, tmp_path: Path
 ) -> None:
-    transfer.upload(make(tmp_path / "folder", seed=1, small=3), address / "data")
+    transfer.upload(make_folder(tmp_path / "folder", seed=1, small=3), address / "data")
     (tmp_path / "table.csv").write_text("a,b\n")
     transfer.upload(tmp_path / "table.csv", address / "table.csv")
     given = argparse.Namespace(
@@ -293,10 +293,10 @@ def test_arguments_are_local_inside_and_outputs_are_sent_only_after_success(
         transfer.download(given.unwritten.place, tmp_path / "unwritten")
 
 
-def test_an_output_in_a_bucket_replaces_its_own_kind_alone(
+def test_an_output_in_a_bucket_replaces_only_its_own_kind(
     proxy: StorageProxy, address: Address, tmp_path: Path
 ) -> None:
-    model = make(tmp_path / "model", seed=1, small=3)
+    model = make_folder(tmp_path / "model", seed=1, small=3)
     (model / "generator.json").write_text('{"latent_size": 8, "images_seen": 1}')
     (model / MODEL_FILE).write_text("replaced")
     transfer.upload(model, address / "model")
@@ -355,7 +355,7 @@ class _Refusal(http.server.BaseHTTPRequestHandler):
         ((401, "authError"), InvalidInput, "A bucket needs credentials: "),
     ],
 )
-def test_refusals_are_told_apart(
+def test_each_refusal_of_a_bucket_has_its_own_sentence(
     answer: tuple[int, str], kind: type[Exception], sentence: str, writes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ANSWER_WITHIN_SECONDS", "TRANSFER_WITHIN_SECONDS"):
@@ -372,7 +372,9 @@ def test_refusals_are_told_apart(
         thread.join()
 
 
-def test_no_network_and_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_network_and_missing_credentials_are_different_errors(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(bucket, "ANSWER_WITHIN_SECONDS", 0.5)
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:1")
     with pytest.raises(TryAgain, match="The bucket does not answer: "):
@@ -387,7 +389,7 @@ def test_no_network_and_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert answer.stderr.count("\n") == 1
 
 
-def test_an_address_that_is_none_is_refused() -> None:
+def test_an_invalid_address_is_refused() -> None:
     for text in ("gs://", "gs://UPPER/x", "gs://team/a\nb"):
         with pytest.raises(InvalidInput, match="must look like gs://bucket/folder"):
             paths.input_path(text)

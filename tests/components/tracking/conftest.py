@@ -22,14 +22,14 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 @pytest.fixture
 def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sends at once, and a client gives up at once."""
+    """Sends records at once, and does not repeat failed requests."""
     monkeypatch.setattr(module, "SEND_EVERY_SECONDS", 0.1)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture
 def own_server(project: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TrackingServer]:
-    """A server to start and to stop."""
+    """A server that the test starts and stops."""
     server = TrackingServer(project / "server", mlflow_database)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
     yield server

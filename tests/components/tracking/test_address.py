@@ -1,4 +1,4 @@
-"""MLflow settings that can never work: refused at once, and their secrets are not shown."""
+"""Invalid settings of MLflow are refused at once, and their secrets are not shown."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from gan_core.exit_codes import run
         *("http://127.0.0.1:9/?token=hunter2", "https://host:port", "http:/host", "https://"),
     ],
 )
-def test_an_address_that_can_never_work_is_refused(
+def test_an_invalid_address_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, address: str
 ) -> None:
     monkeypatch.setenv(variable, address)
     with pytest.raises(SystemExit) as ended:
         run(tracking_uri if variable == "MLFLOW_TRACKING_URI" else registry_uri)
-    said = capsys.readouterr().err
-    assert (ended.value.code, f"{variable} must be an http:// or https:// address" in said) == (2, True)
-    assert "hunter2" not in said
+    message = capsys.readouterr().err
+    assert (ended.value.code, f"{variable} must be an http:// or https:// address" in message) == (2, True)
+    assert "hunter2" not in message
 
 
-def test_a_servers_address_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_valid_address_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     for address in ("https://user:p%40w@mlflow.example.com:8443/path", "http://[::1]:5000", "databricks://profile"):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         assert tracking_uri() == address

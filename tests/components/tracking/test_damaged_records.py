@@ -1,4 +1,4 @@
-"""Damaged, lost and old tracking records: nothing is lost that can be read, and nothing is logged twice."""
+"""Damaged, lost and old tracking records: every readable record is sent, and none is logged twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAMAGE = {"empty": b"", "zeros": bytes(64) + b"\n", "zeros without an end": byte
 
 
 def test_records_lost_with_their_machine_are_not_repeated(manifest: Manifest, project: Path) -> None:
-    """What is left of the first start is its identity and the rows of its last checkpoint."""
+    """Only the identity of the first start and the rows of its last checkpoint are left."""
     with tracker(manifest) as track:
         for step in (64, 128, 192):
             track.log_row(step, {"losses/generator": step / 64})
@@ -34,7 +34,7 @@ def test_records_lost_with_their_machine_are_not_repeated(manifest: Manifest, pr
     assert only_run().info.status == "FINISHED"
 
 
-def test_records_that_an_earlier_version_left_are_sent_under_today_s_names(manifest: Manifest, project: Path) -> None:
+def test_records_of_an_earlier_version_are_sent_under_the_current_names(manifest: Manifest, project: Path) -> None:
     with tracker(manifest):
         pass
     old = {"step": 64, "timestamp": 1000, "figures": {"generator_loss": 1.5, "fd_random": 7.0}}
@@ -60,7 +60,7 @@ def test_records_that_an_earlier_version_left_are_sent_under_today_s_names(manif
         ("machine.jsonl", "another form"),
     ],
 )
-def test_a_damaged_record_stops_no_training_and_nothing_is_recorded_twice(
+def test_a_damaged_record_does_not_stop_the_training_and_no_row_is_logged_twice(
     name: str, damage: str, manifest: Manifest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracker(manifest) as track:
@@ -71,7 +71,7 @@ def test_a_damaged_record_stops_no_training_and_nothing_is_recorded_twice(
     capsys.readouterr()
     (Path("tracking") / name).write_bytes(DAMAGE[damage])
     with tracker(manifest) as track:
-        for step in (64, 128, 192):  # the rows of the checkpoint, and a new one
+        for step in (64, 128, 192):  # the rows of the checkpoint and a new row
             track.log_row(step, {"loss": step / 64, "norm": 1.0})
         assert track.run_id == run_id
         assert [row["images_seen"] for row in track.rows()] == [64, 128, 192]
@@ -80,13 +80,13 @@ def test_a_damaged_record_stops_no_training_and_nothing_is_recorded_twice(
     assert pictures() == ["samples+step+128.png", "samples+step+128.webp"]
     assert only_run().info.status == "FINISHED"
     kept = sorted(Path("tracking").glob("*.damaged*"))
-    said = capsys.readouterr().err
-    told = int((name, damage) != ("history.jsonl", "empty"))  # a journal may be empty: what it held comes again
-    assert [path.read_bytes() for path in kept] == [DAMAGE[damage]] * told
-    assert said.count("warning: A tracking record cannot be read.") == told
+    errors = capsys.readouterr().err
+    warnings = int((name, damage) != ("history.jsonl", "empty"))  # an empty journal is valid; its rows are logged again
+    assert [path.read_bytes() for path in kept] == [DAMAGE[damage]] * warnings
+    assert errors.count("warning: A tracking record cannot be read.") == warnings
 
 
-def test_damaged_lines_and_pictures_cost_only_themselves(manifest: Manifest, project: Path) -> None:
+def test_only_damaged_lines_and_pictures_are_lost(manifest: Manifest, project: Path) -> None:
     with tracker(manifest) as track:
         for step in (64, 128, 192):
             track.log_row(step, {"loss": step / 64})
@@ -105,7 +105,7 @@ def test_damaged_lines_and_pictures_cost_only_themselves(manifest: Manifest, pro
     assert (project / "tracking" / "pictures" / "samples+192.png.damaged").exists()
 
 
-def test_without_a_readable_training_the_command_says_what_to_do(manifest: Manifest, project: Path) -> None:
+def test_the_error_for_an_unreadable_training_names_the_remedy(manifest: Manifest, project: Path) -> None:
     with tracker(manifest):
         pass
     (project / "tracking" / "training.json").write_bytes(b"")

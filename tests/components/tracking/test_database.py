@@ -1,4 +1,4 @@
-"""The embedded MLflow database: made whole or not at all."""
+"""The embedded MLflow database is created completely or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 
-# Each with process number 1, as in containers.
+# Each process has the id 1, as in containers.
 CODE = """
 import os
 os.getpid = lambda: 1
@@ -19,11 +19,11 @@ print(len(connect().search_experiments()))
 """
 
 
-def _connect(place: Path) -> subprocess.Popen[str]:
+def _connect(folder: Path) -> subprocess.Popen[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return subprocess.Popen(
         [sys.executable, "-c", CODE],
-        cwd=place,
+        cwd=folder,
         env={**environment, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -31,7 +31,7 @@ def _connect(place: Path) -> subprocess.Popen[str]:
     )
 
 
-def test_a_kill_while_it_is_made_breaks_nothing(tmp_path: Path) -> None:
+def test_a_kill_during_the_creation_leaves_no_broken_database(tmp_path: Path) -> None:
     process = _connect(tmp_path)
     while not any(path.stat().st_size > 0 for path in tmp_path.glob(".mlflow.db.*[0-9a-f]")):
         assert process.poll() is None
@@ -40,14 +40,14 @@ def test_a_kill_while_it_is_made_breaks_nothing(tmp_path: Path) -> None:
     process.communicate()
     assert not (tmp_path / "mlflow.db").exists()
 
-    together = [_connect(tmp_path), _connect(tmp_path)]
+    processes = [_connect(tmp_path), _connect(tmp_path)]
 
-    assert [process.communicate()[0] for process in together] == ["1\n", "1\n"]
+    assert [process.communicate()[0] for process in processes] == ["1\n", "1\n"]
     assert (tmp_path / "mlflow.db").exists()
 
 
-def test_what_kills_left_behind_is_deleted_and_nothing_else(tmp_path: Path) -> None:
-    """An hour-old unfinished database with its journal, and a second name of the finished one."""
+def test_only_old_leftovers_of_killed_processes_are_deleted(tmp_path: Path) -> None:
+    """The leftovers are an old unfinished database with its journal, and a second name of the finished one."""
     assert _connect(tmp_path).communicate()[0] == "1\n"
     old = [tmp_path / f".mlflow.db.{name}" for name in ("0a1b", "0a1b-journal")]
     young, others = tmp_path / ".mlflow.db.2c3d", [tmp_path / "mlflow.db.backup", tmp_path / ".mlflow.dbx"]

@@ -1,4 +1,4 @@
-"""What is wrong with MLflow's address, experiment, run or database: told before a training, in one sentence."""
+"""Errors of MLflow's address, experiment, run or database are reported before a training, in one sentence."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
-    """Answers with the status in the first part of the path, and a page or, after `json`, an object."""
+    """Answers `/page/<status>/…` with that status and an HTML page, and `/json/<status>/…` with a JSON object."""
 
     def do_GET(self) -> None:
         kind, status, *_ = self.path.strip("/").split("/")
@@ -70,8 +70,8 @@ def _serving(certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
         thread.join()
 
 
-def require(error: type[Exception], message: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Registration and a warm start fail with one sentence; so does the check before a training, or it passes."""
+def assert_one_sentence(error: type[Exception], message: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Checks that registration and a warm start fail, and also the check before a training unless it is TryAgain."""
     for call in (
         lambda: register(CONFIG, Path("generator"), evaluation(1.0, 0.0)),
         lambda: find_initial("models:/generator@champion"),
@@ -103,7 +103,7 @@ def require(error: type[Exception], message: str, caplog: pytest.LogCaptureFixtu
         ("page/500", TryAgain, "Run the same command again"),
     ],
 )
-def test_a_server_that_answers_otherwise(
+def test_an_answer_that_is_not_mlflows_gives_one_sentence(
     path: str,
     error: type[Exception],
     message: str,
@@ -113,17 +113,17 @@ def test_a_server_that_answers_otherwise(
     generator(Path("generator"))
     with _serving() as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server}/{path}")
-        require(error, message, caplog)
+        assert_one_sentence(error, message, caplog)
 
 
-def test_a_certificate_that_nobody_trusts_and_a_server_without_one(
+def test_an_untrusted_or_missing_certificate_gives_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     generator(Path("generator"))
     for certificate in (self_signed(tmp_path), None):
         with _serving(certificate) as server:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{server}/page/200")
-            require(InvalidInput, "certificate must be trusted", caplog)
+            assert_one_sentence(InvalidInput, "certificate must be trusted", caplog)
 
 
 @pytest.mark.parametrize(
@@ -146,14 +146,14 @@ def test_a_certificate_that_nobody_trusts_and_a_server_without_one(
         ("databricks", "Databricks needs its own configuration"),
     ],
 )
-def test_an_address_that_can_never_work(
+def test_an_invalid_address_gives_one_sentence(
     address: str, message: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     generator(Path("generator"))
     Path("a-file").touch()
     Path("a-folder").mkdir()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    require(InvalidInput, message, caplog)
+    assert_one_sentence(InvalidInput, message, caplog)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_an_address_that_can_never_work(
         ("locked", TryAgain, "database is locked"),
     ],
 )
-def test_a_database_that_cannot_be_read(
+def test_a_database_that_cannot_be_read_gives_one_sentence(
     damage: str, error: type[Exception], message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     generator(Path("generator"))
@@ -180,10 +180,10 @@ def test_a_database_that_cannot_be_read(
             connection.execute("UPDATE alembic_version SET version_num = 'cbc13b556ace'")
         else:
             connection.execute("BEGIN EXCLUSIVE")
-        require(error, message, caplog)
+        assert_one_sentence(error, message, caplog)
 
 
-def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_experiment_or_run_gives_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     client = connect()
     for number in ("77", "abc"):
         with monkeypatch.context() as patch:
@@ -210,7 +210,7 @@ def test_an_experiment_or_a_run_that_is_not_there(monkeypatch: pytest.MonkeyPatc
         check_destination()
 
 
-def test_a_deleted_experiment_is_told_before_the_training(
+def test_a_deleted_experiment_is_refused_before_the_training(
     project: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = connect()

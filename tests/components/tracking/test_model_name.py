@@ -1,4 +1,4 @@
-"""The name that a generator is registered under, from its data."""
+"""The name of a registered model, which is derived from the data."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def name_of(source: str) -> str:
         ),
     ],
 )
-def test_the_name_is_that_of_the_data_wherever_it_lies(source: str) -> None:
+def test_the_name_does_not_depend_on_the_location_of_the_data(source: str) -> None:
     assert name_of(source) == "cats-64x64x3"
 
 
-def test_the_shape_and_pairs_tell_models_of_one_source_apart() -> None:
+def test_the_name_includes_the_shape_and_the_pairs() -> None:
     assert registered_name("auto", "embedded", (28, 28, 1), paired=False) == "embedded-28x28x1"
     assert registered_name("auto", "embedded", (28, 28, 1), paired=True) == "embedded-28x28x1-paired"
 
 
-def test_a_given_name_is_taken_as_it_is() -> None:
+def test_a_configured_name_is_not_changed() -> None:
     assert registered_name("generator", "data/raw/cats", (64, 64, 3), paired=True) == "generator"
 
 
-def test_names_of_other_characters_are_valid_and_stay_apart() -> None:
+def test_names_with_other_characters_become_valid_and_stay_distinct() -> None:
     assert name_of("my cats") == "my-cats-64x64x3"
     assert name_of("a:b") == name_of("x/a:b") == "a-b-64x64x3"
     names = [
@@ -56,7 +56,7 @@ def test_names_of_other_characters_are_valid_and_stay_apart() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,149}", name) for name in names), names
     assert len(set(names[:-3])) == len(names[:-3])
     assert names[-3:] == ["data-64x64x3"] * 3
-    assert name_of("e\u0301te\u0301") == name_of("été")  # as macOS writes it
+    assert name_of("e\u0301te\u0301") == name_of("été")  # the decomposed form of macOS
 
 
 @pytest.mark.parametrize("name", ["", " ", ".", "..", "..cats", "a/b", "a:b", "x" * 257])
@@ -68,15 +68,15 @@ def test_a_name_that_mlflow_would_refuse_is_refused(name: str) -> None:
 @pytest.mark.usefixtures("project")
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 @pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
-def test_cats_are_not_judged_by_the_champion_of_clothes_and_more_cats_are_by_that_of_cats() -> None:
-    def registered(name: str, score: float, source: str, digest: str) -> dict[str, Any]:
+def test_a_generator_is_compared_only_with_the_champion_of_its_own_data() -> None:
+    def register_generator(name: str, score: float, source: str, digest: str) -> dict[str, Any]:
         folder = generator(Path(name), dataset_source=source, dataset_digest=digest)
         scores = evaluation(score, 0.1, of=folder).model_copy(update={"dataset_digest": digest})
         return register(AUTO, folder, scores)
 
-    first = registered("clothes", 9.0, "embedded", "sha256-clothes")
-    cats = registered("cats", 5.0, "data/raw/cats", "sha256-cats")
-    again = registered("more", 2.0, "/elsewhere/cats", "sha256-more")
+    first = register_generator("clothes", 9.0, "embedded", "sha256-clothes")
+    cats = register_generator("cats", 5.0, "data/raw/cats", "sha256-cats")
+    again = register_generator("more", 2.0, "/elsewhere/cats", "sha256-more")
     assert [record["name"] for record in (first, cats, again)] == ["embedded-16x16x1", "cats-16x16x1", "cats-16x16x1"]
     assert [record["decision"] for record in (first, cats, again)] == ["champion"] * 3
     assert (cats["champion"], again["champion"]) == (None, "1")

@@ -1,4 +1,4 @@
-"""The embedded database and its artifacts, wherever the project is: moved, copied, or DVC's temporary copy of it."""
+"""The embedded database and its artifacts stay usable in a moved or copied project and in DVC's temporary copy."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ NAMES = ("old", "old dir 100% ü+#")
 
 
 @pytest.fixture
-def place(tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
-    """Makes a folder with a database the working directory."""
+def enter(tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """Returns a function that makes a folder with a database the working directory."""
     for name in [name for name in os.environ if name.startswith(("MLFLOW_", "DVC_"))]:
         monkeypatch.delenv(name)
 
-    def use(name: str) -> Path:
-        utils._artifact_repos_cache.clear()  # MLflow keeps a run's folder for as long as a process lives
+    def enter_folder(name: str) -> Path:
+        utils._artifact_repos_cache.clear()  # MLflow caches the folders of runs in the process
         folder = tmp_path / name
         if not folder.exists():
             folder.mkdir()
@@ -39,11 +39,11 @@ def place(tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.chdir(folder)
         return folder
 
-    return use
+    return enter_folder
 
 
-def work(text: str) -> tuple[str, str]:
-    """A run with a file, and a version of the model `m` with a file; returns the run and the version's number."""
+def log_run(text: str) -> tuple[str, str]:
+    """Logs a run with a file and a version of the model `m` with a file; returns the run's id and the version."""
     client = connect()
     run_id = client.create_run(experiment_id(client)).info.run_id
     client.log_text(run_id, text, "of the run.txt")
@@ -57,53 +57,53 @@ def work(text: str) -> tuple[str, str]:
     return run_id, str(version)
 
 
-def require_whole(run_id: str, version: str, text: str) -> Path:
-    """Reads both files; returns where the version's lies."""
+def assert_complete(run_id: str, version: str, text: str) -> Path:
+    """Checks that both files can be read; returns the folder of the version's file."""
     import mlflow.artifacts
 
     client = connect()
     assert Path(client.download_artifacts(run_id, "of the run.txt")).read_text() == text
     assert client.get_model_version_by_alias("m", "champion").version
-    place = client.get_model_version_download_uri("m", version)
-    found = Path(mlflow.artifacts.download_artifacts(place, tracking_uri=tracking_uri(), registry_uri=registry_uri()))
+    uri = client.get_model_version_download_uri("m", version)
+    found = Path(mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking_uri(), registry_uri=registry_uri()))
     assert (found / "file").read_text() == text
     return found
 
 
-def forget_the_record() -> None:
-    """Makes the database one of an earlier version of this project, which kept no record of its folder."""
+def drop_folder_record() -> None:
+    """Turns the database into one of an earlier version, which did not record its folder."""
     with contextlib.closing(sqlite3.connect("mlflow.db")) as connection:
         connection.execute("DROP TABLE gan_pipeline_folder")
         connection.commit()
 
 
-def files(folder: Path) -> dict[Path, bytes]:
+def read_files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize("earlier_version", [False, True])
 @pytest.mark.parametrize("name", NAMES)
-def test_after_a_rename_all_loads_and_new_files_go_to_the_new_folder(
-    place: Callable[..., Path], name: str, earlier_version: bool
+def test_a_renamed_project_loads_its_files_and_writes_to_the_new_folder(
+    enter: Callable[..., Path], name: str, earlier_version: bool
 ) -> None:
-    old = place(name)
-    first = work("first")
+    old = enter(name)
+    first = log_run("first")
     if earlier_version:
-        forget_the_record()
+        drop_folder_record()
     new = old.rename(old.with_name("new " + name))
-    place(new.name)
-    require_whole(*first, "first")
-    second = work("second")
+    enter(new.name)
+    assert_complete(*first, "first")
+    second = log_run("second")
     for version, text in ((first, "first"), (second, "second")):
-        assert require_whole(*version, text).is_relative_to(new)
+        assert assert_complete(*version, text).is_relative_to(new)
     assert not old.exists()
 
 
-def test_mlflows_own_commands_follow_too(place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    old = place("old")
-    work("first")
+def test_mlflows_own_commands_use_the_new_folder(enter: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    old = enter("old")
+    log_run("first")
     new = old.rename(old.with_name("new"))
-    place("new")
+    enter("new")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     command = [sys.executable, "-m", "components.run_mlflow", "experiments", "search"]
@@ -114,59 +114,59 @@ def test_mlflows_own_commands_follow_too(place: Callable[..., Path], monkeypatch
 
 
 @pytest.mark.parametrize("earlier_version", [False, True])
-def test_a_copy_never_writes_into_the_original(place: Callable[..., Path], earlier_version: bool) -> None:
-    original = place("original")
-    first = work("first")
+def test_a_copy_never_writes_into_the_original(enter: Callable[..., Path], earlier_version: bool) -> None:
+    original = enter("original")
+    first = log_run("first")
     if earlier_version:
-        forget_the_record()
+        drop_folder_record()
     copy = Path(shutil.copytree(original, original.with_name("copy")))
-    before = files(original)
-    place("copy")
-    assert require_whole(*first, "first").is_relative_to(copy)
-    assert require_whole(*work("second"), "second").is_relative_to(copy)
+    before = read_files(original)
+    enter("copy")
+    assert assert_complete(*first, "first").is_relative_to(copy)
+    assert assert_complete(*log_run("second"), "second").is_relative_to(copy)
     connect().log_text(first[0], "more", "more.txt")
-    assert files(original) == before
-    place("original")
-    assert require_whole(*first, "first").is_relative_to(original)
+    assert read_files(original) == before
+    enter("original")
+    assert assert_complete(*first, "first").is_relative_to(original)
 
 
 @pytest.mark.parametrize("earlier_version", [False, True])
-def test_a_database_that_was_moved_alone_finds_the_files_where_they_are(
-    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, earlier_version: bool
+def test_a_database_that_was_moved_without_its_files_finds_them(
+    enter: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, earlier_version: bool
 ) -> None:
-    project = place("project")
-    first = work("first")
+    project = enter("project")
+    first = log_run("first")
     if earlier_version:
-        forget_the_record()
+        drop_folder_record()
     elsewhere = project.with_name("elsewhere")
     elsewhere.mkdir()
     (project / "mlflow.db").rename(elsewhere / "mlflow.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{elsewhere}/mlflow.db")
-    assert require_whole(*first, "first").is_relative_to(project)
-    require_whole(*work("second"), "second")
+    assert assert_complete(*first, "first").is_relative_to(project)
+    assert_complete(*log_run("second"), "second")
 
 
-def test_the_default_experiment_lies_in_the_project_too(
-    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+def test_the_default_experiment_is_stored_in_the_project(
+    enter: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also when the database is made in DVC's temporary copy."""
-    project = place("project")
+    """This holds even if the database is created in DVC's temporary copy."""
+    project = enter("project")
     (project / "mlflow.db").unlink()
     monkeypatch.setenv("DVC_ROOT", str(project))
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "Default")
     copy = project / ".dvc" / "tmp" / "exps" / "copy"
     copy.mkdir(parents=True)
     monkeypatch.chdir(copy)
-    first = work("first")
-    assert require_whole(*first, "first").is_relative_to(project / "mlruns")
+    first = log_run("first")
+    assert assert_complete(*first, "first").is_relative_to(project / "mlruns")
     assert not (copy / "mlruns").exists()
 
 
 @pytest.mark.parametrize("address", ["sqlite:///mlflow.db", "sqlite:///./mlflow.db", "", "  ", None])
-def test_a_relative_address_means_the_project_in_dvcs_temporary_copy_too(
-    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, address: str | None
+def test_a_relative_address_in_dvcs_temporary_copy_means_the_project(
+    enter: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, address: str | None
 ) -> None:
-    project = place("project")
+    project = enter("project")
     monkeypatch.setenv("DVC_ROOT", str(project))
     monkeypatch.chdir(project.parent)
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
@@ -184,29 +184,29 @@ def test_an_address_that_names_no_file_is_refused(monkeypatch: pytest.MonkeyPatc
         tracking_uri()
 
 
-def test_a_question_mark_in_the_folders_name_is_refused(place: Callable[..., Path]) -> None:
-    """It would begin the address's options, and the database would lie elsewhere."""
-    place("what?")
+def test_a_question_mark_in_the_folders_name_is_refused(enter: Callable[..., Path]) -> None:
+    """In an address a question mark begins the options, so the database would be in another folder."""
+    enter("what?")
     with pytest.raises(InvalidInput, match="must not contain '\\?'"):
         tracking_uri()
 
 
-def test_another_programs_database_is_left_alone(place: Callable[..., Path]) -> None:
-    project = place("project")
+def test_a_database_of_another_program_is_refused_and_not_changed(enter: Callable[..., Path]) -> None:
+    project = enter("project")
     (project / "mlflow.db").unlink()
     with contextlib.closing(sqlite3.connect("mlflow.db")) as connection:
         connection.execute("CREATE TABLE cookies (host TEXT)")
-    before = files(project)
+    before = read_files(project)
     with pytest.raises(InvalidInput, match=r"must be one that MLflow created\. Received: .*mlflow\.db"):
         connect()
-    assert files(project) == before
+    assert read_files(project) == before
 
 
 def test_dvcs_experiments_are_tracked_in_the_project(
-    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    enter: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--temp` with a relative address, and two queued ones at a time with an empty one."""
-    project = place("project")
+    """Runs one experiment with a relative address and two queued ones in parallel with an empty address."""
+    project = enter("project")
     for name in ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         monkeypatch.setenv(name, str(project.parent / "home"))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(Path(__file__).parent), str(ROOT / "tests"))))
@@ -214,7 +214,7 @@ def test_dvcs_experiments_are_tracked_in_the_project(
     Path("params.yaml").write_text("seed: 0\n")
     Path("dvc.yaml").write_text(
         "stages:\n  train:\n    params: [seed]\n    outs: [out]\n"
-        f"    cmd: {sys.executable} -c 'from test_moved_project import work; print(work(\"x\"))' > out\n"
+        f"    cmd: {sys.executable} -c 'from test_moved_project import log_run; print(log_run(\"x\"))' > out\n"
     )
 
     def call(*command: str) -> None:
@@ -237,4 +237,4 @@ def test_dvcs_experiments_are_tracked_in_the_project(
     assert len(runs) == 3
     for run in runs:
         [version] = client.search_model_versions(f"run_id = '{run.info.run_id}'")
-        assert require_whole(run.info.run_id, version.version, "x").is_relative_to(project / "mlruns")
+        assert assert_complete(run.info.run_id, version.version, "x").is_relative_to(project / "mlruns")

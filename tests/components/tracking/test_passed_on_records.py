@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from datasets import blobs
 from evaluations import evaluation
-from trackers import NOBODY, history, only_run, pictures, sent, tracker, use, wait_until
+from trackers import NO_SERVER, history, only_run, pictures, sent, tracker, use, wait_until
 from tracking_server import TrackingServer
 
 from components.storage.output_kinds import RECORDS
@@ -34,7 +34,7 @@ def test_records_of_a_training_without_a_server_are_delivered_once(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     for _ in range(2):  # the second start replaces the output of the first
         with packed(Path("tracking"), output()), tracker(manifest, passed_on=True) as track:
             for step in (1, 2, 3):
@@ -78,14 +78,14 @@ def test_records_that_arrived_need_no_server(manifest: Manifest, monkeypatch: py
     with packed(Path("tracking"), output()), tracker(manifest, passed_on=True) as track:
         track.log_row(1, {"loss": 1.0})
         run_id = track.run_id
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     assert deliver(FILE) == run_id
 
 
 def test_a_failed_training_writes_no_records_and_names_the_folder_to_send(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     with (
         pytest.raises(ValueError, match="diverged"),
         packed(Path("tracking"), output()),
@@ -129,7 +129,7 @@ def test_text_and_links_are_no_records(project: Path) -> None:
 
 
 def test_a_required_log_of_scores_fails_while_mlflow_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     scores = evaluation(12.5, 0.5, "run")
     log_evaluation(scores, None)
     with pytest.raises(TryAgain, match="MLflow did not receive the scores"):

@@ -12,7 +12,7 @@ def test_a_run_is_named_by_its_experiment_its_data_and_its_recipe() -> None:
     assert name == "plain-base cats-64x64x3 dcgan hinge"
 
 
-def test_outside_of_an_experiment_the_parameters_give_the_first_word() -> None:
+def test_the_name_of_a_run_without_an_experiment_starts_with_a_digest_of_the_parameters() -> None:
     name = run_name("embedded", (28, 28, 1), PARAMETERS, None)
     first, rest = name.split(" ", 1)
     assert len(first) == 6

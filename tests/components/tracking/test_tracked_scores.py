@@ -1,4 +1,4 @@
-"""Scores of an evaluation in the MLflow run of the training."""
+"""Scores of an evaluation are logged in the MLflow run of the training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 from datasets import blobs
 from evaluations import evaluation
-from trackers import NOBODY, history, only_run, tracker
+from trackers import NO_SERVER, history, only_run, tracker
 
 from components.tracking.scores import log_evaluation
 from components.tracking.server import connect
@@ -25,7 +25,7 @@ from gan_core.metric_names import score
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest, project: Path) -> None:
+def test_an_evaluation_is_logged_once_in_the_run_of_its_training(manifest: Manifest, project: Path) -> None:
     with tracker(manifest) as track:
         track.log_row(64, {"loss": 1.0})
     (project / "report.html").write_text("<p>report</p>")
@@ -37,13 +37,13 @@ def test_the_evaluation_lands_in_the_run_of_the_training_once(manifest: Manifest
     assert only_run().info.status == "FINISHED"
 
 
-def test_the_run_is_described_by_score_samples_and_report_unless_a_person_did(
+def test_the_description_of_a_run_shows_score_samples_and_report_unless_a_person_wrote_one(
     manifest: Manifest, project: Path
 ) -> None:
     with tracker(manifest) as track:
         for step in (0, 64):
             track.log_image(step, "samples", blobs(1, channels=3)[0])
-    report = project / "report"  # as the cluster names it
+    report = project / "report"  # the name on a cluster
     report.write_text("<p>report</p>")
     scores = evaluation(12.5, 0.5, track.run_id).model_copy(
         update={"intervals": {"fd_classifier": Interval(low=12.0, high=13.0)}}
@@ -62,9 +62,7 @@ def test_the_run_is_described_by_score_samples_and_report_unless_a_person_did(
     assert only_run().data.tags["mlflow.note.content"] == "The best of May."
 
 
-def test_a_figure_of_the_evaluation_has_one_value_in_mlflow_and_in_dvc_and_its_place_as_name(
-    manifest: Manifest, project: Path
-) -> None:
+def test_mlflow_and_dvc_show_the_same_values_under_matching_names(manifest: Manifest, project: Path) -> None:
     with tracker(manifest) as track:
         pass
     whole = evaluation(12.5, 0.5, track.run_id).model_copy(
@@ -85,7 +83,7 @@ def test_a_figure_of_the_evaluation_has_one_value_in_mlflow_and_in_dvc_and_its_p
     shown = subprocess.run([*dvc, "metrics", "show", "--json"], check=True, capture_output=True, env=environment)
     in_dvc = _flat(json.loads(shown.stdout)[""]["data"]["scores.json"]["data"])
     in_mlflow = {name: value for name, value in only_run().data.metrics.items() if not name.startswith("system/")}
-    figures = {score(place): value for place, value in in_dvc.items()}
+    figures = {score(name): value for name, value in in_dvc.items()}
     assert in_mlflow == {name: figures[name] for name in in_mlflow}
     assert set(in_mlflow) == {
         *(f"scores/{part}{name}" for part in ("", "spread/") for name in ("fd_classifier", "kid_classifier")),
@@ -97,11 +95,11 @@ def test_a_figure_of_the_evaluation_has_one_value_in_mlflow_and_in_dvc_and_its_p
     assert not any(name.startswith("classes") for name in in_dvc)
 
 
-def _flat(entry: dict[str, Any], place: str = "") -> dict[str, Any]:
-    """Names as DVC prints them in a table's head."""
+def _flat(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns the values by dotted name, as DVC prints them."""
     found: dict[str, Any] = {}
     for name, value in entry.items():
-        found |= _flat(value, f"{place}{name}.") if isinstance(value, dict) else {f"{place}{name}": value}
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return found
 
 
@@ -116,10 +114,10 @@ def _flat(entry: dict[str, Any], place: str = "") -> dict[str, Any]:
         ({"tracking_run_id": "0" * 32}, "The scores are not in MLflow: "),
     ],
 )
-def test_an_evaluation_that_mlflow_cannot_take_says_so(
+def test_an_evaluation_that_cannot_be_logged_gives_one_sentence(
     changes: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     log_evaluation(evaluation(12.5, 0.5).model_copy(update=changes), None)
     said = capsys.readouterr().err
     assert sentence in said

@@ -24,13 +24,13 @@ from gan_core.data.manifest import Manifest
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def test_one_run_tells_what_was_trained_on_what_and_how_it_went(manifest: Manifest) -> None:
+def test_a_run_records_parameters_data_history_and_samples(manifest: Manifest) -> None:
     with tracker(manifest) as track:
         track.log_row(64, {"losses/generator": 2.5, "system/examples_per_second": 100.0})
         track.log_row(128, {"losses/generator": float("nan"), "system/examples_per_second": 101.0})
         track.log_row(
             128, {"losses/generator": 9.0, "system/examples_per_second": 9.0, "scores/quick_fd_random": 7.0}
-        )  # scored afterwards
+        )  # the same row again, with a score
         track.log_image(128, "samples", blobs(1, channels=3)[0])
         assert track.run_id is not None
         assert track.rows()[0] == {"images_seen": 64, "losses/generator": 2.5, "system/examples_per_second": 100.0}
@@ -60,15 +60,15 @@ def test_no_secret_of_an_address_is_tracked(manifest: Manifest) -> None:
     assert not [path for path in written if b"hunter2" in path.read_bytes()]
 
 
-def test_a_resumed_training_goes_on_in_the_same_run_and_repeats_nothing(manifest: Manifest) -> None:
+def test_a_resumed_training_continues_its_run_and_logs_no_row_twice(manifest: Manifest) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_until(KeyboardInterrupt(), manifest, {64: 1.0, 128: 2.0})
     assert only_run().info.status == "KILLED"
     with (Path("tracking") / "history.jsonl").open("a") as file:
-        file.write('{"step": 192, "timest')  # a kill in the middle of a line
+        file.write('{"step": 192, "timest')  # a kill while a line was written
     with tracker(manifest) as track:
         for step in (128, 192):
-            track.log_row(step, {"loss": step / 64, "system/examples_per_second": 80.0})  # repeated at another speed
+            track.log_row(step, {"loss": step / 64, "system/examples_per_second": 80.0})  # repeated with another speed
         assert [row["images_seen"] for row in track.rows()] == [64, 128, 192]
     assert only_run().info.status == "FINISHED"
     assert history("loss") == [(64, 1.0), (128, 2.0), (192, 3.0)]
@@ -82,7 +82,7 @@ def test_a_training_that_fails_ends_its_run_as_failed(manifest: Manifest) -> Non
     assert history("loss") == [(64, 1.0)]
 
 
-def test_killed_at_any_moment_and_started_again_it_has_every_row_once(manifest: Manifest) -> None:
+def test_a_killed_and_restarted_training_has_every_row_once(manifest: Manifest) -> None:
     code = """
 import itertools, sys, time
 from pathlib import Path
@@ -112,7 +112,7 @@ with tracker.TrainingTracker(Path("tracking"), parameters={}, tags={}, dataset=m
     assert history("loss") == [(step, float(step)) for step in recorded]
 
 
-def test_a_run_that_is_gone_from_the_server_is_made_anew_with_everything(
+def test_a_run_that_the_server_lost_is_created_again_with_all_records(
     manifest: Manifest, mlflow_database: Path
 ) -> None:
     with tracker(manifest) as track:
@@ -124,7 +124,9 @@ def test_a_run_that_is_gone_from_the_server_is_made_anew_with_everything(
     assert only_run().data.params["train.learning_rate"] == "0.0002"
 
 
-def test_it_attaches_to_the_run_that_the_environment_names(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_tracker_uses_the_run_that_the_environment_names(
+    manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = connect()
     named = client.create_run(experiment_id(client))
     client.log_param(named.info.run_id, "train.learning_rate", "set by who made the run")
@@ -152,7 +154,7 @@ def test_an_experiment_in_a_temporary_copy_is_tracked_in_the_project(
     assert list((project / "mlruns").rglob("samples*.png"))
 
 
-def test_two_processes_do_not_write_to_one_folder(manifest: Manifest) -> None:
+def test_two_processes_cannot_write_to_one_folder(manifest: Manifest) -> None:
     with tracker(manifest):
         refused = send()
     assert refused.returncode == 2
@@ -161,7 +163,7 @@ def test_two_processes_do_not_write_to_one_folder(manifest: Manifest) -> None:
     )
 
 
-def test_passwords_stay_out_of_the_sentences() -> None:
+def test_passwords_do_not_appear_in_messages() -> None:
     error = RuntimeError("request to https://someone:secret@mlflow.example/api failed\nsecond line")
     assert explain(error) == "request to https://mlflow.example/api failed."
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from datasets import blobs
-from trackers import NOBODY, history, only_run, pictures, send, sent, tracker, use, wait_until
+from trackers import NO_SERVER, history, only_run, pictures, send, sent, tracker, use, wait_until
 from tracking_server import Proxy, TrackingServer
 
 from components.tracking import tracker as module
@@ -16,7 +16,7 @@ from gan_core.data.manifest import Manifest
 pytestmark = pytest.mark.usefixtures("quick")
 
 
-def test_a_server_that_is_away_at_the_start_and_in_the_middle_gets_everything_once_and_in_order(
+def test_a_server_that_was_unreachable_receives_all_records_once_and_in_order(
     manifest: Manifest, own_server: TrackingServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with tracker(manifest) as track:
@@ -39,23 +39,23 @@ def test_a_server_that_is_away_at_the_start_and_in_the_middle_gets_everything_on
     assert only_run().info.status == "FINISHED"
 
 
-def test_what_an_ended_training_could_not_send_a_command_sends_once(
+def test_the_send_command_sends_the_remaining_records_once(
     manifest: Manifest,
     mlflow_server: TrackingServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", NOBODY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     with tracker(manifest) as track:
         for step in (1, 2, 3):
             track.log_row(step, {"loss": float(step)})
         track.log_image(3, "samples", blobs(1)[0])
         assert track.run_id is None
-    said = capsys.readouterr().err
-    assert "MLflow did not receive 3 rows, " in said
-    assert "python -m components.tracking send tracking" in said
-    away = send()
-    assert (away.returncode, away.stderr.count("\n")) == (75, 1), away.stderr
+    message = capsys.readouterr().err
+    assert "MLflow did not receive 3 rows, " in message
+    assert "python -m components.tracking send tracking" in message
+    unreachable = send()
+    assert (unreachable.returncode, unreachable.stderr.count("\n")) == (75, 1), unreachable.stderr
     use(mlflow_server.address, "sent later", monkeypatch)
     for _ in range(2):
         assert send().returncode == 0
@@ -64,7 +64,7 @@ def test_what_an_ended_training_could_not_send_a_command_sends_once(
         assert only_run().info.status == "FINISHED"
 
 
-def test_through_failing_requests_and_cut_answers_everything_arrives_once(
+def test_every_record_arrives_once_despite_failed_requests_and_cut_answers(
     manifest: Manifest, mlflow_server: TrackingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "SEND_EVERY_SECONDS", 0.01)
@@ -84,7 +84,7 @@ def test_through_failing_requests_and_cut_answers_everything_arrives_once(
     assert pictures() == [f"samples+step+{step}.{kind}" for step in (10, 20, 30) for kind in ("png", "webp")]
 
 
-def test_a_server_that_goes_away_before_the_end_gets_the_rest_from_the_command(
+def test_the_send_command_completes_the_run_of_a_server_that_stopped(
     manifest: Manifest, own_server: TrackingServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     own_server.start()
@@ -102,13 +102,13 @@ def test_a_server_that_goes_away_before_the_end_gets_the_rest_from_the_command(
     assert (only_run().info.run_id, only_run().info.status) == (run_id, "FINISHED")
 
 
-def test_a_server_that_takes_its_time_is_not_waited_for(
+def test_a_training_does_not_wait_for_a_slow_server(
     manifest: Manifest,
     mlflow_server: TrackingServer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The slowest server there is, one that has not answered at all when the training ends."""
+    """The server answers nothing before the training has ended."""
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.2)
     with Proxy(mlflow_server.port, holds=lambda method, path: True) as proxy:
         use(proxy.address, "slow", monkeypatch)

@@ -42,7 +42,7 @@ def edit(library: Path, name: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-UNSEEN = [
+EDITS_WITHOUT_EFFECT = [
     ("training/losses.py", '"""', '"""Another docstring. '),
     ("training/state.py", "import numpy as np", "import numpy as np\n\n# A comment."),
     ("training/augment.py", "_IMAGES_TO_ADAPT = 500_000", "_IMAGES_TO_ADAPT = (\n    500000\n)"),
@@ -62,7 +62,7 @@ UNSEEN = [
     ("training/checkpoints.py", "ThreadPoolExecutor(1)", "ThreadPoolExecutor(2)"),
     ("export.py", "def load_generator", "ANOTHER = 1\n\n\ndef load_generator"),
 ]
-SEEN = {
+EDITS_WITH_EFFECT = {
     ("training/losses.py", "return ", "return 1 + "): "training.losses.cross_entropy_discriminator",
     ("training/optimizer.py", "_EPSILON = 1e-7", "_EPSILON = 1e-8"): "training.optimizer._EPSILON",
     (
@@ -89,17 +89,17 @@ SEEN = {
 
 
 def test_edits_that_change_no_weight_keep_the_key(library: Path) -> None:
-    for change in UNSEEN:
+    for change in EDITS_WITHOUT_EFFECT:
         edit(library, *change)
     assert code_digests(library) == CODE
 
 
 def test_edits_that_can_change_weights_change_the_key_and_are_named(library: Path) -> None:
-    for change in SEEN:
+    for change in EDITS_WITH_EFFECT:
         edit(library, *change)
     now = code_digests(library)
     differing = {name for name in CODE.keys() | now.keys() if CODE.get(name) != now.get(name)}
-    assert differing == {f"gan_core.{name}" for names in SEEN.values() for name in names.split()}
+    assert differing == {f"gan_core.{name}" for names in EDITS_WITH_EFFECT.values() for name in names.split()}
 
 
 def test_a_name_that_a_package_exports_counts_as_what_it_stands_for(library: Path) -> None:
@@ -111,19 +111,19 @@ def test_every_root_is_a_definition_of_the_library() -> None:
     assert set(ROOTS) <= CODE.keys()
 
 
-def test_only_parameters_that_change_the_course_are_in_the_key() -> None:
+def test_only_parameters_that_change_the_weights_are_in_the_key() -> None:
     key = identity().key
     assert key == identity(steps=10**6, steps_per_execution=1, checkpoints_kept=9, distribution="mirrored").key
     assert (
         key == identity(warm_start="models:/generator@champion").key
-    )  # the digest of its content is in the key instead
+    )  # the key contains the digest of its content instead
     assert key != identity(learning_rate=0.1).key
     for change in ({"dataset": "other"}, {"initial": "other"}, {"versions": {}}, {"code": {}}):
         assert key != identity().model_copy(update=change).key
 
 
-def trained(checkpoints: Path | Address, now: Identity, folder: Path | None = None) -> None:
-    """Writes a checkpoint after 800 images, and the identity."""
+def write_checkpoint(checkpoints: Path | Address, now: Identity, folder: Path | None = None) -> None:
+    """Writes a checkpoint after 800 images, and the identity of its training."""
     with Checkpoints(folder or checkpoints / now.key, 3) as kept:
         kept.write(800, {"weights": np.zeros(3)})
         kept.wait()
@@ -131,7 +131,7 @@ def trained(checkpoints: Path | Address, now: Identity, folder: Path | None = No
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "difference"),
     [
         (
             lambda now: {"parameters": now.parameters | {"learning_rate": 0.5}},
@@ -147,22 +147,22 @@ def trained(checkpoints: Path | Address, now: Identity, folder: Path | None = No
     ],
 )
 def test_the_start_message_says_what_changed(
-    tmp_path: Path, change: Callable[[Identity], dict[str, object]], said: str
+    tmp_path: Path, change: Callable[[Identity], dict[str, object]], difference: str
 ) -> None:
     before = identity()
     now = before.model_copy(update=change(before))
-    trained(tmp_path, before)
+    write_checkpoint(tmp_path, before)
     text = now.start_message(tmp_path, 0, 1600)
     assert text == (
         f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key}). The checkpoints in "
-        f"{tmp_path / before.key} (800 images) cannot be resumed; changed since then: {said}."
+        f"{tmp_path / before.key} (800 images) cannot be resumed; changed since then: {difference}."
     )
 
 
 def test_the_most_similar_training_is_compared(tmp_path: Path) -> None:
-    trained(tmp_path, identity(learning_rate=0.5, seed=3))
-    trained(tmp_path, identity(learning_rate=0.25))
-    trained(tmp_path, identity(beta_1=0.25, seed=3))
+    write_checkpoint(tmp_path, identity(learning_rate=0.5, seed=3))
+    write_checkpoint(tmp_path, identity(learning_rate=0.25))
+    write_checkpoint(tmp_path, identity(beta_1=0.25, seed=3))
     assert (
         identity(learning_rate=0.125)
         .start_message(tmp_path, 0, 1600)
@@ -170,13 +170,13 @@ def test_the_most_similar_training_is_compared(tmp_path: Path) -> None:
     )
 
 
-def test_a_first_and_a_resumed_training_compare_nothing(tmp_path: Path) -> None:
+def test_a_first_or_resumed_training_is_not_compared(tmp_path: Path) -> None:
     now = identity()
     first = f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key})."
     assert now.start_message(tmp_path / "absent", 0, 1600) == first.replace(str(tmp_path), str(tmp_path / "absent"))
     (tmp_path / "0123456789abcdef").mkdir()  # left by a training that ended before its first checkpoint
     assert now.start_message(tmp_path, 0, 1600) == first
-    trained(tmp_path, now)
+    write_checkpoint(tmp_path, now)
     resumed = f"The training resumes after 800 of 1600 images ({tmp_path / now.key})."
     assert now.start_message(tmp_path, 800, 1600) == resumed
     assert now.start_message(tmp_path, 0, 400) == (
@@ -186,11 +186,11 @@ def test_a_first_and_a_resumed_training_compare_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{")])
-def test_checkpoints_without_a_readable_record_count_as_other_code(
+def test_checkpoints_without_a_readable_record_count_as_different_code(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
     before = identity(seed=1)
-    trained(tmp_path, before)
+    write_checkpoint(tmp_path, before)
     damage(tmp_path / before.key / FILE_NAME)
     assert (
         identity()
@@ -201,17 +201,17 @@ def test_checkpoints_without_a_readable_record_count_as_other_code(
 
 
 def test_the_message_is_the_same_for_checkpoints_in_a_bucket(proxy: StorageProxy, tmp_path: Path) -> None:
-    place = Address(BUCKET, "identities")
+    address = Address(BUCKET, "identities")
     before, now = identity(), identity(learning_rate=0.5)
     assert (
-        now.start_message(place, 0, 1600)
-        == f"The training starts from the beginning: 0 of 1600 images ({place / now.key})."
+        now.start_message(address, 0, 1600)
+        == f"The training starts from the beginning: 0 of 1600 images ({address / now.key})."
     )
-    trained(place, before, tmp_path)
+    write_checkpoint(address, before, tmp_path)
     (checkpoint,) = tmp_path.glob("*.npz")
-    with bucket.opened(place) as opened:
-        opened.blob(f"{place.name}/{before.key}/{checkpoint.name}").upload_from_filename(checkpoint)
-    assert now.start_message(place, 0, 1600).endswith(
-        f"The checkpoints in {place / before.key} (800 images) cannot be resumed; changed since then: "
+    with bucket.opened(address) as opened:
+        opened.blob(f"{address.name}/{before.key}/{checkpoint.name}").upload_from_filename(checkpoint)
+    assert now.start_message(address, 0, 1600).endswith(
+        f"The checkpoints in {address / before.key} (800 images) cannot be resumed; changed since then: "
         "parameter train.learning_rate 0.001 → 0.5."
     )
