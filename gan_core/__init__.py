@@ -1,7 +1,7 @@
-"""The library: data, networks, objectives, training, evaluation. Free of orchestration, tracking and cloud.
+"""The library: data, networks, training and evaluation, without orchestration, tracking or cloud services.
 
 The names below are the public ones. Each is imported when it is first used, so `import gan_core` loads no TensorFlow.
-The examples in their docstrings continue where the script in docs/library.md ends, and are run as tests.
+The examples in their docstrings continue where the script in docs/library.md ends; the tests run them.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ def within(seconds: float, call: Callable[[], _Result]) -> _Result:
     """Returns the call's result, or raises its exception, within a time limit.
 
     The call runs in a thread, which is abandoned after the time limit. A socket's own time limit does not suffice,
-    because it starts again with each byte that arrives.
+    because it restarts with each byte that arrives.
 
     Raises:
         TimeoutError: the call took longer.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, 64 hexadecimal digits.
+    """Returns the SHA-256 of a file's content as 64 hexadecimal digits.
 
     Raises:
         OSError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""The two failures that a user can do something about. Every other exception is a fault of this project."""
+"""The two failures that a user can act on. Every other exception is a bug in this project."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class TryAgain(Exception):
 
 
 def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
-    """Classifies an operating system error that no closer code explained; None if it is this project's fault.
+    """Classifies an operating system error that more specific code did not handle; None if it is a bug in this project.
 
     | the system says | failure | why |
     |---|---|---|
@@ -55,8 +55,8 @@ def failure_of(error: OSError) -> InvalidInput | TryAgain | None:
     | too many open files, no memory for the kernel | TryAgain | the machine is busy |
     | a named file is absent, may not be accessed, is a folder or a cycle of links | InvalidInput | stays as it is |
 
-    An output's folder that is read-only when a command begins is nevertheless InvalidInput: see
-    `components.storage.outputs`.
+    There is one exception: `components.storage.outputs` raises InvalidInput if an output's folder is read-only when a
+        command begins.
     """
     if error.errno in _FULL:
         return TryAgain(f"The disk is full: {error}. Free some space and run the same command again.")

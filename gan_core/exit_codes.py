@@ -20,7 +20,7 @@ from gan_core.printing import fail, guard_output
 
 
 def run(main: Callable[[], None]) -> None:
-    """Runs a command's main function; after a failure, prints a sentence on stderr and exits with the code for it."""
+    """Runs a command's main function. After a failure, prints one sentence on stderr and exits with its code."""
     guard_output()
     try:
         main()

@@ -1,6 +1,6 @@
 """A trained generator as a folder: `generator.keras` (the averaged weights) and `generator.json` (the metadata).
 
-`keras.models.load_model` in safe mode reads it, so no code and no pickle from the folder is executed.
+`keras.models.load_model` reads it in safe mode, so neither code nor a pickle in the folder is executed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
     "read_metadata",
     "save_generator",
 ]
-# The code in a registered model version imports Generator, draw_latents and load_generator from this module.
+# Code in registered model versions imports Generator, draw_latents and load_generator from this module.
 
 MODEL_FILE = "generator.keras"
 METADATA_FILE = "generator.json"
@@ -89,7 +89,7 @@ def _not_a_generator(folder: Path, error: OSError) -> InvalidInput:
 
 
 def generator_digest(folder: Path) -> str:
-    """`sha256-<hex>` of the weights and metadata files of the generator in `folder`.
+    """Returns `sha256-<hex>` of the two files of the generator in `folder`, its weights and its metadata.
 
     Raises:
         InvalidInput: a file is missing or cannot be read.

@@ -17,7 +17,7 @@ def require_names(names: Sequence[str], source: str) -> None:
 
     Args:
         names: paths with slashes, relative to the folder.
-        source: where they were found, for the message.
+        source: where the names were found, for the message.
 
     Raises:
         InvalidInput: there are too many names, one is invalid, or two names conflict.
@@ -76,5 +76,5 @@ def _bytes(text: str) -> int:
 
 
 def _folded(name: str) -> str:
-    """The same text for names that a file system may treat as equal: A and a, é as one character or two."""
+    """Returns the same text for names that a file system may treat as equal: A and a, é as one character or two."""
     return unicodedata.normalize("NFC", name).casefold()

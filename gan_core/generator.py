@@ -1,4 +1,4 @@
-"""A trained generator and its metadata: it turns latents, with labels or input images, into uint8 images."""
+"""A trained generator and its metadata. It turns latents, and labels or input images, into uint8 images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gan_core.errors import InvalidInput
 from gan_core.sampling import draw_labels, latent_batches
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
-"""Returns labels or input images by position."""
+"""A function that returns the labels or input images at positions [B] of a sequence."""
 
 
 class GeneratorMetadata(BaseModel):
@@ -23,8 +23,8 @@ class GeneratorMetadata(BaseModel):
         latent_size: length of a latent vector.
         shape: height, width, channels of an image.
         classes: class names in label order; empty for an unconditional generator.
-        class_shares: share of each class in the training images, with which labels are drawn; equal shares if the
-            classes were balanced.
+        class_shares: probability of each class when labels are drawn: its share of the training images, or equal shares
+            if the classes were balanced.
         paired: whether it makes an image from an input image.
         images_seen: number of real images shown to the discriminator.
         collapsed: whether the samples' diversity was below train.collapse_diversity at `images_seen`.
@@ -95,7 +95,7 @@ class Generator:
         conditions: Conditions | None = None,
         batch_size: int = 256,
     ) -> NDArray[np.uint8]:
-        """Draws `count` images, uint8 [count, H, W, C]; the first n of them are the same for every count ≥ n."""
+        """Draws `count` images, uint8 [count, H, W, C]. The first n images are the same for every count ≥ n."""
         return np.concatenate(list(self.batches(count, seed, truncation, conditions, batch_size)))
 
     def batches(
@@ -113,8 +113,8 @@ class Generator:
             seed: seed of the latents and the labels.
             truncation: see `draw_latents`.
             conditions: returns, for positions [B] in the sequence, the labels int32 [B] of a conditional generator or
-                the input images uint8 [B, H, W, C] of a paired one. Without it, labels are drawn from the class shares;
-                a paired generator needs it.
+                the input images uint8 [B, H, W, C] of a paired one. If None, labels are drawn from the class shares. A
+                paired generator needs it.
             batch_size: images at a time.
 
         Raises:
@@ -129,7 +129,7 @@ class Generator:
             done += len(latents)
 
     def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:
-        """The images of `latents` [B, latent_size], uint8 [B, H, W, C]; `condition` is their labels or input images.
+        """Generates images uint8 [B, H, W, C] from `latents` [B, latent_size], and labels or inputs in `condition`.
 
         Raises:
             InvalidInput: an image is not finite, or a paired generator has no input images.
@@ -157,8 +157,8 @@ class Generator:
     def _run(self, arguments: Any) -> NDArray[np.float32]:
         """Runs the network.
 
-        A model from elsewhere can load and still fail when it runs, for example because its layers do not fit together.
-        Such a failure becomes InvalidInput.
+        A model from outside can load but fail when it runs, for example because its layers do not fit together. Such a
+        failure becomes InvalidInput.
         """
         import tensorflow as tf
 
@@ -179,6 +179,6 @@ class Generator:
 
 
 def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Images in [−1, 1] to grey levels: round(127.5·(x + 1)), halves up, the inverse of u / 127.5 − 1."""
+    """Converts images in [−1, 1] to grey levels: round(127.5·(x + 1)), halves up, the inverse of u / 127.5 − 1."""
     levels: NDArray[np.uint8] = np.clip(np.floor(images * 127.5 + 128.0), 0, 255).astype(np.uint8)
     return levels

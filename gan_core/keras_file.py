@@ -12,7 +12,7 @@ _MEMBERS = {"config.json", "metadata.json", _WEIGHTS}
 
 
 def check_keras_file(path: Path) -> None:
-    """Refuses a decompression bomb, and a Keras file whose members are not those of a generator.
+    """Checks that a Keras file has a generator's members, and that it is not a decompression bomb.
 
     An uncompressed member is never larger than the file. But HDF5 can declare an array of any size that is compressed
     or was never written, and it can repeat one string of variable length many times in an array.

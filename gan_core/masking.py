@@ -10,7 +10,7 @@ import sys
 import urllib.parse
 from collections.abc import Iterator
 
-SHORTEST_SECRET = 4  # characters; masking a shorter one everywhere would hide the message
+SHORTEST_SECRET = 4  # characters; masking a shorter secret everywhere would hide the message
 
 _SECRET_VARIABLE = re.compile(
     r"(TOKEN|PASSWORD|PASSWD|PASSPHRASE|SECRET|CREDENTIALS?|APIKEY)(_|$)|(^|_)(KEY|PASS|PAT|AUTH|COOKIE|WEBHOOK)(_|$)"
@@ -27,13 +27,13 @@ _BUCKETS = ("gs:", "s3:")
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Whether an environment variable's value must be masked, by its name; the path of a secret's file is no secret."""
+    """Whether an environment variable's value must be masked, by its name. The path of a file is not a secret."""
     is_path = _NAMES_A_PLACE.search(name) or ("CREDENTIALS" in name and value.startswith("/"))
     return bool(_SECRET_VARIABLE.search(name)) and not is_path
 
 
 def masked(text: str) -> str:
-    """The text without secrets: users and queries of addresses, and secret values of the environment.
+    """Returns the text without secrets: users and queries of addresses, and secret values of environment variables.
 
     If a password makes it unclear where an address's host begins, the whole address is masked.
     """
@@ -63,7 +63,7 @@ def _masked_address(match: re.Match[str]) -> str:
 
 
 def _secrets() -> list[str]:
-    """All values that must not be shown, in every spelling, the longest first."""
+    """Returns all values that must not be shown, in every spelling, longest first."""
     values: set[str] = set()
     for name, value in os.environ.items():
         if is_secret(name, value):
@@ -81,14 +81,14 @@ def _secrets() -> list[str]:
 
 
 def _spellings(value: str) -> tuple[str, ...]:
-    """The value as it is, escaped in Python and in JSON, and encoded for an address's user, path and query."""
+    """Returns the value unchanged, escaped in Python and in JSON, and encoded for an address's user, path and query."""
     encoded = value.encode(errors="surrogatepass")
     in_address = (urllib.parse.quote(encoded, safe=""), urllib.parse.quote(encoded), urllib.parse.quote_plus(encoded))
     return value, repr(value)[1:-1], json.dumps(value)[1:-1], *in_address
 
 
 def _texts(argument: str) -> Iterator[str]:
-    """The texts in an argument: all strings of a JSON value; otherwise the argument, and the value of `key=value`."""
+    """Yields the texts in an argument: all strings of a JSON value, or the argument and the value in `key=value`."""
     if argument[:1] in ("{", "["):
         with contextlib.suppress(ValueError, RecursionError):
             stack = [json.loads(argument)]
@@ -104,7 +104,7 @@ def _texts(argument: str) -> Iterator[str]:
 
 
 def _parts_of_address(address: str) -> set[str]:
-    """The secrets of an address, and the parts of its password that a library may show when it misreads the address."""
+    """Returns the secrets in an address, and parts of its password that a library may show."""
     scheme = re.match(r"[A-Za-z][\w+.-]*:(//)?(?=.*[:@?])", address)
     rest = address[scheme.end() :] if scheme and ("//" in scheme[0] or ":" in address[scheme.end() :]) else address
     if rest.startswith("/") or (scheme and scheme[0].startswith(_BUCKETS)):

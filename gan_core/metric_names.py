@@ -1,4 +1,4 @@
-"""Names of all metrics that a training and an evaluation report, the same for images, sound and text.
+"""Names of all metrics that a training and an evaluation report.
 
 A name is `<section>/<metric>`; MLflow shows each section separately. The training's history, MLflow, the report, the
 summary and dvc.yaml's plots use these names. The sections:
@@ -6,10 +6,10 @@ summary and dvc.yaml's plots use these names. The sections:
 - `losses`: the terms of the two networks' losses
 - `logits`: the discriminator's logits, and metrics derived from them
 - `norms`: Euclidean norms of gradients and weights
-- `guards`: signs of a failing training, and values that the training adapts to prevent one
-- `scores`: scores of the generator; `scores/quick_…` are computed while training, from fewer examples and one sampling
+- `guards`: signs of a failing training, and values that the training adapts to prevent a failure
+- `scores`: scores of the generator; `scores/quick_…` are computed during training, from fewer examples and one sampling
   seed
-- `system`: speed and the machine; MLflow reserves this section for itself and shows it apart
+- `system`: speed and use of the machine; MLflow reserves this section and shows it on a separate tab
 
 The number of examples seen, `images_seen`, is the step in MLflow and a column of the history.
 """
@@ -63,17 +63,17 @@ _OLD_QUICK_SCORES = ("fd_", "fid", "precision_", "recall_")
 
 
 def score(place: str) -> str:
-    """Name of a score, such as `fid`, or of a value by its place in the evaluation's record, such as `spread.fid`."""
+    """Returns the name of a score, such as `fid`, or of a value in the evaluation's record, such as `spread.fid`."""
     return f"scores/{place.removeprefix('scores.').replace('.', '/')}"
 
 
 def quick_score(name: str) -> str:
-    """Name of a score that is computed while training."""
+    """Returns the name of a score that is computed during training."""
     return f"{QUICK_SCORES}{name}"
 
 
 def current(name: str) -> str:
-    """The current name of a metric that an earlier version of this project wrote. Other names stay the same."""
+    """Returns the current name of a metric that an earlier version wrote; other names stay unchanged."""
     if name in _OLD_NAMES:
         return _OLD_NAMES[name]
     if name.startswith(("scores.", "spread.", "standard_errors.", "intervals.")):

@@ -35,9 +35,9 @@ def printable_lines(text: str) -> str:
 
 
 def guard_output() -> None:
-    """Escapes all that this process prints from now on, except line breaks and tabs, and masks secrets.
+    """From now on, escapes control characters in all output of this process and masks secrets.
 
-    This includes logs, warnings, tracebacks and the output of libraries.
+    Line breaks and tabs stay. The output includes logs, warnings, tracebacks and what libraries print.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -47,7 +47,7 @@ def guard_output() -> None:
 
 
 def fail(code: int, message: object) -> NoReturn:
-    """Ends the process with the exit code and one message on stderr, whose further lines are indented."""
+    """Ends the process with the exit code, after one message on stderr. Lines after the first are indented."""
     guard_output()
     sys.stderr.write("error: {}\n".format(str(message).replace("\n", "\n  ")))
     _tell_kubernetes(code, str(message))
@@ -73,7 +73,7 @@ class _Guarded:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        # A progress bar begins with a carriage return; elsewhere one would hide the text before it.
+        # A progress bar begins with a carriage return; anywhere else a carriage return would hide the text before it.
         start = "\r" if text.startswith("\r") else ""
         self._stream.write(start + printable_lines(masked(text[len(start) :])))
         return len(text)

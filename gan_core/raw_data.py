@@ -1,8 +1,8 @@
-"""Checks the inputs that name a cluster run's raw data, in the same way for the submitter and for the run's steps.
+"""Checks the inputs that name a cluster run's raw data; used both when a run is submitted and in its steps.
 
 `data_pointer` is one of these:
 
-- the text of a DVC pointer, or the gs:// address of one; `data_remote` is then the DVC remote that has the content
+- the text of a DVC pointer, or the gs:// address of one; `data_remote` is then the DVC remote with the content
 - a gs:// prefix
 - empty, if `prepare.source` names a built-in data set
 """
@@ -26,10 +26,10 @@ Load = Callable[[str], Any]  # a YAML parser; this package imports none
 
 
 class DvcPointer(BaseModel):
-    """What DVC writes in git for a folder that it stores elsewhere: an output of a .dvc file or of dvc.lock.
+    """A DVC pointer to a folder: an output of a .dvc file or of dvc.lock.
 
     Attributes:
-        md5: of the folder's listing, which holds the md5 of each file.
+        md5: digest of the folder's listing, which holds the md5 of each file.
         path: path of the folder in its repository.
         size, nfiles: number of bytes and of files; DVC writes them for information only.
     """
@@ -55,7 +55,7 @@ class DvcPointer(BaseModel):
         require_bounded(text, "the pointer")
         try:
             document = load(text)
-        except Exception:  # whatever the parser raises
+        except Exception:  # the parser may raise any exception
             raise InvalidInput(f"{rule}, as YAML. Received: {text[:200]!r}") from None
         if isinstance(document, dict) and document.keys() == {"outs"}:
             document = document["outs"]
@@ -72,7 +72,7 @@ class DvcPointer(BaseModel):
 
 
 def split_bucket(address: str) -> tuple[str, str]:
-    """The bucket and the prefix of a gs:// address; the prefix ends with a slash or is empty.
+    """Splits a gs:// address into bucket and prefix; the prefix ends with a slash or is empty.
 
     Raises:
         InvalidInput: the address has another form.
@@ -85,7 +85,7 @@ def split_bucket(address: str) -> tuple[str, str]:
 
 
 def split_version(address: str) -> tuple[str, str]:
-    """A gs:// address and its version, as in gs://bucket/folder#sha256-…; the version is empty if there is none.
+    """Splits gs://bucket/folder#sha256-… into address and version; the version is empty if there is none.
 
     Raises:
         InvalidInput: the address has another form.

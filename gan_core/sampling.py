@@ -1,4 +1,4 @@
-"""Random inputs of a generator: latents and labels. Each is a pure function of its seed."""
+"""Random inputs of a generator, latents and labels. Both are pure functions of a seed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 
 def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.0) -> NDArray[np.float32]:
-    """Latents z ~ ψ·N(0, I), float32 [count, latent_size], from a counter-based generator keyed by `seed`.
+    """Draws latents z ~ ψ·N(0, I), float32 [count, latent_size], from a counter-based generator keyed by `seed`.
 
-    `truncation` ψ scales the latents towards their mean, which is 0. With 1 the distribution is that of training; a
-    smaller ψ trades variety for typicality (Karras et al. 2019, arXiv 1812.04948, section B).
+    `truncation` ψ scales the latents towards their mean, which is 0. ψ = 1 is the distribution used in training. A
+    smaller ψ gives more typical and less varied images (Karras et al. 2019, arXiv 1812.04948, section B).
 
     >>> draw_latents(2, generator.metadata.latent_size, seed=0).shape
     (2, 8)
@@ -23,7 +23,7 @@ def draw_latents(count: int, latent_size: int, seed: int, truncation: float = 1.
 def latent_batches(
     count: int, latent_size: int, seed: int, truncation: float, batch_size: int
 ) -> Iterator[NDArray[np.float32]]:
-    """The rows of `draw_latents`, at most `batch_size` at a time."""
+    """Yields the rows of `draw_latents`, at most `batch_size` at a time."""
     generator = np.random.Generator(np.random.Philox(key=seed))
     for start in range(0, count, batch_size):
         rows = min(batch_size, count - start)
@@ -31,7 +31,7 @@ def latent_batches(
 
 
 def draw_labels(count: int, shares: Sequence[float], seed: int) -> NDArray[np.int32]:
-    """Labels drawn with the probabilities `shares`, int32 [count], from a counter-based generator keyed by `seed`."""
+    """Draws labels with the probabilities `shares`, int32 [count], from a counter-based generator keyed by `seed`."""
     draws = np.random.Generator(np.random.Philox(key=(seed, 1))).random(count)
     bounds = np.cumsum(shares)[:-1]
     return np.searchsorted(bounds, draws, side="right").astype(np.int32)

@@ -1,4 +1,4 @@
-"""Temporary folders for unfinished work. A lock distinguishes a live process's folder from one of a killed process."""
+"""Temporary folders for unfinished work. A lock tells whether the process that made a folder still runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def workplace(parent: Path, prefix: str) -> Iterator[Path]:
     """Yields a new, locked folder in `parent` whose name begins with `prefix`; removes it at the end.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
     folder, lock = _claim(parent, prefix)
     try:
@@ -30,7 +30,7 @@ def workplace(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def abandoned(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yields the folders that `workplace` made in `parent` with this prefix and whose processes were killed.
+    """Yields the folders that `workplace` created in `parent` with this prefix and whose processes were killed.
 
     Each is locked while the caller uses it. Folders that this process may not read are left out.
     """
@@ -62,7 +62,7 @@ def remove_abandoned(parent: Path, prefix: str) -> None:
 
 
 def _claim(parent: Path, prefix: str) -> tuple[Path, int]:
-    """Makes and locks a folder; tries again if another process removed it as abandoned before it was locked."""
+    """Creates and locks a folder; tries again if another process removed it as abandoned before it was locked."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         try:

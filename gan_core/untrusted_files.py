@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def require_regular(path: Path) -> int:
-    """Returns the size in bytes of a regular file or of a link to one.
+    """Returns the size in bytes of a file, which must be regular or a link to a regular file.
 
     Other files are refused, because reading a pipe or a device may never end.
 

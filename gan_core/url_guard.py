@@ -1,9 +1,9 @@
-"""Decides which addresses from outside may be opened.
+"""Restricts which addresses from outside may be opened.
 
-An address in a parameter could make a step open something that only the step can reach: the cloud's metadata server,
-which hands out tokens, or a database behind the firewall. So only https to public addresses is opened, also after
-redirects, and the connection goes to the address that was checked. The operator of the step can allow private hosts in
-PRIVATE_HOSTS_VARIABLE.
+An address in a parameter could lead a step to something that only the step can reach: the cloud's metadata server,
+which hands out tokens, or a database behind the firewall. So only https connections to public addresses are opened,
+also after redirects, and a connection goes to exactly the address that was checked. The operator of the step can allow
+private hosts in PRIVATE_HOSTS_VARIABLE.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def require_server(address: str, name: str) -> str:
     except ValueError:
         is_server = False
     if not is_server or "?" in address or "#" in address or re.search(r"[\s\\\x00-\x20\x7f]", address):
-        # The message leaves out all that could be part of a password.
+        # The message leaves out everything that could be part of a password.
         host = re.split(r"[?#]", address.rpartition("@")[2])[0]
         raise InvalidInput(
             f"{name} must be an http:// or https:// address; it must have a host and no query. In a user's password "
@@ -48,10 +48,11 @@ def require_server(address: str, name: str) -> str:
 
 
 def require_token(variable: str) -> str | None:
-    """The token in an environment variable, if it can be sent; None if there is none.
+    """Returns the token in an environment variable; None if the variable is not set or is empty.
 
     Raises:
-        InvalidInput: it has a line break, a space or another character that no token has. The message does not show it.
+        InvalidInput: it has a line break, a space or another character that no token has. The message does not show the
+            token.
     """
     token = os.environ.get(variable)
     if token and not re.fullmatch(r"[\x21-\x7e]+", token):
@@ -124,7 +125,8 @@ def _connect_to_public(address: tuple[str, int], *arguments: Any) -> socket.sock
 def _is_public(place: str) -> bool:
     address = ipaddress.ip_address(place.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address):
-        # Translating networks connect to the IPv4 address inside. Teredo and 6to4 hold that of the relay or sender.
+        # Translating networks connect to the embedded IPv4 address. In Teredo and 6to4 it is that of the relay or
+        # sender.
         if address.teredo or address.sixtofour:
             return False
         if address.ipv4_mapped or any(address in network for network in _HOLDS_IPV4):

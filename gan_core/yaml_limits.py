@@ -1,7 +1,7 @@
-"""Limits on YAML text that others wrote, checked before parsing.
+"""Limits on YAML text from outside, checked before parsing.
 
-An alias costs four characters and stands for everything that it names, so a few lines of nested aliases can become
-billions of values when something walks through them ("billion laughs"). DVC pointers and compiled pipelines need one or
+An alias has four characters but stands for everything that it names. So a few lines of nested aliases can become
+billions of values when a program walks through them ("billion laughs"). DVC pointers and compiled pipelines need one or
 two aliases.
 """
 
@@ -16,7 +16,7 @@ MOST_ALIASES = 8  # at most three levels of aliases, about twenty times the text
 
 
 def require_bounded(text: str, place: object) -> str:
-    """Returns the text, found at `place`, if parsing cannot make it much larger.
+    """Returns the text if parsing cannot make it much larger; `place` says in messages where it was found.
 
     Raises:
         InvalidInput: it is too long or has too many aliases. Any asterisk before a name counts, even inside a string.

@@ -1,4 +1,4 @@
-"""Decodes one image of any accepted kind to uint8 [resolution, resolution, channels]."""
+"""Decodes one image of any accepted format to uint8 [resolution, resolution, channels]."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 LONGEST_SIDE = 2**20
-"""In pixels. Resizing takes 48 bytes for each pixel of a side, even if the image has few pixels in total."""
+"""In pixels. Resizing needs 48 bytes of memory for each pixel of a side, even if the image has few pixels in total."""
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _ORIENTATION = "orientation"  # in the image's info
 _LONGEST_REASON = 200
@@ -50,8 +50,8 @@ def open_image(content: bytes) -> Image.Image:
 def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[np.uint8]:
     """Opens and decodes an image, turns it upright, makes it square, resizes it and converts it to grey or RGB.
 
-    Transparent pixels are composited over the background. 16-bit levels are scaled to 8 bits. Colour becomes grey by
-    luma, ITU-R 601-2. Only the first frame of an animated image is used. Colour profiles are ignored.
+    Transparent pixels are composited over the background. 16-bit levels are scaled to 8 bits. Grey is the luma of ITU-R
+    601-2. Only the first frame of an animated image is used. Colour profiles are ignored.
 
     Returns:
         uint8 [resolution, resolution, channels].
@@ -72,7 +72,7 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
     """Opens and decodes an image and turns it upright, at its own size; transparent pixels become black.
 
     Returns:
-        uint8 [H, W, 1] of a grey image, [H, W, 3] of any other.
+        uint8 [H, W, 1] for a grey image, [H, W, 3] for any other.
 
     Raises:
         UnreadableImage: the file is not an image, is damaged, or has more than `max_megapixels`.
@@ -139,7 +139,7 @@ def _crop_to_square(image: Image.Image) -> Image.Image:
 
 
 def _over_background(image: Image.Image, background: int) -> Image.Image:
-    """The image with 8 bits a channel and without transparency."""
+    """Returns the image with 8 bits per channel and without transparency."""
     from PIL import Image
 
     sixteen_bits = image.mode.startswith("I")
@@ -169,7 +169,7 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
 def _fit_into_square(image: Image.Image, resolution: int, background: int) -> Image.Image:
     """Resizes the longer side to the resolution and pads the shorter one on both sides.
 
-    Lanczos shrinks with antialiasing, but would ring around the hard edges of an enlarged image; bilinear does not.
+    Shrinking uses Lanczos, which prevents aliasing. Enlarging uses bilinear, because Lanczos rings around hard edges.
     """
     from PIL import Image
 

@@ -41,7 +41,7 @@ ADDRESS = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/maste
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 _EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _COUNTS = {"train": 60_000, "t10k": 10_000}
-# Of the decoded images followed by their labels, so that the files' compression does not matter.
+# SHA-256 of the decoded images followed by the labels, so that the files' compression does not matter.
 _SHA256 = {
     "train": "16d82e2b505296aa2b78bd5ea0992634f30419a4c97def7c907d154a35ac6157",
     "t10k": "9f1ec356a747bfe4ebab3cfb722d3694c9ca737e2570f6f90cf31d7b6fd689d4",
@@ -55,17 +55,17 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 def embedded() -> Labelled:
-    """The test split: images uint8 [10000, 28, 28], labels uint8 [10000]."""
+    """Returns the test split: images uint8 [10000, 28, 28] and labels uint8 [10000]."""
     return _read_part(_EMBEDDED_FOLDER, "t10k", ".xz")
 
 
 def both_splits(debian_folder: Path = DEBIAN_FOLDER, address: str = ADDRESS, cache: Path | None = None) -> Labelled:
-    """Both splits: images uint8 [70000, 28, 28], labels uint8 [70000].
+    """Returns both splits: images uint8 [70000, 28, 28] and labels uint8 [70000].
 
     Args:
         debian_folder: folder of Debian's package dataset-fashion-mnist; used if it exists.
         address: otherwise, the files are downloaded once from below this address.
-        cache: folder that keeps the download; None for the user's cache folder.
+        cache: folder in which to keep the download; None for the user's cache folder.
 
     Raises:
         InvalidInput: the files in Debian's folder are not those of Fashion-MNIST.
@@ -122,7 +122,7 @@ def _read_address(address: str) -> bytes:
 
 
 def _download(address: str, kept: Path) -> Labelled:
-    """Downloads the files into the folder `kept`, which appears only once they have been verified."""
+    """Downloads the files into the folder `kept`, which appears only after they have been verified."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(kept.parent, _PREFIX)
     try:

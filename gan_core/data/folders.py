@@ -22,7 +22,7 @@ _MD5 = re.compile("[0-9a-f]{32}")
 
 
 def is_ignored(name: str) -> bool:
-    """Whether a file or folder with this name is hidden (.ipynb_checkpoints, ._1.png) or belongs to a system."""
+    """Whether a name is that of a hidden file or folder (.ipynb_checkpoints, ._1.png) or of a system folder."""
     return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
@@ -34,8 +34,8 @@ def is_image_name(name: str) -> bool:
 def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
     """Whether the file `name` shows that this project wrote `folder`.
 
-    A JSON document without `keys` does not show it, because other programs may write files of that name. A damaged file
-    does, and its reader reports what is wrong.
+    A JSON document without `keys` does not show this, because other programs may write files of that name. A damaged
+    file does, so that its reader reports what is wrong.
     """
     try:
         document = json.loads(read_bytes(folder / name))
@@ -47,7 +47,7 @@ def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
 
 
 def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """Yields the files and folders that are not skipped, in any order; none of the folders is a link.
+    """Yields the files and folders that are not ignored, in any order. No folder among them is a link.
 
     Raises:
         InvalidInput: the folder cannot be read, or contains a link to a folder or a dead link.
@@ -94,10 +94,10 @@ def read_below(root: Path, path: Path) -> bytes:
 
 
 def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
-    """Whether a link points to a file. A dead link counts as one if it has an image's name."""
+    """Whether a link points to a file. A dead link counts as a file if it has an image's name."""
     return not entry.is_dir() if os.path.exists(entry.path) else is_image_name(entry.name)
 
 
 def _last_two(path: Path) -> str:
-    """`d41d8cd98f00b204e9800998ecf8427e` of `…/d4/1d8cd98f00b204e9800998ecf8427e`, the MD5 in a path of DVC's cache."""
+    """Returns the MD5 in a path of DVC's cache: its last two parts, such as `…/d4/1d8c…`, without the slash."""
     return path.parent.name + path.name

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIGNATURE = "gan-pipeline"
-"""Text field Software of the PNG files that this project writes. Only files with it may be replaced."""
+"""Text field Software of the PNG files that this project writes, by which an earlier output is recognised."""
 _COMFORTABLE_SIDE = 80
 _GAP_LEVEL = 255
 _LETTER_PIXELS = 14
@@ -18,7 +18,7 @@ _MOST_LETTERS = 24
 
 
 def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Sequence[str] = ()) -> NDArray[np.uint8]:
-    """Lays images out row by row. Enlarges small ones by an integer factor, to a side of about 80 pixels.
+    """Arranges images in rows. Enlarges small images by an integer factor, to a side of about 80 pixels.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -50,7 +50,7 @@ def _row_names(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.u
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(_LETTER_PIXELS)
-    # A line break would start a new line. The font draws a box for a character that it lacks.
+    # A line break in a name would start a new line. The font draws a box for a character that it lacks.
     texts = [" ".join(name.split()) for name in names]
     texts = [text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…" for text in texts]
     width = max(round(font.getlength(text)) for text in texts) + 2 * _LETTER_PIXELS
@@ -62,7 +62,7 @@ def _row_names(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.u
 
 
 def png_bytes(image: NDArray[np.uint8]) -> bytes:
-    """The image, uint8 [H, W, 1 or 3], as a PNG file."""
+    """Returns the image, uint8 [H, W, 1 or 3], encoded as PNG."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 

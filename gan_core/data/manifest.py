@@ -25,7 +25,7 @@ _NAMED = 5
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first few names of many, for a message."""
+    """Returns the first names as text for a message, with an ellipsis if there are more."""
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
@@ -39,7 +39,7 @@ class ShardEntry(_Entry):
     Attributes:
         images: name of an .npy file, uint8 [count, H, W, C].
         labels: name of an .npy file, int32 [count]; None if the data has no labels.
-        inputs: name of an .npy file with the input images of the pairs, like that of the images; None without pairs.
+        inputs: name of an .npy file with the input images of the pairs, uint8 [count, H, W, C]; None without pairs.
         images_sha256, labels_sha256, inputs_sha256: hexadecimal digests of the files.
     """
 
@@ -78,9 +78,9 @@ class Manifest(_Entry):
         shape: height, width, channels.
         counts: number of images in each split.
         classes: in label order; empty if the data has no labels.
-        mean, standard_deviation: of each channel over the train split, in grey levels 0..255.
-        settings: the parameters it was prepared with.
-        seal: SHA-256 of all other values, which reveals manual changes; None from an earlier version.
+        mean, standard_deviation: one number for each channel, over the train split, in grey levels 0..255.
+        settings: the prepare section with which the data was prepared.
+        seal: SHA-256 of all other values, which reveals manual changes; None in manifests of earlier versions.
     """
 
     format: Literal[1]
@@ -137,7 +137,7 @@ class Manifest(_Entry):
         return self
 
     def sealed(self) -> Self:
-        """The manifest with its seal, as written to disk."""
+        """Returns the manifest with its seal, as it is written to disk."""
         return self.model_copy(update={"seal": self._content_digest()})
 
     def _content_digest(self) -> str:

@@ -12,7 +12,7 @@ _FACTOR = 4
 
 
 def input_of(target: NDArray[np.uint8], pairs: Pairs) -> NDArray[np.uint8]:
-    """The input for `target`, both uint8 [H, W, C] with H and W multiples of 4.
+    """Returns the input image for `target`; both are uint8 [H, W, C], with H and W multiples of 4.
 
     `inpainting`: a central square of half the height and width is grey. `super_resolution`: each block of 4 × 4 pixels
     is replaced by its mean, rounded to the nearest grey level, halves up.

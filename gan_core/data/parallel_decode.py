@@ -25,7 +25,7 @@ Decoded = tuple[RawImage, NDArray[np.uint8], bytes]
 
 
 def decode_all(source: Source, config: PrepareConfig) -> Iterator[Decoded | RejectedEntry]:
-    """Decodes the source's images in its order. Runs only a few images ahead of the consumer."""
+    """Yields the source's images decoded, in its order. Decodes only a few images ahead of the consumer."""
     threads = min(_MOST_THREADS, os.cpu_count() or 1)
     raw_images = iter(source)
     running: deque[Future[list[Decoded | RejectedEntry]]] = deque()

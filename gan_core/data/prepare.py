@@ -1,8 +1,8 @@
 """Turns raw images into a prepared data set: shards, manifest, preview.
 
 Images are stored in the order of their digests, and an image's digest alone decides its split. So the result does not
-depend on the order or the names of the files, adding images does not move others to another split, and all copies of an
-image are in one split.
+depend on the order or the names of the files. Adding images does not move other images to another split, and all copies
+of an image are in one split.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def prepare(
 
 
 def is_held_out(digest: bytes, seed: int, fraction: float) -> bool:
-    """Whether an image is held out from training: first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ < fraction."""
+    """Whether an image is held out: the first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ are below `fraction`."""
     draw = hashlib.sha256(seed.to_bytes(8, "little") + digest).digest()
     return int.from_bytes(draw[:8], "big") < fraction * 2**64
 
@@ -138,7 +138,7 @@ def _require_images_of_each_class(
 def _split_indices(
     store: ImageStore, labels: NDArray[np.int64], config: PrepareConfig
 ) -> dict[Split, NDArray[np.int64]]:
-    """The indices in the store of each split's images in stored order: by digest, then by label."""
+    """Returns each split's indices in the store, in the order of the shards: by digest, then by label."""
     digests = store.digests
     order = np.lexsort((labels, *digests.view(">u8").T[::-1]))
     held_out = np.array(
@@ -154,7 +154,7 @@ def _split_indices(
 
 
 def _statistics(store: ImageStore, indices: NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel, from integer histograms: exact in any order of summation."""
+    """Returns each channel's mean and standard deviation, from histograms, which are exact in any order."""
     channels = store.shape[2]
     histogram = np.zeros((channels, 256), np.int64)
     for index in indices:
@@ -169,7 +169,7 @@ def _statistics(store: ImageStore, indices: NDArray[np.int64]) -> tuple[tuple[fl
 def _digest(
     store: ImageStore, indices: SplitIndices, labels: NDArray[np.int64], classes: Sequence[str], pairs: Pairs
 ) -> str:
-    """Digest of shape, class names, counts, pairs, and each split's pixel digests and labels in stored order."""
+    """Returns the digest of shape, class names, counts, pairs, and each split's pixel digests and labels in order."""
     counts = {split: len(chosen) for split, chosen in indices.items()}
     paired = [] if pairs == "none" else [pairs]
     sha256 = hashlib.sha256(json.dumps([store.shape, classes, counts, *paired]).encode())
@@ -190,7 +190,7 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], indices: S
 def _preview(
     store: ImageStore, indices: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> NDArray[np.uint8]:
-    """One row of training images with its name for each of the first classes; without classes, the first images."""
+    """Returns a grid of training images, with a row for each of the first classes if there are classes."""
     first = [indices[start : start + _PREVIEW_COLUMNS] for start in range(0, len(indices), _PREVIEW_COLUMNS)]
     of_class = [indices[labels[indices] == label] for label in range(labels.max() + 1)]
     rows = (of_class if classes else first)[:_PREVIEW_ROWS]

@@ -44,7 +44,7 @@ class PreparedDataset:
         self.manifest = Manifest.parse(text, str(folder / FILE_NAME))
 
     def split(self, name: Split) -> ImageSplit:
-        """Opens one split; no image is read yet."""
+        """Opens one split and verifies its shards; images are read when they are asked for."""
         return ImageSplit(self.folder, self.manifest, name)
 
 
@@ -84,20 +84,20 @@ class ImageSplit:
             _require_counted(self._labels, [getattr(entry, name) for entry in manifest.classes], folder)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images at `indices` [B], uint8 [B, H, W, C]."""
+        """Returns the images at `indices` [B], uint8 [B, H, W, C]."""
         return self._gather(self._images, indices)
 
     def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
-        """The labels at `indices` [B], int32 [B]. Only for labelled data."""
+        """Returns the labels at `indices` [B], int32 [B]; only for labelled data."""
         labels: NDArray[np.int32] = self._labels[indices]
         return labels
 
     def inputs(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The input images of the pairs at `indices` [B], uint8 [B, H, W, C]. Only for paired data."""
+        """Returns the input images of the pairs at `indices` [B], uint8 [B, H, W, C]; only for paired data."""
         return self._gather(self._inputs, indices)
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """All images in order, uint8 [≤ batch_size, H, W, C]."""
+        """Yields all images in order, uint8 [≤ batch_size, H, W, C]."""
         for start in range(0, self.count, batch_size):
             yield self.images(np.arange(start, min(start + batch_size, self.count)))
 
@@ -113,7 +113,8 @@ class ImageSplit:
 def _open(path: Path, sha256: str | None, shape: tuple[int, ...], dtype: type[Number]) -> NDArray[Number]:
     """Memory-maps a shard and compares its content with the manifest.
 
-    The comparison reads the file once per process, at the speed of SHA-256, and leaves it in the system's cache.
+    The comparison reads the file once per process, at the speed of SHA-256. Afterwards the file is in the system's
+    cache.
     """
     try:
         if not path.is_file():

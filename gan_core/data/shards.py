@@ -1,4 +1,4 @@
-"""Collects decoded images in a flat file in decoding order, then writes .npy shards in stored order.
+"""Collects decoded images in a flat file, in the order of decoding, then writes them in any order as .npy shards.
 
 A shard is a plain .npy array, so that any program can read it and memory-map it.
 """
@@ -22,7 +22,7 @@ from gan_core.digests import file_digest
 
 
 class ImageStore:
-    """Decoded images in a flat file. Each image's digest and label stay in memory, 36 bytes.
+    """Decoded images in a flat file. Only the digest and label of each image, 36 bytes, stay in memory.
 
     Attributes:
         shape: height, width, channels.
@@ -72,11 +72,11 @@ def write_shards(
 
     Args:
         folder: folder for the files.
-        split: the split, which begins the files' names.
+        split: the split; the names of the files begin with it.
         store: the images.
         indices: indices of the images in the store, [N].
         labels: labels of these images, [N]; None without classes.
-        pairs: kind of input images to make from these images, in separate files.
+        pairs: kind of input images to make from these images and write to separate files.
         images_per_shard: images in a file; the last one may hold fewer.
     """
     for number, start in enumerate(range(0, len(indices), images_per_shard)):

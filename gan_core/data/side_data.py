@@ -1,8 +1,8 @@
 """Removes the side data of an image file: EXIF, XMP, colour profiles, texts, thumbnails.
 
-Side data is often large or broken while the pixels are intact, and Pillow refuses such files or warns about them. So
-Pillow never gets side data, and only the orientation is read from it, here. Pixel data is passed on byte for byte, even
-if it is damaged.
+Side data is often large or broken although the pixels are intact, and Pillow refuses such files or warns about them. So
+Pillow never reads side data. Only the orientation is read from it, by this module. Pixel data is passed on byte for
+byte, even if it is damaged.
 
 Reference: PNG (third edition), section 5; ITU-T T.81, annex B; RFC 9649 (WebP), section 2; EXIF 2.3, section 4.6.4.
 """
@@ -41,7 +41,7 @@ def without_side_data(content: bytes) -> tuple[bytes, int]:
 
 
 def _of_png(content: bytes) -> tuple[bytes, int]:
-    """Keeps the critical chunks and tRNS, which leaves the still image of an animated file."""
+    """Keeps the critical chunks and tRNS. This reduces an animated file to its still image."""
     kept, texts, exif, start = bytearray(_PNG_SIGNATURE), dict[bytes, bytes](), None, len(_PNG_SIGNATURE)
     while start + 8 <= len(content):
         (length,), kind = struct.unpack_from(">I", content, start), content[start + 4 : start + 8]
@@ -60,7 +60,7 @@ def _of_png(content: bytes) -> tuple[bytes, int]:
 
 
 def _png_text(kind: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields (keyword, first megabyte of the text) if the text can hold the orientation."""
+    """Yields (keyword, first megabyte of the text) if the text may contain the orientation."""
     keyword, _, text = body.partition(b"\0")
     if keyword not in (_PNG_EXIF, _PNG_RAW_EXIF, _PNG_XMP):
         return
@@ -79,7 +79,7 @@ def _png_text(kind: bytes, body: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _raw_profile(text: bytes) -> bytes:
-    """The EXIF data in ImageMagick's text: a line feed, a name, a length, then hexadecimal digits."""
+    """Returns the EXIF data in ImageMagick's text: a line feed, a name, a length, then hexadecimal digits."""
     try:
         return bytes.fromhex(b"".join(text.split(b"\n")[3:]).decode("ascii"))
     except ValueError:
@@ -87,7 +87,7 @@ def _raw_profile(text: bytes) -> bytes:
 
 
 def _of_jpeg(content: bytes) -> tuple[bytes, int]:
-    """Keeps the segments that decoding needs, also JFIF (APP0) and Adobe (APP14), which define the colours."""
+    """Keeps the segments that decoding needs, including JFIF (APP0) and Adobe (APP14), which define the colours."""
     kept, exif, xmp, start = bytearray(content[:2]), b"", b"", 2
     while start + 4 <= len(content) and content[start] == 0xFF:
         marker, (length,) = content[start + 1], struct.unpack_from(">H", content, start + 2)
@@ -130,7 +130,7 @@ def _of_webp(content: bytes) -> tuple[bytes, int]:
 
 
 def _orientation(exif: bytes, xmp: bytes) -> int:
-    """The orientation in the EXIF data, or else in the XMP packet."""
+    """Returns the orientation in the EXIF data or, if there is none, in the XMP packet."""
     found = _exif_orientation(exif.removeprefix(_EXIF))
     if found is None and (said := re.search(rb'tiff:Orientation(?:="|>)([0-9])', xmp)):
         found = int(said[1])
@@ -138,7 +138,7 @@ def _orientation(exif: bytes, xmp: bytes) -> int:
 
 
 def _exif_orientation(tiff: bytes) -> int | None:
-    """The orientation in the first directory of TIFF data."""
+    """Returns the orientation in the first directory of TIFF data; None if it has none."""
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
         return None

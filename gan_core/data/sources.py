@@ -94,7 +94,7 @@ class _Arrays:
 
 
 def _digits() -> Source:
-    """scikit-learn's 1,797 handwritten digits of 8 × 8 pixels; their levels 0..16 become 0..255."""
+    """Opens scikit-learn's 1,797 handwritten digits of 8 × 8 pixels and scales their levels 0..16 to 0..255."""
     from sklearn.datasets import load_digits
 
     images, labels = load_digits(return_X_y=True)
@@ -105,7 +105,7 @@ def _digits() -> Source:
 class _Folder:
     """A folder of images, or a folder with one subfolder for each class. Hidden files are skipped.
 
-    The folder is listed twice, the first time to count, so that the paths need not be kept in memory.
+    The folder is listed twice, the first time only to count, so that the paths need not stay in memory.
     """
 
     def __init__(self, name: str) -> None:
@@ -190,5 +190,5 @@ def _open_below(root: Path, path: Path) -> Image.Image:
 
 
 def _class_name(folder: str) -> str:
-    """The class of a folder, normalised: macOS writes é as two characters, other systems as one."""
+    """Returns the class name of a folder, normalised because macOS writes é as two characters, other systems as one."""
     return unicodedata.normalize("NFC", printable(folder))

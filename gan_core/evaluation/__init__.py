@@ -1,1 +1,1 @@
-"""Scores of a generator: features, their statistics, the distance between them."""
+"""Evaluates a generator: features of images, scores from features, the report."""

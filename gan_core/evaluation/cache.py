@@ -1,4 +1,4 @@
-"""Arrays that are costly to compute, cached by everything that determines them."""
+"""Caches arrays that are costly to compute, under a key made of everything that determines them."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _PREFIX = ".writing-"
 
 
 def digest_of(parts: Mapping[str, object]) -> str:
-    """`sha256-<hex>` of the parts as canonical JSON."""
+    """Returns `sha256-<hex>` of the parts as canonical JSON."""
     return f"sha256-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
 
 
 def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
     """Returns the arrays cached in `folder` for `parts`, or computes and caches them.
 
-    The cache key is the digest of everything that determines the content. The file appears whole, so several runs may
-    write it at once. A file that is damaged or altered is computed again and replaced. If the folder cannot be written,
-    the arrays are returned uncached.
+    The cache key is the digest of everything that determines the content. The file appears whole, so several processes
+    may write it at once. A damaged or altered file is computed again and replaced. If the folder cannot be written, the
+    arrays are returned uncached.
     """
     path = folder / f"{digest_of(parts)}.npz"
     try:
@@ -65,7 +65,7 @@ def _write_whole(path: Path, arrays: Arrays) -> None:
 
 
 def _checksum(arrays: Arrays) -> str:
-    """SHA-256 of names, types, shapes and content."""
+    """Returns the SHA-256 of names, types, shapes and content."""
     sha256 = hashlib.sha256()
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -38,7 +38,7 @@ class Comparison:
         name: the champion's name.
         evaluation: its scores under the protocol of the generator it is compared with; None if it cannot be evaluated.
         images: its images for the first sampling seed; None if it cannot be evaluated.
-        remarks: sentences that a reader of the comparison must know.
+        remarks: sentences that a reader of the comparison must know about.
     """
 
     name: str
@@ -58,10 +58,10 @@ def compare(
 ) -> Comparison:
     """Uses the champion's recorded scores if their protocol is the same; otherwise re-evaluates the champion.
 
-    A fault of the champion becomes a remark, not an error, because the evaluated generator is not to blame.
+    If the champion cannot be evaluated, this becomes a remark, not an error, because the new generator is not at fault.
     """
     remarks = []
-    # If a set of images is evaluated, the champion draws as many images.
+    # If a set of images is evaluated, the champion draws the same number of images.
     config = config.model_copy(update={"samples": evaluation.protocol.samples})
     recorded = champion.recorded
     if recorded and (differences := evaluation.protocol.differences(recorded.protocol)):

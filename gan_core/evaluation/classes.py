@@ -18,7 +18,7 @@ from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.score_meanings import score_name
 
 FEWEST_IN_A_CLASS = 100
-"""Real images, and generated images, that a class needs to get its own scores."""
+"""Minimum number of real images, and of generated images, for scores of a single class."""
 MOST_CLASSES = 50
 """If there are more classes, only the first ones are scored."""
 
@@ -44,7 +44,7 @@ class Classes:
 def find_classes(
     names: Sequence[str], extractor: Extractor, real: ImagesWithFeatures, generated: ImagesWithFeatures
 ) -> Classes | None:
-    """Returns the images' classes; None if the data has none or they cannot be determined."""
+    """Returns the classes of the images; None if the data has no classes or they cannot be determined."""
     if len(names) < 2 or not len(real.features.features):
         return None
     if generated.labels is not None and isinstance(real.images, ImageSplit):
@@ -60,8 +60,8 @@ def score_classes(classes: Classes, real: FeatureSet, generated: FeatureSet, ext
     """Computes the shares, Fréchet distance, precision and recall of each class, in label order.
 
     The scores use the images of one class only. A class with fewer than FEWEST_IN_A_CLASS real or generated images gets
-    no scores. A distance over few images is biased upwards, so compare a class with the same class in another
-    evaluation that has as many images, not with another class.
+    no scores. A distance over few images is biased upwards. So compare a class only with the same class in an
+    evaluation with the same number of images, not with other classes.
     """
     class_scores = []
     for label, name in enumerate(classes.names[:MOST_CLASSES]):

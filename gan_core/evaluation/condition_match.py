@@ -13,7 +13,7 @@ _ROUNDING = 1 / 12
 
 
 def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[np.integer] | None) -> dict[str, float]:
-    """Share of the images that `extractor` assigns to their class in `labels` [count].
+    """Returns the share of images that `extractor` assigns to their class in `labels` [count].
 
     Empty without labels, or if the extractor's classes are not those of the data.
     """
@@ -24,14 +24,14 @@ def class_agreement(extractor: Extractor, features: FeatureSet, labels: NDArray[
 
 
 def target_scores(generated: Images, targets: Images, batch_size: int, advance: Advance) -> dict[str, float]:
-    """Mean distances of the generated images from their targets, pair by pair.
+    """Returns the mean distances between generated images and their targets.
 
     L1 is the mean absolute difference, in grey levels. The peak signal-to-noise ratio of an image, in decibels, is 10 ·
-    log₁₀(255² / mean squared difference). It is at most 58.9, because a mean squared difference below that of rounding
-    counts as that of rounding. The structural similarity uses 11 × 11 Gaussian windows.
+    log₁₀(255² / mean squared difference). It is at most 58.9, because the mean squared difference is at least that of
+    rounding to grey levels. The structural similarity uses 11 × 11 Gaussian windows.
 
     Args:
-        generated: the generator's images, uint8; as many as there are targets.
+        generated: the generator's images, uint8, one for each target.
         targets: the target images, uint8.
         batch_size: images at a time.
         advance: called with the number of images in each finished batch.

@@ -15,12 +15,12 @@ COVERED = 0.95
 
 
 def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int, seed: int) -> NDArray[np.float64]:
-    """Fréchet distances [replicates] between sets resampled with replacement from the real and generated images.
+    """Returns Fréchet distances [replicates] between bootstrap samples of the real and of the generated images.
 
-    A set known only by its statistics is not resampled. For a set of more than FEATURES_KEPT images, only the kept ones
-    are resampled, which overestimates the spread. Each replicate is biased upwards, as the distance of a smaller set
-    would be. The replicates' standard deviation is the distance's standard error; it is too large where most of the
-    distance is that bias.
+    The samples are drawn with replacement. A set that is known only by its statistics is not resampled. For a set of
+    more than FEATURES_KEPT images, only the kept ones are resampled, which overestimates the spread. Each replicate is
+    biased upwards, as the distance of a smaller set would be. The replicates' standard deviation estimates the standard
+    error of the distance; the estimate is too large if most of the distance is bias.
 
     Reference: Efron 1979, "Bootstrap methods: another look at the jackknife", section 2.
     """
@@ -34,7 +34,7 @@ def bootstrap_distances(real: FeatureSet, generated: FeatureSet, replicates: int
 
 
 def distance_interval(value: float, replicates: NDArray[np.float64]) -> tuple[float, float]:
-    """A 95 % interval around a Fréchet distance, from the quantiles of its replicates' square roots.
+    """Returns a 95 % interval around a Fréchet distance, from the quantiles of its replicates' square roots.
 
     With q the quantiles of √d* − median(√d*), the interval is from (√d + q(0.025))² to (√d + q(0.975))², where a
     negative √d + q counts as 0. So the ends are never negative, and the value lies between them. Two properties of the
@@ -61,7 +61,7 @@ def distance_interval(value: float, replicates: NDArray[np.float64]) -> tuple[fl
 
 
 def normal_interval(value: float, standard_error: float) -> tuple[float, float]:
-    """The central 95 % of a normal distribution around the value."""
+    """Returns the central 95 % interval of a normal distribution around the value."""
     reach = NormalDist().inv_cdf((1 + COVERED) / 2) * standard_error
     return value - reach, value + reach
 

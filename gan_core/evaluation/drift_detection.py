@@ -35,8 +35,8 @@ class Shares(_Entry):
 
     Attributes:
         reference, data: the shares in the reference and in the data, by class.
-        total_variation: half the sum of the absolute differences of the shares; 0 if equal, 1 if no class is in common.
-        p_value: of the chi-square test, whose null hypothesis is that both data sets come from one distribution.
+        total_variation: half the sum of the absolute differences of the shares: 0 if equal, 1 if no class is shared.
+        p_value: p-value of the chi-square test; the null hypothesis is that both data sets have the same distribution.
     """
 
     reference: dict[str, float]
@@ -92,12 +92,12 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
 def block_distance(
     reference: NDArray[np.floating], data: NDArray[np.floating], config: DriftConfig, seed: int
 ) -> Distance:
-    """Mean unbiased squared maximum mean discrepancy over disjoint blocks, with Student's t interval.
+    """Returns the mean, over disjoint blocks, of the unbiased squared MMD, with Student's t interval.
 
-    Both sets are shuffled and cut into `config.blocks` blocks with the same number of images. The blocks share no
-    image, so their distances are independent, and mean ± t·s/√blocks holds whether the sets differ or not. The distance
-    over all images would not be normally distributed if the sets do not differ. Images that are in both sets make the
-    distance smaller.
+    MMD is the maximum mean discrepancy. Both sets are shuffled and cut into `config.blocks` blocks of the same size.
+    The blocks share no image, so their distances are independent, and mean ± t·s/√blocks holds whether the sets differ
+    or not. The distance over all images is not normally distributed when the sets do not differ. Images that are in
+    both sets make the distance smaller.
 
     Args:
         reference: features [N, D].

@@ -1,4 +1,4 @@
-"""Scores extracted features and makes the record of the evaluation."""
+"""Scores extracted features and returns the record of the evaluation."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
 def _uncertainty(
     config: EvaluateConfig, means: dict[str, float], real: FeatureSet, generated: FeatureSet
 ) -> tuple[float, dict[str, float], dict[str, Interval]]:
-    """The Fréchet distance's standard error, then standard errors and intervals over the images, by metric.
+    """Returns the Fréchet distance's standard error, and the standard errors and intervals over the images by metric.
 
-    The first is infinite if neither the Fréchet distance nor the training gap was computed. The others cover the
+    The first is infinite if neither the Fréchet distance nor the training gap was computed. The others contain only
     distances that were computed.
     """
     frechet_error = math.inf

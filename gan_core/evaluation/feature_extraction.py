@@ -23,11 +23,11 @@ class GeneratedFeatures:
 
     Attributes:
         draws: features, one set for each sampling seed.
-        seeds: the sampling seeds; empty if only images are given.
-        generator: the generator that drew the images; None if only images are given.
+        seeds: the sampling seeds; empty if images are given instead of a generator.
+        generator: the generator that drew the images; None if images are given instead.
         first: the images of the first draw, with their features.
-        condition_scores: for each draw, by metric, how well the images match the condition that the generator was
-            given; empty if only images are given or the generator is unconditional.
+        condition_scores: for each draw, scores by metric that measure how well the images match the generator's
+            condition; empty if images are given instead of a generator, or the generator is unconditional.
     """
 
     draws: list[FeatureSet]
@@ -46,7 +46,7 @@ class ExtractedFeatures:
         reference: name of the real images in the protocol.
         reference_digest: digest of their content.
         real: features of the real images, or only their statistics.
-        training: features of the training images; None if they are unknown or are the real images.
+        training: features of the training images; None if these are unknown or are the real images.
         generated: features of the generated images.
     """
 
@@ -68,7 +68,7 @@ class ExtractedFeatures:
 def extract_features(
     config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: Path, counting: Counting = silently
 ) -> ExtractedFeatures:
-    """Extracts the features of both sides; those of images on disk are cached.
+    """Extracts the features of both sides, and caches those of images on disk.
 
     Raises:
         InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
@@ -112,8 +112,8 @@ def draw_and_extract(
 ) -> GeneratedFeatures:
     """Draws a generator's images for every sampling seed and extracts their features.
 
-    A paired generator makes images from the input images in `sides` and is scored against their targets. A conditional
-    generator's labels are ignored if its classes differ from the data's.
+    A paired generator makes images from the input images in `sides` and is scored against their targets. The labels of
+    a conditional generator are ignored if its classes differ from those of the data.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
     images = [GeneratedImages(generator, config.samples, seed, sides.inputs) for seed in seeds]

@@ -21,14 +21,14 @@ from gan_core.printing import printable
 
 LARGEST_IMAGE_MEGAPIXELS = 80.0
 BATCH_BYTES = 2**26
-"""Most decoded pixels that are held at once; a larger image is held alone."""
+"""Maximum size of the decoded images in a batch; a larger image is a batch of its own."""
 
 
 class FileImages:
-    """The images below a folder or in a .zip, in a random order that their paths determine.
+    """The images below a folder or in a .zip, in an order that is shuffled but depends only on their paths.
 
-    In path order, images would be grouped by class if classes are folders, and some scores use only the first images or
-    cut them into parts. Hidden files are skipped, as in `prepare`.
+    The shuffling matters because some scores use only the first images or cut them into parts, and images sorted by
+    path would be grouped by class if each class has a folder. Hidden files are skipped, as in `prepare`.
 
     Attributes:
         count: number of images.
@@ -55,10 +55,10 @@ class FileImages:
         self.digest = f"sha256-{digests.hexdigest()}"
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """All images in order, uint8 [≤ batch_size, H, W, C].
+        """Yields all images in order, uint8 [≤ batch_size, H, W, C].
 
-        A batch ends where the image size changes or BATCH_BYTES is reached, so memory does not grow with the size of
-        photos.
+        A batch also ends when the image size changes or BATCH_BYTES is reached, so the memory use does not grow with
+        the size of the photos.
         """
         batch: list[NDArray[np.uint8]] = []
         for name, read in self._images:
@@ -71,7 +71,7 @@ class FileImages:
         yield _stacked(batch)
 
     def images(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """The images at `indices`, uint8 [H, W, C] each, read one by one."""
+        """Yields the images at `indices` one by one, uint8 [H, W, C]."""
         for index in indices:
             yield self._decode(*self._images[index])
 
@@ -118,7 +118,7 @@ class FileImages:
 
 
 def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    # An archive can declare a false size, so the unpacked bytes are counted.
+    # An archive can declare a wrong size, so the unpacked bytes are counted.
     try:
         with archive.open(member) as stream:
             content = stream.read(LARGEST_FILE_BYTES + 1)

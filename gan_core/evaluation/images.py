@@ -1,4 +1,4 @@
-"""Sets of images, which the evaluator reads in batches or by index."""
+"""Sets of images that the evaluator reads in batches or by index."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gan_core.sampling import draw_labels, draw_latents
 
 
 class Images(Protocol):
-    """A set of images at indices 0..count−1. `gan_core.data.prepared.ImageSplit` is one.
+    """A set of images with the indices 0..count−1. `gan_core.data.prepared.ImageSplit` is an example.
 
     Attributes:
         count: number of images.
@@ -24,10 +24,10 @@ class Images(Protocol):
     count: int
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """All images in order, uint8 [≤ batch_size, H, W, C]; H and W may change from batch to batch."""
+        """Yields all images in order, uint8 [≤ batch_size, H, W, C]; H and W may differ between batches."""
 
     def images(self, indices: NDArray[np.int64]) -> Iterable[NDArray[np.uint8]]:
-        """The images at `indices`, uint8 [H, W, C] each; photos come one by one."""
+        """Returns or yields the images at `indices`, each uint8 [H, W, C]."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class GeneratedImages:
     """
 
     def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
-        """Takes `inputs`, the input images by index for a paired generator; other generators ignore them."""
+        """`inputs` returns the input images by index for a paired generator; other generators ignore it."""
         metadata = generator.metadata
         self.count = count
         self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
@@ -68,13 +68,13 @@ class GeneratedImages:
         self._seed = seed
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """All images in order, uint8 [≤ batch_size, H, W, C]."""
+        """Yields all images in order, uint8 [≤ batch_size, H, W, C]."""
         return self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The images at `indices`, uint8 [B, H, W, C]."""
+        """Returns the images at `indices`, uint8 [B, H, W, C]."""
         return self.draw(draw_latents(int(indices.max()) + 1, self.latent_size, self._seed)[indices], indices)
 
     def draw(self, latents: NDArray[np.float32], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Images of the given latents [B, latent_size], for the classes or input images at `indices` [B]."""
+        """Generates images from latents [B, latent_size], with the classes or input images at `indices` [B]."""
         return self._generator.draw(latents, None if self._conditions is None else self._conditions(indices))

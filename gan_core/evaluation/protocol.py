@@ -16,18 +16,18 @@ class _Entry(BaseModel):
 
 
 class Protocol(_Entry):
-    """Everything a score depends on besides the generator.
+    """Everything that a score depends on, except the generator.
 
     Attributes:
         extractor: name of the network whose features are compared.
-        extractor_digest: `sha256-<hex>` of its weights; for a network that this project trains, of what determines
-            them.
+        extractor_digest: `sha256-<hex>` of its weights or, for a network that this project trains, of everything that
+            determines them.
         resize: name of the method that brings images to the extractor's resolution.
         reference: the real images: a split, `files` or `statistics`.
         reference_digest: digest of their content.
         reference_count: number of real images; 0 if a statistics file does not hold it.
         samples: number of generated images, for each sampling seed.
-        sampling_seeds: seeds that the images were drawn with; empty if only images are given.
+        sampling_seeds: seeds of the generated images; empty if images are given instead of a generator.
         kid_subsets, kid_subset_size: number and size of the kernel distance's subsets.
     """
 
@@ -43,7 +43,7 @@ class Protocol(_Entry):
     kid_subset_size: int
 
     def differences(self, other: Protocol) -> list[str]:
-        """The differences, as `name: mine, not theirs`; empty if scores of the two protocols can be compared."""
+        """Returns the differences as `name: mine, not theirs`; empty if scores under both protocols can be compared."""
         mine, theirs = self.model_dump(), other.model_dump()
         return [
             f"{name}: {mine[name]}, not {theirs[name]}{_CONSEQUENCES.get(name, '')}"
@@ -66,7 +66,7 @@ class Interval(_Entry):
 
 
 class ClassScores(_Entry):
-    """The scores of one class. The generator's labels or the extractor determine an image's class.
+    """The scores of one class. An image's class is its label, or else the extractor's prediction.
 
     Attributes:
         name: name of the class.
@@ -81,7 +81,7 @@ class ClassScores(_Entry):
 
 
 class ChampionScores(_Entry):
-    """The scores of the champion at the time, under the protocol of the record that holds them.
+    """The scores of the champion at the time of an evaluation, under that evaluation's protocol.
 
     Attributes:
         generator_digest: digest of the champion's generator.
@@ -101,17 +101,18 @@ class Evaluation(_Entry):
         scores: mean of each score over the sampling seeds. A score is named `<metric>_<extractor>`; only the Fréchet
             distance on the 2015 Inception's features is named `fid`.
         spread: standard deviation of each score over the sampling seeds (ddof 1; 0 for one seed).
-        standard_errors: standard errors over the images: of the Fréchet distance from the bootstrap, of the kernel
-            distance from its variance. Other scores have none.
-        intervals: 95 % confidence intervals over the images, of the same scores.
+        standard_errors: standard errors over the images, of the Fréchet distance (by the bootstrap) and of the kernel
+            distance (from its variance). Other scores have none.
+        intervals: 95 % confidence intervals of the same scores.
         classes: scores of each class in label order; empty if the classes cannot be determined.
         extractor_accuracy: share of held-out images that the extractor classifies correctly; None if it was not
             measured.
-        warnings: sentences that a reader of the scores must know.
-        images_seen, dataset_digest: from the generator's training; 0 and empty if only images are given.
+        warnings: sentences that a reader of the scores must know about.
+        images_seen, dataset_digest: of the generator's training; 0 and empty if images are given instead of a
+            generator.
         tracking_run_id: the MLflow run of the generator's training.
-        generator_digest: digest of the generator's files, from `export.generator_digest`; None if only images are
-            given, and in records of earlier versions.
+        generator_digest: digest of the generator's files, from `export.generator_digest`; None if images are given
+            instead of a generator, and in records of earlier versions.
         champion: the champion's scores; None if there was no champion or it could not be scored.
 
     >>> Evaluation.parse(evaluation.model_dump_json(), "scores.json") == evaluation
@@ -134,7 +135,7 @@ class Evaluation(_Entry):
     champion: ChampionScores | None = None
 
     def metrics(self) -> dict[str, float]:
-        """The scores and their uncertainty by name, such as `scores/fd_classifier`, without those of single classes."""
+        """Returns scores and uncertainties by name, such as `scores/fd_classifier`, without those of single classes."""
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
         return {metric_names.score(place): value for place, value in _leaves(self.model_dump(include=parts))}
 

@@ -1,4 +1,4 @@
-"""Quick scores of a generator during training: those of the evaluation, with fewer images and one sampling seed."""
+"""Quick scores of a generator during training: scores of the evaluation from fewer images and one sampling seed."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from gan_core.generator import Generator
 from gan_core.metric_names import quick_score
 
 _BATCH_SIZE = 256
-# Seed of the latents. It is not among evaluation's seeds, which count up from evaluate.seed: the latents that selected
-# the best generator must not evaluate it.
+# Seed of the latents. It differs from the evaluation's seeds, which count up from evaluate.seed, because the latents
+# that select the best generator must not be those that evaluate it.
 _SEED = 2**31 - 1
 
 
 def scorer(
     generator: Generator, dataset: PreparedDataset, samples: int, cache: Path
 ) -> Callable[[], Mapping[str, float]]:
-    """Returns a function that scores `generator` in its current state: Fréchet distance first, precision, recall.
+    """Returns a function that scores `generator` in its current state by Fréchet distance, precision and recall.
 
-    The features are those of the classifier that evaluation trains on the data's labels, or those of the untrained
-    network if there are fewer than two classes. They are compared with the features of the held-out images.
+    The features are those of the extractor `classifier`, or of `random` if there are fewer than two classes. They are
+    compared with the features of the held-out images. The Fréchet distance comes first.
 
     Args:
         generator: the generator, whose weights may change between calls.
         dataset: the prepared data.
-        samples: number of images to draw; precision and recall use at most as many real ones.
-        cache: folder for results that are used again.
+        samples: number of images to draw; precision and recall use at most this number of real images.
+        cache: folder for cached results.
     """
     labelled = len(dataset.manifest.classes) > 1
     extractor: Extractor = train_classifier(dataset, cache, lambda _: None) if labelled else RandomExtractor()

@@ -49,18 +49,17 @@ class StoredImages:
 
 @dataclass(frozen=True)
 class Sides:
-    """The real and the generated side of an evaluation. Their images are not decoded yet.
+    """The real and the generated side of an evaluation, with images that are not decoded yet.
 
     Attributes:
         real_path: the path given as `--real`.
         generated_path: the path given as `--generated`.
         real: reference images; None if `real_path` is a file of statistics.
-        training: images that generators are trained on; None if they are unknown or are `real`.
-        dataset: the prepared data set of `real`; None if `real` belongs to none.
-        generator: the generator's metadata; None if only images are given.
+        training: the training images; None if they are unknown or are `real`.
+        dataset: the prepared data set that contains `real`; None if there is none.
+        generator: the generator's metadata; None if images are given instead of a generator.
         generated: generated images; None if they are still to be drawn from the generator.
-        inputs: returns the input images of the reference's pairs by index, and starts again after the last; None if
-            it has no pairs.
+        inputs: returns input images of the reference's pairs by index, modulo their number; None without pairs.
     """
 
     real_path: Path

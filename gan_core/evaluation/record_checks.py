@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 
 
 def find_faults(evaluation: Evaluation) -> list[str]:
-    """The impossible values of a record, each as `field must …, not value`; empty if the record is valid."""
+    """Returns a record's impossible values, each as `field must …, not value`; empty if the record is valid."""
     faults = [f"{field} must be finite, not {value}" for field, value in _not_finite(evaluation.model_dump())]
     faults += _faults_of_scores(evaluation, "")
     if evaluation.champion:
@@ -36,7 +36,7 @@ def find_faults(evaluation: Evaluation) -> list[str]:
 
 
 def parse_registered(text: str) -> Evaluation | None:
-    """The evaluation that a version was registered with; None if there is none, or if its scores are invalid."""
+    """Returns the evaluation that a version was registered with; None if there is none or its values are impossible."""
     try:
         evaluation = Evaluation.parse(text, "the version's tag")
     except InvalidInput:
@@ -45,7 +45,7 @@ def parse_registered(text: str) -> Evaluation | None:
 
 
 def has_standard_error(score: str) -> bool:
-    """Whether an evaluation gives the score a standard error: only distances that are not extrapolated have one."""
+    """Whether an evaluation has a standard error for the score: only distances that are not extrapolated have one."""
     return score.partition("_")[0] in _WITH_STANDARD_ERROR and not _is_extrapolated(score)
 
 

@@ -1,4 +1,4 @@
-"""Requirements of an evaluation on its images and parameters, checked before anything is trained or drawn."""
+"""Checks the requirements of an evaluation on images and parameters, before anything is trained or drawn."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.score_meanings import score_name
 
 FEWEST_IMAGES = 2
-"""Least number of real and of generated images: a covariance needs two."""
+"""Minimum number of real and of generated images: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
-"""Least number of real and of generated images for `prdc`: density and coverage need a fifth neighbour."""
+"""Minimum number of real and of generated images for `prdc`: density and coverage need a fifth neighbour."""
 FEWEST_TO_EXTRAPOLATE = 200
-"""Least number of generated images for the extrapolated Fréchet distance; with fewer it is not computed."""
+"""Minimum number of generated images for the extrapolated Fréchet distance; with fewer it is not computed."""
 FEWEST_SAMPLES_WHILE_TRAINING = 4
-"""Least number of generated images: precision and recall need a third neighbour."""
+"""Minimum number of generated images: precision and recall need a third neighbour."""
 _NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
 
 
@@ -26,7 +26,7 @@ def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
     """Checks that the evaluation computes the score that decides at registration.
 
     Raises:
-        InvalidInput: it does not.
+        InvalidInput: it computes other scores.
     """
     computed = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
     if register.score not in (*computed, "target_l1"):
@@ -83,7 +83,7 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
 
 
 def require_images_to_score_while_training(dataset: PreparedDataset, samples: int) -> None:
-    """Checks that there are enough held-out and generated images for the scores that are computed while training.
+    """Checks that there are enough held-out and generated images for the scores that are computed during training.
 
     Raises:
         InvalidInput: there are too few.
@@ -104,7 +104,7 @@ def require_images_to_score_while_training(dataset: PreparedDataset, samples: in
 
 
 def _distances(config: EvaluateConfig) -> list[str]:
-    """The metrics that can decide at registration."""
+    """Returns the metrics that can decide at registration."""
     distances = []
     if "fid" in config.metrics:
         distances.append("fd")

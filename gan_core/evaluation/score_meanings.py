@@ -1,4 +1,4 @@
-"""How scores are named, explained and rounded."""
+"""Names, explains and rounds scores."""
 
 from __future__ import annotations
 
@@ -88,9 +88,9 @@ MEANINGS: dict[str, Meaning] = {
 
 
 def score_name(metric: str, extractor: str) -> str:
-    """The score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
+    """Returns the score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
 
-    The name of a distance to a target has no extractor, because it compares pixels, not features.
+    The name of a distance to a target does not name an extractor, because the score compares pixels, not features.
     """
     if metric.startswith("target_"):
         return metric
@@ -100,7 +100,7 @@ def score_name(metric: str, extractor: str) -> str:
 
 
 def decimals(value: float, uncertainty: float | None) -> int:
-    """Number of decimals that show two digits of the uncertainty, or four of the value without one; at most 6."""
+    """Returns the number of decimals that show two digits of the uncertainty, or four of the value; at most 6."""
     smallest, digits = (uncertainty, 2) if uncertainty else (value, 4)
     if smallest == 0 or not math.isfinite(smallest):
         return 2
@@ -108,5 +108,5 @@ def decimals(value: float, uncertainty: float | None) -> int:
 
 
 def shown(value: float, digits: int) -> str:
-    """The value with `digits` decimals; a value that rounds to 0 has no sign."""
+    """Formats the value with `digits` decimals; a value that rounds to 0 has no sign."""
     return f"{value:z.{digits}f}"

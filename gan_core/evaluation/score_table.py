@@ -8,7 +8,7 @@ from gan_core.evaluation.score_meanings import decimals, shown
 
 
 def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
-    """One line per score with its uncertainty and the champion's score, then warnings and notes."""
+    """Returns one line per score with its uncertainty and the champion's score, then warnings and notes."""
     protocol = evaluation.protocol
     champion = comparison.evaluation if comparison else None
     rows = [("", "value", "sampling seeds", "95 % interval", comparison.name if comparison and champion else "")]

@@ -1,4 +1,4 @@
-"""Warnings about an evaluation that a reader of its scores must know."""
+"""Warnings that a reader of an evaluation's scores must know about."""
 
 from __future__ import annotations
 
@@ -83,7 +83,8 @@ def score_warnings(
             f"many unseen images, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised "
             f"training images."
         )
-    # Copies of training images that were not searched prefer neither side, so they dilute the preference.
+    # Copies of training images that were not searched are nearer to neither side on average, which lowers the
+    # preference.
     if scores.get("train_preference", 0.5) > 0.5 + (HIGH_TRAIN_PREFERENCE - 0.5) * training_share:
         warnings.append(
             f"{scores['train_preference']:.0%} of the generated images are nearer to a training image than to an "

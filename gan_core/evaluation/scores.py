@@ -35,7 +35,7 @@ def score(
         real: reference images. If only their statistics are known, only the Fréchet distances and the diversity are
             computed.
         generated: generated images.
-        training: images the generator was trained on, other than `real`; None if unknown.
+        training: images that the generator was trained on; None if they are unknown or are `real`.
         extractor: the extractor of the features.
         metrics: groups of scores to compute.
         kid_subsets: number of subsets of the kernel distance.
@@ -72,19 +72,19 @@ def score(
 
 
 def _diversity(real: FeatureSet, generated: FeatureSet) -> float:
-    """√(tr Σ_generated / tr Σ_real): the ratio of the root mean squared distances between two images of a set."""
+    """Returns √(tr Σ_generated / tr Σ_real), the ratio of the root mean squared distances within each set."""
     return float(np.sqrt(np.trace(generated.covariance) / np.trace(real.covariance)))
 
 
 def _class_shift(real: NDArray[np.float32], generated: NDArray[np.float32]) -> float:
-    """Total variation distance ½ Σ |p − q| between the predicted class shares of real and generated images."""
+    """Returns the total variation ½ Σ |p − q| between the predicted class shares of real and generated images."""
     classes = real.shape[1]
     shares = [np.bincount(rows.argmax(axis=1), minlength=classes) / len(rows) for rows in (real, generated)]
     return float(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
 def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
-    """Fréchet distance to unseen images minus that to equally many training images.
+    """Returns the Fréchet distance to unseen images minus that to the same number of training images.
 
     Both distances have the same bias, so without memorisation the gap is 0 on average.
     """
@@ -98,10 +98,10 @@ def _train_gap(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) 
 
 
 def _train_preference(training: FeatureSet, unseen: FeatureSet, generated: FeatureSet) -> float:
-    """Share of generated images that are nearest to a training image, among equally many training and unseen images.
+    """Returns the share of generated images that are nearer to a training image than to an unseen image.
 
-    Without memorisation, training and unseen images come from one distribution, so neither is nearer. A tie counts
-    half.
+    The same number of training and unseen images is used. Both come from one distribution, so the share is about one
+    half without memorisation. A tie counts half.
     """
     rows = min(len(training.features), len(unseen.features))
     distances = [nearest(generated.features, images.features[:rows], 1)[1][:, 0] for images in (training, unseen)]

@@ -1,4 +1,4 @@
-"""Share of generated images that are also real images. A distance between equal images does not measure a generator."""
+"""Detects generated images that are also real images. A distance between equal images does not measure a generator."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from gan_core.evaluation.extractors.features import FeatureSet
 from gan_core.evaluation.metrics.neighbours import nearest
 
 _ROUNDING = 1e-5
-"""Relative difference in an image's float32 features that its position in a batch can cause."""
+"""Relative difference that an image's position in a batch can cause in its float32 features."""
 
 
 def shared_images(real: FeatureSet, generated: FeatureSet) -> float:
-    """Share of the generated images, 0 to 1, whose features equal those of a real image.
+    """Returns the share of the generated images, 0 to 1, whose features equal those of a real image.
 
-    Equal pixels give equal features, whatever the files' names, order or format. If only statistics of the real images
-    are known, all images count as shared if the generated ones have the same statistics, and none otherwise.
+    Equal pixels have equal features, independent of the files' names, order and format. If only statistics of the real
+    images are known, the share is 1 if the generated images have the same statistics, and otherwise 0.
     """
     # The root mean square of a feature vector's length.
     size = float(np.sqrt(real.mean @ real.mean + np.trace(real.covariance)))

@@ -1,6 +1,6 @@
-"""Statistics of real images, `mu` and `sigma`, in a `.npz` file that pytorch-fid and clean-fid can also read and write.
+"""Statistics of real images, `mu` and `sigma`, in an `.npz` file, the format of pytorch-fid and clean-fid.
 
-This project's files also hold the number of images, the extractor's digest and the resize mode.
+Files of this project also contain the number of images, the extractor's digest and the resize mode.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def write_statistics(path: Path, images: FeatureSet, extractor: Extractor) -> No
 
 
 def read_statistics(path: Path, extractor: Extractor) -> FeatureSet:
-    """Reads a statistics file of the extractor's features; the count is COUNT_UNKNOWN if the file does not hold it.
+    """Reads a statistics file of the extractor's features; the count is COUNT_UNKNOWN if the file does not contain it.
 
     Raises:
         InvalidInput: it is not such a file, or was made with another extractor or resize mode.
@@ -98,6 +98,6 @@ def _check_origin(path: Path, extractor: Extractor, stored: dict[str, str]) -> N
 
 
 def _resize_in_name(path: Path) -> str:
-    """The mode in a file name like clean-fid's `cifar10_clean_train_32.npz`; empty if there is none."""
+    """Returns the mode in a file name like clean-fid's `cifar10_clean_train_32.npz`; empty if there is none."""
     match = re.search(rf"_({'|'.join(get_args(ResizeMode))})_", path.name)
     return match[1] if match else ""

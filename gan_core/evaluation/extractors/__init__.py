@@ -1,1 +1,1 @@
-"""Extractors: images → features."""
+"""Extractors, which map images to features."""

@@ -13,12 +13,12 @@ from gan_core.evaluation.extractors.labels import require_labels
 def build_extractor(
     config: EvaluateConfig, dataset: PreparedDataset | None, cache: Path, counting: Counting = silently
 ) -> Extractor:
-    """Loads, draws or trains the extractor, or takes it from the cache.
+    """Loads, draws or trains the extractor, or reads it from the cache.
 
     Args:
         config: names the extractor.
         dataset: the prepared data set, whose labels train `classifier`; None if only images are given.
-        cache: folder for results and downloads that are used again.
+        cache: folder for cached results and downloads.
         counting: shows the progress.
 
     Raises:

@@ -1,7 +1,7 @@
 """The extractor `classifier`: a small convolutional network trained on the prepared data's own labels.
 
-It needs no download and fits the data, so it ranks generators of that data well. Its Fréchet distance is called
-`fd_classifier`, never FID: the number depends on this network and cannot be compared with published ones.
+It needs no download and is adapted to the data, so it ranks generators of that data well. Its Fréchet distance is
+called `fd_classifier`, not FID, because it depends on this network and cannot be compared with published values.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ IMAGES_SHOWN = int(RECIPE["steps"]) * int(RECIPE["batch_size"])
 
 
 class ClassifierExtractor:
-    """Features before the last layer of the trained classifier, at the data's own resolution.
+    """The inputs of the trained classifier's last layer, computed at the data's own resolution.
 
     The features are divided by one number, so that their variance over the training images is 1 on average. Otherwise
     the kernel distance would depend on the network's arbitrary scale.
@@ -59,7 +59,7 @@ class ClassifierExtractor:
         self._features = tf.function(lambda images: trunk(images, training=False), input_signature=signature)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features float32 [B, D] of uint8 images [B, H, W, C].
+        """Returns the features float32 [B, D] of uint8 images [B, H, W, C].
 
         Raises:
             InvalidInput: the images' shape is not that of the training images.
@@ -73,7 +73,7 @@ class ClassifierExtractor:
         return features
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities float32 [B, classes] from features [B, D]."""
+        """Returns class probabilities float32 [B, classes] from features [B, D]."""
         import keras
 
         probabilities: NDArray[np.float32] = keras.ops.convert_to_numpy(
@@ -94,7 +94,7 @@ def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = l
 
 
 def _build(shape: tuple[int, int, int], classes: int) -> Any:
-    """uint8 images → halving convolutions down to 8 pixels or fewer → features → one logit per class."""
+    """Builds uint8 images → convolutions that halve the resolution to 8 pixels or fewer → features → class logits."""
     import keras
 
     layers = [keras.Input(shape, dtype="uint8"), keras.layers.Rescaling(1 / 127.5, offset=-1.0)]
@@ -136,7 +136,7 @@ def _train(dataset: PreparedDataset, advance: Advance) -> Arrays:
 
 
 def _positions(count: int, step: int, batch_size: int) -> NDArray[np.int64]:
-    """Positions of a step's training images: consecutive batches from an endless sequence of shuffled epochs."""
+    """Returns the positions of a step's training images: a batch of an endless sequence of shuffled epochs."""
     places = np.arange(step * batch_size, (step + 1) * batch_size)
     chosen = np.empty(batch_size, np.int64)
     for epoch in np.unique(places // count):
@@ -155,6 +155,6 @@ def _accuracy(model: Any, split: ImageSplit) -> float:
 
 
 def _scale(trunk: Any, split: ImageSplit) -> float:
-    """√(mean variance of the features) over the first 2048 training images; 1 if they do not vary."""
+    """Returns √(mean variance of the features) over the first 2048 training images; 1 if they do not vary."""
     features = np.asarray(trunk(split.images(np.arange(min(split.count, 2048))), training=False))
     return float(np.sqrt(features.var(axis=0).mean())) or 1.0

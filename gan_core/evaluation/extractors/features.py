@@ -15,12 +15,12 @@ from gan_core.evaluation.cache import cached
 from gan_core.evaluation.metrics.frechet import GaussianStatistics
 
 Advance = Callable[[int], None]
-"""Called with the number of images that were just processed."""
+"""A function that is called with the number of images that were just processed."""
 Counting = Callable[[int, str], AbstractContextManager[Advance]]
-"""Shows the progress over a number of images under a description."""
+"""A function that shows the progress over a number of images, with a description."""
 
 FEATURES_KEPT = 10_000
-"""Rows kept for the scores that compare single images. The mean and the covariance cover all images."""
+"""Number of features kept for scores that compare single images. Mean and covariance cover all images."""
 
 
 @contextmanager
@@ -34,7 +34,8 @@ class Extractor(Protocol):
 
     Attributes:
         name: part of the scores' names.
-        digest: `sha256-<hex>` of its weights; for a network that this project trains, of what determines them.
+        digest: `sha256-<hex>` of its weights or, for a network that this project trains, of everything that determines
+            them.
         size: D, the length of a feature vector.
         resize: name of the method that brings images to the network's resolution.
         accuracy: share of held-out images that it classifies correctly; None if it was not measured.
@@ -52,7 +53,7 @@ class Extractor(Protocol):
     def accuracy(self) -> float | None: ...  # noqa: D102
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features [B, D] of images [B, H, W, C]; a row does not depend on the rest of the batch."""
+        """Returns features [B, D] of images [B, H, W, C]; a row does not depend on the other images of the batch."""
 
 
 @runtime_checkable
@@ -60,7 +61,7 @@ class ClassProbabilities(Protocol):
     """An extractor that also predicts class probabilities."""
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities [B, classes] of images with the features [B, D]."""
+        """Returns the probabilities [B, classes] of images with the features [B, D]."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class FeatureSet:
 def extract(
     extractor: Extractor, batches: Iterable[NDArray[np.uint8]], advance: Advance = lambda _: None
 ) -> FeatureSet:
-    """Extracts the features of uint8 images [B, H, W, C]; memory does not grow with their number.
+    """Extracts the features of batches [B, H, W, C] uint8; memory does not grow with the number of images.
 
     Raises:
         InvalidInput: there are fewer than two images, or features are not finite.
@@ -92,7 +93,7 @@ def extract(
     for images in batches:
         features = extractor(images)
         statistics.update(features)
-        if rows < FEATURES_KEPT:  # an empty slice would keep the whole batch in memory
+        if rows < FEATURES_KEPT:  # even an empty slice would keep the whole batch in memory
             kept.append(features[: FEATURES_KEPT - rows])
             rows += len(kept[-1])
         advance(len(images))

@@ -102,7 +102,7 @@ def _read_address(address: str) -> bytes:
 
 
 def _download(address: str, sha256: str, cache: Path) -> Path:
-    """Downloads the file into the cache, unless it is there; it appears whole, and only with this digest."""
+    """Downloads the file into the cache, unless it is already there; it appears whole, and only with this digest."""
     if not address.startswith("https://"):
         raise InvalidInput(f"The address of the weights must begin with https://. Received: {address}")
     target = cache / f"{sha256}-{address.rsplit('/', 1)[1]}"

@@ -7,7 +7,7 @@ from gan_core.errors import InvalidInput
 
 
 def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
-    """Returns the data set if the extractor `classifier` can be trained on its labels.
+    """Returns the data set after checking that the extractor `classifier` can be trained on its labels.
 
     Raises:
         InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.

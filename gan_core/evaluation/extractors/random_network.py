@@ -1,7 +1,7 @@
 """The extractor `random`: a convolutional network with random weights that are never trained.
 
-It needs neither labels nor a download. A distance between its features reflects shapes, edges and variety, but not the
-content of the images, so it ranks generators more coarsely than a trained network.
+It needs neither labels nor a download. Distances between its features reflect shapes, edges and variety, but not what
+the images show, so it ranks generators more coarsely than a trained network.
 
 Reference: Naeem et al. 2020, arXiv 2002.09797, section 4.1 (random embeddings); Ulyanov et al. 2018, arXiv 1711.10925
 (untrained convolutional networks as image priors).
@@ -25,8 +25,8 @@ class RandomExtractor:
     """Features of images of any size, resized to 64 pixels with antialiasing; grey is repeated to three channels.
 
     The network is four 3×3 convolutions at stride 2 with ReLU and 32 to 256 channels, then a linear map of the 4×4
-    cells to 128 numbers. The convolutions' weights are N(0, 2 / inputs), the linear map's N(0, 1 / inputs), from a
-    counter-based generator.
+    cells to 128 numbers. The weights of the convolutions are drawn from N(0, 2 / inputs) and those of the linear map
+    from N(0, 1 / inputs), with a counter-based generator.
 
     Attributes:
         name, size, resize, accuracy: as in `Extractor`.
@@ -60,8 +60,8 @@ class RandomExtractor:
         self._features = tf.function(features, input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32)])
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features float32 [B, 128] of images [B, H, W, C], C = 1 grey or 3 RGB."""
-        # One channel at a time, because a photo takes four times its memory as float32.
+        """Returns the features float32 [B, 128] of uint8 images [B, H, W, C], with C = 1 grey or 3 RGB."""
+        # One channel at a time, because float32 needs four times the memory of uint8.
         channels = [self._resized(images[..., channel : channel + 1]) for channel in range(images.shape[-1])]
         found: NDArray[np.float32] = self._features(np.concatenate(channels * (3 // len(channels)), axis=-1)).numpy()
         return found

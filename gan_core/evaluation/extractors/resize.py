@@ -1,4 +1,4 @@
-"""Methods that bring images to the Inception network's resolution and range. A score depends on the method."""
+"""Methods that convert images to the Inception network's resolution and range. A score depends on the method."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
 
     Args:
         images: [B, H, W, C], C = 1 grey or 3 RGB.
-        mode: `legacy_tensorflow`, the original protocol: bilinear without antialiasing, pixel corners aligned at the
-            top left; `legacy_pytorch`, as in pytorch-fid: bilinear without antialiasing, pixel centres aligned;
-            `clean`, as in clean-fid: bicubic with antialiasing, in float, clipped to 0..255.
+        mode: `legacy_tensorflow` is the original protocol: bilinear without antialiasing, aligned at the top left
+            corner. `legacy_pytorch` is that of pytorch-fid: bilinear without antialiasing, pixel centres aligned.
+            `clean` is that of clean-fid: bicubic with antialiasing, in float, clipped to 0..255.
 
     Returns:
         Tensor float32 [B, 299, 299, 3]. Grey level u becomes (u − 128) / 128, or 2u / 255 − 1 in `legacy_pytorch`.
@@ -44,9 +44,9 @@ def resize(images: NDArray[np.uint8], mode: ResizeMode) -> Any:
         scaled = (levels - 128.0) / 128.0
     elif mode == "legacy_pytorch":
         channels = []
-        for channel in np.split(images, images.shape[-1], axis=-1):  # one at a time: a photo takes gigabytes as float32
+        for channel in np.split(images, images.shape[-1], axis=-1):  # one at a time: photos need gigabytes as float32
             unit = channel.astype(np.float32)
-            unit /= np.float32(255)  # scaled before resizing, as in pytorch-fid: rounding differs
+            unit /= np.float32(255)  # scaled before resizing, as in pytorch-fid, because the order changes the rounding
             channels.append(tf.raw_ops.ResizeBilinear(images=unit, size=[SIDE, SIDE], half_pixel_centers=True))
         scaled = 2.0 * tf.concat(channels, axis=-1) - 1.0
     else:

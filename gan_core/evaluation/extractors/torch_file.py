@@ -1,8 +1,8 @@
 """Reads the tensors of a PyTorch weight file without PyTorch and without executing anything from the file.
 
 Such a file holds the tensors' raw numbers and a pickle that names the tensors. Since PyTorch 1.6 both are in a zip
-archive; before, the numbers followed the pickle. The unpickler accepts only the five names that such a file needs,
-gives each a harmless meaning, and refuses all others.
+archive; in earlier files the numbers follow the pickle. The unpickler accepts only the five names that such a file
+needs, replaces each by a harmless object, and refuses all others.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _open_legacy(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
 
 
 class _Index(pickle.Unpickler):
-    """An unpickler that can build only numbers, strings, containers and `_Tensor`s."""
+    """An unpickler that can only create numbers, strings, containers and `_Tensor` objects."""
 
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream)

@@ -1,1 +1,1 @@
-"""Metrics: features of real and generated images → numbers."""
+"""Metrics, which map features of real and generated images to numbers."""

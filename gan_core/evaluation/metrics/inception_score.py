@@ -1,4 +1,4 @@
-"""Inception score: how sure a classifier is of each image, and how varied the predicted classes are."""
+"""Inception score: measures how sure a classifier is of each image, and how varied the predicted classes are."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gan_core.errors import InvalidInput
 
 
 def inception_score(probabilities: NDArray[np.floating], splits: int) -> tuple[float, float]:
-    """Mean and standard deviation, over the splits, of exp(mean KL(p(y|x) ‖ p(y))), from 1 to the number of classes.
+    """Returns the mean and standard deviation over the splits of exp(mean KL(p(y|x) ‖ p(y))), at least 1.
 
     Args:
-        probabilities: p(y|x), [N, classes], rows that sum to 1. The splits follow the order of the rows, so shuffle the
-            rows first if the images are sorted.
-        splits: number of equal parts; p(y) is the mean over a part. The score grows with the number of images in a
-            part.
+        probabilities: p(y|x), [N, classes]; each row sums to 1. The splits are consecutive rows, so shuffle the rows
+            first if the images are sorted.
+        splits: number of parts of equal size; p(y) is the mean over a part. The score is at most the number of classes,
+            and grows with the number of images in a part.
 
     Raises:
         InvalidInput: there are fewer images than splits, or rows are not probabilities.

@@ -14,10 +14,10 @@ ROWS_AT_ONCE = 1024
 def kernel_distance(
     real: NDArray[np.floating], generated: NDArray[np.floating], subsets: int, subset_size: int, seed: int
 ) -> tuple[float, float]:
-    """Mean and standard deviation, over random subsets, of the unbiased squared maximum mean discrepancy.
+    """Returns mean and standard deviation, over random subsets, of the unbiased squared maximum mean discrepancy.
 
-    MMD² = mean k(x, x′) + mean k(y, y′) − 2 mean k(x, y) over pairs of different images, k(x, y) = (x·y / D + 1)³. It
-    is unbiased at every number of images, and may be negative.
+    MMD² = mean k(x, x′) + mean k(y, y′) − 2 mean k(x, y) over pairs of different images, with k(x, y) = (x·y / D + 1)³.
+    It is unbiased for any number of images, and may be negative.
 
     Args:
         real: features [N, D].
@@ -42,7 +42,7 @@ def kernel_distance(
             f"The kernel distance needs a subset size of at least 2 and at most the number of images. "
             f"Received: kid_subset_size={subset_size}, {len(real)} real and {len(generated)} generated images"
         )
-    # The legacy generator, with generated images drawn first, gives torch-fidelity's subsets for the same seed.
+    # The legacy generator, used for the generated images first, gives torch-fidelity's subsets for the same seed.
     generator = np.random.RandomState(seed)
     distances = []
     for _ in range(subsets):
@@ -53,10 +53,10 @@ def kernel_distance(
 
 
 def kernel_standard_error(real: NDArray[np.floating], generated: NDArray[np.floating]) -> float:
-    """Standard error of the kernel distance of all images, from the leading term of its variance.
+    """Returns the standard error of the kernel distance of all images, from the leading term of its variance.
 
-    σ² = 4 (Var h(x) / N + Var h(y) / M), with h(x) = mean k(x, x′) − mean k(x, y) over the other images, and h(y)
-    likewise.
+    σ² = 4 (Var h(x) / N + Var h(y) / M), with h(x) = mean k(x, x′) − mean k(x, y) over the other images x′ and all y,
+    and h(y) in the same way.
 
     Args:
         real: features [N, D].
@@ -77,7 +77,7 @@ def kernel_standard_error(real: NDArray[np.floating], generated: NDArray[np.floa
 
 
 def _within(x: NDArray[np.float64]) -> float:
-    """Mean of k over the ordered pairs of different rows."""
+    """Returns the mean of k over the ordered pairs of different rows."""
     kernel = _kernel(x, x)
     return float(kernel.sum() - np.trace(kernel)) / (len(x) * (len(x) - 1))
 

@@ -1,8 +1,9 @@
 """Scores from nearest neighbours in feature space: fidelity, diversity, memorisation.
 
-Distances are Euclidean. They are computed for one block of images at a time, so memory does not grow with the product
-of the two numbers of images. A point is inside a ball if its distance is strictly less than the radius. The papers
-differ on this; the strict inequality follows the authors' implementation of Naeem et al. 2020, so that values agree.
+Distances are Euclidean. They are computed for one block of images at a time, so the memory use does not grow with the
+product of the numbers of real and generated images. A point is inside a ball if its distance is strictly less than the
+radius. The papers differ on this; the strict inequality is that of the code by Naeem et al. 2020, so values agree with
+it.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ Features = NDArray[np.floating]
 
 
 def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[float, float]:
-    """Precision and recall, both in [0, 1].
+    """Returns precision and recall, both in [0, 1].
 
-    Precision is the share of generated images inside the real manifold: nearer to some real image than that image's
-    k-th nearest real neighbour. Recall is the share of real images inside the generated manifold.
+    Precision is the share of generated images inside the real manifold: an image is inside if it is nearer to some real
+    image than that image's k-th nearest real neighbour. Recall is the share of real images inside the generated
+    manifold.
 
     Args:
         real: [N, D].
@@ -32,7 +34,7 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
         k: the neighbour that sets the radius of a ball.
 
     Raises:
-        InvalidInput: there are only k or fewer real or generated images, the two D differ, or a value is not finite.
+        InvalidInput: there are not more than k real or generated images, the two D differ, or a value is not finite.
 
     Reference: Kynkäänniemi et al. 2019, arXiv 1904.06991, equations 1 and 2.
     """
@@ -43,10 +45,10 @@ def precision_recall(real: Features, generated: Features, k: int = 3) -> tuple[f
 
 
 def density_coverage(real: Features, generated: Features, k: int = 5) -> tuple[float, float]:
-    """Density (at least 0; 1 on average when the distributions agree) and coverage (in [0, 1]).
+    """Returns density (at least 0; 1 on average if the distributions agree) and coverage (in [0, 1]).
 
-    Density is the mean number of real balls that contain a generated image, divided by k. Coverage is the share of real
-    images whose ball contains a generated image.
+    The ball of a real image reaches to its k-th nearest real neighbour. Density is the mean number of balls that
+    contain a generated image, divided by k. Coverage is the share of balls that contain a generated image.
 
     Args:
         real: [N, D].
@@ -64,10 +66,10 @@ def density_coverage(real: Features, generated: Features, k: int = 5) -> tuple[f
 
 
 def realism(real: Features, generated: Features, k: int = 3) -> NDArray[np.float64]:
-    """Realism of each generated image, [M] float64 in [0, ∞]; an image above 1 lies inside the real manifold.
+    """Returns the realism of each generated image, [M] float64 in [0, ∞]; above 1 inside the real manifold.
 
     R(g) = max over real r of (distance from r to its k-th real neighbour) / ‖g − r‖. Only the half of the real images
-    with the smallest such radii counts, because the balls of outliers are too large to be informative.
+    with the smallest radii counts, because the balls of outliers are too large to be informative.
 
     Args:
         real: [N, D].
@@ -92,10 +94,10 @@ def realism(real: Features, generated: Features, k: int = 3) -> NDArray[np.float
 
 
 def authenticity(train: Features, generated: Features) -> float:
-    """Share of generated images that are not copies of training images, in [0, 1].
+    """Returns the share of generated images that are not copies of training images, in [0, 1].
 
-    A generated image counts as a copy when it is at least as near to its nearest training image as that image is to its
-    own nearest other training image.
+    A generated image counts as a copy if it is at least as near to its nearest training image as that image is to its
+    nearest other training image.
 
     Args:
         train: [N, D].
@@ -112,7 +114,7 @@ def authenticity(train: Features, generated: Features) -> float:
 
 
 def nearest(queries: Features, pool: Features, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The k images of the pool that are nearest to each query, nearest first; ties are in the pool's order.
+    """Finds the k images of the pool that are nearest to each query, nearest first; ties are in the pool's order.
 
     Args:
         queries: [Q, D].
@@ -136,7 +138,7 @@ def nearest(queries: Features, pool: Features, k: int) -> tuple[NDArray[np.int64
     for start, squared in _blocks(queries, pool):
         rows = slice(start, start + len(squared))
         chosen = np.sort(np.argpartition(squared, k - 1, axis=1)[:, :k], axis=1)
-        # The expanded square loses precision for close images, so the chosen distances are computed again.
+        # The expanded square is imprecise for close images, so the selected distances are computed again.
         measured = np.stack([np.linalg.norm(queries[rows] - pool[column], axis=1) for column in chosen.T], axis=1)
         order = np.argsort(measured, axis=1, kind="stable")
         positions[rows] = np.take_along_axis(chosen, order, axis=1)
@@ -155,14 +157,14 @@ def _check(real: Features, generated: Features, k: int) -> tuple[NDArray[np.floa
 
 
 def _radii(features: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Distance from each image to its k-th nearest other image, [N]; the very nearest is the image itself."""
+    """Returns the distance from each image to its k-th nearest other image, [N]."""
     return nearest(features, features, k + 1)[1][:, k]
 
 
 def _balls(
     centres: NDArray[np.float64], radii: NDArray[np.float64], points: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts the balls that contain each point, and the points that each ball contains."""
+    """Counts, for each point, the balls that contain it, and for each ball, the points in it."""
     balls_of_point = np.empty(len(points), np.int64)
     points_of_ball = np.zeros(len(centres), np.int64)
     for start, squared in _blocks(points, centres):

@@ -1,1 +1,1 @@
-"""The report: an evaluation explained on one self-contained page."""
+"""The report, which explains an evaluation on one self-contained page."""

@@ -16,12 +16,12 @@ from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, scor
 SAMPLES = 20
 COLUMNS = 5
 SIGNIFICANT_UNCERTAINTIES = 2.0
-"""Two scores differ clearly if their difference is more than this multiple of their joint uncertainty."""
+"""Two scores differ clearly if their difference exceeds this multiple of their joint uncertainty."""
 
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """A score of the generator and of the champion. The verdict says how the generator compares."""
+    """A score of the generator and of the champion. The verdict says whether the generator is better."""
 
     title: str
     name: str
@@ -32,13 +32,13 @@ class ScoreRow:
 
 @dataclass(frozen=True)
 class ChampionSection:
-    """The comparison as the page shows it.
+    """The comparison with the champion as the page shows it.
 
     Attributes:
         name: name of the champion; empty if there is none.
         samples: images of this generator and of the champion for the same seed; None if there are none.
         rows: the scores; empty if the champion has none under this protocol.
-        remarks: sentences that a reader of the comparison must know.
+        remarks: sentences that a reader of the comparison must know about.
     """
 
     name: str
@@ -85,5 +85,5 @@ def _verdict(meaning: Meaning, ours: float, theirs: float, joint: float) -> str:
 
 
 def _uncertainty(evaluation: Evaluation, name: str) -> float:
-    """√(spread² + standard error²): the uncertainty from the sampling seeds and from the images."""
+    """Returns √(spread² + standard error²), the uncertainty due to the sampling seeds and the images."""
     return math.hypot(evaluation.spread[name], evaluation.standard_errors.get(name, 0.0))

@@ -32,7 +32,7 @@ class ReportContents:
         classes_assigned_by: what determines an image's class: `labels` or `extractor`.
         nearest_neighbours: generated images next to the nearest known images.
         known_kind: what the known images are: "training image" or "real image".
-        interpolations: latent interpolations; None if only images are given.
+        interpolations: latent interpolations; None if images are given instead of a generator.
         champion: comparison with the champion; None if it was not requested.
         charts: curves of the training.
         training_samples: samples of the same latents during the training, each with the number of images seen.

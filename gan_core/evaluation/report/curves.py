@@ -21,15 +21,15 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over images seen.
+    """A chart of lines over images seen.
 
     Attributes:
         title: what is drawn.
         lines: name and points "x,y x,y …" of each line.
         x_ticks: ticks of the axis of images seen.
         y_ticks: ticks of the axis of values.
-        marked: whether each point is marked, because there are few.
-        summary: the lines' last values, in words.
+        marked: whether each point is marked, which is the case if there are few.
+        summary: the lines' last values as text.
     """
 
     title: str
@@ -41,7 +41,7 @@ class Chart:
 
 
 def chart(title: str, images_seen: Sequence[float], lines: Mapping[str, Sequence[float]]) -> Chart | None:
-    """Draws lines over images seen, without the values that are not finite. None if nothing can be drawn."""
+    """Draws lines over images seen and leaves out values that are not finite; returns None if nothing can be drawn."""
     finite = [value for values in lines.values() for value in values if math.isfinite(value)]
     if len(images_seen) < 2 or not finite:
         return None

@@ -67,7 +67,7 @@ def samples(generated: Images) -> Picture:
 
 
 def real_samples(real: Images) -> Picture:
-    """Real images at regular intervals of the set, because they may be stored class by class."""
+    """Real images at regular intervals of the set, because images may be stored class by class."""
     indices = np.unique(np.linspace(0, real.count - 1, min(SAMPLES, real.count)).astype(np.int64))
     caption = "Real images, evenly spaced over the data set."
     return strip(real.images(indices), COLUMNS, f"{len(indices)} real images", caption)
@@ -85,9 +85,9 @@ def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
 def most_and_least_realistic(
     real: ImagesWithFeatures, generated: ImagesWithFeatures, classes: Classes | None
 ) -> tuple[list[Picture], list[Picture]]:
-    """The most and the least realistic generated images; none if there are too few images to compute realism.
+    """The most and the least realistic generated images; both empty if there are too few images to compute realism.
 
-    `most_realistic` says which images are left out of the first list.
+    `most_realistic` documents which images are left out of the first list.
     """
     if min(len(real.features.features), len(generated.features.features)) <= REALISM_NEIGHBOUR:
         return [], []
@@ -108,7 +108,7 @@ def most_and_least_realistic(
 def class_rows(
     scores: Sequence[ClassScores], classes: Classes, real: Images, generated: Images, extractor: str
 ) -> list[ClassRow]:
-    """A row for each of the first classes. `extractor` is the name in the scores' names."""
+    """A row for each of the first classes. The names of the scores end with `extractor`."""
 
     def first(images: Images, labels: NDArray[np.integer], label: int, description: str) -> Picture | None:
         indices = np.flatnonzero(labels == label)[:PER_CLASS]

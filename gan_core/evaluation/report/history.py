@@ -28,7 +28,7 @@ _TOO_LARGE = 1e100
 
 
 def training_charts(history: Path) -> list[Chart]:
-    """Curves over images seen. A cell may be empty, because scores are computed less often than rows are written.
+    """Draws curves over images seen. Cells may be empty, because not every row has scores.
 
     Raises:
         InvalidInput: the file is not a table of numbers with a column images_seen.
@@ -51,7 +51,7 @@ def training_charts(history: Path) -> list[Chart]:
 
 
 def _number(cell: str) -> float:
-    """The number in a cell; NaN, which the curve leaves out, if the cell is empty or the number is too large."""
+    """Returns the number in a cell; NaN, which curves leave out, if the cell is empty or the number is too large."""
     number = float(cell) if cell != "" else math.nan
     return number if abs(number) < _TOO_LARGE else math.nan
 

@@ -1,7 +1,7 @@
 """Selects the generated images that the report shows as the most realistic.
 
-Realism alone would select images that nobody wants to see: a black square among black squares, a copy of a real image,
-or a shoe drawn for the class shirt. Their features do lie among those of real images.
+Realism alone would also select blank images, copies of real images, and images of another class than the requested one,
+because their features do lie among those of real images.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from gan_core.evaluation.metrics.neighbours import nearest
 
 NEIGHBOURS = 10
 COPY = 0.25
-"""An image counts as a copy if its nearest neighbour is nearer than this share of the distance to the tenth."""
+"""An image counts as a copy if the distance to its nearest neighbour is at most this share of that to its tenth."""
 LOW_CONTRAST = 0.1
-"""A generated image counts as blank if its contrast is at most this quantile of the real images' contrast."""
+"""A generated image counts as blank if its contrast is at most this quantile of the real images' contrasts."""
 CONTRAST_SAMPLES = 500
 DRAWN_AT_ONCE = 32
 
@@ -31,8 +31,9 @@ def most_realistic(
 ) -> NDArray[np.int64]:
     """Indices of the most realistic generated images, best first, [≤ count].
 
-    Leaves out copies of a real image or of another generated image, and images with less contrast than nearly all real
-    images. If labels are known, images come first whose real neighbours all belong to the requested class.
+    Leaves out copies of real or other generated images, and images with less contrast than nine tenths of the real
+    images. If labels are known, images are sorted first by the share of their real neighbours that belong to the
+    requested class.
 
     Args:
         real: the real images.

@@ -12,7 +12,7 @@ from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, scor
 from gan_core.printing import printable_lines
 
 KEY_METRICS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
-"""Metrics of the scores that are shown below the headline."""
+"""Metrics whose scores are shown below the headline."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class DisplayedScore:
 
 
 def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
-    """The report as one HTML page, which loads nothing else and runs no script.
+    """Returns the report as one HTML page that loads nothing else and runs no script.
 
     >>> page = render_report(evaluation, contents)
     >>> page.startswith("<!doctype html>")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 PAGE_BYTES = 3_400_000
-"""Most bytes of all pictures' pixels. base64 adds a third, so the page stays below 5 MB even if no image compresses."""
+"""Maximum size of all pictures' pixels. With base64, which adds a third, the page stays below 5 MB."""
 PAGE_TILES = 380
-"""Most images that a page shows."""
+"""Maximum number of images on a page."""
 GAP = 2
 
 
@@ -26,7 +26,7 @@ class Picture:
         source: `data:image/png;base64,…`.
         width: pixels.
         height: pixels.
-        alt_text: what it shows, in words.
+        alt_text: description of what it shows.
         caption: text below it; may be empty.
     """
 
@@ -43,10 +43,10 @@ def tile(image: NDArray[np.uint8], alt_text: str, caption: str = "") -> Picture:
 
 
 def strip(images: Iterable[NDArray[np.uint8]], columns: int, alt_text: str, caption: str = "") -> Picture:
-    """Lays out images, uint8 [H, W, 1 or 3] each, row by row with transparent gaps.
+    """Arranges images, each uint8 [H, W, 1 or 3], in rows with transparent gaps.
 
-    If there are fewer images than columns, the rest of the row stays empty, so that images have the same size in all
-    strips of equally many columns.
+    If there are fewer images than columns, the rest of the row stays empty. So images have the same size in all strips
+    with the same number of columns.
     """
     fitted = [_fitted(image) for image in images]
     height, width = (max(image.shape[axis] for image in fitted) + GAP for axis in (0, 1))
@@ -61,7 +61,7 @@ def strip(images: Iterable[NDArray[np.uint8]], columns: int, alt_text: str, capt
 
 
 def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The image, reduced if it is larger than its share of PAGE_BYTES."""
+    """Returns the image, shrunk if it is larger than its share of PAGE_BYTES."""
     from PIL import Image
 
     channels = image.shape[2]
@@ -83,5 +83,5 @@ def _picture(pixels: NDArray[np.uint8], alt_text: str, caption: str = "") -> Pic
 
 
 def captioned_tiles(images: Iterable[NDArray[np.uint8]], captions: Sequence[str], description: str) -> list[Picture]:
-    """One picture for each image and caption. The alternative text is the description and the caption."""
+    """Returns a picture for each image and caption. The alternative text is the description and the caption."""
     return [tile(image, f"{description}, {caption}", caption) for image, caption in zip(images, captions, strict=True)]
