@@ -1,7 +1,8 @@
 """A local HTTP server that speaks the part of Kubeflow Pipelines' v2beta1 API that the project and the kfp CLI use.
 
 Every request body must be exactly what the model of kfp-server-api can say, every query must be known, and run inputs
-are checked as the API server checks them: by name, by presence and by declared type. It runs nothing.
+are checked as the API server checks them: by name, by presence and by declared type. Its answers have the fields and
+values of the real server's: `test_recordings.py` compares them. It runs nothing, but can play a run's life.
 """
 
 from __future__ import annotations
@@ -21,13 +22,30 @@ import yaml
 PREFIX = "/apis/v2beta1"
 LISTING = {"page_token", "page_size", "sort_by", "filter", "namespace", "experiment_id"}
 TYPES = {"STRING": str, "STRUCT": dict, "LIST": list, "BOOLEAN": bool, "NUMBER_DOUBLE": float, "NUMBER_INTEGER": float}
+BAD_INPUTS = "Failed to create a new run: Failed to generate the ExecutionSpec: invalid pipeline job inputs: "
+BAD_INPUTS += "Invalid input error: "
+HEALTH = {"commit_sha": "unknown", "multi_user": False, "pipeline_store": "database", "tag_name": "unknown"}
+NOW, NOT_YET = "2026-11-23T05:00:00Z", "1970-01-01T00:00:00Z"
+# Kubeflow 2.17 as shipped has a plugin for MLflow that does not find its certificate.
+NO_PLUGIN = {
+    "mlflow": {
+        "entries": {"experiment_name": {"value": "KFP-Default"}},
+        "state": "PLUGIN_FAILED",
+        "state_message": "failed to build MLflow request context: failed to read plugins.mlflow.tls.caBundlePath "
+        '"/etc/mlflow-tracking-ca/ca.crt": open /etc/mlflow-tracking-ca/ca.crt: no such file or directory',
+    }
+}
 API = kfp_server_api.ApiClient()
 
 
 class Refused(Exception):
-    def __init__(self, status: int, message: str) -> None:
+    """A refusal; `prefix` is what the server's layers put before the message."""
+
+    def __init__(self, status: int, message: str, prefix: str = "") -> None:
         super().__init__(message)
         self.status = status
+        details = [{"@type": "type.googleapis.com/google.rpc.Status", "code": 3, "message": message}]
+        self.answer = {"code": 3, "details": details, "message": prefix + message}
 
 
 def checked(body: Any, model: str) -> dict[str, Any]:
@@ -63,7 +81,8 @@ class KubeflowServer(ThreadingHTTPServer):
         self.most_enabled = 0
         self._ids = 0
         self.lock = threading.Lock()
-        self.add("experiments", {"display_name": "Default"})
+        described = "All runs created without specifying an experiment will be grouped here."
+        self.add("experiments", {"display_name": "Default", "description": described})
 
     @property
     def host(self) -> str:
@@ -73,14 +92,21 @@ class KubeflowServer(ThreadingHTTPServer):
         self._ids += 1
         key = {"recurring": "recurring_run_id", "versions": "pipeline_version_id"}.get(kind, f"{kind[:-1]}_id")
         identifier = f"{key.removesuffix('_id').replace('_', '-')}-{self._ids}"
-        getattr(self, kind)[identifier] = {**item, key: identifier, "created_at": "2026-11-23T05:00:00+00:00"}
-        return getattr(self, kind)[identifier]
+        item = item | {key: identifier, "created_at": NOW}
+        if kind == "experiments":
+            item |= {"last_run_created_at": NOW, "storage_state": "AVAILABLE"}
+        if kind in ("pipelines", "versions"):
+            item["name"] = item["display_name"]
+        getattr(self, kind)[identifier] = item
+        return item
 
     def page(self, kind: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         if "filter" in query:
             for predicate in json.loads(query["filter"])["predicates"]:
                 assert predicate["operation"] == 1, "EQUALS"
                 items = [item for item in items if item["display_name"] == predicate["stringValue"]]
+        if not items:
+            return {}
         start = int(query.get("page_token") or 0)
         size = min(self.page_size, int(query.get("page_size") or 20))
         answer = {kind: items[start : start + size], "total_size": len(items)}
@@ -102,16 +128,18 @@ class KubeflowServer(ThreadingHTTPServer):
         given = body.get("runtime_config", {}).get("parameters", {})
         for name, parameter in declared.items():
             if name not in given and not parameter.get("isOptional") and "defaultValue" not in parameter:
-                raise Refused(400, f"parameter {name} is not optional, yet has neither default value nor user value")
+                message = f"parameter {name} is not optional, yet has neither default value nor user provided value"
+                raise Refused(400, message, BAD_INPUTS)
         for name, value in given.items():
             if name not in declared:
-                raise Refused(400, f"parameter(s) provided are not required by pipeline: {name}")
-            kind = TYPES[declared[name]["parameterType"]]
-            if not isinstance(float(value) if type(value) is int else value, kind):
-                raise Refused(400, f"input parameter {name} requires type {declared[name]['parameterType']}")
+                raise Refused(400, f"parameter(s) provided are not required by pipeline: {name}", BAD_INPUTS)
+            kind = declared[name]["parameterType"]
+            if not isinstance(float(value) if type(value) is int else value, TYPES[kind]):
+                said = f"requires type {kind.lower()}, but the input parameter is not of {kind.lower()} value type"
+                raise Refused(400, f"input parameter {name} {said}", BAD_INPUTS)
 
     def check_experiment(self, body: dict[str, Any]) -> None:
-        if body.get("experiment_id") not in self.experiments:
+        if body.setdefault("experiment_id", next(iter(self.experiments))) not in self.experiments:
             raise Refused(404, f"no such experiment: {body.get('experiment_id')}")
 
 
@@ -141,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 status, answer = 200, self._handle(method, raw)
             except Refused as refusal:
-                status, answer = refusal.status, {"code": 3, "message": str(refusal)}
+                status, answer = refusal.status, refusal.answer
             enabled = [run["display_name"] for run in self.server.recurring.values() if run["status"] == "ENABLED"]
             self.server.most_enabled = max([self.server.most_enabled, *(enabled.count(name) for name in enabled)])
             if self.server.lose_after is not None and len(self.server.calls) >= self.server.lose_after:
@@ -232,12 +260,26 @@ def _create_run(server: KubeflowServer, body: Any, _: Any) -> Any:
     run = checked(body, "V2beta1Run")
     server.check_experiment(run)
     server.check_inputs(run)
-    return server.add("runs", {**run, "state": "PENDING"})
+    began = {
+        "state": "PENDING",
+        "state_history": [{"state": "PENDING", "update_time": NOW}],
+        "finished_at": NOT_YET,
+        "scheduled_at": NOW,
+        "service_account": "pipeline-runner",
+        "storage_state": "AVAILABLE",
+        "plugins_output": NO_PLUGIN,
+    }
+    return server.add("runs", began | _without_empty_inputs(run))
+
+
+def _without_empty_inputs(run: dict[str, Any]) -> dict[str, Any]:
+    return run if run["runtime_config"]["parameters"] else {k: v for k, v in run.items() if k != "runtime_config"}
 
 
 def _get_run(server: KubeflowServer, _: Any, __: Any, identifier: str) -> Any:
+    """The run in the next of `run_states`; in the last one for ever."""
     state = server.run_states[0] if len(server.run_states) == 1 else server.run_states.pop(0)
-    return checked({**_get("runs")(server, None, None, identifier), **state}, "V2beta1Run")
+    return _get("runs")(server, None, None, identifier) | state
 
 
 def _create_recurring(server: KubeflowServer, body: Any, _: Any) -> Any:
@@ -245,12 +287,12 @@ def _create_recurring(server: KubeflowServer, body: Any, _: Any) -> Any:
     run = checked(body | {"max_concurrency": str(body["max_concurrency"])}, "V2beta1RecurringRun")
     server.check_experiment(run)
     server.check_inputs(run)
-    status = {"ENABLE": "ENABLED", "DISABLE": "DISABLED"}[run["mode"]]
-    return server.add("recurring", {**run, "status": status})
+    added = {"namespace": "kubeflow", "status": run["mode"] + "D", "updated_at": NOW}
+    return server.add("recurring", _without_empty_inputs(run) | added)
 
 
 def _switch(server: KubeflowServer, _: Any, __: Any, identifier: str, verb: str) -> Any:
-    _get("recurring")(server, None, None, identifier)["status"] = verb.upper() + "D"
+    _get("recurring")(server, None, None, identifier).update(mode=verb.upper(), status=verb.upper() + "D")
     return {}
 
 
@@ -262,7 +304,7 @@ def _delete_recurring(server: KubeflowServer, _: Any, __: Any, identifier: str) 
 
 _ROUTES: dict[str, list[tuple[str, Any]]] = {
     "GET": [
-        ("/healthz", lambda *_: {"multi_user": False}),
+        ("/healthz", lambda *_: HEALTH),
         ("/experiments", _listing("experiments", lambda server: list(server.experiments.values()))),
         ("/experiments/([^/]+)", _get("experiments")),
         ("/pipelines", _listing("pipelines", lambda server: list(server.pipelines.values()))),

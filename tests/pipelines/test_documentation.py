@@ -50,7 +50,10 @@ def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: 
         else:
             main(shlex.split(os.path.expandvars(here))[3:])
     assert len(server.runs) == len([line for line in OURS if "submit --" in line or line.startswith("kfp")])
-    steps = [run["runtime_config"]["parameters"].get("train", {}).get("steps") for run in server.runs.values()]
+    steps = [
+        run.get("runtime_config", {}).get("parameters", {}).get("train", {}).get("steps")
+        for run in server.runs.values()
+    ]
     assert steps.count(20000) == 2
     assert [run["status"] for run in server.recurring.values()] == ["ENABLED"]
 

@@ -47,4 +47,4 @@ def test_an_input_that_looks_like_a_number_is_refused_by_the_server(server: Kube
     """kfp guesses the type from the value and ignores the declared one."""
     said = kfp(server, "run", "submit", "-e", "Default", "-f", str(compiled), "data_remote=0123")
     assert said.returncode != 0
-    assert "data_remote requires type STRING" in said.stdout + said.stderr
+    assert "data_remote requires type string" in said.stdout + said.stderr

@@ -50,7 +50,7 @@ def held(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
             run["display_name"],
             run["trigger"]["cron_schedule"]["cron"],
             run["status"],
-            run["runtime_config"].get("parameters", {}).get("train", {}).get("steps"),
+            run.get("runtime_config", {}).get("parameters", {}).get("train", {}).get("steps"),
         )
         for run in server.recurring.values()
     )
