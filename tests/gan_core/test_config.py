@@ -1,4 +1,4 @@
-"""Breaks every rule between the train section's parameters once; the other rules are pydantic's own."""
+"""Each rule between parameters of the train section is broken once. Pydantic itself checks the other rules."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ BATCH_NORM = (
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_one_sentence(changes, rule, received):
+def test_incompatible_parameters_are_refused_in_one_sentence(changes, rule, received):
     with pytest.raises(InvalidInput) as error:
         TrainConfig.parse(small_parameters(**changes))
     sentence = str(error.value)
@@ -147,13 +147,13 @@ def test_what_does_not_go_together_is_refused_in_one_sentence(changes, rule, rec
         {"patience_images": 1000, "score_every_images": 100},
     ],
 )
-def test_their_neighbours_are_accepted(changes):
+def test_compatible_parameters_are_accepted(changes):
     for name, value in changes.items():
         given = getattr(small_training(**changes), name)
         assert (list(given) if isinstance(given, tuple) else given) == value
 
 
-def test_two_broken_rules_give_the_first_and_two_wrong_values_a_line_each():
+def test_the_error_names_only_the_first_broken_rule_but_every_wrong_value():
     with pytest.raises(InvalidInput) as error:
         small_training(network="unet", depth=2, patience_images=1)
     assert "'train.depth'" in str(error.value)
@@ -163,36 +163,36 @@ def test_two_broken_rules_give_the_first_and_two_wrong_values_a_line_each():
 
 
 @pytest.mark.parametrize(("written", "read"), [(True, "on"), (False, "off"), ("auto", "auto"), ("on", "on")])
-def test_a_switch_that_yaml_took_for_a_truth_value_stays_a_switch(written, read):
+def test_a_switch_may_be_a_boolean_of_yaml(written, read):
     assert small_training(xla=written).xla == read
 
 
 @pytest.mark.parametrize("written", ["yes", 1, None])
-def test_a_switch_is_one_of_three_words(written):
+def test_a_switch_must_be_auto_on_or_off(written):
     with pytest.raises(InvalidInput, match=r"'train\.mixed_precision' must be 'auto', 'on' or 'off'"):
         small_training(mixed_precision=written)
 
 
 @pytest.mark.parametrize("name", ["learning_rate", "beta_1", "r1_weight"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, "fast"])
-def test_a_number_is_finite_and_in_its_range(name, value):
+def test_a_number_must_be_finite_and_in_its_range(name, value):
     with pytest.raises(InvalidInput, match=f"^The parameter 'train.{name}' must be "):
         small_training(**{name: value})
 
 
 @pytest.mark.parametrize("text", ["models:/generator", "models:/generator@", "generator@champion", "models:/a/b/1"])
-def test_a_warm_start_names_a_version(text):
+def test_a_warm_start_must_name_a_version(text):
     with pytest.raises(InvalidInput, match=r"'train\.warm_start' must be none, champion, or a registered version"):
         small_training(warm_start=text)
 
 
 @pytest.mark.parametrize("text", ["none", "champion", "models:/generator@champion", "models:/my cats-2/17"])
-def test_a_warm_start_is_read(text):
+def test_valid_warm_starts_are_accepted(text):
     assert small_training(warm_start=text).warm_start == text
 
 
 @pytest.mark.parametrize("resolution", [8, 30, 512])
-def test_a_resolution_is_one_that_the_networks_have(resolution):
+def test_a_resolution_without_a_network_is_refused(resolution):
     values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["prepare"]
     with pytest.raises(InvalidInput, match=rf"from 16 to 256\. Received: resolution={resolution}$"):
         PrepareConfig.parse({**values, "resolution": resolution})
@@ -210,7 +210,7 @@ def test_a_resolution_is_one_that_the_networks_have(resolution):
         ("", False),
     ],
 )
-def test_a_model_is_registered_by_a_distance(score, accepted):
+def test_the_score_that_decides_must_be_a_distance(score, accepted):
     values = {"model_name": "generator", "score": score, "minimum_improvement": 0.0, "spread_multiplier": 1.0}
     if accepted:
         assert RegisterConfig.parse(values).score == score
@@ -240,11 +240,11 @@ def test_auto_is_conditional_for_labelled_images_and_an_unpaired_network(changes
         {"samples": 10**12},
         {"samples": 10**30},
         {"sampling_seeds": 10**9},
-        {"extractor": "inception", "samples": 2, "sampling_seeds": 200},  # their covariances
+        {"extractor": "inception", "samples": 2, "sampling_seeds": 200},  # the covariances exceed the limit
         {"extractor": "inception", "samples": 600_000},
     ],
 )
-def test_features_that_no_memory_holds_are_refused(changes: dict[str, object]) -> None:
+def test_features_beyond_the_memory_limit_are_refused(changes: dict[str, object]) -> None:
     values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"] | changes
     with pytest.raises(
         InvalidInput, match=r"'evaluate\.samples' or 'sampling_seeds' must be smaller: .* 4294967296 bytes\. Received: "
@@ -257,7 +257,7 @@ def test_usual_numbers_of_features_are_accepted() -> None:
     EvaluateConfig.parse(values | {"extractor": "inception", "samples": 50_000, "sampling_seeds": 8})
 
 
-def test_the_sizes_of_features_are_the_extractors_own() -> None:
+def test_the_feature_sizes_are_those_of_the_extractors() -> None:
     from gan_core.evaluation.extractors import classifier, inception, random_network
 
     assert {
@@ -286,7 +286,7 @@ def test_every_whole_number_has_an_upper_limit(section: type[Section]) -> None:
         {"latent_size": 2**14, "generator_width": 4096, "growth": 1},
     ],
 )
-def test_networks_that_no_machine_can_train_are_refused_before_they_are_built(changes: dict[str, int]) -> None:
+def test_networks_beyond_the_size_limit_are_refused_before_they_are_built(changes: dict[str, int]) -> None:
     with pytest.raises(InvalidInput, match=r"^A network may have at most about [^\n]* Received: about [^\n]*$"):
         require_trainable(small_training(**changes), (64, 64, 3))
     require_trainable(small_training(), (256, 256, 3))
@@ -296,7 +296,7 @@ def test_networks_that_no_machine_can_train_are_refused_before_they_are_built(ch
     ("section", "name", "key"),
     [(TrainConfig, "train", "steps"), (TrainConfig, "train", "beta_1"), (PrepareConfig, "prepare", "channels")],
 )
-def test_a_boolean_is_no_number(section: type[Section], name: str, key: str) -> None:
+def test_a_boolean_is_not_accepted_as_a_number(section: type[Section], name: str, key: str) -> None:
     parameters = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())[name]
     with pytest.raises(InvalidInput, match=rf"The parameter '{name}.{key}' must be .*Received: {key}=(True|False)"):
         section.parse(parameters | {key: key != "beta_1"})

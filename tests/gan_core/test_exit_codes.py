@@ -11,11 +11,11 @@ from gan_core.exit_codes import run
 
 
 def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    def fails() -> None:
+    def fail() -> None:
         raise InvalidInput("Received: https://me:hunter2@host/w.pth?token=hunter2")
 
     with pytest.raises(SystemExit):
-        run(fails)
+        run(fail)
     assert capsys.readouterr().err == "error: Received: https://host/w.pth?…\n"
 
 
@@ -33,7 +33,9 @@ def test_no_secret_of_an_address_is_printed(capsys: pytest.CaptureFixture[str]) 
         (IsADirectoryError(errno.EISDIR, "Is a directory", "x"), 2, "error: A file must exist and be accessible"),
     ],
 )
-def test_exit_codes(error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_error_has_its_exit_code_and_message(
+    error: BaseException, code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     def main() -> None:
         raise error
 
@@ -43,7 +45,7 @@ def test_exit_codes(error: BaseException, code: int, message: str, capsys: pytes
     assert capsys.readouterr().err.startswith(message)
 
 
-def test_a_fault_of_ours_keeps_its_traceback() -> None:
+def test_an_unexpected_error_keeps_its_traceback() -> None:
     def main() -> None:
         raise RuntimeError("ours")
 

@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_a_generator_comes_back_with_its_metadata_and_images(folder):
+def test_a_saved_generator_is_loaded_with_its_metadata_and_images(folder):
     generator = load_generator(folder)
     assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
     assert generator.metadata.shape == (16, 16, 3)
@@ -39,7 +39,7 @@ def test_a_generator_comes_back_with_its_metadata_and_images(folder):
     np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
 
 
-def test_the_same_weights_are_the_same_bytes_at_any_time(folder, tmp_path):
+def test_the_same_weights_give_the_same_bytes_at_any_time(folder, tmp_path):
     time.sleep(2)  # times in a zip file have this resolution
     again = tmp_path / "again"
     generator = load_generator(folder)
@@ -49,7 +49,7 @@ def test_the_same_weights_are_the_same_bytes_at_any_time(folder, tmp_path):
     assert sorted(path.name for path in again.iterdir()) == ["generator.json", "generator.keras"]
 
 
-def test_what_is_no_generator_is_refused(folder, tmp_path):
+def test_an_invalid_generator_is_refused(folder, tmp_path):
     with pytest.raises(InvalidInput, match=r"A generator is a folder with generator\.json"):
         read_metadata(tmp_path)
     content = json.loads((folder / "generator.json").read_text())
@@ -70,11 +70,11 @@ def test_what_is_no_generator_is_refused(folder, tmp_path):
         load_generator(tmp_path)
 
 
-def test_a_generator_with_a_layer_of_ours_is_loaded_where_nothing_was_imported(folder, tmp_path, monkeypatch):
+def test_a_generator_with_our_own_layer_is_loaded_in_a_new_process(folder, tmp_path, monkeypatch):
     generator = r3gan.build_generator((16, 16, 3), **ARCHITECTURE)
     save_generator(tmp_path / "generator", generator, read_metadata(folder))
     expected = to_uint8(generator(draw_latents(5, 4, seed=9)).numpy())
-    # As in a new process, where Keras does not know the layer.
+    # In a new process Keras does not know the layer.
     monkeypatch.delitem(sys.modules, "gan_core.networks.grouped")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "gan_core>GroupedConv2D")
     np.testing.assert_array_equal(load_generator(tmp_path / "generator").sample(5, seed=9), expected)

@@ -12,7 +12,7 @@ from gan_core.sampling import draw_labels, draw_latents
 
 
 def generator_of(**changes):
-    """An untrained generator whose metadata have `changes`."""
+    """Returns an untrained generator with `changes` of its metadata."""
     metadata = generator_metadata(shape=(16, 16, 3), **changes)
     classes = len(metadata.classes)
     return Generator(
@@ -20,7 +20,7 @@ def generator_of(**changes):
     )
 
 
-def test_samples_do_not_depend_on_the_batch_size_or_on_how_many_follow():
+def test_samples_do_not_depend_on_the_batch_size_or_on_later_samples():
     generator = generator_of()
     images = generator.sample(7, seed=1)
     assert images.shape == (7, 16, 16, 3)
@@ -32,7 +32,7 @@ def test_samples_do_not_depend_on_the_batch_size_or_on_how_many_follow():
 
 @pytest.fixture
 def conditional():
-    """A generator of three classes."""
+    """Returns a generator of three classes."""
     return generator_of(classes=("a", "b", "c"), class_shares=(0.2, 0.3, 0.5))
 
 
@@ -48,7 +48,7 @@ def test_a_conditional_generators_labels_do_not_depend_on_the_batch_size(conditi
     assert (np.abs(others.astype(int) - images).max(axis=(1, 2, 3)) > 1).all()
 
 
-def test_a_paired_generator_is_shown_inputs_as_the_networks_are():
+def test_a_paired_generator_gets_inputs_from_minus_1_to_1():
     metadata = generator_metadata(shape=(16, 16, 3), paired=True)
     shown = []
 
@@ -69,9 +69,9 @@ def test_a_paired_generator_is_shown_inputs_as_the_networks_are():
 
 @settings(deadline=None)
 @given(st.integers(0, 255))
-def test_grey_levels_survive_the_way_to_the_networks_and_back(level):
+def test_scaling_grey_levels_and_scaling_them_back_changes_nothing(level):
     assert to_uint8(np.array([np.float32(level) / np.float32(127.5) - 1]))[0] == level
 
 
-def test_values_outside_are_clipped():
+def test_values_outside_the_range_are_clipped():
     np.testing.assert_array_equal(to_uint8(np.array([-1.1, -1.0, 1.0, 1.1], np.float32)), [0, 0, 255, 255])

@@ -29,14 +29,14 @@ def test_dvc_plots_draw_names_that_exist() -> None:
     assert drawn < NAMES
 
 
-def test_old_names_become_current_ones_and_others_stay() -> None:
+def test_old_names_become_current_names_and_other_names_stay() -> None:
     for name in (*NAMES, "images_seen", "scores/fid", "scores/quick_fid", "system/cpu_utilization_percentage", "other"):
         assert metric_names.current(name) == name
     assert metric_names.current("fid") == "scores/quick_fid"
     assert metric_names.current("recall_random") == "scores/quick_recall_random"
 
 
-def test_the_report_draws_a_history_of_an_earlier_version_in_the_same_way(tmp_path: Path) -> None:
+def test_the_report_draws_a_history_with_old_names_in_the_same_way(tmp_path: Path) -> None:
     old, new = tmp_path / "old.csv", tmp_path / "new.csv"
     numbers = "\n".join(f"{64 * step},{step},2,3,0.5" for step in range(1, 4))
     old.write_text(f"images_seen,generator_loss,discriminator_loss,fd_classifier,diversity\n{numbers}\n")

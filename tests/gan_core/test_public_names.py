@@ -40,7 +40,7 @@ def test_no_tensorflow_is_loaded_before_it_is_used() -> None:
     assert said.stdout == "set()\n"
 
 
-def test_every_public_name_is_there_and_no_other() -> None:
+def test_exactly_the_public_names_are_exported() -> None:
     assert [name for name in gan_core.__all__ if getattr(gan_core, name).__name__ != name] == []
     assert set(gan_core.__all__) <= set(dir(gan_core))
     with pytest.raises(AttributeError, match="module 'gan_core' has no attribute 'PrepareConfiguration'"):

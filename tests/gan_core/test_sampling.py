@@ -11,7 +11,7 @@ def test_latents_are_normal_and_scaled_by_the_truncation():
     np.testing.assert_array_equal(draw_latents(10, 4, seed=0), latents[:10])
 
 
-def test_labels_are_drawn_with_the_shares_and_the_first_stay_the_same():
+def test_labels_have_the_class_shares_and_do_not_depend_on_their_number():
     shares = (0.5, 0.0, 0.3, 0.2)
     labels = draw_labels(20_000, shares, seed=4)
     assert labels.dtype == np.int32

@@ -68,13 +68,11 @@ def get(address: str, redirects: bool = True) -> bytes:
         return content
 
 
-def test_a_host_that_is_named_is_asked(server: Server) -> None:
+def test_a_listed_private_host_is_allowed(server: Server) -> None:
     assert get(server.address) == b"answer"
 
 
-def test_a_private_host_that_is_not_named_is_never_connected_to(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unlisted_private_host_is_never_connected_to(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PRIVATE_HOSTS_VARIABLE)
     connected: list[object] = []
     monkeypatch.setattr(socket, "create_connection", lambda *arguments: connected.append(arguments))
@@ -102,13 +100,13 @@ def test_a_private_host_that_is_not_named_is_never_connected_to(
         "[fd00::1]",
         "[::ffff:169.254.169.254]",
         "[::169.254.169.254]",
-        "[64:ff9b::169.254.169.254]",  # a network that translates to IPv4 would reach the metadata server
+        "[64:ff9b::169.254.169.254]",  # a gateway that translates to IPv4 would reach the metadata server
         "[64:ff9b::a9fe:a9fe]",
         "[2002:a9fe:a9fe::1]",
         "[2001:0:a9fe:a9fe::1]",
     ],
 )
-def test_no_way_of_writing_a_private_address_helps(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_notation_of_a_private_address_is_refused(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
     with pytest.raises(InvalidInput, match="must lead to a public host"):
         get(f"https://{host}/latest/meta-data")
@@ -123,7 +121,7 @@ def test_a_name_that_resolves_to_a_private_address_is_refused(monkeypatch: pytes
         get("https://innocent.example/")
 
 
-def test_what_was_checked_is_what_is_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connection_goes_to_the_checked_address(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second resolution could give another address."""
     monkeypatch.setenv("no_proxy", "*")
     places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]
@@ -156,7 +154,7 @@ def test_a_redirect_to_another_scheme_is_not_followed(server: Server, location: 
     assert server.asked == ["/"]
 
 
-def test_without_redirects_none_is_followed(server: Server) -> None:
+def test_redirects_are_not_followed_if_they_are_disabled(server: Server) -> None:
     server.location = "/elsewhere"
     with pytest.raises(urllib.error.HTTPError, match="302"):
         get(server.address, redirects=False)

@@ -25,7 +25,7 @@ CLUSTER_ONLY = {
     "evaluate": {"--records", "--executor-input"},
 }
 # These stages also read the model's name: a warm start begins with its champion, and the report compares with it.
-BESIDES = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}
+ALSO_READ = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}
 STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "choose", "register", "report-status"]
 
 
@@ -49,7 +49,7 @@ def options(words: list[str]) -> set[str]:
     return {word for word in words if word.startswith("--")}
 
 
-def test_the_pipelines_are_the_graph_of_dvc_with_the_clusters_own_steps() -> None:
+def test_the_pipelines_have_the_stages_of_dvc_and_the_steps_of_the_cluster() -> None:
     assert set(GRAPH) == {*STAGES, *LOCAL_ONLY}
     assert set(TRAINING) == {*STAGES, "resolve", "fetch", "check", "report-status"}
     assert set(SWEEP) == {*TRAINING, "choose"}
@@ -57,7 +57,7 @@ def test_the_pipelines_are_the_graph_of_dvc_with_the_clusters_own_steps() -> Non
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_the_containers_command_is_understood_by_the_components_own_parser(step: str) -> None:
+def test_the_components_parser_accepts_the_containers_command(step: str) -> None:
     container = CONTAINERS[step]
     assert container["command"] == ["python", "-m", f"components.{step.replace('-', '_')}"]
     read = vars(parser(step).parse_args(container["args"]))
@@ -80,7 +80,7 @@ def test_dvc_and_the_cluster_give_a_stage_the_same_options(stage: str) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_reads_its_own_section(stage: str) -> None:
-    assert STAGES[stage]["params"] == [stage, *BESIDES.get(stage, [])]
+    assert STAGES[stage]["params"] == [stage, *ALSO_READ.get(stage, [])]
     words = shlex.split(STAGES[stage]["cmd"])
     assert words[words.index("--config") + 1] == "params.yaml"
     compiled = next(yaml.safe_load_all((ROOT / "tests/golden/training-cpu.yaml").read_text()))
@@ -89,7 +89,7 @@ def test_a_stage_reads_its_own_section(stage: str) -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_an_output_of_dvc_is_an_output_of_the_container_and_so_with_the_inputs(stage: str) -> None:
+def test_dvc_and_the_container_have_the_same_inputs_and_outputs(stage: str) -> None:
     """Paths under outs, plots or metrics in dvc.yaml have output placeholders, all others input placeholders."""
     words = shlex.split(STAGES[stage]["cmd"])[3:]
     produced = [
@@ -107,5 +107,5 @@ def test_an_output_of_dvc_is_an_output_of_the_container_and_so_with_the_inputs(s
 def _tasks(node: Any) -> list[dict[str, Any]]:
     if not isinstance(node, dict):
         return []
-    here = list(node["tasks"].values()) if "tasks" in node else []
-    return here + [task for value in node.values() for task in _tasks(value)]
+    own_tasks = list(node["tasks"].values()) if "tasks" in node else []
+    return own_tasks + [task for value in node.values() for task in _tasks(value)]

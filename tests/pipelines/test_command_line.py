@@ -1,4 +1,4 @@
-"""The commands against a server that checks every request. Each mistake gives one sentence."""
+"""The commands send valid requests to a server that checks them, and each mistake gives one sentence."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.pipelines.conftest import IMAGE, ROOT
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Runs a command; returns its exit code, its standard output and its errors."""
+    """Runs a command; returns its exit code, stdout and stderr."""
     try:
         main(arguments)
         code = 0
     except SystemExit as end:
         code = int(end.code or 0)
-    said = capsys.readouterr()
-    return code, said.out, said.err
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
 
 
 CATS = ("-S", "prepare.source=cats")
@@ -43,7 +43,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> s
 # --- compile
 
 
-def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> None:
+def test_help_and_a_wrong_parameter_do_not_import_kubeflow() -> None:
     code = (
         "import sys\nfrom pipelines.__main__ import main\n"
         "wrong = ['compile', 'training', '--image', 'i', '--output', 'o.yaml', '-S', 'train.steps=0']\n"
@@ -52,8 +52,8 @@ def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> N
         "    except SystemExit as end: print(end.code)\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('kfp', 'kfp_server_api', 'kubernetes')])"
     )
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert said.stdout.splitlines()[-3:] == ["0", "2", "[]"]
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert printed.stdout.splitlines()[-3:] == ["0", "2", "[]"]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +70,13 @@ def test_help_needs_no_kubeflow_and_compiling_checks_before_it_imports_it() -> N
 def test_a_wrong_compilation_writes_nothing(capsys, tmp_path, monkeypatch, arguments, message) -> None:
     monkeypatch.chdir(ROOT)
     output = tmp_path / "out.yaml"
-    said = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output), *arguments)
-    assert message in said
+    printed = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output), *arguments)
+    assert message in printed
     assert not output.exists()
 
 
 def test_a_compiled_pipeline_of_another_kind_is_refused(capsys, server: KubeflowServer, compiled, tmp_path) -> None:
-    """Such as pipelines of another project, with other inputs or with steps that are not containers."""
+    """The pipelines have other inputs or steps that are not containers, like those of another project."""
     whole = compiled.read_text()
     specification = yaml.safe_load(whole.split("\n---\n")[0])
     parameters = specification["root"]["inputDefinitions"]["parameters"]
@@ -84,8 +84,8 @@ def test_a_compiled_pipeline_of_another_kind_is_refused(capsys, server: Kubeflow
 
     def refuse() -> None:
         (tmp_path / "other.yaml").write_text(yaml.safe_dump(specification))
-        said = refused(capsys, 2, "submit", "--file", str(tmp_path / "other.yaml"))
-        assert "A pipeline must be one compiled by `compile`" in said
+        printed = refused(capsys, 2, "submit", "--file", str(tmp_path / "other.yaml"))
+        assert "A pipeline must be one compiled by `compile`" in printed
 
     del parameters["train"]["defaultValue"]
     refuse()
@@ -99,12 +99,12 @@ def test_a_compiled_pipeline_of_another_kind_is_refused(capsys, server: Kubeflow
     refuse()
 
 
-def test_compiling_replaces_nothing_but_a_compiled_pipeline(capsys, tmp_path, monkeypatch) -> None:
+def test_compiling_replaces_only_a_compiled_pipeline(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     output = tmp_path / "out.yaml"
     output.write_text("train: {steps: 1}\n")
-    said = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output))
-    assert said.endswith(f"nothing else is replaced. Received: {output}")
+    printed = refused(capsys, 2, "compile", "training", "--image", IMAGE, "--output", str(output))
+    assert printed.endswith(f"nothing else is replaced. Received: {output}")
     assert output.read_text() == "train: {steps: 1}\n"
     output.write_text("")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_compiling_replaces_nothing_but_a_compiled_pipeline(capsys, tmp_path, mo
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_an_image_by_tag_is_warned_of_and_a_dry_run_writes_nothing(capsys, tmp_path, monkeypatch) -> None:
+def test_an_image_tag_gives_a_warning_and_a_dry_run_writes_nothing(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
     output = tmp_path / "out.yaml"
     code, out, errors = run(
@@ -126,13 +126,13 @@ def test_an_image_by_tag_is_warned_of_and_a_dry_run_writes_nothing(capsys, tmp_p
 # --- presets
 
 
-def test_a_preset_is_printed_as_dvc_takes_it_without_kubeflow() -> None:
+def test_a_preset_is_printed_as_options_for_dvc_without_importing_kubeflow() -> None:
     code = (
         "import sys\nfrom pipelines.__main__ import main\nmain(['overrides', 'presets/ffhq256-r3gan.yaml'])\n"
         "assert not [name for name in sys.modules if name.split('.')[0] in ('kfp', 'tensorflow', 'mlflow')]"
     )
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    words = shlex.split(said)
+    printed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = shlex.split(printed)
     assert set(words[::2]) == {"-S"}
     assert words[1::2] == parameters.preset(ROOT / "presets" / "ffhq256-r3gan.yaml")
 
@@ -159,7 +159,7 @@ def test_a_wrong_preset_is_refused_by_every_command(capsys, server, compiled, tm
     assert (output.exists(), server.calls) == (False, [])
 
 
-def test_a_preset_is_compiled_in_and_submitted_and_an_override_wins(
+def test_an_override_has_priority_over_a_preset_in_compile_and_submit(
     capsys, server, compiled, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -176,7 +176,9 @@ def test_a_preset_is_compiled_in_and_submitted_and_an_override_wins(
 # --- publish
 
 
-def test_publish_makes_the_pipeline_and_the_version_once(capsys, server: KubeflowServer, compiled, repository) -> None:
+def test_publish_creates_the_pipeline_and_the_version_once(
+    capsys, server: KubeflowServer, compiled, repository
+) -> None:
     head = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], text=True).strip()
     code, out, _ = run(capsys, "publish", str(compiled))
     assert (code, f"Published gan-training-cpu git-{head}" in out) == (0, True)
@@ -193,9 +195,7 @@ def test_publish_makes_the_pipeline_and_the_version_once(capsys, server: Kubeflo
     assert (code, "already published" in out, len(server.calls)) == (0, True, 2)
 
 
-def test_publish_interrupted_between_its_two_calls_goes_on(
-    capsys, server: KubeflowServer, compiled, repository
-) -> None:
+def test_an_interrupted_publish_can_be_repeated(capsys, server: KubeflowServer, compiled, repository) -> None:
     server.lose_after = 1
     assert "does not answer" in refused(capsys, 75, "publish", str(compiled))
     server.lose_after = None
@@ -203,7 +203,7 @@ def test_publish_interrupted_between_its_two_calls_goes_on(
     assert (len(server.pipelines), len(server.versions)) == (1, 1)
 
 
-def test_publish_refuses_what_a_revision_does_not_hold(capsys, server, compiled, repository, tmp_path) -> None:
+def test_publish_requires_a_digest_and_a_clean_revision(capsys, server, compiled, repository, tmp_path) -> None:
     by_tag = tmp_path / "tag.yaml"
     by_tag.write_text(compiled.read_text().replace(IMAGE, "gan:latest"))
     assert "by digest" in refused(capsys, 2, "publish", str(by_tag))
@@ -217,7 +217,7 @@ def test_publish_refuses_what_a_revision_does_not_hold(capsys, server, compiled,
 # --- submit
 
 
-def test_a_file_runs_with_the_section_that_changed_sent_whole(capsys, server: KubeflowServer, compiled) -> None:
+def test_submit_sends_each_changed_section_as_a_whole(capsys, server: KubeflowServer, compiled) -> None:
     code, out, _ = run(
         *(capsys, "submit", "--file", str(compiled), "-S", "train.steps=20000", "--name", "first"),
         *("--profile", str(ROOT / "infra/profiles/cpu.yaml")),
@@ -240,7 +240,7 @@ def test_a_run_says_what_is_special_about_it(capsys, server, compiled, tmp_path,
     other = tmp_path / "anything.yaml"
     given = ["-S", "train.steps=7", "-S", "train.dropout=0.5", "-S", "register.model_name=cats and dogs"]
     assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(other), *given)[0] == 0
-    said = []
+    printed = []
     for file, arguments in (
         (compiled, []),
         (compiled, ["-S", "train.steps=8", "-S", "train.seed=0"]),
@@ -248,12 +248,12 @@ def test_a_run_says_what_is_special_about_it(capsys, server, compiled, tmp_path,
     ):
         assert run(capsys, "submit", "--file", str(file), *arguments)[0] == 0
         body = server.calls[-1][2]
-        said.append((re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", "TIME", body["display_name"]), body["description"]))
+        printed.append((re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", "TIME", body["display_name"]), body["description"]))
     purpose = "Raw images in, an evaluated and registered generator out."
     special = (
         "train.dropout=0.5, train.steps=7, register.model_name=cats and dogs, evaluate.seed=3, prepare.source=cats"
     )
-    assert said == [
+    assert printed == [
         ("gan-training-cpu TIME", f"No overrides. {purpose}"),
         ("gan-training-cpu train.steps=8 TIME", f"Overrides: train.steps=8. {purpose}"),
         (f"gan-training-cpu {special[:99]}… TIME", f"Overrides: {special}, data_pointer=gs://bucket/cats. {purpose}"),
@@ -281,7 +281,7 @@ def test_a_published_version_runs_with_its_own_defaults(capsys, server, compiled
     assert body["runtime_config"] == {"parameters": {}}
 
 
-def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
+def test_the_pointer_is_sent_as_text(capsys, server, compiled, tmp_path) -> None:
     pointer = tmp_path / "cats.dvc"
     pointer.write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  hash: md5\n  path: cats\n")
     data = ["--data-pointer", str(pointer), "--data-remote", "gs://bucket/dvc"]
@@ -294,7 +294,7 @@ def test_the_data_travels_as_text(capsys, server, compiled, tmp_path) -> None:
     assert (sent["data_pointer"], sent["data_remote"]) == ("gs://bucket/cats", "")
 
 
-def test_a_pointer_in_a_bucket_is_left_to_the_run(capsys, server, compiled) -> None:
+def test_a_pointer_in_a_bucket_is_read_by_the_run(capsys, server, compiled) -> None:
     data = ["--data-pointer", "gs://bucket/cats.dvc", "--data-remote", "gs://bucket/dvc"]
     assert run(capsys, "submit", "--file", str(compiled), *CATS, *data)[0] == 0
     sent = server.calls[-1][2]["runtime_config"]["parameters"]
@@ -320,7 +320,7 @@ POINTER = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  hash: md5\n  pa
         (POINTER.replace("path: cats", "path: ../cats"), "no part . or .."),
     ],
 )
-def test_a_file_that_is_no_pointer_is_refused_before_anything_is_sent(
+def test_an_invalid_pointer_file_is_refused_before_anything_is_sent(
     capsys, server, compiled, tmp_path, text, message
 ) -> None:
     (tmp_path / "cats.dvc").write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -352,7 +352,7 @@ def test_a_file_that_is_no_pointer_is_refused_before_anything_is_sent(
         ),
     ],
 )
-def test_data_that_no_run_could_read_is_refused_before_anything_is_sent(
+def test_unreadable_data_are_refused_before_anything_is_sent(
     capsys, server, compiled, tmp_path, arguments, message
 ) -> None:
     (tmp_path / "cats.dvc").write_text(POINTER)
@@ -379,14 +379,16 @@ def test_a_wrong_submission_sends_nothing(capsys, server, compiled, arguments, m
     assert server.calls == []
 
 
-def test_unknown_pipelines_and_versions_are_refused_with_the_known_ones(capsys, server, compiled, repository) -> None:
+def test_the_error_for_an_unknown_pipeline_or_version_lists_the_known_ones(
+    capsys, server, compiled, repository
+) -> None:
     assert "one of none yet" in refused(capsys, 2, "submit", "--pipeline", "p", "--version", "v")
     run(capsys, "publish", str(compiled))
     assert "one of gan-training-cpu" in refused(capsys, 2, "submit", "--pipeline", "p", "--version", "v")
     assert "one of git-" in refused(capsys, 2, "submit", "--pipeline", "gan-training-cpu", "--version", "v")
 
 
-def test_a_dry_run_prints_what_kfp_run_submit_takes(capsys, server, compiled) -> None:
+def test_a_dry_run_prints_arguments_for_kfp_run_submit(capsys, server, compiled) -> None:
     code, out, _ = run(capsys, "submit", "--file", str(compiled), "-S", "register.model_name=cats", "--dry-run")
     name, _, value = out.strip().partition("=")
     assert (code, name, json.loads(value)["model_name"], server.calls) == (0, "register", "cats", [])
@@ -415,7 +417,7 @@ def test_wait_follows_the_steps_and_ends_with_the_runs_status(capsys, server, co
         assert out.splitlines()[-1].endswith(final)
 
 
-def test_wait_outlives_a_server_that_is_away_for_a_while(capsys, server, compiled, monkeypatch) -> None:
+def test_wait_continues_after_the_server_was_unreachable_for_a_while(capsys, server, compiled, monkeypatch) -> None:
     def break_reads(client, request, values, real=submit.submit):
         run_id = real(client, request, values)
         server.broken_reads = 5
@@ -431,23 +433,23 @@ def test_wait_outlives_a_server_that_is_away_for_a_while(capsys, server, compile
 # --- the host
 
 
-def test_a_host_that_does_not_answer_is_worth_another_try(capsys, server, compiled, monkeypatch) -> None:
+def test_an_unreachable_host_is_a_temporary_failure(capsys, server, compiled, monkeypatch) -> None:
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
     assert "does not answer" in refused(capsys, 75, "submit", "--file", str(compiled))
 
 
-def test_a_wrong_token_and_a_right_one(capsys, server, compiled, monkeypatch) -> None:
+def test_a_wrong_token_is_refused_and_a_right_one_is_accepted(capsys, server, compiled, monkeypatch) -> None:
     server.token = "right"
     assert "refuses the token" in refused(capsys, 2, "submit", "--file", str(compiled))
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "wrong")
-    said = refused(capsys, 2, "submit", "--file", str(compiled))
-    assert "refuses the token in KF_PIPELINES_TOKEN (401)" in said
-    assert "wrong" not in said
+    printed = refused(capsys, 2, "submit", "--file", str(compiled))
+    assert "refuses the token in KF_PIPELINES_TOKEN (401)" in printed
+    assert "wrong" not in printed
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "right")
     assert run(capsys, "submit", "--file", str(compiled))[0] == 0
 
 
-def test_a_login_page_is_no_kubeflow(capsys, server, compiled) -> None:
+def test_a_login_page_is_refused(capsys, server, compiled) -> None:
     server.login_page = True
     assert "login page" in refused(capsys, 2, "submit", "--file", str(compiled))
 

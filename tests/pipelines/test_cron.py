@@ -15,7 +15,7 @@ from pipelines.cron import require_cron
         *("0 0 12 1-3 jan-feb *", "0,30 0-10/5,50 3-3 * * sun,Tue-sat", "0 0 0 1 1 0"),
     ],
 )
-def test_what_kubeflow_takes_is_accepted(expression: str) -> None:
+def test_valid_expressions_are_accepted(expression: str) -> None:
     require_cron(expression)
 
 
@@ -31,6 +31,6 @@ def test_five_fields_are_refused_with_the_reason_and_the_remedy() -> None:
         *("0 */0 * * * *", "0 a * * * *", "0 1-2-3 * * * *", "0 1,, * * * *", "-1 * * * * *", "0 0 0 * * * *"),
     ],
 )
-def test_what_kubeflow_would_not_take_is_refused(expression: str) -> None:
+def test_invalid_expressions_are_refused(expression: str) -> None:
     with pytest.raises(InvalidInput, match="Received: cron="):
         require_cron(expression)

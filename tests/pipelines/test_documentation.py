@@ -1,4 +1,4 @@
-"""Runs the lines of docs/kubeflow.md unchanged."""
+"""Runs the command lines of docs/kubeflow.md unchanged."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_page_has_lines_for_every_command() -> None:
 
 
 def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: Path, monkeypatch) -> None:
-    """Runs in a new repository with the named files; the version is the one that an earlier line published."""
+    """Runs the lines in a new repository with the files that they name. An earlier line publishes the version."""
     for name in ("params.yaml", "infra", "presets"):
         (repository / name).symlink_to(ROOT / name)
     (repository / ".gitignore").write_text((ROOT / ".gitignore").read_text())
@@ -43,12 +43,12 @@ def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: 
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for line in OURS:
-        here = line.replace("git-000000000000", f"git-{version}").replace("infra/schedules", ".git/schedules")
-        if here.startswith("kfp"):
-            said = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=False)
-            assert said.returncode == 0, f"{line}\n{said.stderr}"
+        command = line.replace("git-000000000000", f"git-{version}").replace("infra/schedules", ".git/schedules")
+        if command.startswith("kfp"):
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, f"{line}\n{done.stderr}"
         else:
-            main(shlex.split(os.path.expandvars(here))[3:])
+            main(shlex.split(os.path.expandvars(command))[3:])
     assert len(server.runs) == len([line for line in OURS if "submit --" in line or line.startswith("kfp")])
     steps = [
         run.get("runtime_config", {}).get("parameters", {}).get("train", {}).get("steps")

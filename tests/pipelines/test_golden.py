@@ -1,6 +1,6 @@
-"""The compiled pipelines are the committed ones.
+"""The compiled pipelines equal the committed ones.
 
-After a change that is meant, `python -m tests.pipelines.test_golden` writes them anew; the difference is reviewed.
+After an intended change, run `python -m tests.pipelines.test_golden` to write them again, and review the difference.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ def compile_to(name: str, folder: Path) -> Path:
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
-    """Every document of the file, without the version of the SDK that wrote it."""
+    """Returns the documents of the file without the version of the SDK that wrote it."""
     loaded = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
     loaded[0].pop("sdkVersion")
     return loaded
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_compiled_pipeline_is_the_committed_one(name: str, tmp_path: Path) -> None:
+def test_the_compiled_pipeline_equals_the_committed_one(name: str, tmp_path: Path) -> None:
     assert documents(compile_to(name, tmp_path)) == documents(GOLDEN / f"{name}.yaml"), (
-        "the compiled pipeline changed; if that is meant: python -m tests.pipelines.test_golden"
+        "the compiled pipeline changed; if this is intended, run python -m tests.pipelines.test_golden"
     )
 
 
@@ -52,7 +52,7 @@ def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     assert compile_to("training-cpu", tmp_path).read_bytes() == first
 
 
-def test_nothing_else_is_committed() -> None:
+def test_no_other_pipeline_is_committed() -> None:
     assert {path.stem for path in GOLDEN.glob("*.yaml")} == set(COMMANDS)
 
 

@@ -11,7 +11,7 @@ import pytest
 from pipelines import limits, server, submit
 from tests.pipelines.test_command_line import refused, run
 
-# The host's answers: to the health check, and to all later requests. None: it does not answer.
+# Kinds of answers of the host; SILENT means that it does not answer.
 ENDLESS, DRIP, HEADERS, SILENT = object(), object(), object(), object()
 
 
@@ -24,7 +24,7 @@ class Host(http.server.ThreadingHTTPServer):
         self.ended = threading.Event()
 
     def handle_error(self, *_: object) -> None:
-        """Clients hang up."""
+        """Ignores clients that close the connection."""
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -92,7 +92,7 @@ ANSWERS = [
 
 @pytest.mark.parametrize(("answer", "code", "message"), ANSWERS)
 @pytest.mark.parametrize("is_late", [False, True], ids=["health check", "listing"])
-def test_what_is_no_answer_is_one_sentence(capsys, host, compiled, answer, code, message, is_late) -> None:
+def test_an_invalid_answer_gives_one_sentence(capsys, host, compiled, answer, code, message, is_late) -> None:
     host.answers = (b"{}", answer) if is_late else (answer, b"{}")
     assert message in refused(capsys, code, "submit", "--file", str(compiled))
 
@@ -112,7 +112,7 @@ def test_a_listing_of_another_form_is_refused(capsys, host, compiled, listing, m
     assert message in refused(capsys, 2, "submit", "--file", str(compiled))
 
 
-def test_pages_without_end_are_refused_also_when_each_is_new(monkeypatch) -> None:
+def test_endless_pages_are_refused_even_if_each_is_new(monkeypatch) -> None:
     class Page:
         def __init__(self, number: int) -> None:
             self.items, self.next_page_token = [number], str(number + 1)
@@ -124,19 +124,19 @@ def test_pages_without_end_are_refused_also_when_each_is_new(monkeypatch) -> Non
         next(listing)
 
 
-def test_wait_gives_up_on_a_host_that_falls_silent(capsys, server, compiled, monkeypatch) -> None:
+def test_wait_gives_up_if_the_host_stops_answering(capsys, server, compiled, monkeypatch) -> None:
     monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(submit, "LOST_CALLS", 2)
     monkeypatch.setattr(limits, "ANSWER_WITHIN_SECONDS", 0.5)
-    server.handle_error = lambda *_: None  # clients hang up, also after this test
+    server.handle_error = lambda *_: None  # clients may close the connection after this test
     real = submit.submit
 
-    def fall_silent(client, request, values):
+    def stop_answering(client, request, values):
         run_id = real(client, request, values)
         server.lock.acquire()
         return run_id
 
-    monkeypatch.setattr(submit, "submit", fall_silent)
+    monkeypatch.setattr(submit, "submit", stop_answering)
     try:
         assert "does not answer" in refused(capsys, 75, "submit", "--file", str(compiled), "--wait")
     finally:
@@ -151,7 +151,7 @@ def test_wait_gives_up_on_a_host_that_falls_silent(capsys, server, compiled, mon
         *("http://host/#hunter2", "http:host", "http:///path", "http://host:99999", "http://host\\@evil"),
     ],
 )
-def test_an_address_that_can_never_work_is_refused_without_its_secret(capsys, compiled, address) -> None:
+def test_an_invalid_address_is_refused_without_showing_its_secret(capsys, compiled, address) -> None:
     said = refused(capsys, 2, "submit", "--file", str(compiled), "--host", address)
     assert "must be an http:// or https:// address" in said
     assert "hunter2" not in said
@@ -165,6 +165,6 @@ def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(capsys, host, comp
     assert "ter2" not in said
 
 
-def test_a_run_without_its_identifier_is_no_success(capsys, host, compiled) -> None:
+def test_an_answer_without_the_id_of_the_run_is_an_error(capsys, host, compiled) -> None:
     host.answers = (b"{}", b'{"experiments": [{"display_name": "Default", "experiment_id": "1"}]}')
     assert run(capsys, "submit", "--file", str(compiled))[0] == 75

@@ -19,9 +19,9 @@ def kfp(server: KubeflowServer, *arguments: str) -> subprocess.CompletedProcess[
     return subprocess.run([KFP, "--endpoint", server.host, *arguments], capture_output=True, text=True, check=False)
 
 
-def test_the_compiled_file_runs_as_it_is(server: KubeflowServer, compiled: Path) -> None:
-    said = kfp(server, "run", "submit", "-e", "gan", "-f", str(compiled))
-    assert said.returncode == 0, said.stderr
+def test_kfp_submits_the_compiled_file_unchanged(server: KubeflowServer, compiled: Path) -> None:
+    done = kfp(server, "run", "submit", "-e", "gan", "-f", str(compiled))
+    assert done.returncode == 0, done.stderr
     (_, experiments, experiment), (_, runs, body) = server.calls
     assert (experiments, runs, experiment["display_name"]) == ("/experiments", "/runs", "gan")
     assert body["runtime_config"] == {"parameters": {}}
@@ -33,11 +33,11 @@ def test_inputs_of_every_kind_arrive_with_their_type(server: KubeflowServer, com
     train = package.sections(package.read(compiled))["train"] | {"steps": 20000}
     pointer = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: cats\n"
     inputs = {"data_pointer": pointer, "data_remote": "gs://bucket/dvc"}
-    said = kfp(
+    done = kfp(
         *(server, "run", "create", "-e", "Default", "-r", "cats", "-f", str(compiled)),
         *(f"train={json.dumps(train)}", *(f"{name}={value}" for name, value in inputs.items())),
     )
-    assert said.returncode == 0, said.stderr
+    assert done.returncode == 0, done.stderr
     ((_, _, body),) = server.calls
     assert body["display_name"] == "cats"
     assert body["runtime_config"]["parameters"] == {"train": train, **inputs}
@@ -45,6 +45,6 @@ def test_inputs_of_every_kind_arrive_with_their_type(server: KubeflowServer, com
 
 def test_an_input_that_looks_like_a_number_is_refused_by_the_server(server: KubeflowServer, compiled: Path) -> None:
     """kfp guesses the type from the value and ignores the declared one."""
-    said = kfp(server, "run", "submit", "-e", "Default", "-f", str(compiled), "data_remote=0123")
-    assert said.returncode != 0
-    assert "data_remote requires type string" in said.stdout + said.stderr
+    done = kfp(server, "run", "submit", "-e", "Default", "-f", str(compiled), "data_remote=0123")
+    assert done.returncode != 0
+    assert "data_remote requires type string" in done.stdout + done.stderr

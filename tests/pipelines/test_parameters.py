@@ -62,7 +62,7 @@ SOURCES = [
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_text_is_taken_as_it_stands_and_dvc_reads_the_same(sections, source: str, tmp_path: Path) -> None:
+def test_text_is_not_interpreted_and_dvc_reads_the_same(sections, source: str, tmp_path: Path) -> None:
     text = f"prepare.source={source}"
     assert parameters.override(sections, [text])["prepare"]["source"] == source
     if "\\" in source or "${" in source or not source.isprintable():  # DVC's parser cannot express these
@@ -81,7 +81,7 @@ def test_text_is_taken_as_it_stands_and_dvc_reads_the_same(sections, source: str
 @pytest.mark.parametrize(
     "text", ["train.steps=20", "train.augment=[color,cutout]", "train.learning_rate=1e-4", "train.xla=off"]
 )
-def test_other_values_are_what_dvc_makes_of_them(sections, text: str, tmp_path: Path) -> None:
+def test_other_values_are_parsed_as_dvc_parses_them(sections, text: str, tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump({"train": sections["train"]}))
     assert parameters.for_dvc([text]) == [text]
@@ -99,12 +99,12 @@ def test_other_values_are_what_dvc_makes_of_them(sections, text: str, tmp_path: 
         ("train.learning-rate=3", "must be section.key=value"),
     ],
 )
-def test_an_unknown_key_is_named_with_the_nearest(sections, text: str, hint: str) -> None:
+def test_the_error_for_an_unknown_key_names_the_nearest_key(sections, text: str, hint: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(hint)):
         parameters.override(sections, [text])
 
 
-def test_words_are_split_as_a_shell_does_and_a_lone_quotation_mark_is_a_character() -> None:
+def test_words_are_split_as_in_a_shell_but_a_single_quotation_mark_is_a_character() -> None:
     assert words("""prepare.source='a b' train.steps=3""") == ["prepare.source=a b", "train.steps=3"]
     assert words("prepare.source=o'brien train.steps=3") == ["prepare.source=o'brien", "train.steps=3"]
 
@@ -129,25 +129,25 @@ def test_words_are_split_as_a_shell_does_and_a_lone_quotation_mark_is_a_characte
         (f"{'x' * 10**5}.steps=1", "…"),
     ],
 )
-def test_a_wrong_override_is_one_sentence(sections, override, message) -> None:
+def test_a_wrong_override_gives_one_sentence(sections, override, message) -> None:
     with pytest.raises(InvalidInput, match=r"^[^\n]*$") as caught:
         parameters.override(sections, [override])
     assert message in str(caught.value)
     assert len(str(caught.value)) < 1100
 
 
-def test_a_sweep_says_where_its_trials_are_written(sections) -> None:
+def test_the_error_for_an_override_of_a_sweep_names_the_options_for_trials(sections) -> None:
     without_train = {name: values for name, values in sections.items() if name != "train"}
     with pytest.raises(InvalidInput, match=r"--grid or --trial of `compile`\. Received: train\.steps=5$"):
         parameters.override(without_train, ["train.steps=5"])
 
 
-def test_integers_that_kubeflow_made_floats_stay_valid(sections) -> None:
+def test_integers_that_kubeflow_turned_into_floats_are_valid(sections) -> None:
     floats = {**sections, "train": {**sections["train"], "steps": 6000.0}}
     assert parameters.override(floats, ["train.seed=3"])["train"]["steps"] == 6000.0
 
 
-def test_a_grid_gives_every_combination_and_the_list_comes_after(sections) -> None:
+def test_a_grid_gives_every_combination_and_listed_trials_follow(sections) -> None:
     grid = ["train.learning_rate=0.0001,0.0002", "train.seed=5,6"]
     found = parameters.trials(sections, grid, ["train.loss=minimax train.seed=7"])
     default = sections["train"]["learning_rate"]
@@ -179,13 +179,13 @@ def test_a_wrong_sweep_is_refused(sections, grid, listed, message) -> None:
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "train: {}", ""])
-def test_a_file_that_is_no_params_file_is_refused(text, tmp_path: Path) -> None:
+def test_an_invalid_params_file_is_refused(text, tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(InvalidInput, match="parameters must"):
         parameters.read(tmp_path / "params.yaml")
 
 
-def test_a_preset_becomes_overrides_in_its_order_and_later_ones_win(sections, tmp_path: Path) -> None:
+def test_a_preset_becomes_overrides_in_its_order_and_later_overrides_win(sections, tmp_path: Path) -> None:
     values = {
         "prepare": {"source": 'data/raw/my cats, "all" = 2=1', "channels": 3},
         "train": {"augment": ["color", "cutout"], "augment_probability": 0.00005, "conditional": True, "xla": "off"},
@@ -202,7 +202,7 @@ def test_a_preset_becomes_overrides_in_its_order_and_later_ones_win(sections, tm
 
 
 @pytest.mark.parametrize("text", ["", "# nothing differs\n", "{}"])
-def test_a_preset_may_differ_in_nothing(text, tmp_path: Path) -> None:
+def test_a_preset_may_be_empty(text, tmp_path: Path) -> None:
     (tmp_path / "empty.yaml").write_text(text)
     assert parameters.preset(tmp_path / "empty.yaml") == []
 
@@ -220,7 +220,7 @@ def test_a_preset_may_differ_in_nothing(text, tmp_path: Path) -> None:
         ("train: [", "must be a readable YAML file"),
     ],
 )
-def test_a_wrong_preset_is_one_sentence_with_its_name(text, message, tmp_path: Path) -> None:
+def test_a_wrong_preset_gives_one_sentence_with_its_name(text, message, tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text(text)
     with pytest.raises(InvalidInput, match=r"^[^\n]*Received: [^\n]*wrong\.yaml$") as caught:
         parameters.preset(tmp_path / "wrong.yaml")
@@ -245,7 +245,7 @@ def test_a_wrong_value_of_a_preset_is_refused_like_any_other(sections, text, mes
     assert message in str(caught.value)
 
 
-def test_a_score_that_the_evaluation_does_not_make_is_refused_before_anything_is_sent(
+def test_a_score_that_the_evaluation_does_not_compute_is_refused(
     sections: dict[str, parameters.Values],
 ) -> None:
     with pytest.raises(InvalidInput, match=r"one of \['fd_random'.*Received: register.score='fd_classifier'"):

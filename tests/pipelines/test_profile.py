@@ -1,4 +1,4 @@
-"""Profiles: wrong ones are refused, and each key has its effect on the pod."""
+"""Wrong profiles are refused, and each key of a profile has its effect on the pod."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def changed(tmp_path: Path, name: str, **changes: Any) -> Path:
     values = yaml.safe_load((ROOT / f"infra/profiles/{name}.yaml").read_text())
     for key, value in changes.items():
         *parents, last = key.split("__")
-        place = values
+        target = values
         for parent in parents:
-            place = place[parent]
-        place[last] = value
+            target = target[parent]
+        target[last] = value
     path = tmp_path / f"{name}.yaml"
     path.write_text(yaml.safe_dump(values))
     return path
 
 
-def test_the_three_profiles_ship() -> None:
+def test_there_are_three_profiles() -> None:
     assert sorted(Profile.read(path).name for path in SHIPPED) == ["cpu", "gpu", "gpu-spot"]
 
 
@@ -47,15 +47,15 @@ def test_the_three_profiles_ship() -> None:
             for name in ("RUN_STATUS_WEBHOOK_URL", "DB_AUTH", "GITHUB_PAT", "APIKEY", "MY_PASS", "SESSION_COOKIE")
         ),
         *(
-            ({"checkpoints": place}, "gs://bucket/folder")
-            for place in ("gs://", "gs:///x", "gs://bucket?x=1", "gs://b/\n")
+            ({"checkpoints": address}, "gs://bucket/folder")
+            for address in ("gs://", "gs:///x", "gs://bucket?x=1", "gs://b/\n")
         ),
         ({"environment": {"MLFLOW_TRACKING_URI": "http://a:b@c"}}, "take secrets from Kubernetes.*TRACKING_URI"),
         ({"secrets": [{"name": "a", "variables": {}, "steps": ["trian"], "optional": True}]}, "secrets.0.steps"),
         ({"train__accelerator": {"resource": "nvidia.com/gpu", "count": 0}}, "train.accelerator.count"),
     ],
 )
-def test_a_wrong_profile_names_its_key(tmp_path, changes, message) -> None:
+def test_the_error_for_a_wrong_profile_names_the_key(tmp_path, changes, message) -> None:
     with pytest.raises(InvalidInput, match=message):
         Profile.read(changed(tmp_path, "gpu", **changes))
 
@@ -65,13 +65,13 @@ def test_spot_training_must_keep_its_checkpoints_outside_the_pod(tmp_path) -> No
         Profile.read(changed(tmp_path, "gpu-spot", checkpoints="/tmp/checkpoints"))
 
 
-def test_the_path_of_a_secrets_file_is_no_secret(tmp_path) -> None:
+def test_the_path_of_a_credentials_file_is_accepted(tmp_path) -> None:
     environment = {"GOOGLE_APPLICATION_CREDENTIALS": "/var/run/secrets/key.json"}
     assert Profile.read(changed(tmp_path, "gpu", environment=environment)).environment == environment
 
 
 @pytest.mark.parametrize("text", ["[", "- a", "a: b", "name: a\nname: b"])
-def test_a_file_that_is_no_profile_is_refused(tmp_path, text) -> None:
+def test_an_invalid_profile_is_refused(tmp_path, text) -> None:
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(InvalidInput, match="profile"):
         Profile.read(tmp_path / "p.yaml")
@@ -82,7 +82,7 @@ def golden(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return pipeline, platform["platforms"]["kubernetes"]
 
 
-def test_every_step_of_every_profile_is_pinned_limited_and_not_root() -> None:
+def test_every_step_of_every_profile_has_a_pinned_image_and_limits_and_is_not_root() -> None:
     for path in sorted((ROOT / "tests" / "golden").glob("*.yaml")):
         pipeline, platform = golden(path.stem)
         executors = pipeline["deploymentSpec"]["executors"]
@@ -96,7 +96,7 @@ def test_every_step_of_every_profile_is_pinned_limited_and_not_root() -> None:
             assert container["command"][:2] == ["python", "-m"]
 
 
-def test_only_the_training_asks_for_spot_nodes_and_the_gpu_steps_for_gpus() -> None:
+def test_only_the_training_uses_spot_nodes_and_only_gpu_steps_use_gpus() -> None:
     pipeline, platform = golden("training-gpu-spot")
     pods = platform["deploymentSpec"]["executors"]
     spot = [name for name, pod in pods.items() if "cloud.google.com/gke-spot" in str(pod)]
@@ -107,14 +107,14 @@ def test_only_the_training_asks_for_spot_nodes_and_the_gpu_steps_for_gpus() -> N
     assert pods["exec-train"]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
 
 
-def test_the_webhook_reaches_the_last_step_alone() -> None:
+def test_only_the_last_step_gets_the_webhook() -> None:
     _, platform = golden("training-cpu")
     with_secrets = [name for name, pod in platform["deploymentSpec"]["executors"].items() if "secretAsEnv" in pod]
     assert with_secrets == ["exec-report-status"]
 
 
 def tasks(node: Any) -> dict[str, Any]:
-    """Every task of a compiled pipeline, by name, at any depth."""
+    """Returns all tasks of a compiled pipeline by name, at any depth."""
     found: dict[str, Any] = {}
     if isinstance(node, dict):
         for key, value in node.items():

@@ -43,8 +43,8 @@ def declare(folder: Path, *schedules: dict[str, Any], **keys: Any) -> str:
     return str(path)
 
 
-def held(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
-    """Name, cron expression, status and changed number of steps of every recurring run on the server."""
+def current_schedules(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
+    """Returns name, cron expression, status and changed number of steps of every recurring run on the server."""
     return sorted(
         (
             run["display_name"],
@@ -57,7 +57,7 @@ def held(server: KubeflowServer) -> list[tuple[str, str, str, Any]]:
 
 
 def changes(server: KubeflowServer) -> list[str]:
-    """The calls that changed something, without identifiers."""
+    """Returns the calls that changed something, without identifiers."""
     return [
         f"{method} {path.split('/')[1]}{path[path.find(':') :] if ':' in path else ''}"
         for method, path, _ in server.calls
@@ -71,7 +71,7 @@ def test_a_new_schedule_is_created_paused_then_enabled(capsys, server, version, 
     body = server.calls[0][2]
     assert body["mode"] == "DISABLE"
     assert (body["max_concurrency"], body["no_catchup"], body["service_account"]) == (1, True, "gan-training")
-    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
+    assert current_schedules(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
     assert out.splitlines()[-1] == "weekly: enabled, 0 0 3 * * 1 (UTC)"
 
 
@@ -94,37 +94,37 @@ def test_a_changed_schedule_is_replaced_without_two_running(capsys, server, vers
         "POST recurringruns:enable",
         "DELETE recurringruns",
     ]
-    assert held(server) == [("weekly", "0 0 4 * * 1", "ENABLED", 20000)]
+    assert current_schedules(server) == [("weekly", "0 0 4 * * 1", "ENABLED", 20000)]
     assert server.most_enabled == 1
 
 
-def test_enabling_and_disabling_touch_nothing_else(capsys, server, version, tmp_path) -> None:
+def test_enabling_and_disabling_change_nothing_else(capsys, server, version, tmp_path) -> None:
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
     server.calls.clear()
     code, out, _ = run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "enabled": False}))
     assert (code, changes(server)) == (0, ["POST recurringruns:disable"])
     assert "weekly: disabled, 0 0 3 * * 1 (UTC)" in out
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))
-    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
+    assert current_schedules(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
 
 
-def test_a_schedule_that_is_no_longer_declared_goes_and_others_stay(capsys, server, version, tmp_path) -> None:
+def test_only_undeclared_schedules_of_the_same_owner_are_deleted(capsys, server, version, tmp_path) -> None:
     nightly = {**WEEKLY, "version": version, "name": "nightly", "cron": "0 0 2 * * *"}
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}, nightly))
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}, owner="other"))
     assert run(capsys, "schedule", "apply", declare(tmp_path, nightly))[0] == 0
-    assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
-    said = refused(capsys, 2, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}))
-    assert "recurring run of another owner than gan-pipeline" in said
-    assert [name for name, *_ in held(server)] == ["nightly", "theirs"]
+    assert [name for name, *_ in current_schedules(server)] == ["nightly", "theirs"]
+    error = refused(capsys, 2, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}))
+    assert "recurring run of another owner than gan-pipeline" in error
+    assert [name for name, *_ in current_schedules(server)] == ["nightly", "theirs"]
 
 
-# The change replaces one schedule in four calls, disables one in one, adds one in two and removes one in two.
+# One schedule is replaced by four calls, one is disabled by one, one is added by two, and one is deleted by two.
 CALLS = 9
 
 
 @pytest.mark.parametrize("after", range(1, CALLS + 1))
-def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
+def test_an_apply_interrupted_at_any_call_never_enables_two_schedules_and_can_be_repeated(
     capsys, server, version, tmp_path, after
 ) -> None:
     base = {**WEEKLY, "version": version}
@@ -134,12 +134,12 @@ def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
     server.calls.clear()
     server.lose_after = after
     file = declare(tmp_path, *wanted)
-    # The last answer is lost, too, so the command cannot know that its last call succeeded.
+    # The last answer is also lost, so the command cannot know that its last call succeeded.
     refused(capsys, 75, "schedule", "apply", file)
     assert len(server.calls) == after
     server.lose_after = None
     assert run(capsys, "schedule", "apply", file)[0] == 0
-    assert held(server) == [
+    assert current_schedules(server) == [
         ("new", "0 0 3 * * 1", "ENABLED", None),
         ("nightly", "0 0 3 * * 1", "DISABLED", None),
         ("weekly", "0 0 4 * * 1", "ENABLED", None),
@@ -159,7 +159,7 @@ def test_cut_off_after_any_call_nothing_runs_twice_and_the_next_one_finishes(
     ],
     ids=["pointer in a bucket", "pointer", "prefix"],
 )
-def test_a_schedule_names_its_data(capsys, server, version, tmp_path, data) -> None:
+def test_the_data_of_a_schedule_are_sent_to_its_runs(capsys, server, version, tmp_path, data) -> None:
     weekly = {**WEEKLY, "version": version, "overrides": ["prepare.source=cats"], **data}
     assert run(capsys, "schedule", "apply", declare(tmp_path, weekly))[0] == 0
     (recurring,) = server.recurring.values()
@@ -186,7 +186,7 @@ def test_a_schedule_of_an_earlier_version_is_still_its_owners(capsys, server, ve
     old = f"declared by gan-pipeline, sha256-{'0' * 64}"
     server.add("recurring", {"display_name": "weekly", "description": old, "status": "ENABLED"})
     assert run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version}))[0] == 0
-    assert held(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
+    assert current_schedules(server) == [("weekly", "0 0 3 * * 1", "ENABLED", None)]
 
 
 def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path) -> None:
@@ -221,8 +221,8 @@ def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path)
 def test_a_wrong_schedule_changes_nothing(capsys, server, version, tmp_path, change, message) -> None:
     good = {**WEEKLY, "version": version, "name": "good"}
     file = declare(tmp_path, good, {**WEEKLY, "version": version, **change})
-    said = refused(capsys, 2, "schedule", "apply", file)
-    assert message in said
+    error = refused(capsys, 2, "schedule", "apply", file)
+    assert message in error
     assert server.calls == []
 
 

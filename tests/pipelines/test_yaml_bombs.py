@@ -39,7 +39,7 @@ def test_a_bomb_is_refused(reader: Callable[[Path], object], bomb: str, tmp_path
     assert len(str(caught.value)) < 1000
 
 
-def test_no_more_is_read_of_a_compiled_pipeline_than_the_limit(tmp_path: Path) -> None:
+def test_a_compiled_pipeline_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
     with (tmp_path / "file").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(InvalidInput, match="at most"):
@@ -48,7 +48,7 @@ def test_no_more_is_read_of_a_compiled_pipeline_than_the_limit(tmp_path: Path) -
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
 @pytest.mark.parametrize("content", [b"a: 2026-02-30", b"a: \xff\xfe\x00", b"a: [", "ü".encode("latin-1")])
-def test_what_cannot_be_read_is_refused(reader: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
+def test_unreadable_files_are_refused(reader: Callable[[Path], object], content: bytes, tmp_path: Path) -> None:
     """The first content is an impossible date."""
     path = tmp_path / "file.yaml"
     path.write_bytes(content)

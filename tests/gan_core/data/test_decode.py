@@ -212,7 +212,7 @@ def test_too_long_a_side_is_refused_by_the_header(tmp_path: Path, prepare_config
         _decode(path, prepare_config(fit="pad"))
 
 
-def test_a_failed_conversion_is_a_reason(tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_file_whose_conversion_fails_is_unreadable(tmp_path: Path, prepare_config: Settings) -> None:
     palette = _chunk(b"PLTE", b"\1\2\3") + _chunk(b"tRNS", bytes(300))
     (tmp_path / "palette.png").write_bytes(_png(16, 16, 3, palette, zlib.compress((b"\0" + b"\xff" * 16) * 16)))
 

@@ -30,18 +30,18 @@ def png(pixels: np.ndarray, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def folder(place: Path, contents: dict[str, bytes]) -> Path:
+def folder(path: Path, contents: dict[str, bytes]) -> Path:
     for name, content in contents.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
-    return place
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
 
 
-def archive(place: Path, contents: dict[str, bytes]) -> Path:
-    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as opened:
+def archive(path: Path, contents: dict[str, bytes]) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened:
         for name, content in contents.items():
             opened.writestr(name, content)
-    return place
+    return path
 
 
 def test_a_folder_and_its_archive_are_the_same_images(tmp_path: Path) -> None:
@@ -72,12 +72,12 @@ def test_the_digest_depends_on_content_not_names(tmp_path: Path) -> None:
     assert FileImages(folder(tmp_path / "c", {"1.png": png(GREY), "2.png": png(GREY)})).digest != first
 
 
-def test_batches_are_no_larger_than_asked(tmp_path: Path) -> None:
+def test_batches_are_no_larger_than_requested(tmp_path: Path) -> None:
     images = FileImages(folder(tmp_path, {f"{number}.png": png(GREY) for number in range(5)}))
     assert [len(batch) for batch in images.batches(2)] == [2, 2, 1]
 
 
-def test_unusual_images(tmp_path: Path) -> None:
+def test_unusual_images_are_decoded(tmp_path: Path) -> None:
     transparent = np.dstack([COLOUR, np.full((4, 5), 0, np.uint8)])
     upright = Image.fromarray(COLOUR)
     exif = Image.Exif()
@@ -171,16 +171,16 @@ def test_a_linked_folder_is_refused(tmp_path: Path) -> None:
 
 
 def test_two_members_with_the_same_name_are_two_images(tmp_path: Path) -> None:
-    place = archive(tmp_path / "x.zip", {"1.png": png(GREY), "2.png": png(COLOUR)})
-    place.write_bytes(place.read_bytes().replace(b"2.png", b"1.png"))
+    path = archive(tmp_path / "x.zip", {"1.png": png(GREY), "2.png": png(COLOUR)})
+    path.write_bytes(path.read_bytes().replace(b"2.png", b"1.png"))
     shapes = {image.shape for image in FileImages(tmp_path / "x.zip").images(np.arange(2))}
     assert shapes == {(4, 5, 1), (4, 5, 3)}
 
 
-def _changed(place: Path, position: Callable[[bytes], int], content: bytes) -> None:
-    found = place.read_bytes()
+def _overwrite(path: Path, position: Callable[[bytes], int], content: bytes) -> None:
+    found = path.read_bytes()
     at = position(found)
-    place.write_bytes(found[:at] + content + found[at + len(content) :])
+    path.write_bytes(found[:at] + content + found[at + len(content) :])
 
 
 @pytest.mark.parametrize(
@@ -194,36 +194,36 @@ def _changed(place: Path, position: Callable[[bytes], int], content: bytes) -> N
     ],
 )
 def test_an_unreadable_member_is_refused(tmp_path: Path, method: int, offset: int, content: bytes) -> None:
-    place = archive(tmp_path / "x.zip", {"1.png": png(GREY)})
-    _changed(place, lambda found: found.index(b"PK\1\2") + offset, content)
+    path = archive(tmp_path / "x.zip", {"1.png": png(GREY)})
+    _overwrite(path, lambda found: found.index(b"PK\1\2") + offset, content)
     with pytest.raises(InvalidInput, match=r"(archive cannot be read|folder or \.zip of images): .*Received: .*x\.zip"):
-        FileImages(place)
+        FileImages(path)
 
 
 def test_a_member_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
-    place = archive(tmp_path / "x.zip", {"ä.png": png(GREY)})
-    _changed(place, lambda found: found.index(b"PK\1\2") + 46, b"\xff")
+    path = archive(tmp_path / "x.zip", {"ä.png": png(GREY)})
+    _overwrite(path, lambda found: found.index(b"PK\1\2") + 46, b"\xff")
     with pytest.raises(InvalidInput, match=r"folder or \.zip of images: .*Received: .*x\.zip"):
-        FileImages(place)
+        FileImages(path)
 
 
 def test_a_damaged_lzma_member_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as opened:
         opened.writestr("1.png", png(GREY))
-    _changed(tmp_path / "x.zip", lambda _: 50, bytes(20))
+    _overwrite(tmp_path / "x.zip", lambda _: 50, bytes(20))
     with pytest.raises(InvalidInput, match=r"archive cannot be read: .*1\.png"):
         FileImages(tmp_path / "x.zip")
 
 
 def test_the_error_names_a_file_without_read_permission(tmp_path: Path) -> None:
-    place = folder(tmp_path, {"1.png": png(GREY)})
-    (place / "1.png").chmod(0)
+    path = folder(tmp_path, {"1.png": png(GREY)})
+    (path / "1.png").chmod(0)
     imports = "from pathlib import Path\nfrom gan_core.evaluation.image_files import FileImages\n"
-    program = f"{imports}FileImages(Path({str(place)!r}))"
+    program = f"{imports}FileImages(Path({str(path)!r}))"
     without_roots_rights = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
     command = [*without_roots_rights, sys.executable, "-c", program]
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=Path(__file__).parents[3])
-    assert f"must be readable: Permission denied. Received: {place}, 1.png" in done.stderr
+    assert f"must be readable: Permission denied. Received: {path}, 1.png" in done.stderr
 
 
 def test_a_link_to_an_endless_file_is_not_read(tmp_path: Path) -> None:
@@ -259,11 +259,11 @@ def test_memory_does_not_grow_with_the_number_of_photos(tmp_path: Path, monkeypa
     assert most < 4 * 2**21 < 24 * 600_000
 
 
-def test_a_damaged_archive(tmp_path: Path) -> None:
+def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)
-    place = archive(tmp_path / "x.zip", {"1.png": png(noise)})
-    content = bytearray(place.read_bytes())
+    path = archive(tmp_path / "x.zip", {"1.png": png(noise)})
+    content = bytearray(path.read_bytes())
     content[200:300] = bytes(100)
-    place.write_bytes(content)
+    path.write_bytes(content)
     with pytest.raises(InvalidInput, match="cannot be read"):
-        FileImages(place)
+        FileImages(path)

@@ -45,7 +45,7 @@ def scored(real: FeatureSet, generated: FeatureSet, training: FeatureSet | None 
     return score(real, generated, training, Extractor(), **settings)
 
 
-def test_equal_distributions() -> None:
+def test_equal_distributions_have_the_expected_scores() -> None:
     scores = scored(normal(1500, 0), normal(1500, 1), normal(1500, 2))
     assert set(scores) == {name for name in MEANINGS if name != "class_agreement" and "target" not in name}
     assert scores["fd"] == pytest.approx(0, abs=0.05)
@@ -118,7 +118,7 @@ def test_identical_images_have_finite_scores() -> None:
     assert scored(normal(300, 0), alike)["diversity"] == 0
 
 
-def test_fewer_images_than_dimensions() -> None:
+def test_scores_are_finite_for_fewer_images_than_dimensions() -> None:
     generator = np.random.default_rng(0)
     real, generated = (of(generator.standard_normal((10, 64))) for _ in range(2))
     scores = scored(real, generated, kid_subset_size=10)

@@ -76,13 +76,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all"])
-def test_a_file_of_another_kind(tmp_path: Path, content: bytes) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.npz").write_bytes(content)
     with pytest.raises(InvalidInput, match="arrays mu and sigma"):
         read_statistics(tmp_path / "s.npz", Extractor())
 
 
-def test_a_missing_array(tmp_path: Path) -> None:
+def test_a_missing_array_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", feats=np.ones((5, 3)))
     with pytest.raises(InvalidInput, match="mu"):
         read_statistics(tmp_path / "s.npz", Extractor())
@@ -110,7 +110,7 @@ def test_a_header_with_a_huge_shape_is_refused(tmp_path: Path) -> None:
         read_statistics(tmp_path / "s.npz", Extractor())
 
 
-def test_a_damaged_byte_in_a_compressed_file(tmp_path: Path) -> None:
+def test_a_damaged_byte_in_a_compressed_file_is_detected(tmp_path: Path) -> None:
     np.savez_compressed(tmp_path / "s.npz", mu=np.random.default_rng(0).random(128), sigma=np.eye(3))
     content = (tmp_path / "s.npz").read_bytes()
     place = content.find(b"mu.npy") + 26

@@ -20,11 +20,11 @@ from gan_core.networks import dcgan
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_fit_the_images(resolution):
+def test_both_networks_have_the_shape_of_the_images(resolution):
     check_architecture(dcgan, resolution, normalization="batch", largest=1)
 
 
-def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
+def test_the_numbers_of_parameters_equal_those_computed_by_hand():
     # Dense 64 → 7·7·64, 4×4 convolutions 64 → 32 → 1; a shift for each normalised channel, a bias at the end.
     generator = generator_of(dcgan, (28, 28, 1), latent_size=64, width=32)
     assert numbers(generator.trainable_variables) == 64 * 7 * 7 * 64 + 64 + 16 * 64 * 32 + 32 + 16 * 32 + 1
@@ -47,8 +47,8 @@ def test_the_parameters_of_the_default_shape_are_those_worked_out_by_hand():
 
 
 @pytest.mark.parametrize("normalization", ["batch", "spectral", "none"])
-def test_more_depth_is_more_layers_of_the_same_resolutions(normalization):
-    # 64 and 32 channels at 7 and 14 pixels: a 3×3 convolution more at each, and a shift or a bias for its channels.
+def test_depth_adds_layers_at_the_same_resolutions(normalization):
+    # At 7 and 14 pixels, with 64 and 32 channels, there is one more 3×3 convolution with a shift or a bias per channel.
     more = 9 * 64 * 64 + 64 + 9 * 32 * 32 + 32
     for network_of, options in ((generator_of, {}), (discriminator_of, {"normalization": normalization})):
         networks = [network_of(dcgan, (28, 28, 1), width=32, depth=depth, **options) for depth in (1, 2, 3)]
@@ -63,7 +63,7 @@ def test_the_channels_stop_growing_at_the_limit():
     assert channels == [8, 8, 8, 4, 2, 3]
 
 
-def test_weights_depend_on_the_seed_alone():
+def test_weights_depend_only_on_the_seed():
     check_seed(dcgan, normalization="batch")
 
 
@@ -86,7 +86,7 @@ def test_the_mask_multiplies_the_features():
     np.testing.assert_allclose(dropping(images, None, ones), logits * [1, 0, 1, 1], atol=1e-6)
 
 
-def test_the_projection_is_linear_in_the_features_with_the_weights_of_the_class():
+def test_the_projection_multiplies_the_features_by_the_weights_of_the_class():
     network = discriminator_of(dcgan, (16, 16, 1), classes=3, dropout=0.4, normalization="none")
     images, labels = draws((3, 16, 16, 1), 2), np.array([2, 0, 2], np.int32)
     *_, linear, bias, projection = (variable.numpy() for variable in network.weights)
@@ -102,7 +102,7 @@ def test_the_projection_is_linear_in_the_features_with_the_weights_of_the_class(
         np.testing.assert_allclose(values, others, rtol=1e-4, atol=1e-6)
 
 
-def test_the_latents_keep_their_variance_beside_a_class_however_large_its_map():
+def test_the_class_does_not_change_the_variance_of_the_latents():
     generator = generator_of(dcgan, (16, 16, 1), classes=3)
     add = next(layer for layer in generator.layers if isinstance(layer, keras.layers.Add))
     kernel = next(variable for variable in generator.trainable_variables if variable.shape[0] == 3)

@@ -27,12 +27,12 @@ def by_hand(layer, images):
     return np.concatenate(outputs, axis=-1) + np.arange(12.0)
 
 
-def test_every_group_is_convolved_by_itself(layer):
+def test_every_group_is_convolved_separately(layer):
     images = np.random.default_rng(0).normal(size=(2, 5, 6, 12)).astype(np.float32)
     np.testing.assert_allclose(layer(images), by_hand(layer, images), atol=1e-5)
 
 
-def test_it_is_differentiated_twice(layer):
+def test_second_derivatives_are_correct(layer):
     """⟨f(x), f(x)⟩ is quadratic in x and in the kernel, so its derivatives are known from f, which is bilinear."""
     layer.bias.assign(np.zeros(12))
     images = tf.random.stateless_normal((2, 5, 6, 12), (1, 2))
@@ -48,7 +48,7 @@ def test_it_is_differentiated_twice(layer):
     np.testing.assert_allclose(tf.reduce_sum(second * layer.kernel), 2 * slope, rtol=1e-5)
 
 
-def test_its_configuration_makes_it_again(layer):
+def test_a_layer_is_restored_from_its_configuration(layer):
     again = grouped.GroupedConv2D.from_config(layer.get_config())
     again.build((None, 5, 6, 12))
     np.testing.assert_array_equal(again.kernel, layer.kernel)

@@ -15,7 +15,7 @@ PAIRS = {
 
 @pytest.fixture(params=PAIRS)
 def pair(request):
-    """This project's layer, Keras's with the same weights, and an input."""
+    """Returns this project's layer, Keras's layer with the same weights, and an input."""
     own, of_keras, (size, shape) = PAIRS[request.param]
     filters = 16 if own is layers.FromImageConv2D else 3
     made = [
@@ -37,15 +37,15 @@ def value_and_gradients(layer, inputs):
     return outputs, *tape.gradient(loss, [inputs, kernel.value, bias.value])
 
 
-def test_a_convolution_and_its_gradients_are_those_of_keras(pair):
+def test_a_convolution_and_its_gradients_equal_those_of_keras(pair):
     own, of_keras, inputs = pair
     for ours, theirs in zip(value_and_gradients(own, inputs), value_and_gradients(of_keras, inputs), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=2e-4)
 
 
-def test_a_convolution_is_differentiated_twice(pair):
+def test_second_derivatives_of_a_convolution_are_correct(pair):
     def slopes(layer, inputs):
-        """What a penalty on the gradient does to the weights and to the images."""
+        """Returns the gradients of a gradient penalty by the weights and by the images."""
         with tf.GradientTape() as outer:
             outer.watch(inputs)
             with tf.GradientTape() as tape:
@@ -60,7 +60,7 @@ def test_a_convolution_is_differentiated_twice(pair):
 
 
 @pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False, "scale": False}])
-def test_batch_norm_and_its_gradients_are_those_of_keras(options):
+def test_batch_norm_and_its_gradients_equal_those_of_keras(options):
     inputs = tf.random.stateless_normal((4, 3, 5, 6), (1, 2)) * 3 + 1
     found = []
     for layer in (layers.BatchNormalization(**options), keras.layers.BatchNormalization(**options)):
@@ -71,7 +71,7 @@ def test_batch_norm_and_its_gradients_are_those_of_keras(options):
             outputs = layer(inputs, training=True)
             loss = tf.reduce_sum(tf.sin(outputs))
         gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
-        # The last one reads the statistics that the first moved.
+        # The last call uses the statistics that the first call updated.
         found.append([outputs, *gradients, *layer.get_weights(), layer(inputs, training=False)])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
@@ -86,7 +86,7 @@ def test_batch_norm_and_its_gradients_are_those_of_keras(options):
         (layers.BatchNormalization, keras.layers.BatchNormalization, (), (4, 8, 8, 6)),
     ],
 )
-def test_in_mixed_precision_a_layer_is_that_of_keras(own, of_keras, arguments, shape, policy):
+def test_layers_in_mixed_precision_equal_those_of_keras(own, of_keras, arguments, shape, policy):
     inputs = tf.random.stateless_normal(shape, (1, 2))
     made = [kind(*arguments, dtype=policy) for kind in (own, of_keras)]
     for layer in made:

@@ -20,7 +20,7 @@ from gan_core.networks import r3gan
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_fit_the_images(resolution):
+def test_both_networks_have_the_shape_of_the_images(resolution):
     check_architecture(r3gan, resolution, normalization="none", largest=None)
 
 
@@ -33,7 +33,9 @@ def test_both_networks_fit_the_images(resolution):
         (256, 96, 8, 0, ("23.06", "23.01")),  # FFHQ at 256 pixels
     ],
 )
-def test_the_published_networks_have_as_many_parameters(resolution, width, growth, classes, millions, monkeypatch):
+def test_the_networks_have_the_published_numbers_of_parameters(
+    resolution, width, growth, classes, millions, monkeypatch
+):
     """Huang et al. 2025, arXiv 2501.05441, table 9."""
     monkeypatch.setattr(keras.initializers.VarianceScaling, "__call__", lambda self, shape, dtype: tf.zeros(shape))
     shape, options = (resolution, resolution, 3), {"width": width, "growth": growth, "depth": 2, "classes": classes}
@@ -42,7 +44,7 @@ def test_the_published_networks_have_as_many_parameters(resolution, width, growt
     assert all(numbers(network.weights) == numbers(network.trainable_variables) for network in networks)
 
 
-def test_a_block_has_a_variance_of_its_own_and_starts_as_the_identity():
+def test_a_block_has_its_own_initial_variance_and_starts_as_the_identity():
     shape, depth, width = (16, 16, 3), 3, 32
     generator = generator_of(r3gan, shape, width=width, growth=1, depth=depth)
     adds = [layer for layer in generator.layers if isinstance(layer, keras.layers.Add)]
@@ -51,13 +53,13 @@ def test_a_block_has_a_variance_of_its_own_and_starts_as_the_identity():
     for before, after in np.array_split(np.arange(18), 9):
         outputs = values(draws((4, 5), 1))
         np.testing.assert_array_equal(outputs[before], outputs[after])
-    # He's deviation for a slope of 0.2, times 9 blocks to the power of −1/4; 32 inputs, then 16 channels of 3×3.
+    # He's standard deviation for a slope of 0.2, times 9^(−1/4) for the 9 blocks. Inputs: 32, and 16 channels of 3×3.
     for kernels, inputs in (((1, 1, 32, 64), 32), ((3, 3, 16, 64), 9 * 16)):
         drawn = np.concatenate([v.numpy().ravel() for v in generator.weights if v.shape == kernels])
         assert drawn.std() == pytest.approx(np.sqrt(2 / 1.04 / inputs) * 9**-0.25, rel=0.02)
 
 
-def test_activations_have_the_variance_of_the_latents_whatever_the_depth():
+def test_activations_have_the_variance_of_the_latents_at_any_depth():
     latents = np.random.default_rng(0).normal(size=(64, 64)).astype(np.float32)
     for depth in (1, 4):
         generator = generator_of(r3gan, (32, 32, 3), latent_size=64, width=64, growth=4, depth=depth)
@@ -90,14 +92,14 @@ def test_halving_is_the_transpose_of_bilinear_doubling():
     np.testing.assert_allclose(r3gan._BilinearHalving()(tf.ones((1, 8, 8, 1))), np.ones((1, 4, 4, 1)), rtol=1e-6)
 
 
-def test_the_generator_has_no_last_nonlinearity():
+def test_the_generator_does_not_end_with_a_nonlinearity():
     generator = generator_of(r3gan, (16, 16, 1))
     latents = draws((2, 5), 1)
     # Every block starts as the identity, so images are linear in the latents.
     np.testing.assert_allclose(generator(100 * latents), 100 * generator(latents), rtol=1e-3, atol=1e-3)
 
 
-def test_weights_depend_on_the_seed_alone():
+def test_weights_depend_only_on_the_seed():
     check_seed(r3gan, normalization="none")
 
 

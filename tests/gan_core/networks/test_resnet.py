@@ -19,11 +19,11 @@ from gan_core.networks import resnet
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_fit_the_images(resolution):
+def test_both_networks_have_the_shape_of_the_images(resolution):
     check_architecture(resnet, resolution, normalization="spectral", largest=1)
 
 
-def test_the_parameters_at_32_pixels_are_those_of_the_published_networks():
+def test_the_numbers_of_parameters_at_32_pixels_are_the_published_ones():
     # Table 4: dense to 4·4·256, three blocks of 256 channels (batch norm, two 3×3, a 1×1), a 3×3 to the image.
     generator = generator_of(resnet, (32, 32, 3), latent_size=128, width=256, growth=1)
     block = 2 * (9 * 256 * 256 + 256) + 256 * 256
@@ -38,8 +38,8 @@ def test_the_parameters_at_32_pixels_are_those_of_the_published_networks():
     assert numbers(discriminator.weights) == expected + 10 * 128 + 1
 
 
-def test_more_depth_is_more_blocks_of_the_same_resolutions():
-    # Widths 4 at 16, 8 at 8; a plain block has two 3×3 convolutions, and a shift for each of its channels.
+def test_depth_adds_blocks_at_the_same_resolutions():
+    # The width is 4 at 16 pixels and 8 at 8 pixels. A plain block has two 3×3 convolutions and a shift per channel.
     one, two = (numbers(generator_of(resnet, (16, 16, 1), depth=depth).trainable_variables) for depth in (1, 2))
     assert two - one == 2 * (9 * 4 * 4 + 4) + 2 * (9 * 8 * 8 + 8)
     # The discriminator has width 4 in one block and 8 in two, with biases for shifts.
@@ -65,8 +65,8 @@ def test_every_batch_norm_has_a_scale_and_a_shift_for_each_class():
         scale.assign(value)
 
 
-def test_the_logits_stretch_no_image_by_more_than_the_layers_allow():
-    # Every kernel is divided by its norm, so scaling all kernels leaves the logits unchanged.
+def test_the_spectral_norm_makes_logits_independent_of_the_scale_of_the_kernels():
+    # Every kernel is divided by its norm.
     discriminator = discriminator_of(resnet, (16, 16, 1), normalization="spectral")
     images = draws((2, 16, 16, 1), 1)
     for _ in range(20):
@@ -78,7 +78,7 @@ def test_the_logits_stretch_no_image_by_more_than_the_layers_allow():
     np.testing.assert_allclose(discriminator(images, None, None), before, rtol=0.02, atol=0.02)
 
 
-def test_weights_depend_on_the_seed_alone():
+def test_weights_depend_only_on_the_seed():
     check_seed(resnet, normalization="spectral")
 
 

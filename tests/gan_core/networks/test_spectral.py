@@ -33,7 +33,7 @@ def test_the_kernel_is_divided_by_its_largest_singular_value(layer, inputs, comp
     assert layer(x).shape == layer.compute_output_shape(inputs)
 
 
-def test_one_call_in_training_is_one_power_iteration():
+def test_each_call_in_training_makes_one_power_iteration():
     layer, x = SpectralDense(4, **DRAWN), tf.ones((1, 7))
     layer.build(x.shape)
     kernel, vector = layer.kernel.numpy(), layer.vector.numpy()
@@ -44,7 +44,7 @@ def test_one_call_in_training_is_one_power_iteration():
     np.testing.assert_allclose(layer.vector, expected / np.linalg.norm(expected), rtol=1e-5)
 
 
-def test_the_gradient_is_that_of_the_kernel_over_its_norm():
+def test_the_gradient_is_that_of_the_normalised_kernel():
     layer, x = SpectralDense(3, **DRAWN), tf.random.stateless_normal((5, 4), (3, 4))
     target = tf.random.stateless_normal((5, 3), (5, 6))
     for _ in range(500):

@@ -34,14 +34,14 @@ def test_the_discriminator_reads_image_and_input_together():
     assert np.abs(discriminator(tf.concat([images, others], axis=3), None, None) - logits).min() > 1e-3
 
 
-def test_the_parameters_are_those_worked_out_by_hand():
+def test_the_numbers_of_parameters_equal_those_computed_by_hand():
     generator = generator_of((28, 28, 3), latent_size=5, width=4, growth=8)
-    # 28 → 14 → 7: 3 → 4 with a bias, 4 → 8; then 8 and the latents → 4, and 4 and the skip's 4 → 3 with a bias.
+    # Down from 28 to 7 pixels: 3 → 4 channels with a bias, 4 → 8. Up: 8 + latents → 4, 4 + 4 (skip) → 3 with a bias.
     learned = 16 * 3 * 4 + 4 + 16 * 4 * 8 + 8 + 16 * (8 + 5) * 4 + 4 + 16 * 8 * 3 + 3
     assert numbers(generator.trainable_variables) == learned
 
 
-def test_the_finest_detail_of_the_input_goes_through_the_skips_and_the_latents_change_the_image():
+def test_the_skips_pass_fine_detail_and_the_latents_change_the_image():
     shape = (64, 64, 1)
     generator = generator_of(shape)
     latents, inputs = arguments_of(shape)

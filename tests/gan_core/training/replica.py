@@ -1,6 +1,6 @@
 """One process of a training on several devices: `python replica.py KIND DEVICES CHECKPOINTS STEPS PARAMETERS`.
 
-Trains on the blobs, resumes from a checkpoint if there is one, and prints each step's figures as JSON.
+Trains on the blobs, resumes from a checkpoint if there is one, and prints the metrics of each step as JSON.
 """
 
 import json
@@ -35,21 +35,21 @@ def main(kind: str, devices: int, folder: Path, steps: int, changes: dict) -> No
     classes = 3 if config.conditional == "on" else 0
     gan = Gan(config, SHAPE, classes, distribution=distribution)
     step = TrainStep(gan)
-    place = folder if distribution.chief else folder / "another"
-    with Checkpoints(place, 1) as checkpoints:
+    path = folder if distribution.chief else folder / "another"
+    with Checkpoints(path, 1) as checkpoints:
         state = distribution.from_chief(checkpoints.newest(at_most=10**9) if distribution.chief else None)
         if state is not None:
             gan.restore(state)
-        figures = []
+        metrics = []
         while gan.images_seen < steps * gan.images_per_step:
             images = blobs(config.batch_size, seed=gan.images_seen).reshape(1, 1, config.batch_size, *SHAPE)
             labels = (np.arange(config.batch_size) % 3).astype(np.int32)[None, None] if classes else None
             step(Batch(images, labels))
-            figures.append(gan.metrics.take_totals())
+            metrics.append(gan.metrics.take_totals())
         if distribution.chief:
             checkpoints.write(gan.images_seen, gan.state())
             checkpoints.wait()
-    sys.stdout.write(json.dumps({"replicas": distribution.replicas, "figures": figures}))
+    sys.stdout.write(json.dumps({"replicas": distribution.replicas, "figures": metrics}))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ def uniforms_of(batch, seed=1):
     return np.random.default_rng(seed).uniform(size=(batch, NUMBERS)).astype(np.float32)
 
 
-def by_hand(image, policy, u, probability):
+def augment_by_hand(image, policy, u, probability):
     """Augments one image, pixel by pixel."""
     x, (height, width, _) = image.astype(float), image.shape
     chosen = u[:5] < probability
@@ -55,39 +55,39 @@ def by_hand(image, policy, u, probability):
 @pytest.mark.parametrize("policy", [*((name,) for name in POLICIES), POLICIES])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("probability", [1.0, 0.4])
-def test_it_does_what_numpy_does(shape, policy, probability):
+def test_augmentations_equal_a_computation_in_numpy(shape, policy, probability):
     images = images_of(shape)
     for seed in range(5):
         uniforms = uniforms_of(len(images), seed)
-        expected = [by_hand(image, policy, u, probability) for image, u in zip(images, uniforms, strict=True)]
+        expected = [augment_by_hand(image, policy, u, probability) for image, u in zip(images, uniforms, strict=True)]
         np.testing.assert_allclose(augment(images, policy, uniforms, probability), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1.0 - 2.0**-24])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_ends_of_the_ranges_are_those_of_numpy(shape, uniform):
+def test_extreme_draws_equal_a_computation_in_numpy(shape, uniform):
     images, uniforms = images_of(shape), np.full((6, NUMBERS), uniform, np.float32)
-    expected = [by_hand(image, POLICIES, u, 1.0) for image, u in zip(images, uniforms, strict=True)]
+    expected = [augment_by_hand(image, POLICIES, u, 1.0) for image, u in zip(images, uniforms, strict=True)]
     np.testing.assert_allclose(augment(images, POLICIES, uniforms, 1.0), expected, atol=1e-5)
     assert np.mean(augment(images, ["cutout"], uniforms, 1.0) == 0) >= 0.05
 
 
-def test_without_probability_or_policy_nothing_changes():
+def test_probability_0_or_an_empty_policy_changes_nothing():
     images, uniforms = images_of(SHAPES[0]), uniforms_of(6)
     np.testing.assert_allclose(augment(images, POLICIES, uniforms, 0.0), images, atol=1e-6)
     np.testing.assert_array_equal(augment(images, [], uniforms, 1.0), images)
 
 
-def test_probability_is_the_share_of_images_of_each_transform():
+def test_the_probability_is_the_share_of_transformed_images():
     images, uniforms = np.broadcast_to(images_of((1, 8, 8, 3)), (4000, 8, 8, 3)), uniforms_of(4000)
     for policy in ("translation", "cutout"):
         changed = np.any(augment(images, [policy], uniforms, tf.constant(0.3)) != images, axis=(1, 2, 3))
-        # 1 of 9 translations is by 0 in both directions and changes nothing either.
+        # One of nine translations is by 0 in both directions and changes nothing.
         expected = 0.3 * (8 / 9 if policy == "translation" else 1)
         assert abs(changed.mean() - expected) < 4 * np.sqrt(0.3 * 0.7 / 4000)
 
 
-def test_each_image_is_transformed_by_its_own_numbers():
+def test_each_image_is_transformed_by_its_own_draws():
     images, uniforms = images_of(SHAPES[0]), uniforms_of(6)
     whole = augment(images, POLICIES, uniforms, 0.5)
     halves = [augment(images[part], POLICIES, uniforms[part], 0.5) for part in (slice(3), slice(3, 6))]
@@ -95,7 +95,7 @@ def test_each_image_is_transformed_by_its_own_numbers():
 
 
 @pytest.mark.parametrize("policy", [*((name,) for name in POLICIES), POLICIES])
-def test_gradients_are_those_of_finite_differences(policy):
+def test_gradients_equal_finite_differences(policy):
     """The transforms are affine in the image, so a long step gives the exact difference."""
     images, uniforms = images_of((6, 8, 8, 3)), uniforms_of(6)
     weights, axis = images_of((6, 8, 8, 3))[::-1], np.random.default_rng(5).normal(size=(6, 8, 8, 3)).astype(np.float32)
@@ -110,7 +110,7 @@ def test_gradients_are_those_of_finite_differences(policy):
     np.testing.assert_allclose(tf.reduce_sum(tape.gradient(result, point) * axis), difference, rtol=1e-3, atol=1e-3)
 
 
-def test_xla_computes_the_same():
+def test_xla_gives_the_same_images():
     images, uniforms = images_of(SHAPES[2]), uniforms_of(6)
     compiled = tf.function(augment, jit_compile=True)(tf.constant(images), POLICIES, tf.constant(uniforms), 0.7)
     np.testing.assert_allclose(compiled, augment(images, POLICIES, uniforms, 0.7), atol=1e-5)

@@ -24,7 +24,7 @@ def test_every_epoch_shows_every_image_once(count, seed, epoch):
 @given(
     count=st.integers(1, 40), start=st.integers(0, 10**9), sizes=st.lists(st.integers(1, 100), min_size=1, max_size=4)
 )
-def test_the_order_depends_on_nothing_but_the_number_of_the_image(count, start, sizes):
+def test_the_order_depends_only_on_the_number_of_images_seen(count, start, sizes):
     ends = np.cumsum([start, *sizes])
     in_pieces = [EpochOrder(count, 7).indices(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
     np.testing.assert_array_equal(np.concatenate(in_pieces), EpochOrder(count, 7).indices(start, sum(sizes)))
@@ -46,7 +46,7 @@ def test_every_round_shows_every_class_once(labels, seed, first):
 
 @settings(deadline=None)
 @given(labels=LABELS, seed=st.integers(0, 2**31 - 1), epoch=st.integers(0, 1000))
-def test_every_class_shows_all_its_images_before_one_comes_again(labels, seed, epoch):
+def test_every_class_shows_all_its_images_before_it_repeats_one(labels, seed, epoch):
     order, classes = BalancedOrder(labels, seed), len(np.unique(labels))
     for one in np.unique(labels):
         members = np.flatnonzero(labels == one)
@@ -56,13 +56,13 @@ def test_every_class_shows_all_its_images_before_one_comes_again(labels, seed, e
 
 @settings(deadline=None)
 @given(labels=LABELS, start=st.integers(0, 10**9), sizes=st.lists(st.integers(1, 100), min_size=1, max_size=4))
-def test_the_balanced_order_depends_on_nothing_but_the_number_of_the_image(labels, start, sizes):
+def test_the_balanced_order_depends_only_on_the_number_of_images_seen(labels, start, sizes):
     ends = np.cumsum([start, *sizes])
     in_pieces = [BalancedOrder(labels, 7).indices(int(a), int(b - a)) for a, b in itertools.pairwise(ends)]
     np.testing.assert_array_equal(np.concatenate(in_pieces), BalancedOrder(labels, 7).indices(start, sum(sizes)))
 
 
-def test_classes_are_not_shown_in_step():
+def test_each_class_has_its_own_order():
     labels = np.arange(40, dtype=np.int32) % 2
     shown = BalancedOrder(labels, 0).indices(0, 40)
     assert len({tuple(pair) for pair in labels[shown].reshape(20, 2)}) == 2
@@ -76,7 +76,7 @@ def paired(tmp_path_factory):
     return PreparedDataset(write_dataset(folder, blobs(20), blobs(4), classes=3, pairs="inpainting")).split("train")
 
 
-def test_batches_hold_the_images_in_order_with_what_is_known_of_them(paired):
+def test_batches_contain_the_images_in_order_with_their_labels_or_inputs(paired):
     sizes = {"batch_size": 8, "discriminator_steps": 2}
     positions = EpochOrder(20, seed=0).indices(32, 48)
     plain = RealBatches(paired, small_training(**sizes)).batches(32, 3)
@@ -92,7 +92,7 @@ def test_batches_hold_the_images_in_order_with_what_is_known_of_them(paired):
     np.testing.assert_array_equal(pairs.inputs, paired.inputs(positions).reshape(3, 2, 8, 16, 16, 1))
 
 
-def test_a_balanced_batch_holds_as_many_images_of_each_class(paired):
+def test_a_balanced_batch_contains_equally_many_images_of_each_class(paired):
     config = small_training(conditional=True, balanced_classes=True, batch_size=6, discriminator_steps=2)
     labels = RealBatches(paired, config).batches(24, 1).labels
     assert np.bincount(labels.ravel()).tolist() == [4, 4, 4]

@@ -30,7 +30,7 @@ def newest(folder, at_most=10**9):
     return None if found is None else int(found["weights"][0, 0])
 
 
-def test_the_newest_state_comes_back_to_the_bit(tmp_path):
+def test_the_newest_state_is_restored_bit_by_bit(tmp_path):
     write(tmp_path / "c", 10, 20)
     with Checkpoints(tmp_path / "c", kept=3) as checkpoints:
         found = checkpoints.newest(at_most=100)
@@ -39,18 +39,18 @@ def test_the_newest_state_comes_back_to_the_bit(tmp_path):
         np.testing.assert_array_equal(found[name], array)
 
 
-def test_an_empty_folder_has_none(tmp_path):
+def test_an_empty_folder_has_no_checkpoint(tmp_path):
     assert newest(tmp_path / "c") is None
 
 
 @pytest.mark.parametrize("kept", range(1, 12))
-def test_as_many_are_kept_as_asked_the_newest_ones(tmp_path, kept):
+def test_the_requested_number_of_newest_checkpoints_is_kept(tmp_path, kept):
     numbers = range(10, 100, 10)
     write(tmp_path, *numbers, kept=kept)
     assert [int(path.name[:15]) for path in sorted(tmp_path.glob("*.npz"))] == list(numbers[-kept:])
 
 
-def test_a_training_with_fewer_steps_neither_uses_nor_removes_later_checkpoints(tmp_path):
+def test_a_shorter_training_neither_uses_nor_removes_later_checkpoints(tmp_path):
     write(tmp_path, 10, 20, 30)
     assert newest(tmp_path, at_most=25) == 20
     write(tmp_path, 5, 15, kept=1)
@@ -60,7 +60,7 @@ def test_a_training_with_fewer_steps_neither_uses_nor_removes_later_checkpoints(
 
 @given(st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
-def test_damage_anywhere_is_noticed_and_the_one_before_is_used(tmp_path, caplog, data):
+def test_the_previous_checkpoint_is_used_if_the_newest_is_damaged_anywhere(tmp_path, caplog, data):
     folder = tmp_path / str(time.monotonic_ns())
     write(folder, 10, 20)
     damaged = max(folder.glob("*.npz"))
@@ -77,7 +77,7 @@ def test_damage_anywhere_is_noticed_and_the_one_before_is_used(tmp_path, caplog,
     assert damaged.name in caplog.text
 
 
-_WRITE_FOR_EVER = """
+_WRITE_FOREVER = """
 import sys
 from pathlib import Path
 
@@ -96,7 +96,7 @@ with Checkpoints(Path(sys.argv[1]), kept=2) as checkpoints:
 def test_kills_while_writing_leave_the_last_finished_checkpoint(tmp_path):
     number = 0
     for _ in range(6):
-        command = [sys.executable, "-c", _WRITE_FOR_EVER, str(tmp_path), str(number)]
+        command = [sys.executable, "-c", _WRITE_FOREVER, str(tmp_path), str(number)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             written = process.stdout.readline()
             time.sleep(random.uniform(0, 0.03))
@@ -104,23 +104,23 @@ def test_kills_while_writing_leave_the_last_finished_checkpoint(tmp_path):
             written = int((written + process.stdout.read()).split()[-1])
         with Checkpoints(tmp_path, kept=2) as checkpoints:
             number = int(checkpoints.newest(at_most=10**9)["number"])
-        # The kill may come between the rename and the line that reports it.
+        # The kill may happen between the rename and the line that reports it.
         assert written <= number <= written + 1
         assert not list(tmp_path.glob("*.partial"))
 
 
-def test_a_second_training_is_turned_away(tmp_path):
+def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
     with Checkpoints(tmp_path, 3), pytest.raises(TryAgain, match="Another process"), Checkpoints(tmp_path, 3):
         pass
 
 
-def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path):
+def test_a_folder_that_cannot_be_created_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput, match="must be writable"), Checkpoints(tmp_path / "file" / "c", 3):
         pass
 
 
-def test_a_failed_write_is_not_silent(tmp_path):
+def test_a_failed_write_raises_an_error(tmp_path):
     with Checkpoints(tmp_path / "c", 3) as checkpoints:
         (tmp_path / "c" / "lock").unlink()
         (tmp_path / "c").rmdir()

@@ -1,4 +1,4 @@
-"""Conditional and paired GANs learn from their conditions, and resume after a stop as if there had been none."""
+"""Conditional and paired GANs learn from their conditions, and a resumed training gives the same weights."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ BOTH = pytest.mark.parametrize(
 )
 
 
-class Quiet:
+class StopRequest:
     """Hooks that ask to stop after `stop_after` images."""
 
     def __init__(self, stop_after=10**9):
@@ -44,7 +44,7 @@ class Quiet:
 
 
 def corners(count):
-    """Blobs of class i % 3 at the top, at the bottom left or at the bottom right, shifted by up to a pixel."""
+    """Returns blobs at the top, bottom left or bottom right for the class i % 3, shifted by up to a pixel."""
     images = blobs(count, seed=5)
     rows, columns = np.array([-4, 4, 4]), np.array([0, -4, 4])
     centred = []
@@ -68,7 +68,7 @@ def gan_of(config):
 
 
 @BOTH
-def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, changes):
+def test_a_resumed_training_gives_the_same_weights(images, tmp_path, changes):
     def train(folder, hooks):
         config = small_training(**changes)
         with Checkpoints(tmp_path / folder, 1) as checkpoints:
@@ -76,10 +76,10 @@ def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, c
             training.resume()
             return training, training.run(hooks)
 
-    whole, finished = train("whole", Quiet())
+    whole, finished = train("whole", StopRequest())
     assert finished
-    assert not train("broken", Quiet(stop_after=104))[1]
-    resumed, finished = train("broken", Quiet())
+    assert not train("broken", StopRequest(stop_after=104))[1]
+    resumed, finished = train("broken", StopRequest())
     assert finished
     ours, theirs = resumed.gan.state(), whole.gan.state()
     for name in theirs:
@@ -87,7 +87,7 @@ def test_a_stopped_training_goes_the_way_of_one_that_was_not(images, tmp_path, c
     np.testing.assert_array_equal(resumed.samples.grid(), whole.samples.grid())
 
 
-def test_a_label_decides_the_class_and_the_latents_the_rest(images):
+def test_labels_determine_the_class_and_latents_vary_the_images(images):
     changes = {"steps": 400, "batch_size": 16, "generator_width": 16, "discriminator_width": 16, "learning_rate": 0.001}
     config = small_training(conditional=True, **changes)
     gan, batches = gan_of(config), RealBatches(images.split("train"), config)
@@ -105,7 +105,7 @@ def test_a_label_decides_the_class_and_the_latents_the_rest(images):
     assert 0.5 < relative_diversity(drawn / 2, mean_pairwise_distance(known, labels), labels) < 1.5
 
 
-def test_a_paired_generator_comes_near_its_targets(images):
+def test_a_paired_generator_approaches_its_targets(images):
     changes = {"steps": 150, "batch_size": 16, "generator_width": 16, "learning_rate": 0.001}
     config = small_training(network="unet", reconstruction="l1", reconstruction_weight=100.0, **changes)
     gan, batches = gan_of(config), RealBatches(images.split("train"), config)
@@ -122,7 +122,7 @@ def test_a_paired_generator_comes_near_its_targets(images):
     assert distance() < 0.5 * float(np.abs(inputs - targets).mean()) < untrained
 
 
-def test_a_grid_has_a_class_a_row_or_input_sample_and_target(images, tmp_path):
+def test_a_grid_shows_every_class_or_inputs_samples_and_targets(images, tmp_path):
     def training(**changes):
         config = small_training(**changes)
         return Training(gan_of(config), RealBatches(images.split("train"), config), None)

@@ -1,4 +1,4 @@
-"""The samples and the time of a training survive its stops, and are saved with the generator."""
+"""The samples and the time of a training survive interruptions and are saved with the generator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def samples(level: int) -> np.ndarray:
     return np.full((64, 4, 4, 1), level, np.uint8)
 
 
-def kept(state: dict) -> dict:
+def reloaded(state: dict) -> dict:
     """Returns the state as read back from a checkpoint."""
     buffer = io.BytesIO()
     np.savez(buffer, **state)
@@ -25,11 +25,11 @@ def kept(state: dict) -> dict:
         return dict(arrays)
 
 
-def test_a_resumed_training_has_the_moments_before_it_and_the_time_of_both() -> None:
+def test_a_resumed_training_keeps_earlier_samples_and_adds_up_the_time() -> None:
     first = Course()
     for seen in (0, 100, 200):
         first.add(seen, samples(seen))
-    state = kept(first.state()) | {"course_seconds": np.array(40.0)}
+    state = reloaded(first.state()) | {"course_seconds": np.array(40.0)}
     second = Course()
     second.restore(state)
     second.start()
@@ -38,7 +38,7 @@ def test_a_resumed_training_has_the_moments_before_it_and_the_time_of_both() -> 
     assert list(second.moments(250, samples(7))) == [0, 100, 200, 250, 300]
     assert second.moments(250, samples(7))[200].tolist() == samples(200)[:8].tolist()
     assert second.seconds > 40
-    assert list(kept(second.state())["course_images_seen"]) == [0, 100, 200, 300]
+    assert list(reloaded(second.state())["course_images_seen"]) == [0, 100, 200, 300]
 
 
 def test_a_checkpoint_of_an_earlier_version_has_no_course() -> None:
@@ -49,7 +49,7 @@ def test_a_checkpoint_of_an_earlier_version_has_no_course() -> None:
     assert course.seconds == 0
 
 
-def test_of_many_moments_the_first_stays_and_the_others_thin_out() -> None:
+def test_the_first_of_many_moments_is_kept_and_the_others_are_thinned_out() -> None:
     course = Course()
     for seen in range(0, 5000, 10):
         course.add(seen, samples(seen % 256))
@@ -59,7 +59,7 @@ def test_of_many_moments_the_first_stays_and_the_others_thin_out() -> None:
     assert 4 <= len(moments) <= MOST_MOMENTS + 1
 
 
-def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_record_is_read_unchanged(tmp_path: Path) -> None:
     assert CourseRecord.read(tmp_path) is None
     written = CourseRecord({0: samples(1)[:8], 50: samples(2)[:8]}, 61.5, "2026-01-02 03:04 UTC", "2 CPU cores")
     written.write(tmp_path)
@@ -93,7 +93,7 @@ def _compressed(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         lambda path: path.write_bytes(b"no archive"),
         lambda path: path.write_bytes(b""),
@@ -107,7 +107,7 @@ def _compressed(path: Path) -> None:
     ],
     ids=["text", "empty", "compressed", "incomplete", "seven channels", "pickle", "encrypted", "NaN", "negative"],
 )
-def test_a_damaged_record_is_one_sentence(tmp_path: Path, spoil) -> None:
-    spoil(tmp_path / COURSE_FILE)
+def test_a_damaged_record_gives_one_sentence(tmp_path: Path, damage) -> None:
+    damage(tmp_path / COURSE_FILE)
     with pytest.raises(InvalidInput, match=r"course\.npz must be readable.*Received"):
         CourseRecord.read(tmp_path)

@@ -1,4 +1,4 @@
-"""Several devices give the same figures as one: logical devices of this machine, and two real processes."""
+"""Several devices give the same metrics as one: logical devices of this machine, and two real processes."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def start(kind, devices, folder, steps, changes, cluster=None):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def figures(*processes, replicas):
+def metrics_of(*processes, replicas):
     found = []
     for process in processes:
         output, errors = process.communicate()
@@ -53,30 +53,30 @@ def figures(*processes, replicas):
     return found
 
 
-def assert_alike(ours, theirs):
+def assert_close(ours, theirs):
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
 
 
 @pytest.mark.parametrize("changes", [PENALISED, SPECTRAL], ids=["penalised", "spectral"])
-def test_two_devices_give_the_figures_of_one_and_go_on_where_they_were(tmp_path, changes):
-    (expected,) = figures(start("single", 1, tmp_path / "one", 20, changes), replicas=1)
-    (first,) = figures(start("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
-    (second,) = figures(start("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
+def test_two_devices_give_the_metrics_of_one_and_resume(tmp_path, changes):
+    (expected,) = metrics_of(start("single", 1, tmp_path / "one", 20, changes), replicas=1)
+    (first,) = metrics_of(start("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
+    (second,) = metrics_of(start("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
     assert len(first) == len(second) == 10
-    assert_alike(first + second, expected)
+    assert_close(first + second, expected)
 
 
-def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_path):
-    (expected,) = figures(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
+def test_two_processes_give_the_metrics_of_one_and_resume(tmp_path):
+    (expected,) = metrics_of(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
     found = []
-    # The chief is the host of that type, or else the first worker.
+    # The chief is the host of type chief; without one, it is the first worker.
     for steps, tasks in ((10, [("worker", 0), ("worker", 1)]), (20, [("worker", 0), ("chief", 0)])):
         with socket.socket() as one, socket.socket() as other:
-            for place in (one, other):
-                place.bind(("127.0.0.1", 0))
-            addresses = [f"127.0.0.1:{place.getsockname()[1]}" for place in (one, other)]
+            for server in (one, other):
+                server.bind(("127.0.0.1", 0))
+            addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (one, other)]
         cluster: dict[str, list[str]] = {}
         for (kind, _), address in zip(tasks, addresses, strict=True):
             cluster.setdefault(kind, []).append(address)
@@ -87,13 +87,13 @@ def test_two_processes_give_the_figures_of_one_and_go_on_where_they_were(tmp_pat
             )
             for kind, index in tasks
         ]
-        ours, theirs = figures(*processes, replicas=2)
+        ours, theirs = metrics_of(*processes, replicas=2)
         assert ours == theirs
         found += ours
-    assert_alike(found, expected)
+    assert_close(found, expected)
 
 
-def test_a_batch_that_cannot_be_dealt_out_is_refused():
+def test_a_batch_that_cannot_be_divided_among_the_devices_is_refused():
     check_replicas(64, accumulation_steps=2, replicas=4)
     with pytest.raises(InvalidInput, match=r"Received: batch_size=64, accumulation_steps=2, 3 devices"):
         check_replicas(64, accumulation_steps=2, replicas=3)
@@ -113,7 +113,7 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused():
         '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
     ],
 )
-def test_several_hosts_need_a_list_of_them_with_this_one_in_it(monkeypatch, text):
+def test_tf_config_must_list_all_hosts_including_this_one(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InvalidInput, match="TF_CONFIG must be a JSON object") as error:
         Distribution("multi_worker")

@@ -21,7 +21,7 @@ STEPS, BATCH = 4000, 256
 
 
 def network(sizes, seed, first_normalized):
-    """Dense layers with batch norm on the hidden ones from `first_normalized` on, as in the dcgan."""
+    """Returns dense layers. The hidden ones from `first_normalized` on have batch norm, as in the dcgan."""
     layers = [keras.Input((sizes[0],))]
     for index, size in enumerate(sizes[1:]):
         kernel = keras.initializers.HeNormal(seed=10 * seed + index)
@@ -34,7 +34,7 @@ def network(sizes, seed, first_normalized):
 
 
 def train(discriminator_loss, generator_loss, gamma, normalized):
-    """Alternating steps as in gan_core.training.objective; returns 4,000 samples of the trained generator."""
+    """Alternates steps as gan_core.training.objective does; returns 4,000 samples of the trained generator."""
     generator = network([8, 64, 64, 2], seed=1, first_normalized=0 if normalized else 2)
     discriminator = network([2, 64, 64, 1], seed=2, first_normalized=1 if normalized else 2)
     generator_optimizer, discriminator_optimizer = (

@@ -1,4 +1,4 @@
-"""A discriminator wins if its accuracy is above the limit in two rows; the warning comes once."""
+"""A discriminator wins if its accuracy is above the limit in two consecutive rows. The warning comes once."""
 
 import logging
 
@@ -19,11 +19,11 @@ def judged(accuracies, limit=0.9):
     return [row["guards/discriminator_winning"] for row in history]
 
 
-def test_a_discriminator_wins_that_tells_more_than_the_limit_in_two_rows_running():
+def test_a_discriminator_wins_if_its_accuracy_is_above_the_limit_in_two_consecutive_rows():
     assert judged([0.95, 0.91, 0.99, 0.9, 0.95, 0.95]) == [0, 1, 1, 0, 0, 1]
 
 
-def test_it_is_said_when_it_begins_and_not_again(caplog):
+def test_the_warning_comes_once_when_the_discriminator_begins_to_win(caplog):
     with caplog.at_level(logging.WARNING):
         judged([0.95, 0.96, 0.97, 0.5, 0.99, 0.981])
     assert [record.getMessage()[:85] for record in caplog.records] == [

@@ -56,7 +56,7 @@ def without_rates(rows):
     return [{name: value for name, value in row.items() if name != "system/examples_per_second"} for row in rows]
 
 
-def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_once(images, tmp_path, monkeypatch):
+def test_rows_grids_and_scores_do_not_depend_on_the_steps_per_execution(images, tmp_path, monkeypatch):
     changes = {"steps": 23, "log_every_images": 40, "samples_every_images": 56, "score_every_images": 72}
 
     def run(at_once):
@@ -76,7 +76,8 @@ def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_o
     singles, by_one, first = run(1)
     threes, by_three, second = run(3)
     assert singles == [1] * 23
-    # Rows after 5, 10, 15, 20, grids after 7, 14, 21, scores after 9, 18: three steps fit after 0, 10 and 15.
+    # Rows come after steps 5, 10, 15 and 20, grids after 7, 14 and 21, scores after 9 and 18. Three steps in one call
+    # therefore fit only after 0, 10 and 15.
     assert threes == [3, 1, 1, 1, 1, 1, 1, 1, 3, 1, 1, 3, 1, 1, 1, 1, 1]
     assert [row["images_seen"] for row in by_one.rows] == [40, 72, 80, 120, 144, 160, 184]
     assert without_rates(by_three.rows) == without_rates(by_one.rows)
@@ -85,7 +86,7 @@ def test_rows_grids_and_scores_come_at_the_same_steps_however_many_are_made_at_o
         np.testing.assert_array_equal(array, first.gan.state()[name], err_msg=name)
 
 
-def test_a_stopped_and_a_longer_training_go_the_way_of_one_that_was_neither(images, tmp_path):
+def test_a_stopped_and_extended_training_gives_the_same_weights(images, tmp_path):
     with training(images, tmp_path / "whole") as whole:
         hooks = Recorder()
         assert whole.run(hooks)
@@ -118,7 +119,7 @@ def test_a_finished_training_gives_the_same_rows_again(images, tmp_path):
     assert without_rates(again.history) == without_rates(first.history)
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(images, tmp_path):
+def test_the_error_for_a_loss_that_is_not_finite_names_the_last_good_checkpoint(images, tmp_path):
     with training(images, tmp_path, steps=5) as good:
         good.run(Recorder())
     with training(images, tmp_path, log_every_images=16, recovery_learning_rate_factor=0.0) as bad:
@@ -131,12 +132,12 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_last_good_checkpoint(imag
     assert str(error.value).endswith(f"The last good checkpoint: {last}.")
 
 
-def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path, caplog):
+def test_a_diverged_training_resumes_once_with_a_lower_learning_rate(images, tmp_path, caplog):
     with training(images, tmp_path, steps=5) as good:
         good.run(Recorder())
 
     class Poisoner(Recorder):
-        """Sets a weight to NaN after 64 images, the first `times` times."""
+        """Sets a weight to NaN after 64 images, at most `times` times."""
 
         def __init__(self, gan, times):
             super().__init__()
@@ -170,7 +171,7 @@ def test_a_diverged_training_goes_back_and_on_more_slowly_once(images, tmp_path,
             twice.run(Poisoner(twice.gan, times=2))
 
 
-def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(images, tmp_path):
+def test_the_best_generator_is_kept_and_the_training_stops_without_improvement(images, tmp_path):
     scores = {80: 3.0, 160: 1.0, 240: 2.0, 320: 1.5, 400: 0.5}
     changes = {"steps": 100, "log_every_images": 64, "score_every_images": 80, "patience_images": 160}
     weights = {}
@@ -204,10 +205,10 @@ def test_the_best_generator_is_kept_and_the_training_stops_when_none_is_better(i
 
 
 @pytest.mark.parametrize("steps", [15, 16, 20], ids=["at a row", "between", "at a score"])
-def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no_end_there(images, tmp_path, steps):
+def test_the_end_is_scored_and_an_extended_training_has_the_rows_of_an_uninterrupted_one(images, tmp_path, steps):
     changes = {"log_every_images": 40, "score_every_images": 80}
 
-    def score(gan):  # best at the shorter training's end
+    def score(gan):  # the best score is at the end of the shorter training
         return {"scores/quick_fd_test": float(abs(gan.images_seen - 8 * steps))}
 
     def run(folder, steps, stop_after=10**9):
@@ -230,11 +231,11 @@ def test_the_end_is_scored_and_a_longer_training_has_the_rows_of_one_that_had_no
     stopped = run(tmp_path / "stopped", steps)
     assert without_rates(stopped.history) == without_rates(shorter.history)
     assert stopped.best.load_into(stopped.gan) == 8 * steps
-    told = [row for row in shorter.hooks.rows if row["images_seen"] == 8 * steps]
-    assert "scores/quick_fd_test" in told[-1]
+    reported = [row for row in shorter.hooks.rows if row["images_seen"] == 8 * steps]
+    assert "scores/quick_fd_test" in reported[-1]
 
 
-def test_a_score_keeps_the_training_as_it_was(images, tmp_path):
+def test_a_score_does_not_change_the_training(images, tmp_path):
     with training(images, tmp_path / "plain", steps=20) as plain:
         plain.run(Recorder())
     with training(
@@ -258,9 +259,9 @@ def test_a_checkpoint_with_a_value_that_is_not_finite_is_never_written(images, t
     assert not list(tmp_path.glob("*.npz"))
 
 
-def test_a_collapse_is_said_once_and_the_training_goes_on(images, tmp_path, caplog, monkeypatch):
+def test_a_collapse_gives_one_warning_and_the_training_continues(images, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(diversity, "WARM_UP_IMAGES", 80)
-    # The squared distance to unpaired images is least for the mean image, whatever the latents.
+    # The L2 loss against unpaired images is lowest for the mean image, for all latents.
     changes = {"reconstruction": "l2", "reconstruction_weight": 1000.0, "learning_rate": 0.01, "steps": 60}
     with caplog.at_level(logging.WARNING), training(images, tmp_path, collapse_diversity=0.9, **changes) as collapsing:
         assert collapsing.run(Recorder())
@@ -274,7 +275,7 @@ def test_a_collapse_is_said_once_and_the_training_goes_on(images, tmp_path, capl
     ]
 
 
-def test_one_image_is_enough(tmp_path):
+def test_one_training_image_is_enough(tmp_path):
     folder = write_dataset(tmp_path / "data", blobs(1), blobs(1))
     with training(PreparedDataset(folder).split("train"), tmp_path / "checkpoints", steps=5) as single:
         assert single.run(Recorder())

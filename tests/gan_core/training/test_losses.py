@@ -25,7 +25,7 @@ def probability(logits):
 
 
 @given(real=LOGITS, fake=LOGITS)
-def test_the_losses_are_the_cross_entropies_of_the_probabilities(real, fake):
+def test_the_losses_equal_cross_entropies_of_probabilities(real, fake):
     expected = -np.mean(np.log(probability(real))) - np.mean(np.log(1 - probability(fake)))
     np.testing.assert_allclose(losses.cross_entropy_discriminator(real, fake), expected, rtol=1e-6, atol=1e-9)
     np.testing.assert_allclose(losses.minimax_generator(real, fake), np.mean(np.log(1 - probability(fake))), rtol=1e-6)
@@ -86,23 +86,23 @@ def gradient(loss, point):
         lambda t: losses.l2_reconstruction(tf.ones_like(t), t),
     ],
 )
-def test_gradients_are_those_of_finite_differences(loss):
+def test_gradients_equal_finite_differences(loss):
     point, step = np.array([-2.0, -0.4, 0.7, 3.0]), 1e-6
     differences = [(loss(point + step * axis) - loss(point - step * axis)) / (2 * step) for axis in np.eye(4)]
     np.testing.assert_allclose(gradient(loss, tf.constant(point)), np.array(differences), rtol=1e-6, atol=1e-9)
 
 
-def test_sure_discriminators_overflow_nothing_and_only_minimax_loses_its_gradient():
-    sure = tf.constant([-1000.0, -1000.0])
+def test_confident_discriminators_cause_no_overflow_and_only_minimax_loses_its_gradient():
+    confident = tf.constant([-1000.0, -1000.0])
     for discriminator in (losses.cross_entropy_discriminator, losses.relativistic_discriminator):
-        assert float(discriminator(-sure, sure)) == 0
-        assert float(discriminator(sure, -sure)) == 2000
-    np.testing.assert_array_equal(gradient(lambda t: losses.minimax_generator(-t, t), sure), [0, 0])
-    np.testing.assert_array_equal(gradient(lambda t: losses.non_saturating_generator(-t, t), sure), [-0.5, -0.5])
-    np.testing.assert_array_equal(gradient(lambda t: losses.relativistic_generator(-t, t), sure), [-1, -1])
+        assert float(discriminator(-confident, confident)) == 0
+        assert float(discriminator(confident, -confident)) == 2000
+    np.testing.assert_array_equal(gradient(lambda t: losses.minimax_generator(-t, t), confident), [0, 0])
+    np.testing.assert_array_equal(gradient(lambda t: losses.non_saturating_generator(-t, t), confident), [-0.5, -0.5])
+    np.testing.assert_array_equal(gradient(lambda t: losses.relativistic_generator(-t, t), confident), [-1, -1])
 
 
-def test_reconstruction_terms_are_means_over_every_number():
+def test_reconstruction_terms_are_means_over_all_values():
     images, generated = tf.constant([[1.0, -1.0], [0.0, 0.5]]), tf.constant([[0.0, 1.0], [0.0, 0.0]])
     assert float(losses.l1_reconstruction(images, generated)) == pytest.approx((1 + 2 + 0 + 0.5) / 4)
     assert float(losses.l2_reconstruction(images, generated)) == pytest.approx((1 + 4 + 0 + 0.25) / 4)

@@ -54,7 +54,7 @@ def test_maps_of_patches_are_penalised_for_their_sum(images, slope):
     np.testing.assert_allclose(penalties.zero_centered(patches, images)[1], np.sum(slope.numpy() ** 2))
 
 
-def test_the_gradient_penalty_holds_a_linear_slope_at_1(images, slope):
+def test_the_gradient_penalty_pulls_a_linear_slope_towards_1(images, slope):
     with tf.GradientTape() as tape:
         penalty = penalties.gradient_penalty(
             linear(slope), images, tf.constant(draws(2)), tf.zeros((3, 1, 1, 1), "double")
@@ -72,7 +72,7 @@ def test_the_gradient_penalty_is_taken_between_the_images(images, slope):
     np.testing.assert_allclose(penalty, np.mean((norms - 1) ** 2))
 
 
-def test_a_flat_discriminator_is_penalised_without_a_gradient(images):
+def test_a_constant_discriminator_is_penalised_without_a_gradient(images):
     slope = tf.Variable(np.zeros(SHAPE[1:]))
     with tf.GradientTape() as tape:
         penalty = penalties.gradient_penalty(linear(slope), images, images, tf.zeros((3, 1, 1, 1), "double"))
@@ -87,8 +87,8 @@ def test_a_flat_discriminator_is_penalised_without_a_gradient(images):
         lambda f, x: penalties.gradient_penalty(f, x, 2 * x, tf.fill((3, 1, 1, 1), tf.constant(0.3, "double"))),
     ],
 )
-def test_gradients_are_those_of_finite_differences(images, penalty_of):
-    """The gradients are those of a network with one hidden layer by its weights."""
+def test_gradients_equal_finite_differences(images, penalty_of):
+    """Differentiates the penalty by the weights of a network with one hidden layer."""
     weights = tf.Variable(np.random.default_rng(3).normal(size=(4, 5)))
 
     def logits_of(images):

@@ -1,4 +1,4 @@
-"""The objective of a step against numpy in float64, on networks with known gradients; then the updates of a step."""
+"""The objective of a step equals numpy in float64 on networks with known gradients; then its updates are tested."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ REAL = np.random.default_rng(0).integers(0, 256, (ROWS, *SHAPE), dtype=np.uint8)
 PENALTIES = {"r1_weight": 0.3, "r2_weight": 0.7, "penalty_interval": 3}
 
 
-class Painter:
-    """A generator whose weights are its one image; the latents affect only the brightness, and only if `varied`."""
+class OneImageGenerator:
+    """A generator of one image, which is its weights. The latents change only the brightness, and only if `varied`."""
 
     def __init__(self, varied=False):
         image = np.random.default_rng(1).uniform(-0.5, 0.5, SHAPE)
@@ -33,7 +33,7 @@ class Painter:
         return level * self.trainable_variables[0].value[None]
 
 
-class Bowl:
+class QuadraticDiscriminator:
     """A discriminator ⟨w, x⟩ + c/2·‖x‖² + b, whose gradient is w + c·x. It records the images that it is shown."""
 
     dropout_features = 0
@@ -50,7 +50,9 @@ class Bowl:
         return tf.reduce_sum(slope * images + curvature / 2 * tf.square(images), axis=[1, 2, 3]) + bias
 
 
-def make(generator, discriminator, penalise=True, images_seen=0, scale=0.0, probability=0.0, inputs=None, **changes):
+def make_step(
+    generator, discriminator, penalise=True, images_seen=0, scale=0.0, probability=0.0, inputs=None, **changes
+):
     """Makes one step and returns its metrics; with the default rates of 0 both losses see the same discriminator."""
     config = small_training(**{"batch_size": ROWS, "normalization": "none", "learning_rate": 0.01} | changes)
     optimizers = [Adam(network, mixed_precision=False) for network in (generator, discriminator)]
@@ -105,11 +107,11 @@ def gradient_norm(function, values):
     """Returns the gradient norm of a function of a list of arrays, by central differences in float64."""
     total = 0.0
     for index, array in enumerate(values):
-        for place in np.ndindex(array.shape):
+        for position in np.ndindex(array.shape):
             sides = []
             for sign in (1, -1):
                 moved = [one.copy() for one in values]
-                moved[index][place] += sign * 1e-5
+                moved[index][position] += sign * 1e-5
                 sides.append(function(*moved))
             total += ((sides[0] - sides[1]) / 2e-5) ** 2
     return np.sqrt(total)
@@ -122,10 +124,10 @@ def gradient_norm(function, values):
         *((loss, {"gradient_penalty_weight": 10.0, "penalty_interval": 2}, 0.0) for loss in LOSSES),
     ],
 )
-def test_the_losses_penalties_and_gradients_of_a_step_are_those_of_the_formulas(loss, changes, curvature):
+def test_the_losses_penalties_and_gradients_of_a_step_equal_the_formulas(loss, changes, curvature):
     config = {"r1_weight": 0.0, "r2_weight": 0.0, "gradient_penalty_weight": 0.0, **changes, "loss": loss}
-    generator, discriminator = Painter(), Bowl(curvature)
-    found, _ = make(generator, discriminator, **config)
+    generator, discriminator = OneImageGenerator(), QuadraticDiscriminator(curvature)
+    found, _ = make_step(generator, discriminator, **config)
     (image,), weights = (
         [np.array(variable, np.float64) for variable in network.trainable_variables]
         for network in (generator, discriminator)
@@ -134,16 +136,16 @@ def test_the_losses_penalties_and_gradients_of_a_step_are_those_of_the_formulas(
     assert found["losses/discriminator"] + found["losses/penalty"] == pytest.approx(of_discriminator, rel=1e-5)
     assert found["losses/generator"] == pytest.approx(of_generator, rel=1e-5, abs=1e-6)
     assert found["losses/penalty"] == pytest.approx(penalty, rel=1e-5)
-    if curvature:  # without curvature the formula does not give the penalty's gradient by the curvature
+    if curvature:  # a curvature of 0 hides the penalty's gradient by the curvature
         norm = gradient_norm(lambda *values: expected(config, image, *values)[0], weights)
         assert found["norms/discriminator_gradient"] == pytest.approx(norm, rel=1e-4)
     norm = gradient_norm(lambda one: expected(config, one, *weights)[1], [image])
     assert found["norms/generator_gradient"] == pytest.approx(norm, rel=1e-4)
 
 
-def test_between_two_penalised_steps_there_is_no_penalty():
-    found, _ = make(Painter(), Bowl(), penalise=False, **PENALTIES)
-    plain, _ = make(Painter(), Bowl())
+def test_there_is_no_penalty_between_two_penalised_steps():
+    found, _ = make_step(OneImageGenerator(), QuadraticDiscriminator(), penalise=False, **PENALTIES)
+    plain, _ = make_step(OneImageGenerator(), QuadraticDiscriminator())
     assert found["losses/penalty"] == 0
     assert found["losses/discriminator"] == plain["losses/discriminator"]
 
@@ -152,13 +154,13 @@ def test_between_two_penalised_steps_there_is_no_penalty():
     ("loss", "sign", "accuracy"),
     [("non_saturating", 1.0, 0.5), ("hinge", 1.0, 0.5), ("wasserstein", -1.0, 0.0), ("relativistic", -1.0, 0.0)],
 )
-def test_a_logit_is_judged_by_its_sign_or_beside_its_partners_where_the_loss_knows_no_zero(loss, sign, accuracy):
-    # All logits are positive, and every generated image's is above its partner's.
-    discriminator = Bowl(curvature=0.0, bias=100.0)
-    generator = Painter()
+def test_the_accuracy_compares_logits_with_zero_or_with_each_other_depending_on_the_loss(loss, sign, accuracy):
+    # All logits are positive, and each generated image has a higher logit than the real image paired with it.
+    discriminator = QuadraticDiscriminator(curvature=0.0, bias=100.0)
+    generator = OneImageGenerator()
     generator.trainable_variables[0].assign(50 * np.sign(discriminator.trainable_variables[0].numpy()))
     changes = {"gradient_penalty_weight": 10.0} if loss == "wasserstein" else {}
-    found, _ = make(generator, discriminator, loss=loss, **changes)
+    found, _ = make_step(generator, discriminator, loss=loss, **changes)
     assert found["logits/real_sign"] == sign
     assert found["logits/discriminator_accuracy"] == accuracy
 
@@ -173,11 +175,11 @@ def test_a_logit_is_judged_by_its_sign_or_beside_its_partners_where_the_loss_kno
     ],
     ids=["plain", "slowed down", "two time-scales", "half of a schedule"],
 )
-def test_a_step_moves_by_the_learning_rate(changes, images_seen, scale, of_generator, of_discriminator):
+def test_a_step_moves_the_weights_by_the_learning_rate(changes, images_seen, scale, of_generator, of_discriminator):
     # With β₁ = β₂ = 0 Adam moves a weight by the learning rate times the gradient's sign.
-    networks = Painter(), Bowl()
+    networks = OneImageGenerator(), QuadraticDiscriminator()
     before = [network.trainable_variables[0].numpy() for network in networks]
-    make(*networks, images_seen=images_seen, scale=scale, beta_1=0.0, beta_2=0.0, final_beta_2=0.0, **changes)
+    make_step(*networks, images_seen=images_seen, scale=scale, beta_1=0.0, beta_2=0.0, final_beta_2=0.0, **changes)
     for network, weights, rate in zip(networks, before, (of_generator, of_discriminator), strict=True):
         moves = np.abs(network.trainable_variables[0].numpy() - weights)
         np.testing.assert_allclose(moves, rate, rtol=1e-3)
@@ -185,7 +187,7 @@ def test_a_step_moves_by_the_learning_rate(changes, images_seen, scale, of_gener
 
 def test_both_adams_follow_the_schedule_of_beta_2():
     changes = {"schedule": "linear", "schedule_images": 1000, "beta_2": 0.9, "final_beta_2": 0.98}
-    _, optimizers = make(Painter(), Bowl(), images_seen=250, beta_1=0.5, **changes)
+    _, optimizers = make_step(OneImageGenerator(), QuadraticDiscriminator(), images_seen=250, beta_1=0.5, **changes)
     for adam in optimizers:
         count = (len(adam.variables) - 1) // 2
         for mean, square in zip(adam.variables[:count], adam.variables[count : 2 * count], strict=True):
@@ -194,12 +196,12 @@ def test_both_adams_follow_the_schedule_of_beta_2():
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "relativistic"])
-def test_a_batch_in_parts_gives_the_metrics_and_moves_of_the_whole(loss):
+def test_accumulation_gives_the_metrics_and_weights_of_the_whole_batch(loss):
     changes = {"loss": loss, "scale": 1.0, **PENALTIES}
     found = []
     for parts in (1, 2):
-        networks = Painter(varied=True), Bowl()
-        metrics, _ = make(*networks, accumulation_steps=parts, **changes)
+        networks = OneImageGenerator(varied=True), QuadraticDiscriminator()
+        metrics, _ = make_step(*networks, accumulation_steps=parts, **changes)
         weights = [variable.numpy() for network in networks for variable in network.trainable_variables]
         found.append((metrics, weights))
     (whole, weights_of_whole), (summed, weights_of_summed) = found
@@ -208,31 +210,31 @@ def test_a_batch_in_parts_gives_the_metrics_and_moves_of_the_whole(loss):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_each_pass_sees_its_images_augmented_by_a_draw_of_its_own():
+def test_each_forward_pass_draws_its_own_augmentations():
     # Half of the rows and columns around a random centre are cut out; the rest is unchanged.
-    plain, cut = Bowl(), Bowl()
-    make(Painter(), plain)
-    make(Painter(), cut, augment=["cutout"], augment_probability=1.0)
-    assert len(plain.shown) == len(cut.shown) == 3  # real, generated, generated for the generator
+    plain, cut = QuadraticDiscriminator(), QuadraticDiscriminator()
+    make_step(OneImageGenerator(), plain)
+    make_step(OneImageGenerator(), cut, augment=["cutout"], augment_probability=1.0)
+    assert len(plain.shown) == len(cut.shown) == 3  # two in the discriminator's step, one in the generator's
     for images, originals in zip(cut.shown, plain.shown, strict=True):
-        gone = images == 0
-        np.testing.assert_array_equal(images[~gone], originals[~gone])
-        assert gone.any(axis=(1, 2, 3)).all()
-        assert not gone.all(axis=(1, 2, 3)).any()
-    places = [images == 0 for images in cut.shown]
+        removed = images == 0
+        np.testing.assert_array_equal(images[~removed], originals[~removed])
+        assert removed.any(axis=(1, 2, 3)).all()
+        assert not removed.all(axis=(1, 2, 3)).any()
+    masks = [images == 0 for images in cut.shown]
     for one, other in ((0, 1), (0, 2), (1, 2)):
-        assert (places[one] != places[other]).any()
+        assert (masks[one] != masks[other]).any()
 
 
-def test_both_images_of_a_pair_are_augmented_alike():
-    discriminator = Bowl()
+def test_both_images_of_a_pair_get_the_same_augmentations():
+    discriminator = QuadraticDiscriminator()
     discriminator.trainable_variables[0] = keras.Variable(np.ones((*SHAPE[:2], 2), np.float32))
     changes = {"network": "unet", "augment": ["cutout"], "augment_probability": 1.0}
-    make(Painter(), discriminator, inputs=tf.constant(255 - REAL[None]), **changes)
+    make_step(OneImageGenerator(), discriminator, inputs=tf.constant(255 - REAL[None]), **changes)
     for images in discriminator.shown:
-        gone = images == 0
-        np.testing.assert_array_equal(gone[..., 0], gone[..., 1])
-        assert gone.any()
+        removed = images == 0
+        np.testing.assert_array_equal(removed[..., 0], removed[..., 1])
+        assert removed.any()
 
 
 @pytest.mark.parametrize(
@@ -244,6 +246,13 @@ def test_both_images_of_a_pair_are_augmented_alike():
     ],
     ids=["constant", "scheduled", "adaptive"],
 )
-def test_the_probability_of_augmentations_is_the_scheduled_or_the_adapted_one(changes, images_seen, probability):
-    found, _ = make(Painter(), Bowl(), augment=["color"], images_seen=images_seen, probability=0.7, **changes)
+def test_the_augmentation_probability_is_scheduled_or_adaptive(changes, images_seen, probability):
+    found, _ = make_step(
+        OneImageGenerator(),
+        QuadraticDiscriminator(),
+        augment=["color"],
+        images_seen=images_seen,
+        probability=0.7,
+        **changes,
+    )
     assert found["guards/augment_probability"] == pytest.approx(probability)

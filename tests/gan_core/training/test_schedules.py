@@ -38,17 +38,17 @@ def values(schedule, images_seen, **changes):
         ("cosine", 5000, 0.0),
     ],
 )
-def test_each_value_has_gone_its_share_of_the_way(schedule, images_seen, rest):
+def test_each_value_follows_its_schedule(schedule, images_seen, rest):
     ends = [(0.0002, 0.00005), (0.9, 0.99), (1.0, 0.1), (0.1, 0.3)]
     expected = [first * rest + final * (1 - rest) for first, final in ends]
     assert values(schedule, images_seen) == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_rate_may_end_at_exactly_0():
+def test_a_learning_rate_may_end_at_exactly_0():
     assert values("linear", 1000, final_learning_rate=0.0)[0] == 0
     assert values("cosine", 1000, final_learning_rate=0.0)[0] == pytest.approx(0, abs=1e-10)
 
 
-def test_a_long_training_is_told_apart_step_by_step():
+def test_a_schedule_distinguishes_single_steps_of_a_long_training():
     first, second = (values("linear", seen, schedule_images=20_000_000)[0] for seen in (15_000_000, 15_000_064))
     assert second < first

@@ -45,7 +45,7 @@ def changed(content: bytes, **arrays: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_networks_go_on_and_all_else_starts(trained: Gan, content: bytes) -> None:
+def test_only_the_networks_are_taken_from_the_other_training(trained: Gan, content: bytes) -> None:
     fresh, started = new_gan(), new_gan()
     start_from(started, content, "a version")
     theirs, ours, initial = trained.state(), started.state(), fresh.state()
@@ -61,7 +61,7 @@ def test_the_networks_go_on_and_all_else_starts(trained: Gan, content: bytes) ->
     np.testing.assert_array_equal(started.sample(latents), trained.sample(latents))
 
 
-def test_the_file_holds_the_networks_alone(content: bytes) -> None:
+def test_the_file_contains_only_the_networks(content: bytes) -> None:
     assert {name.partition("/")[0] for name in np.load(io.BytesIO(content))} == {
         *("generator", "averaged_generator", "discriminator")
     }

@@ -12,7 +12,7 @@ SHAPE = (16, 16, 1)
 
 
 def gan(xla=False, mixed_precision=False, **changes):
-    """A GAN with its compiled step as the attribute `step`."""
+    """Returns a GAN with its compiled step as the attribute `step`."""
     trained = Gan(small_training(**{"dropout": 0.4} | changes), SHAPE, mixed_precision=mixed_precision)
     trained.step = TrainStep(trained, xla=xla)
     return trained
@@ -22,17 +22,17 @@ def batch(number, discriminator_steps=1):
     return Batch(blobs(8 * discriminator_steps, seed=number).reshape(1, discriminator_steps, 8, *SHAPE))
 
 
-def learned(network):
+def trainable_values(network):
     return [variable.numpy().copy() for variable in network.trainable_variables]
 
 
-def moved(before, network):
-    return max(np.abs(a - b).max() for a, b in zip(before, learned(network), strict=True))
+def largest_change(before, network):
+    return max(np.abs(a - b).max() for a, b in zip(before, trainable_values(network), strict=True))
 
 
 @pytest.fixture(scope="module")
 def _traced():
-    """Returns the GAN that most tests share in its initial state: building one is fast, tracing its step is not."""
+    """Returns the GAN that most tests share, and its initial state. Tracing the step of a GAN is slow."""
     traced = gan(ema_half_life_images=2.0)
     return traced, traced.state()
 
@@ -45,13 +45,13 @@ def shared(_traced):
     traced.metrics.clear_failure()
 
 
-def test_a_step_moves_each_network_in_its_own_turn_only():
+def test_a_step_updates_the_generator_once_and_the_discriminator_several_times():
     # With β₁ = β₂ = 0 Adam moves a weight by the learning rate times the gradient's sign.
     trained = gan(discriminator_steps=3, beta_1=0.0, beta_2=0.0, learning_rate=0.001)
-    generator, discriminator = learned(trained.generator), learned(trained.discriminator)
+    generator, discriminator = trainable_values(trained.generator), trainable_values(trained.discriminator)
     trained.step(batch(0, discriminator_steps=3))
-    assert moved(generator, trained.generator) == pytest.approx(0.001, rel=0.01)
-    assert moved(discriminator, trained.discriminator) == pytest.approx(0.003, rel=0.01)
+    assert largest_change(generator, trained.generator) == pytest.approx(0.001, rel=0.01)
+    assert largest_change(discriminator, trained.discriminator) == pytest.approx(0.003, rel=0.01)
     assert trained.images_seen == 24
 
 
@@ -70,7 +70,7 @@ def test_a_step_moves_each_network_in_its_own_turn_only():
     ],
     ids=["default", "penalised"],
 )
-def test_steps_made_at_once_give_the_bits_of_steps_one_by_one(changes):
+def test_several_steps_in_one_call_give_the_bits_of_single_steps(changes):
     at_once, one_by_one = (gan(discriminator_steps=2, **changes) for _ in range(2))
     batches = [batch(number, discriminator_steps=2) for number in range(5)]
     for some in (batches[:3], batches[3:]):
@@ -82,7 +82,7 @@ def test_steps_made_at_once_give_the_bits_of_steps_one_by_one(changes):
         np.testing.assert_array_equal(array, expected[name], err_msg=name)
 
 
-def test_several_steps_are_made_at_once_on_one_device_without_xla():
+def test_several_steps_run_in_one_call_on_one_device_without_xla():
     assert gan(steps_per_execution=3).step.steps_per_execution == 3
     assert gan(steps_per_execution=3, xla=True).step.steps_per_execution == 1
 
@@ -110,7 +110,7 @@ def test_the_two_generator_losses_see_the_same_logits(shared):
     assert non_saturating["losses/generator"] - minimax["losses/generator"] >= 2 * np.log(2)
 
 
-def test_an_adaptive_probability_rises_while_the_real_images_are_recognised_and_else_falls_to_0():
+def test_the_adaptive_probability_rises_while_real_images_are_recognised_and_otherwise_falls_to_0():
     trained = gan(augment=("color",), augment_target=0.6)
     *_, last_bias = trained.discriminator.trainable_variables
     for logit, expected in ((100.0, 8), (100.0, 16), (-100.0, 8), (-100.0, 0), (-100.0, 0)):
@@ -133,7 +133,7 @@ def test_totals_add_up_over_the_steps_and_are_reset_when_taken(shared):
     assert set(shared.metrics.take_totals().values()) == {0.0}
 
 
-def test_the_average_halves_a_weights_share_over_the_half_life(shared):
+def test_the_moving_average_has_the_configured_half_life(shared):
     expected = shared.generator.get_weights()
     for number in range(1, 9):
         shared.step(batch(number))
@@ -144,14 +144,14 @@ def test_the_average_halves_a_weights_share_over_the_half_life(shared):
         np.testing.assert_allclose(average, value, rtol=1e-4, atol=1e-6)
 
 
-def test_without_a_half_life_the_average_is_the_generator():
+def test_the_average_equals_the_generator_if_the_half_life_is_0():
     trained = gan(ema_half_life_images=0.0)
     trained.step(batch(0))
     for average, weight in zip(trained.averaged_generator.weights, trained.generator.weights, strict=True):
         np.testing.assert_array_equal(average, weight)
 
 
-def test_the_state_is_all_that_the_future_depends_on(shared):
+def test_a_restored_state_gives_the_same_later_steps(shared):
     for number in range(3):
         shared.step(batch(number))
     restored = gan(ema_half_life_images=2.0)
@@ -178,7 +178,7 @@ def test_a_state_is_a_copy(shared):
 @pytest.mark.parametrize(
     ("layer", "names"), [(0, {"losses/generator", "norms/generator_gradient"}), (-1, {"losses/generator"})]
 )
-def test_the_first_metrics_that_are_not_finite_are_remembered(shared, layer, names):
+def test_the_first_metric_that_is_not_finite_is_remembered(shared, layer, names):
     shared.step(batch(0))
     assert shared.metrics.failure() is None
     weight = shared.generator.trainable_variables[layer]
@@ -198,14 +198,14 @@ def test_r3gan_trains_in_bfloat16_with_its_penalties():
     changes = {**R3GAN, "dropout": 0.0, "generator_width": 16, "discriminator_width": 16, "growth": 1}
     plain, rounded = gan(**changes), gan(mixed_precision=True, **changes)
     assert rounded.generator.layers[2].compute_dtype == "bfloat16"
-    before = learned(rounded.generator), learned(rounded.discriminator)
+    before = trainable_values(rounded.generator), trainable_values(rounded.discriminator)
     for trained in (plain, rounded):
         trained.step(batch(0))
     assert rounded.metrics.take_totals() == pytest.approx(plain.metrics.take_totals(), rel=0.05, abs=0.05)
     rounded.step(batch(1))
     assert rounded.metrics.failure() is None
     for weights, network in zip(before, (rounded.generator, rounded.discriminator), strict=True):
-        assert moved(weights, network) > 1e-4
+        assert largest_change(weights, network) > 1e-4
 
 
 def test_float16_gives_the_same_metrics_up_to_rounding_and_a_float32_average(shared):
@@ -228,17 +228,17 @@ def test_float16_gives_the_same_metrics_up_to_rounding_and_a_float32_average(sha
 )
 def test_xla_compiles_every_layer_penalty_and_augmentation(changes):
     compiled = gan(xla=True, **{"generator_width": 2, "discriminator_width": 2, "growth": 1, **changes})
-    before = learned(compiled.generator), learned(compiled.discriminator)
+    before = trainable_values(compiled.generator), trainable_values(compiled.discriminator)
     for number in range(2):
         compiled.step(batch(number))
     assert compiled.metrics.take_totals()["losses/penalty"] > 0
     assert compiled.metrics.failure() is None
     for weights, network in zip(before, (compiled.generator, compiled.discriminator), strict=True):
-        assert moved(weights, network) > 1e-4
+        assert largest_change(weights, network) > 1e-4
 
 
 def test_xla_computes_the_same_logits():
-    # XLA draws other random numbers, so only the first logits of real images are compared, which depend on none.
+    # XLA draws other random numbers. The first logits of real images do not depend on them.
     plain, compiled = gan(dropout=0.0), gan(xla=True, dropout=0.0)
     plain.step(batch(0))
     compiled.step(batch(0))

@@ -26,7 +26,7 @@ def _short_training() -> object:
 
 
 def dataset(place: Path, classes: int = 2) -> PreparedDataset:
-    """Every other image is inverted: label 1."""
+    """Images of which every second one is inverted and has label 1."""
     images = blobs(300, SIDE)
     images[1::2] = 255 - images[1::2]
     return PreparedDataset(write_dataset(place, images[:200], images[200:], classes))
@@ -106,7 +106,7 @@ def test_images_of_another_shape_are_refused(trained: tuple[PreparedDataset, Pat
     ("shape", "widths"),
     [((16, 16, 1), [64]), ((28, 28, 1), [32, 64]), ((32, 32, 3), [32, 64]), ((256, 256, 3), [16, 16, 16, 32, 64])],
 )
-def test_the_architecture_of_this_version(shape: tuple[int, int, int], widths: list[int]) -> None:
+def test_the_architecture_of_this_version_is_unchanged(shape: tuple[int, int, int], widths: list[int]) -> None:
     """A change of the architecture requires a new RECIPE version, because scores are then not comparable."""
     assert classifier.RECIPE["version"] == 1
     model = classifier._build(shape, 10)

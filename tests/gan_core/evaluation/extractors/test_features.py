@@ -54,7 +54,7 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
         tracemalloc.stop()
         return most
 
-    peak(4)  # what Python keeps for itself from the first time on
+    peak(4)  # memory that Python allocates only the first time
     assert peak(2000) < peak(20) + 20_000
 
 

@@ -1,4 +1,4 @@
-"""The Inception network by itself; tests/peers compares it with other implementations."""
+"""The Inception network alone. tests/peers compares it with other implementations."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def extractor(tensors: dict[str, np.ndarray]) -> InceptionExtractor:
     return InceptionExtractor(InceptionWeights("sha256-test", tensors), "legacy_tensorflow")
 
 
-def test_the_layers_are_those_of_the_weight_file(network: Any, tensors: dict[str, np.ndarray]) -> None:
+def test_the_layers_match_the_weight_file(network: Any, tensors: dict[str, np.ndarray]) -> None:
     """The digest is that of the tensors' names in pytorch-fid's file, without its counters."""
     assert network.output_shape == (None, 2048)
     assert len(tensors) == 472
@@ -58,8 +58,8 @@ def test_the_layers_are_those_of_the_weight_file(network: Any, tensors: dict[str
     assert names == "ed87dd0f166ade6855a6d284ee17fb1bc768f59db1b37c53afed23d5c199e182"
 
 
-def test_one_layer_by_hand(tensors: dict[str, np.ndarray]) -> None:
-    """The first layer's first output pixel, batch normalisation written out."""
+def test_the_first_layer_equals_a_computation_by_hand(tensors: dict[str, np.ndarray]) -> None:
+    """Computes the first output pixel of the first layer, including batch normalisation."""
     import keras
 
     whole = build_network()
@@ -75,7 +75,7 @@ def test_one_layer_by_hand(tensors: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(found[0, 0, 0], np.maximum(normal, 0), rtol=1e-5, atol=1e-6)
 
 
-def test_features(extractor: InceptionExtractor) -> None:
+def test_features_have_2048_numbers_and_do_not_depend_on_the_batch(extractor: InceptionExtractor) -> None:
     images = np.random.default_rng(0).integers(0, 256, (35, 16, 20, 1), dtype=np.uint8)
     features = extractor(images)
     assert (features.shape, features.dtype) == ((35, 2048), np.float32)
@@ -86,7 +86,7 @@ def test_features(extractor: InceptionExtractor) -> None:
         "legacy_tensorflow",
     )
     np.testing.assert_array_equal(extractor(np.repeat(images[:2], 3, axis=-1)), extractor(images[:2]))
-    # A row depends on its image alone, whatever batch it is in.
+    # The features of an image do not depend on its batch.
     for picked in (slice(0, 1), slice(30, 35)):
         np.testing.assert_allclose(extractor(images[picked]), features[picked], atol=1e-5 * features.max())
     assert np.abs(features[0] - features[1]).max() > 0.01 * features.max()
@@ -109,7 +109,7 @@ def test_class_probabilities_leave_out_the_bias(extractor: InceptionExtractor, t
         ({"fc.bias": np.full(1008, np.nan, np.float32)}, "wrong or missing: fc.bias"),
     ],
 )
-def test_other_weights_are_refused(
+def test_incompatible_weights_are_refused(
     network: Any, tensors: dict[str, np.ndarray], change: dict[str, np.ndarray | None], message: str
 ) -> None:
     changed = {name: tensor for name, tensor in (tensors | change).items() if tensor is not None}
@@ -117,7 +117,7 @@ def test_other_weights_are_refused(
         load_tensors(network, changed)
 
 
-def test_resize_legacy_tensorflow_is_tensorflow_1s() -> None:
+def test_resize_legacy_tensorflow_equals_tensorflow_1() -> None:
     import tensorflow as tf
 
     images = np.random.default_rng(0).integers(0, 256, (2, 37, 311, 3), dtype=np.uint8)
@@ -125,8 +125,8 @@ def test_resize_legacy_tensorflow_is_tensorflow_1s() -> None:
     np.testing.assert_array_equal(resize(images, "legacy_tensorflow"), (theirs - 128) / 128)
 
 
-def test_resize_by_hand() -> None:
-    """A step from 0 to 255 at column 1 of 2; 299 columns, scale 2/299."""
+def test_resizing_equals_a_computation_by_hand() -> None:
+    """Resizes a step from 0 to 255 between two columns to 299 columns."""
     images = np.zeros((1, 4, 2, 1), np.uint8)
     images[:, :, 1] = 255
     columns = np.arange(299)
@@ -135,12 +135,12 @@ def test_resize_by_hand() -> None:
     centred = np.clip((columns + 0.5) * 2 / 299 - 0.5, 0, 1) * 2 - 1
     np.testing.assert_allclose(resize(images, "legacy_pytorch")[0, 0, :, 2], centred, atol=1e-5)
     clean = resize(images, "clean").numpy()[0, 0, :, 1]
-    assert (clean[:60].max(), clean[-60:].min()) == (-1, 127 / 128)  # the overshoot of bicubic is clipped
+    assert (clean[:60].max(), clean[-60:].min()) == (-1, 127 / 128)  # bicubic interpolation overshoots and is clipped
     np.testing.assert_allclose(clean[149], (127.5 - 128) / 128, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", ["legacy_tensorflow", "legacy_pytorch", "clean"])
-def test_what_is_no_image_is_refused(mode: str) -> None:
+def test_invalid_images_are_refused(mode: str) -> None:
     for images in (np.zeros((1, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((1, 8, 8, 4), np.uint8)):
         with pytest.raises(InvalidInput, match=r"must be uint8 of shape \[B, H, W, 1 or 3\]"):
             resize(images, mode)
@@ -159,7 +159,7 @@ WEIGHTS, CIFAR_10 = os.environ.get("INCEPTION_WEIGHTS"), os.environ.get("CIFAR_1
     reason="needs INCEPTION_WEIGHTS, pytorch-fid's file, and CIFAR_10_BINARY, the folder cifar-10-batches-bin",
 )
 def test_cifar_10_has_its_published_distance(tmp_path: Path) -> None:
-    """The first 5,000 training against the first 5,000 test images: FID 10.3233274, as torch-fidelity pins it."""
+    """The FID of the first 5,000 training and test images is 10.3233274, as in torch-fidelity's tests."""
     extractor = InceptionExtractor(load_weights(str(WEIGHTS), tmp_path), "legacy_tensorflow")
     sides = []
     for name in ("data_batch_1.bin", "test_batch.bin"):

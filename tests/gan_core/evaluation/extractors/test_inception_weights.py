@@ -1,4 +1,4 @@
-"""Where weights come from, and that no weight file is trusted: wrong, damaged and hostile ones are refused."""
+"""The sources of the Inception weights. Wrong, damaged and hostile weight files are refused."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ TENSOR = np.arange(6, dtype=np.float32).reshape(2, 3)
 
 
 class Global:
-    """Pickles as a reference to a name of a module, as PyTorch's own files hold them."""
+    """Is pickled as a reference to a name of a module, as in PyTorch's files."""
 
     def __init__(self, module: str, name: str, *arguments: object) -> None:
         self.module, self.name, self.arguments = module, name, arguments
 
 
 class Writer(pickle._Pickler):
-    """Writes `Global`s and storages without PyTorch, in the protocol PyTorch uses."""
+    """Pickles `Global`s and storages in PyTorch's protocol, without PyTorch."""
 
     def __init__(self, stream: io.BytesIO) -> None:
         super().__init__(stream, protocol=2)
@@ -94,7 +94,7 @@ def legacy(index: bytes, storages: dict[str, bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("container", [archive, legacy])
-def test_tensors_come_out_as_they_went_in(container: object) -> None:
+def test_written_tensors_are_read_unchanged(container: object) -> None:
     index = dumps(
         {
             "a": tensor_entry(),
@@ -134,8 +134,8 @@ def test_code_in_a_pickle_is_refused_and_never_runs(
     assert not trace.exists()
 
 
-def test_the_attack_is_real(tmp_path: Path) -> None:
-    """The same bytes do execute under the ordinary unpickler; otherwise the test above would show nothing."""
+def test_the_same_code_runs_in_the_ordinary_unpickler(tmp_path: Path) -> None:
+    """If this failed, the test above would prove nothing."""
     trace = tmp_path / "executed"
     pickle.loads(dumps({"a": Global("os", "system", f"touch {trace}")}))
     assert trace.exists()
@@ -160,7 +160,7 @@ def test_the_attack_is_real(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("container", [archive, legacy])
-def test_what_is_no_whole_float32_tensor_is_refused(container: object, entry: object) -> None:
+def test_only_complete_float32_tensors_are_read(container: object, entry: object) -> None:
     with pytest.raises(InvalidInput, match=r"named float32 tensors.*Received: w\.pth"):
         read_torch_file(container(dumps({"a": entry}), {"0": TENSOR.tobytes()}), "w.pth")
 
@@ -173,14 +173,14 @@ def test_every_truncation_is_refused(container: object) -> None:
             read_torch_file(whole[:length], "w.pth")
 
 
-def test_an_archive_that_unpacks_without_end_is_refused() -> None:
+def test_a_decompression_bomb_is_refused() -> None:
     bomb = archive(dumps({"a": tensor_entry()}), {"0": bytes(2**24)}, zipfile.ZIP_DEFLATED)
     assert len(bomb) < 2**16
     with pytest.raises(InvalidInput, match="compressed"):
         read_torch_file(bomb, "w.pth")
 
 
-def test_an_entry_that_claims_an_absurd_size_is_refused() -> None:
+def test_an_entry_with_an_absurd_size_is_refused() -> None:
     content = bytearray(archive(dumps({"a": tensor_entry()}), {"0": TENSOR.tobytes()}))
     directory = content.rindex(b"PK\x01\x02")
     content[directory + 20 : directory + 28] = struct.pack("<II", 2**31, 2**31)
@@ -196,10 +196,10 @@ def test_other_files_are_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("file", ["classify_image_graph_def.pb", "inception-2015-12-05.tgz", "graph.tar.gz"])
 @pytest.mark.parametrize("folder", ["/no/such/folder", "https://example.invalid"])
-def test_the_original_graph_is_refused_with_the_file_to_use_instead(tmp_path: Path, folder: str, file: str) -> None:
-    place = f"{folder}/{file}#sha256={'0' * 64}"
+def test_the_error_for_the_original_graph_names_the_file_to_use(tmp_path: Path, folder: str, file: str) -> None:
+    source = f"{folder}/{file}#sha256={'0' * 64}"
     with pytest.raises(InvalidInput, match=f"graph is not read.*{PUBLISHED_ADDRESS}.*Received: .*{file}"):
-        load_weights(place, tmp_path)
+        load_weights(source, tmp_path)
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def weight_file(tmp_path: Path) -> tuple[Path, str]:
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_file_is_read_only_under_its_digest(weight_file: tuple[Path, str]) -> None:
+def test_a_file_is_read_only_if_its_digest_is_correct(weight_file: tuple[Path, str]) -> None:
     path, sha256 = weight_file
     weights = load_weights(f"{path}#sha256={sha256}", path.parent)
     assert weights.digest == f"sha256-{sha256}"
@@ -222,13 +222,13 @@ def test_a_file_is_read_only_under_its_digest(weight_file: tuple[Path, str]) -> 
         load_weights(f"{path}#sha256=", path.parent)
 
 
-@pytest.mark.parametrize("place", ["/dev/zero", "pipe", "a\0b"])
-def test_what_is_no_regular_file_is_not_read(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A device gives bytes without end, and a pipe that nobody writes to would be waited for."""
+@pytest.mark.parametrize("source", ["/dev/zero", "pipe", "a\0b"])
+def test_only_regular_files_are_read(tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device gives endless bytes, and reading a pipe without a writer never ends."""
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     with pytest.raises(InvalidInput, match="must be a readable file"):
-        load_weights(place, tmp_path)
+        load_weights(source, tmp_path)
 
 
 def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
@@ -243,36 +243,36 @@ def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
 
 
 @contextlib.contextmanager
-def answering(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[list[str]]:
-    """The opener has tests of its own, with a real https server: tests/gan_core/test_url_guard.py."""
-    asked = []
+def fake_download(monkeypatch: pytest.MonkeyPatch, content: bytes) -> Iterator[list[str]]:
+    """Replaces the opener, which tests/gan_core/test_url_guard.py tests with a real https server."""
+    requested = []
 
     def answer(request: urllib.request.Request, timeout: float) -> io.BytesIO:
-        asked.append(request.full_url)
+        requested.append(request.full_url)
         return io.BytesIO(content)
 
     with monkeypatch.context() as patch:
         patch.setattr(weights_module, "open_public", answer)
-        yield asked
+        yield requested
 
 
-def test_a_download_is_verified_and_kept_whole(
+def test_a_download_is_verified_and_cached(
     weight_file: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, sha256 = weight_file
-    cache, place = tmp_path / "cache", f"https://example.invalid/w.pth#sha256={sha256}"
-    with answering(monkeypatch, path.read_bytes()[:-1]), pytest.raises(TryAgain, match="not the expected file"):
-        load_weights(place, cache)
+    cache, source = tmp_path / "cache", f"https://example.invalid/w.pth#sha256={sha256}"
+    with fake_download(monkeypatch, path.read_bytes()[:-1]), pytest.raises(TryAgain, match="not the expected file"):
+        load_weights(source, cache)
     assert not cache.exists()
-    with answering(monkeypatch, path.read_bytes()) as asked:
-        first = load_weights(place, cache)
-        second = load_weights(place, cache)
-    assert asked == ["https://example.invalid/w.pth"]
+    with fake_download(monkeypatch, path.read_bytes()) as requested:
+        first = load_weights(source, cache)
+        second = load_weights(source, cache)
+    assert requested == ["https://example.invalid/w.pth"]
     assert [file.name for file in cache.iterdir()] == [f"{sha256}-w.pth"]
     assert first.digest == second.digest
     next(cache.iterdir()).write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match="SHA-256 must be"):
-        load_weights(place, cache)
-    with answering(monkeypatch, path.read_bytes()) as asked:
-        assert load_weights(place, cache).digest == first.digest
-    assert asked == ["https://example.invalid/w.pth"]
+        load_weights(source, cache)
+    with fake_download(monkeypatch, path.read_bytes()) as requested:
+        assert load_weights(source, cache).digest == first.digest
+    assert requested == ["https://example.invalid/w.pth"]

@@ -16,7 +16,7 @@ def extractor() -> RandomExtractor:
     return RandomExtractor()
 
 
-def test_the_weights_of_this_version(extractor: RandomExtractor) -> None:
+def test_the_weights_of_this_version_are_unchanged(extractor: RandomExtractor) -> None:
     """A change of the network or of numpy's generator changes the digest, because scores are then not comparable."""
     assert extractor.digest == "sha256-ea886ccd54bafb72da0dca72c6e0642ac1992a18210fe5a9d3e6da3fb22cae6d"
     assert (extractor.name, extractor.size, extractor.resize, extractor.accuracy) == (
@@ -27,8 +27,8 @@ def test_the_weights_of_this_version(extractor: RandomExtractor) -> None:
     )
 
 
-def test_features_by_hand(extractor: RandomExtractor) -> None:
-    """A grey image of the network's own size, convolved pixel by pixel."""
+def test_features_equal_a_computation_by_hand(extractor: RandomExtractor) -> None:
+    """Convolves a grey image of the network's own size pixel by pixel."""
     from gan_core.evaluation.extractors.random_network import _draw_weights
 
     image = np.random.default_rng(0).integers(0, 256, (64, 64, 1), np.uint8)
@@ -43,7 +43,7 @@ def test_features_by_hand(extractor: RandomExtractor) -> None:
     np.testing.assert_allclose(found[0], x.reshape(-1) @ projection, rtol=1e-4, atol=1e-4)
 
 
-def test_any_size_grey_or_colour_and_no_row_depends_on_its_batch(extractor: RandomExtractor) -> None:
+def test_images_of_any_size_and_colour_are_accepted_and_the_batch_has_no_effect(extractor: RandomExtractor) -> None:
     for side, channels in ((16, 1), (28, 3), (100, 3)):
         images = blobs(5, side, channels)
         features = extractor(images)

@@ -1,4 +1,4 @@
-"""The distance against closed forms; the streaming statistics against numpy."""
+"""The distance equals closed forms, and the streaming statistics equal numpy's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def distance(a: GaussianStatistics, b: GaussianStatistics) -> float:
     return frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
 
 
-def test_commuting_covariances() -> None:
-    # Diagonal covariances: sum of (σ_a − σ_b)², worked out by hand: 9 + (3 − 1)² + (2 − 5)² = 22.
+def test_commuting_covariances_have_the_closed_form() -> None:
+    # For diagonal covariances: (μ_a − μ_b)² + the sum of (σ_a − σ_b)² = 9 + (3 − 1)² + (2 − 5)² = 22.
     got = frechet_distance(np.zeros(2), np.diag([9.0, 4.0]), np.array([3.0, 0.0]), np.diag([1.0, 25.0]))
     assert got == pytest.approx(22, rel=1e-12)
 
@@ -32,7 +32,7 @@ def test_commuting_covariances() -> None:
     ("size", "images"), [(1, 10), (2, 50), (64, 1000), (64, 65), (64, 20), (256, 100), (300, 2), (512, 2000)]
 )
 @pytest.mark.parametrize("decay", [0, 8])
-def test_optimal_transport_map(size: int, images: int, decay: float) -> None:
+def test_the_distance_equals_the_cost_of_an_optimal_map(size: int, images: int, decay: float) -> None:
     """For a symmetric positive definite S, x → S x is the optimal map from N(0, Σ) to N(0, S Σ S).
 
     So the distance is E‖S x − x‖² = Tr((S − I) Σ (S − I)) exactly, at any rank of Σ. `decay` spreads the eigenvalues of
@@ -52,7 +52,7 @@ def test_optimal_transport_map(size: int, images: int, decay: float) -> None:
 
 
 @pytest.mark.parametrize(("images_a", "images_b"), [(5, 7), (40, 6), (40, 50)])
-def test_orthogonal_subspaces_have_no_overlap(images_a: int, images_b: int) -> None:
+def test_the_distance_of_orthogonal_subspaces_is_the_sum_of_their_variances(images_a: int, images_b: int) -> None:
     generator = np.random.default_rng(0)
     a, b = np.zeros((images_a, 64)), np.zeros((images_b, 64))
     a[:, :32], b[:, 32:] = generator.standard_normal((images_a, 32)), generator.standard_normal((images_b, 32))
@@ -61,7 +61,7 @@ def test_orthogonal_subspaces_have_no_overlap(images_a: int, images_b: int) -> N
     assert distance(statistics_of(a), statistics_of(b)) == pytest.approx(expected, rel=1e-9)
 
 
-def test_identical_distributions_and_identical_images() -> None:
+def test_identical_distributions_and_images_have_distance_0() -> None:
     features = np.random.default_rng(0).standard_normal((100, 32))
     assert distance(statistics_of(features), statistics_of(features)) == pytest.approx(0, abs=1e-12)
     point = statistics_of(np.full((10, 32), 2.0))
@@ -131,7 +131,7 @@ def test_mismatched_shapes_are_refused() -> None:
 
 
 def test_extrapolation_removes_the_bias_of_few_images() -> None:
-    """Both sides are N(0, I), so the truth is 0; the distance of N images is above it by about 1/N."""
+    """Both sides are N(0, I), so the true distance is 0. The distance of N images exceeds it by about 1/N."""
     size = 32
     features = np.random.default_rng(0).standard_normal((4000, size))
     sampled = statistics_of(features)

@@ -1,4 +1,4 @@
-"""The Inception score against values known in closed form."""
+"""The Inception score equals values known in closed form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernel distance against the definition written out, and against expectations known in closed form."""
+"""The kernel distance equals its definition and has expectations known in closed form."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_the_distance_matches_its_definition() -> None:
     assert spread == pytest.approx(0, abs=1e-12)  # a subset of all images is always the same set
 
 
-def test_two_points_by_hand() -> None:
+def test_the_distance_of_two_points_equals_a_computation_by_hand() -> None:
     # D = 1, k(x, y) = (x y + 1)³: real all 0 → k = 1; generated all 1 → k = 8; between → 1. MMD² = 1 + 8 − 2 = 7.
     assert kernel_distance(np.zeros((4, 1)), np.ones((5, 1)), subsets=2, subset_size=3, seed=1) == (7.0, 0.0)
 

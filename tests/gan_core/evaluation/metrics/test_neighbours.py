@@ -1,4 +1,4 @@
-"""Neighbour measures against closed forms and against the definitions written out over all pairs."""
+"""The neighbour measures equal closed forms and their definitions over all pairs."""
 
 from __future__ import annotations
 
@@ -55,28 +55,28 @@ def test_density_and_coverage_of_equal_distributions() -> None:
     assert errors[1] < 0.005
 
 
-def test_points_on_a_line_by_hand() -> None:
-    # Real images at 0, 1, 3, 7 on a line: nearest other at distances 1, 1, 2, 4.
+def test_scores_of_points_on_a_line_equal_a_computation_by_hand() -> None:
+    # The real images are 0, 1, 3 and 7 on a line. Their nearest other images have the distances 1, 1, 2 and 4.
     real = np.array([[0.0], [1.0], [3.0], [7.0]])
     generated = np.array([[0.5], [4.5], [20.0]])
     # 0.5 lies in the balls of 0 and 1; 4.5 in those of 3 and 7; 20 in none.
     # The generated images' own radii are 4, 4, 15.5: 0, 1, 3 lie within 4 of 0.5 and 7 within 4 of 4.5.
     assert precision_recall(real, generated, k=1) == (2 / 3, 1.0)
     assert density_coverage(real, generated, k=1) == (pytest.approx(4 / 3), 1.0)
-    # Median radius 1.5: only the balls of 0 and 1, radius 1, are kept.
+    # The median radius is 1.5, so only the balls of 0 and 1 with radius 1 are kept.
     np.testing.assert_allclose(realism(real, generated, k=1), [2, 1 / 3.5, 1 / 19])
-    # Nearest training images: 0 (0.5 < 1), 3 (1.5 < 2), 7 (13 > 4): one of three is no copy.
+    # Nearest training images: 0 (0.5 < 1), 3 (1.5 < 2), 7 (13 > 4). So one of the three is not a copy.
     assert authenticity(real, generated) == 1 / 3
 
 
-def test_memorisation_and_collapse() -> None:
+def test_copies_and_a_collapse_have_extreme_scores() -> None:
     train = normal(0, 100, 16)
     assert authenticity(train, train[:50]) == 0
     assert authenticity(train, train[:50] + 100) == 1
     assert (realism(train, train) > 1000).mean() == 0.5  # the half whose balls are kept
     collapsed = np.repeat(train[:1], 50, axis=0)
     assert precision_recall(train, collapsed) == (1.0, 0.0)
-    # All images identical, real and generated: balls of radius 0 hold nothing.
+    # If all real and generated images are identical, the balls have radius 0 and contain nothing.
     assert precision_recall(collapsed, collapsed) == (0.0, 0.0)
     assert density_coverage(collapsed, collapsed) == (0.0, 0.0)
     assert authenticity(collapsed, collapsed) == 0.0

@@ -44,7 +44,7 @@ class AsArray:
         return self._images[indices]
 
 
-def spoilt(images: NDArray[np.uint8], generator: np.random.Generator) -> tuple[NDArray[np.uint8], list[int]]:
+def with_bad_images(images: NDArray[np.uint8], generator: np.random.Generator) -> tuple[NDArray[np.uint8], list[int]]:
     """Makes 5 % of the images black, 5 % copies of the next image, and 5 % images of another class than their label."""
     images = images.copy()
     black, copied, moved = np.split(generator.permutation(COUNT // 2)[: 3 * SHARE] * 2, 3)
@@ -61,8 +61,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Planted:
     of_class = [images[labels == label][: COUNT // 5, :, :, None] for label in range(10)]
     mixed = np.stack(of_class, axis=1).reshape(-1, 28, 28, 1)  # image i is of class i % 10
     generator = np.random.default_rng(0)
-    generated, bad = spoilt(mixed[:COUNT], generator)
-    real, _ = spoilt(mixed[COUNT : 2 * COUNT], generator)
+    generated, bad = with_bad_images(mixed[:COUNT], generator)
+    real, _ = with_bad_images(mixed[COUNT : 2 * COUNT], generator)
     real[5:35:10] = generated[5:35:10]  # three generated images are copies of real ones
     write_dataset(tmp_path_factory.mktemp("planted") / "data", generated, real, classes=10)
     place = next(tmp_path_factory.getbasetemp().glob("planted*/data"))

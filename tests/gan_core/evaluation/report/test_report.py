@@ -148,7 +148,7 @@ def browser() -> Iterator[object]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
-def test_in_a_browser(page: Path, browser: object, width: int, scheme: str) -> None:
+def test_the_report_is_complete_and_readable_in_a_browser(page: Path, browser: object, width: int, scheme: str) -> None:
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     opened = context.new_page()
     requested: list[str] = []
@@ -223,7 +223,7 @@ def test_a_chart_has_round_ticks_around_its_lines() -> None:
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [5.0, 5.0], [-1e-9, 1e-9], [1e12, 3e12]])
-def test_a_chart_of_any_scale(values: list[float]) -> None:
+def test_a_chart_of_any_scale_has_distinct_ticks(values: list[float]) -> None:
     drawn = chart("x", [10, 20], {"a": values})
     assert 2 <= len(drawn.y_ticks) <= 8
     assert len({tick.label for tick in drawn.y_ticks}) == len(drawn.y_ticks)

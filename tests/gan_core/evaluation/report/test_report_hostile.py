@@ -12,7 +12,7 @@ from gan_core.evaluation.report.pictures import Picture
 HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>\u202e\x1b[2J\udcff"
 
 
-def test_what_comes_from_outside_is_text_and_no_markup() -> None:
+def test_names_from_outside_are_escaped() -> None:
     picture = Picture("data:image/png;base64,", 1, 1, HOSTILE, HOSTILE)
     contents = ReportContents(
         subtitle=HOSTILE,
