@@ -35,7 +35,7 @@ def _tree_stays_clean() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
-    """Restores the environment and MLflow's addresses, because MLflow keeps an address that it is told in both."""
+    """Restores the environment and MLflow's addresses, because MLflow stores an address in both."""
     before = dict(os.environ)
     yield
     if mlflow := sys.modules.get("mlflow"):

@@ -58,7 +58,7 @@ def write_dataset(
 
 
 def blobs(count: int, resolution: int = 16, channels: int = 1, seed: int = 0) -> np.ndarray:
-    """Images with one soft bright blob at a random position, uint8 [count, resolution, resolution, channels]."""
+    """Returns images with one soft blob at a random position, uint8 [count, resolution, resolution, channels]."""
     generator = np.random.default_rng(seed)
     centres = generator.uniform(0.25, 0.75, (count, 1, 1, 2)) * resolution
     rows, columns = np.mgrid[:resolution, :resolution]

@@ -51,7 +51,7 @@ def evaluation(
 
 
 def generator(folder: Path, run_id: str | None = None, seed: int = 0, **changes: object) -> Path:
-    """Writes a folder that passes for a generator as long as it is not loaded; `changes` apply to its metadata."""
+    """Writes a folder that looks like a generator until it is loaded; `changes` apply to its metadata."""
     metadata = generator_metadata(parameters={"seed": seed}, tracking_run_id=run_id, versions={"keras": "3"}, **changes)
     folder.mkdir(parents=True)
     (folder / METADATA_FILE).write_text(metadata.model_dump_json())

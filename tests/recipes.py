@@ -21,7 +21,7 @@ _SMALL = {
     "samples_every_images": 100,
     "ema_half_life_images": 100,
     "score_every_images": 0,
-    "checkpoint_every_seconds": 3600,  # no test depends on how fast the machine is
+    "checkpoint_every_seconds": 3600,  # no test depends on the speed of the machine
 }
 
 

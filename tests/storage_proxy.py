@@ -1,7 +1,7 @@
 """A proxy before the storage emulator: injects faults, and adds rules of the real service that the emulator lacks.
 
-These are: `ifGenerationMatch` (412), the generation in a read (404), and the same answer when a part of a resumable
-upload is sent again.
+The added rules are `ifGenerationMatch` (412), the generation in a read (404), and the same answer for a repeated
+part of a resumable upload.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `fixtures/e873eab.tar.xz` holds the results of `dvc exp run` at commit e873eab: a training of 40 small steps on the
 digits, registered as version 1 and champion of the model `generator`. Its database names a folder that does not exist
-here, as after a move.
+here, as if the project had been moved.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_its_data_and_generator(project: Path) -> None:
+def test_data_and_generator_are_read(project: Path) -> None:
     dataset = PreparedDataset(project / "prepared")
     assert dataset.split("train").count + dataset.split("held_out").count == 1797
     drawn = load_generator(project / "generator").sample(4, seed=0)
@@ -47,7 +47,7 @@ def test_its_data_and_generator(project: Path) -> None:
     assert np.abs(drawn.astype(int) - np.load(project / "samples.npy")).max() <= 1
 
 
-def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_champion(project: Path) -> None:
+def test_a_training_resumes_from_the_checkpoint_and_another_one_starts_from_the_champion(project: Path) -> None:
     from gan_core.training.batches import RealBatches
     from gan_core.training.loop import Training
     from gan_core.training.state import Gan
@@ -74,8 +74,8 @@ def test_a_training_resumes_from_its_checkpoint_and_another_starts_from_its_cham
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
-def test_a_better_score_replaces_its_champion(project: Path) -> None:
-    """Its scores lack the generator's digest, so users must evaluate again; this test only adds the digest."""
+def test_a_better_score_replaces_the_champion(project: Path) -> None:
+    """The scores lack the generator's digest, so users must evaluate again. This test only adds the digest."""
     scores = project / "reports/scores.json"
     record = json.loads(scores.read_text())
     record["scores"]["fd_classifier"] *= 0.5
@@ -89,7 +89,7 @@ def test_a_better_score_replaces_its_champion(project: Path) -> None:
     assert (decision["version"], decision["decision"], decision["champion"]) == ("2", "champion", "1")
 
 
-def test_its_version_is_served(project: Path) -> None:
+def test_the_registered_version_is_served(project: Path) -> None:
     code = """
 from components.tracking.server import connect
 connect()

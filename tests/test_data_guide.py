@@ -1,4 +1,4 @@
-"""Two people run the command lines of docs/data.md, unchanged, against a storage emulator."""
+"""Two people run the command lines of docs/data.md unchanged, with a storage emulator."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Person:
         """Runs the lines of a section and returns the output of each."""
         return {line: self.types(line) for block in SECTIONS[name] for line in block.splitlines()}
 
-    def has_cats(self, count: int, seed: int = 0) -> None:
+    def add_cats(self, count: int, seed: int = 0) -> None:
         draws = np.random.default_rng(seed)
         for number in range(count):
             path = self.folder / "data" / "raw" / "cats" / f"breed{number % 2}" / f"{seed}-{number}.png"
@@ -86,11 +86,11 @@ def stored(person: Person) -> int:
 def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person]) -> None:
     ann, ben = team
     ann.types_section("Once")
-    ann.has_cats(10)
+    ann.add_cats(10)
     ann.types("dvc add data/raw/cats && dvc push && git add data/raw/cats.dvc && git commit -qm cats && git push -q")
     assert stored(ann) == 11
 
-    ann.has_cats(30, seed=1)
+    ann.add_cats(30, seed=1)
     said = ann.types_section("Add data")
     assert "in sync" in said["dvc status --cloud"]
     assert stored(ann) == 42
@@ -104,9 +104,9 @@ def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person])
         len(re.findall(r"data/raw/cats/breed\d/1-\d+\.png", said["dvc diff --targets data/raw/cats -- origin/main"]))
         == 30
     )
-    told = re.search(r"(\d+) images to train on, (\d+) held out, 2 classes, 0 rejected", said["dvc repro prepare"])
-    assert told
-    assert int(told[1]) + int(told[2]) == 40
+    counts = re.search(r"(\d+) images to train on, (\d+) held out, 2 classes, 0 rejected", said["dvc repro prepare"])
+    assert counts
+    assert int(counts[1]) + int(counts[2]) == 40
 
     retrain, submit = (block.strip() for block in SECTIONS["Retrain"])
     assert retrain == "dvc exp run"  # a whole training, so only the command is checked
@@ -114,7 +114,7 @@ def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person])
     ben.types(f"""python -c 'import sys; from pipelines.__main__ import parser; parser().parse_args(sys.argv[1:])' \
         {submit.removeprefix("python -m pipelines ")}""")
 
-    ann.has_cats(5, seed=2)
+    ann.add_cats(5, seed=2)
     ann.types("dvc add data/raw/cats && dvc push")  # but never commits it
     assert stored(ann) == 48
     ben.types_section("Clean up")
@@ -123,10 +123,10 @@ def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person])
     assert len(list((ann.folder / "data/raw/cats").rglob("*.png"))) == 10
 
 
-def test_paths_in_a_bucket(team: tuple[Person, Person]) -> None:
+def test_stages_read_and_write_paths_in_a_bucket(team: tuple[Person, Person]) -> None:
     ann, _ = team
     ann.types("sed -i 's|^  source: embedded |  source: data/raw/cats |' params.yaml")
-    ann.has_cats(20)
+    ann.add_cats(20)
     put = "from google.cloud import storage; storage.Client().bucket('team-data').blob('{}').upload_from_filename('{}')"
     ann.types(f'python -c "{put.format("params.yaml", "params.yaml")}"')
     ann.types(f'python -c "{put.format("photos/1.png", "data/raw/cats/breed1/0-1.png")}"')

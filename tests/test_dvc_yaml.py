@@ -88,12 +88,16 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def named_files(path: Path) -> Iterator[Path]:
-    """Yields the files and folders beside a module that it names but does not import: templates, data, sources."""
+    """Yields files and folders next to a module that it names but does not import: templates, data, sources."""
     for node in nodes(tree(path)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            beside = path.parent / node.value
-            if re.fullmatch(r"\w[\w.-]*", node.value) and beside.exists() and not (beside / "__init__.py").exists():
-                yield beside
+            neighbour = path.parent / node.value
+            if (
+                re.fullmatch(r"\w[\w.-]*", node.value)
+                and neighbour.exists()
+                and not (neighbour / "__init__.py").exists()
+            ):
+                yield neighbour
 
 
 def code_of(stage: str) -> set[str]:

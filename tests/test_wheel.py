@@ -1,4 +1,4 @@
-"""The wheel: the library alone, with its data files and what it imports."""
+"""The wheel contains only the library with its data files, and requires only what the library imports."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_the_whole_library_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_exactly_the_library(wheel: Path) -> None:
     expected = {
         path.relative_to(ROOT).as_posix()
         for path in PACKAGE.rglob("*")
@@ -41,8 +41,8 @@ def test_the_wheel_holds_the_whole_library_and_nothing_else(wheel: Path) -> None
     assert {"gan_core/py.typed", "gan_core/evaluation/report/page.html.j2"} < expected
     assert {f"gan_core/data/embedded/t10k-{kind}-ubyte.xz" for kind in ("images-idx3", "labels-idx1")} < expected
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name}
-    assert held == expected
+        contents = {name for name in archive.namelist() if not name.endswith("/") and ".dist-info/" not in name}
+    assert contents == expected
 
 
 def test_the_wheel_requires_exactly_what_the_library_imports(wheel: Path) -> None:
@@ -68,23 +68,23 @@ def imported(node: ast.AST) -> list[str]:
 
 
 def uv(*arguments: object) -> str:
-    """Runs `uv pip …` and returns what it says; skips the test if no package index answers."""
-    said = subprocess.run([UV, "pip", *map(str, arguments)], capture_output=True, text=True, check=False)
-    if "error sending request" in said.stderr or "dns error" in said.stderr:
-        pytest.skip(f"no package index answers: {said.stderr[-300:]}")
-    assert said.returncode == 0, said.stderr
-    return said.stderr
+    """Runs `uv pip …` and returns its messages; skips the test if no package index answers."""
+    done = subprocess.run([UV, "pip", *map(str, arguments)], capture_output=True, text=True, check=False)
+    if "error sending request" in done.stderr or "dns error" in done.stderr:
+        pytest.skip(f"no package index answers: {done.stderr[-300:]}")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 @pytest.mark.slow
-def test_an_empty_environment_gets_the_library_and_trains_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+def test_the_wheel_trains_in_an_empty_environment_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
     into = ("install", "--python", python)
-    brought = set(re.findall(r"(?m)^ \+ ([\w.-]+)", uv(*into, "--dry-run", wheel)))
-    assert {"gan-pipeline", "keras", "tensorflow"} < brought
-    # google-pasta is TensorFlow's: it rewrites Python code.
-    assert {name for name in brought if re.match(r"dvc|mlflow|kfp|google", name)} == {"google-pasta"}
+    installed = set(re.findall(r"(?m)^ \+ ([\w.-]+)", uv(*into, "--dry-run", wheel)))
+    assert {"gan-pipeline", "keras", "tensorflow"} < installed
+    # TensorFlow requires google-pasta, which is not a Google Cloud package.
+    assert {name for name in installed if re.match(r"dvc|mlflow|kfp|google", name)} == {"google-pasta"}
 
     # The locked versions, which are in uv's cache, with the smaller build of TensorFlow.
     cpu = ROOT / "requirements-cpu.in"
@@ -96,11 +96,11 @@ def test_an_empty_environment_gets_the_library_and_trains_from_another_folder(wh
     (folder / "params.json").write_text(json.dumps(parameters), encoding="utf-8")
     (folder / "example.py").write_text(EXAMPLE, encoding="utf-8")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    said = subprocess.run(
+    done = subprocess.run(
         [python, "example.py"], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
-    assert said.returncode == 0, said.stderr
-    assert "fd_random" in said.stdout
+    assert done.returncode == 0, done.stderr
+    assert "fd_random" in done.stdout
     assert json.loads((folder / "generator" / "generator.json").read_text())["images_seen"] == 640
     report = (folder / "report.html").read_text(encoding="utf-8")
     assert "fd_random" in report

@@ -1,4 +1,4 @@
-"""Trackers and what they logged, for the tests."""
+"""Trackers for the tests, and the records that they logged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def only_run() -> Any:
 
 
 def history(name: str) -> list[tuple[int, float]]:
-    """Step and value of a figure of the only run, in the order in which the database holds them."""
+    """Returns steps and values of a metric of the only run, in the order of the database."""
     return [(point.step, point.value) for point in connect().get_metric_history(only_run().info.run_id, name)]
 
 

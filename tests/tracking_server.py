@@ -20,7 +20,7 @@ from pathlib import Path
 
 
 def empty_database(folder: Path) -> Path:
-    """Returns an MLflow database with its tables, to be copied: creating the tables takes longer than most tests."""
+    """Returns an MLflow database with its tables. Tests copy it, because creating the tables is slow."""
     database = folder / "empty.db"
     code = "import sys, mlflow; mlflow.MlflowClient('sqlite:///' + sys.argv[1]).search_experiments()"
     subprocess.run([sys.executable, "-c", code, str(database)], cwd=folder, check=True, capture_output=True)
@@ -71,7 +71,7 @@ class TrackingServer:
 class Proxy:
     """Forwards requests to a server, makes some of them fail, and delays chosen ones.
 
-    Half of the `failures` get a 503 instead; the other half are carried out, but the answer is cut. A request for which
+    Half of the `failures` get a 503. The server executes the other half, but their answer is cut. A request for which
     `holds` returns true waits before it is forwarded until `released` is set.
 
     Attributes:

@@ -46,7 +46,7 @@ def test_a_wrong_recipe_is_refused(overrides, message):
         sides_of(arguments("--recipe", "other", overrides))
 
 
-def test_sides_take_turns_and_only_what_decides_the_result_names_a_training():
+def test_sides_alternate_and_trainings_are_named_by_settings_that_affect_their_result():
     parsed = arguments("--minutes", "0.5")
     turns = [list(quality._turn(sides_of(parsed), seed, parsed)) for seed in range(2)]
     assert [one.side for one in turns[0]] == [one.side for one in turns[1]][::-1]
@@ -58,7 +58,7 @@ def test_sides_take_turns_and_only_what_decides_the_result_names_a_training():
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-def test_trainings_at_once_share_the_processors(monkeypatch, tmp_path):
+def test_concurrent_trainings_share_the_processors(monkeypatch, tmp_path):
     used = []
     both = threading.Barrier(2)
 

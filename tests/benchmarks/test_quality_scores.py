@@ -8,7 +8,7 @@ from benchmarks.quality_tables import final_table, growth_table
 
 
 class TwoPixels:
-    """The first two pixels as they are."""
+    """Uses the first two pixels as features."""
 
     name, size, resize, accuracy = "two", 2, "none", None
 
@@ -30,7 +30,7 @@ def test_saved_samples_are_scored_once(real, tmp_path):
     np.save(tmp_path / "5.npy", real + np.uint8(3))
     np.save(tmp_path / "10.npy", real)
     found = Judge([TwoPixels()], real).score_training(tmp_path)
-    # Two Gaussians that differ by their means alone.
+    # The two Gaussians differ only by their means.
     assert [row["two"] for row in found["rows"]] == pytest.approx([2 * 3**2, 0], abs=1e-9)
     assert [row["diversity"] for row in found["rows"]] == pytest.approx([1, 1])
     assert [row["images_seen"] for row in found["rows"]] == [64, 64]
@@ -41,7 +41,7 @@ def test_saved_samples_are_scored_once(real, tmp_path):
         Judge([TwoPixels("sha256-2")], real).score_training(tmp_path)
 
 
-def test_time_to_reach_a_score():
+def test_the_time_to_reach_a_score_is_interpolated():
     rows = [{"seconds": float(t), "two": 100 / t} for t in (1, 4, 16)]
     assert seconds_to_reach(rows, "two", 50) == pytest.approx(2)
     assert seconds_to_reach(rows, "two", 12.5) == pytest.approx(8)
@@ -58,7 +58,7 @@ def training(*scores, failure=""):
     return {"rows": rows, "failure": failure}
 
 
-def test_the_table_leaves_failed_trainings_out_and_counts_them():
+def test_the_table_excludes_failed_trainings_and_counts_them():
     trainings = {
         "default": [training(100, 25), training(100, 25), training(7, 7, failure="NaN")],
         "peer": [training(200, 40), training(300, 60)],

@@ -18,7 +18,7 @@ def recorder(folder, **options):
     return Recorder(folder, (1, 2, 4), count=3, latent_size=5, classes=10, seed=0, **options)
 
 
-def test_neither_compiling_nor_drawing_counts(clock, tmp_path):
+def test_compiling_and_drawing_do_not_count(clock, tmp_path):
     one = recorder(tmp_path, compiling_steps=2)
     drawn = []
 
@@ -45,7 +45,7 @@ def test_neither_compiling_nor_drawing_counts(clock, tmp_path):
     assert all(np.array_equal(drawn[0][0], latents) for latents, _ in drawn)
 
 
-def test_of_two_moments_within_one_step_the_later_counts(clock, tmp_path):
+def test_the_later_of_two_moments_within_one_step_counts(clock, tmp_path):
     one = recorder(tmp_path)
     for _ in range(2):
         clock[0] += 3

@@ -19,7 +19,7 @@ print(json.dumps([made, judged, torch_step.operations_per_image(made, judged)]))
 
 
 @pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")
-def test_operations_of_the_tutorials_network():
+def test_the_operations_of_the_tutorials_network_equal_those_computed_by_hand():
     command = [str(PEERS_PYTHON), "-c", COUNT]
     done = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=True)
     generator = [100 * 7 * 7 * 256, 49 * 25 * 256 * 128, 49 * 25 * 128 * 64, 196 * 25 * 64]
@@ -30,7 +30,7 @@ def test_operations_of_the_tutorials_network():
     assert json.loads(done.stdout) == [generator, discriminator, 2 * (forward + by_weights + by_inputs)]
 
 
-def test_a_recipe_is_described_or_left_alone():
+def test_a_recipe_is_described_only_if_pytorchs_side_can_build_it():
     network = torch_network(small_training(generator_width=8, discriminator_width=4), (28, 28, 1), 10)
     assert (network["base"], network["classes"]) == (7, 10)
     assert network["generator_channels"] == [16, 8]

@@ -4,7 +4,7 @@ from benchmarks import tutorial_dcgan
 from benchmarks.recorder import Recorder
 
 
-def test_the_networks_have_as_many_numbers_as_the_tutorials():
+def test_the_networks_have_the_numbers_of_parameters_of_the_tutorial():
     assert tutorial_dcgan.build_generator().count_params() == 2_330_944
     assert tutorial_dcgan.build_discriminator().count_params() == 212_865
 

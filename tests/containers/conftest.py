@@ -40,7 +40,7 @@ def engine(image: str) -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def run(engine: docker.DockerClient, image: str) -> Run:
-    """Runs one command in the strict container and returns its exit code and what it printed."""
+    """Runs one command in the strict container and returns its exit code and output."""
 
     def run_command(*command: str, **options: Any) -> tuple[int, str]:
         container = engine.containers.create(image, list(command), **{**STRICT, "user": "12345:0", **options})
@@ -69,7 +69,7 @@ def run_pipeline(
         profile = yaml.safe_load((ROOT / "infra" / "profiles" / "cpu.yaml").read_text())
         profile["retry_after_seconds"] = 1
         profile["light"]["retries"] = 1
-        profile["environment"] = {"DVC_ROOT": str(root)}  # MLflow without a server, in the pipeline root
+        profile["environment"] = {"DVC_ROOT": str(root)}  # MLflow writes to the pipeline root, without a server
         (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
         compiled = folder / "pipeline.yaml"
         overrides = [part for override in SMALL for part in ("-S", override)]
@@ -105,7 +105,7 @@ _run = ContainerCollection.run
 def _run_and_keep_until_waited(self: ContainerCollection, *arguments: Any, **options: Any) -> Any:
     """Leaves the removal of a container to the code that reads its exit code.
 
-    kfp.local leaves it to the engine, and takes a container that is gone before it asks for one that succeeded.
+    kfp.local lets the engine remove it. If the container is gone before its exit code is read, it counts as successful.
     """
     container = _run(self, *arguments, **options | {"auto_remove": False})
     wait = container.wait

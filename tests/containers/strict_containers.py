@@ -33,8 +33,8 @@ class LocalRun:
     """A pipeline that kfp.local ran.
 
     Attributes:
-        succeeded: whether the run did.
-        log: of all steps.
+        succeeded: whether the run succeeded.
+        log: the output of all steps.
         root: the pipeline root, with the outputs of each task and MLflow's database and files.
     """
 
@@ -43,7 +43,7 @@ class LocalRun:
     root: Path
 
     def output(self, task: str, name: str) -> Path:
-        """The path of one output of one task."""
+        """Returns the path of one output of one task."""
         (found,) = self.root.glob(f"*/{task}/{name}")
         return found
 

@@ -1,4 +1,4 @@
-"""A version pushed by DVC to a storage emulator, fetched in the container: read-only, any user, no git, no shell."""
+"""The fetch command in the container, which is read-only, runs as any user and has no git and no shell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from strict_containers import NO_SHELL, Run
 FILES = {"tabby/1.txt": b"one", "siamese/1.txt": b"two"}
 
 
-def test_fetches_a_pushed_version(run: Run, tmp_path: Path) -> None:
+def test_a_pushed_version_is_fetched(run: Run, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     for name, content in FILES.items():
         (repository / "cats" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +58,7 @@ def test_fetches_a_pushed_version(run: Run, tmp_path: Path) -> None:
     assert fetched == {f"data/{name}": content for name, content in FILES.items()}
 
 
-def test_a_remote_that_may_not_be_read(run: Run, tmp_path: Path) -> None:
+def test_an_unreadable_remote_is_refused(run: Run, tmp_path: Path) -> None:
     remote = tmp_path / "remote"
     remote.mkdir(mode=0o700)
     code, log = run(
@@ -69,7 +69,7 @@ def test_a_remote_that_may_not_be_read(run: Run, tmp_path: Path) -> None:
     assert (code, log) == (2, "error: --remote must be a folder that may be read. Received: /remote\n")
 
 
-def test_a_bucket_that_cannot_be_reached(run: Run) -> None:
+def test_an_unreachable_bucket_is_a_temporary_failure(run: Run) -> None:
     code, log = run(
         *("python", "-m", "components.fetch", "--remote", f"gs://{BUCKET}/dvc", "--data", "/tmp/data"),
         *("--pointer", "{md5: 0123456789abcdef0123456789abcdef.dir, hash: md5, path: cats}"),

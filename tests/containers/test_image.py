@@ -1,4 +1,4 @@
-"""The image's contents, and that every command works under the strictest conditions of a cluster."""
+"""The contents of the image. Every command works under the strictest conditions of a cluster."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_command_runs_as_any_user_without_shell_network_or_writable_root(r
     assert (code, log[:6]) == (0, "usage:"), log
 
 
-def test_the_conditions_are_what_they_claim(run: Run) -> None:
+def test_the_strict_conditions_hold(run: Run) -> None:
     probe = """
 import os, socket, subprocess
 def fails(action, *errors):
@@ -46,7 +46,7 @@ open("/tmp/x", "w")
     assert run("python", "-c", probe) == (0, "12345 0\nTrue True\nTrue\nTrue\n")
 
 
-def test_a_wrong_parameter_ends_with_2(run: Run) -> None:
+def test_a_wrong_parameter_gives_exit_code_2(run: Run) -> None:
     code, log = run(
         "python", "-m", "components.register", "--config", "{}", "--model=m", "--scores=s", "--registration=r"
     )
@@ -56,7 +56,7 @@ def test_a_wrong_parameter_ends_with_2(run: Run) -> None:
     )
 
 
-def test_configuration(engine: docker.DockerClient, image: str) -> None:
+def test_the_image_has_a_user_labels_and_a_limited_size(engine: docker.DockerClient, image: str) -> None:
     built = engine.images.get(image)
     config = built.attrs["Config"]
     assert config["User"] == "65532:65532"
@@ -69,7 +69,7 @@ def test_configuration(engine: docker.DockerClient, image: str) -> None:
     assert built.attrs["Size"] <= SIZE_LIMIT_BYTES
 
 
-def test_contents(run: Run) -> None:
+def test_the_image_contains_compiled_code_and_no_unneeded_packages(run: Run) -> None:
     probe = """
 import importlib.util, pathlib, sys
 print(*sorted(path.name for path in pathlib.Path("/app").iterdir()))

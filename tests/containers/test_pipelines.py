@@ -1,4 +1,4 @@
-"""The compiled pipelines, run by kfp.local: each step in its own strict container, on the digits with a small training.
+"""kfp.local runs the compiled pipelines with a small training on the digits, each step in its own strict container.
 
 This does not exercise Kubeflow's driver and launcher, Argo, the transfer of artifacts, or Kubernetes.
 """
@@ -44,7 +44,7 @@ def test_the_outputs_are_on_disk(trained: LocalRun) -> None:
     assert [path.name for path in trained.output("fetch", "data").iterdir()] == [NOTHING_FETCHED]
 
 
-def test_metrics_reach_the_runs_page(trained: LocalRun) -> None:
+def test_the_metrics_are_in_the_metadata_for_the_runs_page(trained: LocalRun) -> None:
     scores = json.loads(trained.output("evaluate", "scores").read_text())["scores"]
     output = json.loads(trained.output("evaluate", "executor_output.json").read_text())
     shown = output["artifacts"]["scores"]["artifacts"][0]["metadata"]
@@ -88,7 +88,7 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert json.loads(version.tags["evaluation"]) == best | {"classes": []}
 
 
-def test_dvc_and_the_containers_make_the_same(trained: LocalRun, tmp_path: Path) -> None:
+def test_dvc_and_the_containers_give_the_same_data_and_weights(trained: LocalRun, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
     (clone / "params.yaml").write_text(yaml.safe_dump(override(read(ROOT / "params.yaml"), SMALL)))
@@ -112,7 +112,7 @@ def test_dvc_and_the_containers_make_the_same(trained: LocalRun, tmp_path: Path)
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
-    """Every array of weights in a generator's folder, by its path in the file."""
+    """Returns every array of weights in a generator's folder, by its path in the file."""
     found = {}
 
     def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:

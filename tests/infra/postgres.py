@@ -16,7 +16,7 @@ PASSWORD = "p4ssword"
 
 
 class Postgres:
-    """Starts when entered. PostgreSQL refuses to run as root, so root runs it as the user postgres."""
+    """A context manager that runs the server; as root, it runs the server as the user postgres."""
 
     def __init__(self, programs: Path) -> None:
         self._programs = programs

@@ -1,4 +1,4 @@
-"""Problems with a PostgreSQL address for MLflow give one sentence at once."""
+"""Each mistake in a PostgreSQL address for MLflow gives one sentence at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ PROGRAMS = postgres_programs()
 
 
 @pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed: apt-get install postgresql")
-def test_a_wrong_password_an_absent_database_and_a_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_an_absent_database_and_an_unreachable_server_give_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     assert PROGRAMS is not None

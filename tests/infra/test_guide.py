@@ -1,4 +1,4 @@
-"""docs/infra.md names only what exists: files, objects of the cluster, outputs of Terraform, commands."""
+"""The files, objects, outputs of Terraform and commands that docs/infra.md names exist."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_pipelines_command_is_accepted() -> None:
         parser().parse_args(shlex.split(command)[3:])
 
 
-def test_the_patches_are_applied_by_the_lines_they_carry() -> None:
+def test_the_page_has_the_commands_in_the_comments_of_the_patches() -> None:
     for patch in ("argo/retry-patch.yaml", "k8s/patches/storage-initializer.yaml"):
         (line,) = re.findall(r"(?m)^# (kubectl .*patch .*)$", (INFRA / patch).read_text())
         assert line in LINES

@@ -1,4 +1,4 @@
-"""Every object of every overlay: accepted by Kubernetes' schemas, and within the project's policy."""
+"""Every object of every overlay matches Kubernetes' schemas and the project's policy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def objects(request: pytest.FixtureRequest, render: Callable[..., Objects]) -> O
 
 
 def pods(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Name and specification of every pod that the objects create."""
+    """Yields name and specification of every pod that the objects create."""
     for item in objects:
         name, kind = f"{item['kind']}/{item['metadata']['name']}", item["kind"]
         if kind in ("Deployment", "StatefulSet"):
@@ -62,7 +62,7 @@ def test_kubernetes_accepts_every_object_but_the_named_custom_resources(objects:
     assert len(objects) > 20
 
 
-def test_nothing_is_left_to_fill_in(objects: Objects) -> None:
+def test_every_setting_is_filled_in(objects: Objects) -> None:
     assert "filled in" not in yaml.safe_dump_all(objects)
 
 
@@ -88,7 +88,7 @@ def test_every_pod_is_restricted(objects: Objects) -> None:
             assert "privileged" not in context, name
 
 
-def test_every_container_says_what_it_needs_and_may_use(objects: Objects) -> None:
+def test_every_container_has_requests_and_limits(objects: Objects) -> None:
     for name, pod in pods(objects):
         for container in pod["containers"]:
             for bound in ("requests", "limits"):
@@ -127,11 +127,11 @@ def test_no_secret_is_in_the_manifests(objects: Objects, render: Callable[..., O
         for item in named(objects, "ExternalSecret")
         for entry in item["spec"]["data"]
     }
-    by_hand = {("mlflow-database", "uri"), ("mlflow-database", "password")}  # docs/infra.md, with kind
+    by_hand = {("mlflow-database", "uri"), ("mlflow-database", "password")}  # docs/infra.md creates these on kind
     assert wanted == (external or by_hand)
 
 
-def test_our_namespaces_are_restricted_bounded_and_closed(objects: Objects) -> None:
+def test_our_namespaces_have_pod_security_quotas_limits_and_a_default_denial(objects: Objects) -> None:
     namespaces = {item["metadata"]["name"]: item["metadata"]["labels"] for item in named(objects, "Namespace")}
     assert namespaces.keys() <= {"mlflow", "gan-serving"}
     assert {item["metadata"].get("namespace") for item in objects} - {None} == {*namespaces, "kubeflow"}
@@ -157,7 +157,7 @@ def test_rights_are_listed_one_by_one(objects: Objects) -> None:
     assert {(b["metadata"]["namespace"], b["roleRef"]["name"]) for b in named(objects, "RoleBinding")} == roles
 
 
-def test_google_identities_are_only_on_google(render: Callable[..., Objects]) -> None:
+def test_only_the_overlay_for_google_has_google_identities(render: Callable[..., Objects]) -> None:
     key = "iam.gke.io/gcp-service-account"
 
     def annotated(overlay: str) -> set[str]:
@@ -168,7 +168,7 @@ def test_google_identities_are_only_on_google(render: Callable[..., Objects]) ->
     assert annotated("gke") == {"gan-training", "gan-predictor", "mlflow", "mlflow-secrets"}
 
 
-def test_the_champion_on_the_gpu_spot_pool(render: Callable[..., Objects]) -> None:
+def test_the_champion_can_run_on_the_gpu_spot_pool(render: Callable[..., Objects]) -> None:
     predictor = one(render("gke", "gpu-spot"), "InferenceService", "champion")["spec"]["predictor"]
     gpu_type = re.search(r'gpu_type += "(.*)"', (INFRA / "terraform/prod.tfvars").read_text())
     assert gpu_type
@@ -196,7 +196,7 @@ def test_the_profiles_fit_the_cluster(profile: Path, render: Callable[..., Objec
         assert selector.get("cloud.google.com/gke-accelerator", gpu_type[1]) == gpu_type[1]
 
 
-def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
+def test_a_step_gets_exactly_the_retries_that_it_requests(tmp_path: Path) -> None:
     """The patch replaces only KFP's default; Argo merges each template over it, key by key."""
     shipped = {
         "apiVersion": "v1",
@@ -216,9 +216,9 @@ def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
     data = yaml.safe_load(kubectl(*command))["data"]
     assert data["executor"] == shipped["data"]["executor"]
     default = yaml.safe_load(data["workflowDefaults"])["spec"]["templateDefaults"]["retryStrategy"]
-    asked = {"limit": "3", "backoff": {"duration": "60", "factor": "2"}}  # the compiled form of set_retry
+    requested = {"limit": "3", "backoff": {"duration": "60", "factor": "2"}}  # the compiled form of set_retry
     expression = default.pop("expression")
-    assert {**default, **asked} == {**asked, "retryPolicy": "Always"}
+    assert {**default, **requested} == {**requested, "retryPolicy": "Always"}
     assert default["limit"] == "0"
     [pattern] = re.findall(r'^not \(lastRetry\.message matches "(.+)"\)$', expression)
     for message, retried in {
@@ -232,7 +232,7 @@ def test_a_step_gets_exactly_the_retries_it_asks_for(tmp_path: Path) -> None:
         assert (re.search(pattern, message) is None) == retried
 
 
-def test_the_storage_initializer_patch_is_what_restricted_wants() -> None:
+def test_the_patched_storage_initializer_is_restricted() -> None:
     patch = yaml.safe_load((INFRA / "k8s/patches/storage-initializer.yaml").read_text())
     assert patch["spec"]["container"]["securityContext"] == {
         "allowPrivilegeEscalation": False,

@@ -39,7 +39,7 @@ def record(tmp_path: Path) -> Iterator[Path]:
 
 
 @needs_postgres
-def test_a_training_is_tracked_and_registered_and_nothing_stays(record: Path, tmp_path: Path) -> None:
+def test_a_training_is_tracked_and_registered_and_nothing_remains(record: Path, tmp_path: Path) -> None:
     started = services("up", record)
     assert started.returncode == 0, started.stderr
     exports = dict(re.findall(r"(?m)^export (\w+)=(http://127\.0\.0\.1:\d+)$", started.stdout))
@@ -53,11 +53,11 @@ def test_a_training_is_tracked_and_registered_and_nothing_stays(record: Path, tm
 
     train_and_register(tmp_path, exports)
     server = exports["MLFLOW_TRACKING_URI"]
-    alias = ask(f"{server}/api/2.0/mlflow/registered-models/alias?name=synthetic-16x16x1&alias=champion")
+    alias = get(f"{server}/api/2.0/mlflow/registered-models/alias?name=synthetic-16x16x1&alias=champion")
     assert alias["model_version"]["version"] == "1"
-    run = ask(f"{server}/api/2.0/mlflow/runs/get?run_id={alias['model_version']['run_id']}")["run"]
+    run = get(f"{server}/api/2.0/mlflow/runs/get?run_id={alias['model_version']['run_id']}")["run"]
     assert run["info"]["status"] == "FINISHED"
-    objects = ask(f"{exports['STORAGE_EMULATOR_HOST']}/storage/v1/b/gan-pipeline/o?prefix=mlflow/")["items"]
+    objects = get(f"{exports['STORAGE_EMULATOR_HOST']}/storage/v1/b/gan-pipeline/o?prefix=mlflow/")["items"]
     assert any(item["name"].endswith("generator.keras") for item in objects)
 
     ended = services("down", record)
@@ -91,19 +91,19 @@ def train_and_register(folder: Path, exports: dict[str, str]) -> None:
     run("register", "--scores", "scores.json", "--registration", "registration.json")
 
 
-def ask(address: str) -> Any:
+def get(address: str) -> Any:
     with urllib.request.urlopen(address, timeout=60) as answer:
         return json.load(answer)
 
 
-def ours() -> set[int]:
-    """All processes that up-local started, from any caller."""
+def running_processes() -> set[int]:
+    """Returns the ids of all processes that any call of up-local started."""
     lines = {process.pid: " ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])}
     return {pid for pid, line in lines.items() if "/gan-pipeline-local-" in line}
 
 
 @needs_postgres
-def test_a_service_that_does_not_start_ends_the_others(record: Path, tmp_path: Path) -> None:
+def test_the_other_services_stop_if_one_does_not_start(record: Path, tmp_path: Path) -> None:
     """A Python without the storage emulator can start only PostgreSQL."""
     lonely = tmp_path / "bin" / "python"
     lonely.parent.mkdir()
@@ -113,15 +113,15 @@ def test_a_service_that_does_not_start_ends_the_others(record: Path, tmp_path: P
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
     line = [sys.executable, "-c", code, str(lonely), str(INFRA / "local/services.py"), "up", "--record", str(record)]
-    before = ours()
+    before = running_processes()
     result = subprocess.run(line, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "gcp-storage-emulator" in result.stderr
-    assert ours() <= before
+    assert running_processes() <= before
     assert not record.exists()
 
 
-def test_without_postgresql_it_says_what_to_install(record: Path) -> None:
+def test_the_error_for_missing_postgresql_names_the_package(record: Path) -> None:
     code = (
         "import pathlib, runpy, shutil, sys; shutil.which = lambda name: None; "
         "pathlib.Path.glob = lambda *_: iter(()); sys.argv.pop(0); "

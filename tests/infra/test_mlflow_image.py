@@ -1,4 +1,4 @@
-"""The text of the MLflow server's image: the linter accepts it, and it locks the same versions as the trainings."""
+"""The Dockerfile and the requirements of the MLflow server's image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER = INFRA / "mlflow"
 
 
 def locked(path: Path) -> list[tuple[str, str]]:
-    """Names and versions; a package with several versions for several machines appears more than once."""
+    """Returns names and versions. A package appears more than once if machines need different versions."""
     return re.findall(r"(?m)^([a-z0-9._-]+)(?:\[[\w,]+\])?==([^\s;]+)", path.read_text())
 
 
@@ -23,7 +23,7 @@ def test_hadolint_finds_nothing() -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_the_server_is_locked_to_the_versions_of_the_clients() -> None:
+def test_the_server_and_its_clients_have_the_same_locked_versions() -> None:
     server, clients = locked(FOLDER / "requirements.txt"), locked(ROOT / "requirements-dev.txt")
     assert {"mlflow", "psycopg", "google-cloud-storage", "sqlalchemy"} <= {name for name, _ in server}
     shared = {name for name, _ in clients}

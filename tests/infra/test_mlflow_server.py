@@ -46,14 +46,14 @@ def container(objects: Objects, kind: str, name: str) -> dict[str, Any]:
 
 
 def environment(container: dict[str, Any], database: str) -> dict[str, str]:
-    """The container's variables, with the secret's value, and the variables that every process needs."""
+    """Returns the container's variables with the secret's value, and the variables that every process needs."""
     variables = {entry["name"]: entry.get("value", database) for entry in container["env"]}
     keep = {name: os.environ[name] for name in ("PYTHONPATH", "STORAGE_EMULATOR_HOST") if name in os.environ}
     return {**variables, **keep, "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
 
 
 def command(container: dict[str, Any], variables: dict[str, str]) -> list[str]:
-    """The container's command line, with $(NAME) replaced as Kubernetes does."""
+    """Returns the container's command line. Like Kubernetes, it replaces $(NAME)."""
     line = [*container["command"], *container["args"]]
     return [re.sub(r"\$\((\w+)\)", lambda match: variables[match[1]], word) for word in line]
 
@@ -91,7 +91,7 @@ class Server:
         self._process.wait()
 
     def probe(self, name: str) -> int | None:
-        """The status that the kubelet would get from the manifest's probe; None without an answer in time."""
+        """Returns the status that the kubelet would get from the manifest's probe; None without an answer."""
         request = self.container[name]["httpGet"]
         headers = {header["name"]: header["value"] for header in request.get("httpHeaders", [])}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.container[name]["timeoutSeconds"])
@@ -111,7 +111,7 @@ def objects(render: Callable[..., Objects]) -> Objects:
 
 @pytest.fixture(scope="module")
 def buckets(objects: Objects) -> Iterator[dict[str, str]]:
-    """An emulated Google Cloud Storage with the manifests' buckets; the roots for artifacts and backups."""
+    """Emulates Google Cloud Storage with the manifests' buckets; yields the roots of artifacts and backups."""
     kinds = {"ARTIFACT_ROOT": ("Deployment", "mlflow"), "BACKUP_ROOT": ("CronJob", "mlflow-backup")}
     roots = {
         variable: next(e["value"] for e in container(objects, *names)["env"] if e["name"] == variable)
@@ -154,7 +154,7 @@ def server(
     started.stop()
 
 
-def test_the_upgrade_job_makes_an_empty_database_mlflows(postgres: Postgres) -> None:
+def test_the_upgrade_job_creates_mlflows_tables(postgres: Postgres) -> None:
     assert postgres.query("mlflow", "SELECT count(*) FROM alembic_version") == "1"
     assert postgres.query("mlflow", "SELECT to_regclass('registered_models')") == "registered_models"
 
@@ -242,7 +242,7 @@ def _evaluation(model: Path, score: float) -> dict[str, Any]:
     }
 
 
-def test_trainings_at_once_lose_no_run_and_make_one_champion(
+def test_concurrent_trainings_lose_no_run_and_have_one_champion(
     registered: list[dict[str, Any]], postgres: Postgres, buckets: dict[str, str]
 ) -> None:
     assert postgres.query("mlflow", "SELECT count(*) FROM runs WHERE status = 'FINISHED'") == str(TRAININGS)
@@ -260,7 +260,7 @@ def test_trainings_at_once_lose_no_run_and_make_one_champion(
     assert all(place.startswith(buckets["ARTIFACT_ROOT"]) for place in places)
 
 
-def test_trainings_that_name_new_data_at_once_all_have_their_run(
+def test_concurrent_trainings_on_new_data_all_have_a_run(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.port}")
@@ -281,7 +281,7 @@ def test_trainings_that_name_new_data_at_once_all_have_their_run(
     assert len(set(found)) == 40
 
 
-def test_the_backup_restores(
+def test_a_backup_can_be_restored(
     registered: list[dict[str, Any]], objects: Objects, postgres: Postgres, buckets: dict[str, str], tmp_path: Path
 ) -> None:
     backup = container(objects, "CronJob", "mlflow-backup")
@@ -311,7 +311,7 @@ def test_the_champion_is_served_by_the_runtimes_own_command(
     buckets: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """The test copies storageUri to /mnt/models, as KServe's storage initializer does."""
+    """Like KServe's storage initializer, the test copies storageUri to /mnt/models."""
     from google.cloud import storage
     from mlflow import MlflowClient
 
@@ -366,7 +366,7 @@ def _request(port: int, method: str, path: str, body: str | None = None) -> tupl
     ("root", "database"),
     [("s3://bucket/x", "postgresql://h/d"), ("gs://b", "postgresql://h/d"), ("gs://b/x", "mysql://h")],
 )
-def test_the_backup_refuses_what_it_cannot_do(root: str, database: str) -> None:
+def test_the_backup_refuses_invalid_settings(root: str, database: str) -> None:
     line = [sys.executable, str(INFRA / "mlflow/backup.py"), root]
     variables = {**os.environ, "MLFLOW_BACKEND_STORE_URI": database}
     result = subprocess.run(line, env=variables, capture_output=True, text=True, check=False)
@@ -375,10 +375,10 @@ def test_the_backup_refuses_what_it_cannot_do(root: str, database: str) -> None:
     assert database not in result.stderr
 
 
-def test_a_database_that_is_away_takes_the_server_out_of_service_but_not_down(
+def test_without_a_database_the_server_is_not_ready_but_still_alive(
     registered: list[dict[str, Any]], server: Server, postgres: Postgres
 ) -> None:
-    """The last test of this file: it stops the database."""
+    """This must be the last test of the file, because it stops the database."""
     postgres.stop()
     assert server.probe("readinessProbe") in (None, 500, 503)
     assert server.probe("livenessProbe") == 200

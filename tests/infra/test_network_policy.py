@@ -1,4 +1,4 @@
-"""Which pods may connect to which, computed from the rendered network policies by Kubernetes' rules."""
+"""The allowed connections between pods, computed from the rendered network policies by Kubernetes' rules."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def matches(peer: dict[str, Any], other: Pod | str, namespace: str) -> bool:
 
 
 def permits(objects: Objects, pod: Pod, other: Pod | str, port: int, direction: str) -> bool:
-    """Whether `pod` may connect to `other`: a policy that selects it allows this, or no policy selects it."""
+    """Returns whether `pod` may connect to `other`: no policy selects `pod`, or one that does allows the connection."""
     namespace, labels = pod
     policies = [
         item["spec"]

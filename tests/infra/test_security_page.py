@@ -1,4 +1,4 @@
-"""docs/security.md names tests that exist, and two of its rules are read from the code itself."""
+"""docs/security.md names tests that exist, and the code follows two of its rules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_line_of_the_page_has_its_test() -> None:
 
 
 def calls() -> list[tuple[str, str, ast.Call]]:
-    """File, name and node of every call in the project."""
+    """Returns file, name and node of every call in the project."""
     return [
         (str(path.relative_to(ROOT)), ast.unparse(node.func), node)
         for path in SOURCES
@@ -50,7 +50,7 @@ def test_no_code_reads_a_pickle() -> None:
     assert opened == {"gan_core/export.py"}
 
 
-def test_no_code_executes_or_opens_what_it_is_given() -> None:
+def test_no_code_executes_or_opens_untrusted_input() -> None:
     known = {
         ("gan_core/data/fashion_mnist.py", "urllib.request.urlopen"),  # a fixed address
         ("infra/local/services.py", "urllib.request.urlopen"),  # this machine's own services

@@ -55,7 +55,7 @@ def test_nothing_is_installed_without_its_hash(path: str) -> None:
 
 
 def listed() -> dict[str, str]:
-    """Licence of each package in the document."""
+    """Returns the licence of each package in the document."""
     rows = re.findall(r"(?m)^\| ([^|`]+) \| (`.*`) \|$", DOCUMENT.read_text())
     return {name: licence for licence, names in rows for name in re.findall(r"`([^`]+)`", names)}
 
@@ -84,7 +84,7 @@ TOOL = ROOT / ".venv-sbom/bin/cyclonedx-py"
 
 
 @pytest.mark.skipif(not TOOL.exists(), reason="the tool is not installed: make .venv-sbom/done")
-def test_the_bill_of_materials_makes_the_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_document_is_written_from_the_bill_of_materials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bill = tmp_path / "sbom.json"
     environment = Path(sys.prefix)
     command = [TOOL, "environment", "--output-reproducible", "--of", "JSON", "-o", bill, environment]

@@ -1,4 +1,4 @@
-"""infra/terraform without a Google account: format, variables, references, agreement with the manifests."""
+"""Checks of infra/terraform without a Google account: format, variables, references, agreement with the manifests."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def terraform(*arguments: str | Path, folder: Path = FOLDER) -> subprocess.Compl
 
 
 def block(name: str) -> str:
-    """The text of a local value or an output of several lines."""
+    """Returns the text of a local value or of an output with several lines."""
     found = re.search(rf'(?ms)^  {name} += \{{\n(.*?)\n  \}}|^output "{name}" \{{\n(.*?)\n\}}', CODE)
     assert found, name
     return found[1] or found[2]
 
 
 @needs_terraform
-def test_the_format_is_terraforms_own() -> None:
+def test_terraform_fmt_finds_nothing_to_change() -> None:
     result = terraform("fmt", "-check", "-diff", "-recursive")
     assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.fixture(scope="module")
 def variables_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root module with only the variables: Terraform validates their values without any provider."""
+    """A root module with only the variables, whose values Terraform checks without a provider."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(FOLDER / "variables.tf", folder)
     assert terraform("init", "-input=false", folder=folder).returncode == 0
@@ -92,7 +92,7 @@ def test_providers_are_pinned_to_one_version() -> None:
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in versions)
 
 
-def test_no_secret_stands_in_the_state_or_in_a_file() -> None:
+def test_no_secret_is_in_the_state_or_in_a_file() -> None:
     assert "password_wo " in CODE
     assert "secret_data_wo " in CODE
     assert not re.search(r"\b(password|secret_data) *=", CODE)
@@ -111,19 +111,19 @@ def test_identities_are_those_of_the_cluster(render: Callable[..., Objects]) -> 
     assert annotated == pairs
 
 
-def test_the_output_is_the_start_of_the_clusters_settings() -> None:
+def test_the_output_has_the_first_settings_of_the_cluster() -> None:
     printed = re.findall(r"(?m)^ +(\w+)=", block("cluster_settings"))
     committed = (INFRA / "k8s/overlays/gke/settings.env").read_text()
     assert [*printed, "mlflow_image", "gan_image", "champion_uri"] == re.findall(r"(?m)^(\w+)=", committed)
 
 
-def test_the_release_workflow_gets_the_variables_it_wants() -> None:
+def test_the_output_has_the_variables_of_the_release_workflow() -> None:
     printed = set(re.findall(r"(?m)^ +([A-Z_]+) +=", block("release_variables")))
     workflow = (INFRA.parent / ".github/workflows/release.yml").read_text()
     assert {*printed, "PROFILE"} == set(re.findall(r"vars\.([A-Z_]+)", workflow))
 
 
-def test_pg_dump_and_the_database_are_of_one_version() -> None:
+def test_pg_dump_and_the_database_have_the_same_version() -> None:
     database = re.search(r'database_version += "POSTGRES_(\d+)"', CODE)
     assert database
     assert f"postgresql-client-{database[1]} " in (INFRA / "mlflow/Dockerfile").read_text()

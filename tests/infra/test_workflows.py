@@ -27,7 +27,7 @@ def steps(workflow: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from job.get("steps", [])
 
 
-def test_both_workflows_are_there() -> None:
+def test_both_workflows_exist() -> None:
     assert [path.name for path in WORKFLOWS] == ["ci.yml", "release.yml"]
 
 
@@ -37,7 +37,7 @@ def test_every_action_is_pinned_by_commit(workflow: dict[str, Any]) -> None:
     assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in uses), uses
 
 
-def test_rights_are_given_where_they_are_used(workflow: dict[str, Any]) -> None:
+def test_each_job_has_only_the_rights_that_it_uses(workflow: dict[str, Any]) -> None:
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
         assert job.get("permissions", {}) in ({}, {"contents": "read", "id-token": "write"})
@@ -50,7 +50,7 @@ def test_no_expression_is_pasted_into_a_shell(workflow: dict[str, Any]) -> None:
     assert not [step["run"] for step in steps(workflow) if "${{" in step.get("run", "")]
 
 
-def test_nothing_is_released_unchecked() -> None:
+def test_a_release_requires_all_checks() -> None:
     jobs = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text())["jobs"]
     assert jobs["check"] == {"uses": "./.github/workflows/ci.yml"}
     assert jobs["release"]["needs"] == "check"

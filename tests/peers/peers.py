@@ -14,7 +14,7 @@ import torch
 from torch import library as operators
 
 # torchvision's compiled part is built for CUDA and does not load into torch's light build. Its Python modules register
-# functions for two of that part's operators, which must exist then; the peers call none of them.
+# functions for two operators of that part, so these must exist. The peers call neither.
 if torch.version.cuda is None:
     for operator in ("nms", "qnms"):
         operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
@@ -55,7 +55,7 @@ def random_weights(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def exact_distance(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> float:
-    """The Fréchet distance to 50 digits; the root of a covariance by its eigenvalues."""
+    """Returns the Fréchet distance to 50 digits. The eigenvalues of a covariance give its square root."""
     with mpmath.workdps(50):
         values, vectors = mpmath.eigsy(mpmath.matrix(a["sigma"].tolist()))
         root = vectors * mpmath.diag([mpmath.sqrt(max(value, 0)) for value in values]) * vectors.T

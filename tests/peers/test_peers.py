@@ -1,6 +1,6 @@
-"""The evaluator against torch-fidelity, pytorch-fid, clean-fid, prdc and 50-digit arithmetic, on the same inputs.
+"""The evaluator equals torch-fidelity, pytorch-fid, clean-fid, prdc and 50-digit arithmetic on the same inputs.
 
-The peers live in an environment of their own, which `make test-peers` creates. Their network and ours have the same
+The peers have their own environment, which `make test-peers` creates. Their network and ours have the same
 random weights, batch-norm statistics included, read from files that PyTorch wrote.
 """
 
@@ -28,7 +28,9 @@ PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
 pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")
 
 IMAGE_SETS = {"grey": (3, 28, 28, 1), "odd": (2, 331, 47, 3), "even": (2, 64, 64, 3), "unresized": (2, 299, 299, 3)}
-FEATURES_TOLERANCE = 1e-5  # of the largest feature; the smallest mutation of the network changes them by 3e-3
+FEATURES_TOLERANCE = (
+    1e-5  # relative to the largest feature; the smallest change of the network changes features by 3e-3
+)
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +81,13 @@ def test_every_format_of_pytorch_gives_the_same_tensors(folder: Path, weights: I
     assert all((other[name] == tensor).all() for name, tensor in weights.tensors.items())
 
 
-def test_resize_legacy_tensorflow_is_torch_fidelitys_to_the_bit(inputs: dict, outputs: dict) -> None:
+def test_resize_legacy_tensorflow_equals_torch_fidelity_bit_by_bit(inputs: dict, outputs: dict) -> None:
     for name in IMAGE_SETS:
         ours = resize(inputs[f"images_{name}"], "legacy_tensorflow").numpy()
         np.testing.assert_array_equal(ours, outputs[f"legacy_tensorflow_images_{name}"])
 
 
-def test_resize_legacy_pytorch_and_clean(inputs: dict, outputs: dict) -> None:
+def test_resize_legacy_pytorch_and_clean_equal_the_peers(inputs: dict, outputs: dict) -> None:
     for name in IMAGE_SETS:
         images = inputs[f"images_{name}"]
         assert relative(resize(images, "legacy_pytorch").numpy(), outputs[f"legacy_pytorch_images_{name}"]) < 1e-5
@@ -94,23 +96,25 @@ def test_resize_legacy_pytorch_and_clean(inputs: dict, outputs: dict) -> None:
 
 
 @pytest.mark.parametrize(("mode", "peer"), [("legacy_tensorflow", "fidelity"), ("legacy_pytorch", "pytorch_fid")])
-def test_features(inputs: dict, outputs: dict, weights: InceptionWeights, mode: str, peer: str) -> None:
+def test_features_equal_those_of_the_peers(
+    inputs: dict, outputs: dict, weights: InceptionWeights, mode: str, peer: str
+) -> None:
     extractor = InceptionExtractor(weights, mode)
     for name in IMAGE_SETS:
         theirs = outputs[f"{peer}_images_{name}"]
         assert relative(extractor(inputs[f"images_{name}"]), theirs) < FEATURES_TOLERANCE
-        # Features must also differ between images; otherwise this agreement would show nothing.
+        # Features must also differ between images; otherwise this agreement would prove nothing.
         assert np.abs(theirs[0] - theirs[1]).max() / theirs.max() > 0.01
 
 
-def test_class_probabilities(inputs: dict, outputs: dict, weights: InceptionWeights) -> None:
+def test_class_probabilities_equal_those_of_the_peers(inputs: dict, outputs: dict, weights: InceptionWeights) -> None:
     extractor = InceptionExtractor(weights, "legacy_tensorflow")
     for name in IMAGE_SETS:
         ours = extractor.probabilities(extractor(inputs[f"images_{name}"]))
         np.testing.assert_allclose(ours, outputs[f"probabilities_images_{name}"], rtol=1e-3, atol=1e-6)
 
 
-def test_frechet_distance(inputs: dict, outputs: dict) -> None:
+def test_the_frechet_distance_equals_the_peers_and_50_digit_arithmetic(inputs: dict, outputs: dict) -> None:
     def distance(size: int, images: int) -> float:
         sides = []
         for name in ("generated", "real"):
@@ -126,12 +130,12 @@ def test_frechet_distance(inputs: dict, outputs: dict) -> None:
     assert [distance(12, images) for images in (500, 13, 5)] == pytest.approx(outputs["exact_fid"].tolist(), rel=1e-6)
 
 
-def test_kernel_distance_on_the_same_subsets(inputs: dict, outputs: dict) -> None:
+def test_the_kernel_distance_on_the_same_subsets_equals_the_peers(inputs: dict, outputs: dict) -> None:
     ours = kernel_distance(inputs["real"], inputs["generated"], subsets=10, subset_size=200, seed=7)
     assert ours == pytest.approx(tuple(outputs["kid"]), rel=1e-6)
 
 
-def test_statistics_files_are_read_both_ways(
+def test_each_side_reads_the_statistics_files_of_the_other(
     folder: Path, inputs: dict, outputs: dict, weights: InceptionWeights
 ) -> None:
     with np.load(folder / "ours.npz") as ours:
@@ -146,24 +150,25 @@ def test_statistics_files_are_read_both_ways(
     assert relative(known.covariance, theirs.covariance) < 10 * FEATURES_TOLERANCE
 
 
-def test_inception_score(inputs: dict, outputs: dict) -> None:
+def test_the_inception_score_equals_the_peers(inputs: dict, outputs: dict) -> None:
     exponentials = np.exp(inputs["real"].astype(np.float64))
     probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
     assert inception_score(probabilities, splits=7) == pytest.approx(tuple(outputs["inception_score"]), rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [3, 5])
-def test_precision_recall_density_coverage(inputs: dict, outputs: dict, k: int) -> None:
+def test_precision_recall_density_and_coverage_equal_the_peers(inputs: dict, outputs: dict, k: int) -> None:
     sides = inputs["real"], inputs["generated"]
     ours = (*precision_recall(*sides, k), *density_coverage(*sides, k))
     assert ours == pytest.approx(tuple(outputs[f"prdc_{k}"]), rel=1e-9)
 
 
-def test_the_values_published_for_two_samples_of_one_distribution() -> None:
-    """N(0, I), 10,000 samples a side in 1,000 dimensions, k = 5, as Naeem et al. 2020 publish with prdc: one draw.
+def test_two_samples_of_one_distribution_have_the_published_scores() -> None:
+    """Compares 10,000 samples of N(0, I) with 10,000 others, in 1,000 dimensions with k = 5.
 
-    Four draws here: precision and recall 0.46 to 0.49, density 0.91, 0.98, 1.06, 1.06, coverage 0.96 to 0.97. So
-    density is compared with its expectation, 1, at the width of its draws, which holds the published 1.056.
+    Naeem et al. 2020 publish the scores of one draw with prdc. Four draws here gave precision and recall from 0.46 to
+    0.49, densities of 0.91, 0.98, 1.06 and 1.06, and coverage from 0.96 to 0.97. Density is therefore compared with its
+    expectation, 1, and the tolerance includes these draws and the published 1.056.
     """
     real, generated = np.random.default_rng(0).standard_normal((2, 10_000, 1000), dtype=np.float32)
     assert precision_recall(real, generated, k=5) == pytest.approx((0.477, 0.471), abs=0.03)

@@ -1,4 +1,4 @@
-"""A local HTTP server that speaks the part of Kubeflow Pipelines' v2beta1 API that the project and the kfp CLI use.
+"""A local HTTP server with the part of Kubeflow Pipelines' v2beta1 API that the project and the kfp CLI use.
 
 Every request body must be exactly what the model of kfp-server-api can say, every query must be known, and run inputs
 are checked as the API server checks them: by name, by presence and by declared type. Its answers have the fields and
@@ -60,7 +60,7 @@ def checked(body: Any, model: str) -> dict[str, Any]:
 
 
 class KubeflowServer(ThreadingHTTPServer):
-    """State and switches of the server; `calls` has every request that would change something."""
+    """The server, its state and its switches. `calls` lists every request that would change something."""
 
     daemon_threads = True
 
@@ -113,7 +113,7 @@ class KubeflowServer(ThreadingHTTPServer):
         return answer | ({"next_page_token": str(start + size)} if start + size < len(items) else {})
 
     def specification(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The pipeline that a run or recurring run names, by file or by version."""
+        """Returns the pipeline that a run or recurring run names, by file or by version."""
         if reference := body.get("pipeline_version_reference"):
             version = self.versions.get(reference["pipeline_version_id"])
             if version is None or version["pipeline_id"] != reference["pipeline_id"]:

@@ -27,14 +27,14 @@ def commands(tmp_path: Path) -> Path:
 
 
 def run(commands: Path, *variables: str) -> tuple[subprocess.CompletedProcess[str], list[str]]:
-    # --assume-old: do not rebuild the environment. A PATH on the command line overrides the Makefile's.
+    # --assume-old keeps make from rebuilding the environment. PATH on the command line overrides the Makefile's PATH.
     make = ["make", "--assume-old=.venv/run", "run", f"PATH={commands}:{os.environ['PATH']}", *variables]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
     written = commands.parent / "arguments"
     return done, written.read_text().splitlines() if written.exists() else []
 
 
-def test_the_preset_comes_first_and_what_is_set_wins(commands) -> None:
+def test_set_has_priority_over_the_preset(commands) -> None:
     done, arguments = run(commands, "PRESET=small-data", "SET=train.steps=20 train.augment=[color,cutout]")
     assert done.returncode == 0, done.stderr
     assert arguments[:2] == ["exp", "run"]
@@ -50,7 +50,7 @@ def test_the_preset_comes_first_and_what_is_set_wins(commands) -> None:
         (["SET=train.steps=20"], ["exp", "run", "-S", "train.steps=20"]),
     ],
 )
-def test_without_a_preset_nothing_is_added(commands, variables, arguments) -> None:
+def test_no_arguments_are_added_without_a_preset(commands, variables, arguments) -> None:
     done, told = run(commands, *variables)
     assert (done.returncode, told) == (0, arguments), done.stderr
 

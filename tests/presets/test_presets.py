@@ -1,4 +1,4 @@
-"""Every preset is consistent, trains and resumes. These tests train none to its end."""
+"""Every preset is consistent, trains and resumes. No test trains a preset to its end."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_holds_what_differs_and_nothing_else(name) -> None:
+def test_a_preset_contains_only_values_that_differ(name) -> None:
     defaults, resolved = parameters.read(ROOT / "params.yaml"), sections(name)
     document = YAML(typ="safe", pure=True).load(ROOT / "presets" / f"{name}.yaml") or {}
     given = {(section, key): value for section, values in document.items() for key, value in values.items()}
@@ -70,13 +70,13 @@ def test_a_preset_holds_what_differs_and_nothing_else(name) -> None:
     assert changed == given
 
 
-def test_the_readme_lists_every_preset_and_no_other() -> None:
+def test_the_readme_lists_exactly_the_presets() -> None:
     section = (ROOT / "README.md").read_text().partition("## Presets\n")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_value_of_a_preset_has_its_source_or_reason_beside_it(name) -> None:
+def test_every_value_of_a_preset_has_its_source_or_reason_in_a_comment(name) -> None:
     lines = (ROOT / "presets" / f"{name}.yaml").read_text().splitlines()
     assert [line for line in lines if line.startswith("  ") and "# " not in line] == []
 
