@@ -4,7 +4,7 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-# cpu or gpu; gpu is TensorFlow with the CUDA libraries of its lock.
+# cpu or gpu; gpu installs TensorFlow with the locked CUDA libraries.
 ARG ACCELERATOR=cpu
 WORKDIR /build
 COPY requirements-uv.txt requirements-sbom.txt requirements-image-${ACCELERATOR}.txt ./
@@ -17,10 +17,8 @@ RUN python3 -m venv uv \
     && rm -r /opt/venv/lib/python3.*/site-packages/tensorflow/include
 COPY gan_core /app/gan_core
 COPY components /app/components
-# a tool that does not come along.
-# Any user may read the code, whatever the file modes of the checkout. The bill of materials lists what is really
-# installed; the tool that writes it is not part of the image.
-# a tool that does not come along.
+# Any user may read the code, whatever the file modes of the checkout. The bill of materials lists the installed
+# packages; the tool that writes it is not part of the image.
 RUN /opt/venv/bin/python -m compileall -q /app \
     && chmod -R a+rX /app \
     && python3 -m venv sbom \

@@ -26,7 +26,7 @@ test: .venv/dev ## Run the tests
 	pytest $(PARALLEL)
 
 # The image's own tests are skipped unless TEST_IMAGE names the image.
-test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if none is there)
+test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
 	tests/containers/with_engine.sh $(MAKE) image-tests IMAGE=gan-pipeline:test
 
 image-tests: image
@@ -70,10 +70,10 @@ sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) for the env
 	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
 	python infra/licences.py build/sbom.json
 
-# No public index has PyTorch's light build, so its hash is added to those of the standard build in the lock.
+# No public index has PyTorch's light build, so its hash is added to the standard build's hashes in the lock.
 LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
-# Each lock replaces the library's `tensorflow` by the build for its machine.
+# Each lock replaces `tensorflow` by the build for its device.
 CPU = --override requirements-cpu.in pyproject.toml requirements-cpu.in
 GPU = --override requirements-gpu.in pyproject.toml requirements-gpu.in
 lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed requirements files

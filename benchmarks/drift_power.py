@@ -1,4 +1,4 @@
-"""How often drift is detected between two parts of the same images, unchanged (no drift) and with one part changed.
+"""The share of pairs of data sets in which drift is detected, without a change and with one data set changed.
 
 python -m benchmarks.drift_power --dataset data/prepared
 """
@@ -28,7 +28,7 @@ CHANGES: dict[str, Callable[[Images], Images]] = {
 
 
 def main() -> None:
-    """Prints how many of the pairs the distance calls drift, for each change and number of images."""
+    """Prints the share of pairs in which the distance detects drift, for each change and number of images."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--config", default="params.yaml")
     options.add_argument("--dataset", type=Path, default=Path("data/prepared"))

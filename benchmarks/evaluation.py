@@ -1,8 +1,8 @@
 """Compares the evaluator's speed with the usual implementations: `python benchmarks/evaluation.py --help`.
 
 The Fréchet distance is compared with scipy's sqrtm, and the Inception network with torch-fidelity's on the same weights
-and images (for which `make test-peers` must have created the peers' environment). The two sides take turns, so that
-both run under the same load; the best round of each counts. Processor seconds are also given, because other programs
+and images. `make test-peers` creates the environment of torch-fidelity. The two sides take turns, so that both run
+under the same load, and the best round of each counts. Processor seconds are also printed, because other programs
 hardly affect them.
 """
 

@@ -1,4 +1,4 @@
-"""The extractors that quality.py scores with, all trained on this machine.
+"""The extractors that quality.py uses for its scores, all trained on this machine.
 
 These two were not used to choose a recipe:
 
@@ -8,7 +8,7 @@ These two were not used to choose a recipe:
 
 These were used to choose the recipes, so their scores are shown but do not decide:
 
-- `random`: the evaluator's untrained network. It responds to shapes and edges and has learned nothing about clothes.
+- `random`: the evaluator's untrained network. It responds to shapes and edges and has not been trained on clothes.
 - `residual`: a residual network with batch norm and global average pooling, trained on the labels.
 - `autoencoder`: the 64-number code of a convolutional autoencoder.
 - `classifier`: the evaluator's own, trained on the same images.

@@ -1,4 +1,4 @@
-"""One line that describes the machine of a measurement."""
+"""Describes the machine of a measurement in one line."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ _BUCKET = "benchmark"
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures both sides and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="params.yaml")
     parser.add_argument("--dataset", type=Path, required=True)
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 class _Emulator:
-    """A storage emulator in a process of its own, which this process's clients use."""
+    """A storage emulator in a separate process, which the clients of this process use."""
 
     def __enter__(self) -> None:
         with socket.socket() as probe:

@@ -1,11 +1,11 @@
-"""Quality per minute on the whole of Fashion-MNIST: this project's recipes and the official tutorial's DCGAN, in turns.
+"""Quality per minute on all of Fashion-MNIST: this project's recipes and the official tutorial's DCGAN in alternation.
 
 `python -m benchmarks.quality` trains the default recipe (the train section of params.yaml) and both settings of the
 peer (see tutorial_dcgan.py) for the same wall time. Each training has the whole machine and a process of its own; the
-order is reversed with every seed. `--at-once 2` trains two at a time, each on half of the processors. Compilation does
-not count, nor does drawing samples, which are scored afterwards (see extractors.py). Results computed before with the
-same settings are taken from the output folder, which holds `results.md`, `results.json`, a grid of samples for each
-side, and the samples. Changes to the code are not detected: use a new folder after one.
+order is reversed with every seed. `--at-once 2` trains two at a time, each on half of the processors. Neither
+compilation nor drawing samples counts. The samples are scored afterwards (see extractors.py). Earlier results of the
+same settings are read from the output folder, which holds `results.md`, `results.json`, a grid of samples for each
+side, and the samples. Changes of the code are not detected; use a new folder after each.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _YAML = YAML(typ="safe", pure=True)
 
 
 def main() -> None:
-    """Trains what is missing, scores, and writes the tables."""
+    """Runs the missing trainings, scores the samples, and writes the tables."""
     arguments = _parser().parse_args()
     recipes = {"default": {}, **_recipes(arguments)}
     sides = _sides(recipes, arguments)
     specifications = [one for seed in range(arguments.seeds) for one in _turn(sides, seed, arguments)]
     folders = [arguments.output / "trainings" / _name(specification) for specification in specifications]
-    official_split()  # fail now if it is missing, not after hours of work
+    official_split()  # fails now if the data set is missing, not after hours of work
     processors = sorted(os.sched_getaffinity(0))
     shares = [processors[number :: arguments.at_once] for number in range(arguments.at_once)]
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def _recipes(arguments: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    """Returns the changes of each recipe to the train section, by name."""
+    """Returns each recipe's changes of the train section, by name."""
     recipes: dict[str, dict[str, Any]] = {}
     if arguments.ablate:
         recipes |= _YAML.load(_ABLATION)

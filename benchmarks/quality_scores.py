@@ -1,4 +1,4 @@
-"""Scores of saved samples: Fréchet distances to the test images under several extractors, and the diversity."""
+"""Scores of saved samples: their Fréchet distances to the test images by several extractors, and their diversity."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMPARED_PAIRWISE = 1000
 
 
 class Judge:
-    """Scores images against the same real ones.
+    """Compares images with the same real images.
 
     Args:
         extractors: the feature extractors.
@@ -67,7 +67,7 @@ def _diversity(images: NDArray[np.uint8]) -> float:
 def seconds_to_reach(rows: Sequence[dict[str, float]], extractor: str, target: float) -> float | None:
     """Returns the seconds of training until the distance was first at most `target`; None if it never was.
 
-    Between the two moments around it, the logarithm of the distance is interpolated linearly in the logarithm of time.
+    The logarithm of the distance is interpolated linearly in the logarithm of time.
     If the distance is already at most `target` at the first moment, that moment is returned, an upper bound.
     """
     before: tuple[float, float] | None = None

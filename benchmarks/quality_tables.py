@@ -16,7 +16,7 @@ Trainings = Mapping[str, Sequence[dict[str, Any]]]
 def final_table(trainings: Trainings, reference: str, extractors: Sequence[str], floor: Mapping[str, float]) -> str:
     """Final scores of each side, their ratio to the reference's, and the time to reach the reference's.
 
-    A training that failed has no final score: the table counts it, and the means leave it out.
+    A failed training has no final score. The table counts it, and the means exclude it.
     """
     scored = {side: [one for one in of_side if not one["failure"]] for side, of_side in trainings.items()}
     targets = {e: statistics.mean(one["rows"][-1][e] for one in scored[reference]) for e in extractors}

@@ -35,7 +35,7 @@ class Recorder:
 
     Attributes:
         rows: for each moment, `moment` and the actual `seconds` and `images_seen`.
-        failure: the fault of the samples; empty if there is none.
+        failure: the fault of the samples, or empty.
     """
 
     def __init__(

@@ -1,9 +1,9 @@
-"""Whether two revisions train to the same weights: `python -m benchmarks.same_weights --old e873eab`.
+"""Checks that two revisions give the same weights: `python -m benchmarks.same_weights --old e873eab`.
 
 Each case is trained by both revisions at the same time, with the commands that people run, and takes 50 steps of small
 networks. Then the arrays of the last checkpoint (networks, averages, optimisers, counters), the weights in
-`generator.keras` and the history are compared bit by bit. Names that only one revision's history has
-are left out; any other difference is printed, and the exit code is 1.
+`generator.keras` and the history are compared bit by bit. Names that only one
+history has are ignored. Any other difference is printed, and the exit code is 1.
 
 The commands run in children of one process that has already imported TensorFlow and MLflow, which saves most of the
 time of a training this small.
@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from ruamel.yaml import YAML
 
-# No import of gan_core or components here: this module is imported by the processes that import those of a revision.
+# This module must not import gan_core or components: the processes that import it then import those of a revision.
 
 _PROJECT = Path(__file__).resolve().parents[1]
 _MODEL = "same-weights"
@@ -44,12 +44,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class Case(NamedTuple):
-    """A training: changes of _SMALL, for each of the trainings that share its checkpoints, the last one to be compared.
+    """One or more trainings that share their checkpoints. The last one is compared.
 
     Attributes:
-        trainings: changes of the train section.
+        trainings: each training's changes of _SMALL.
         data: one of _DATA.
-        hosts: processes that train together.
+        hosts: number of processes that train together.
     """
 
     trainings: tuple[Mapping[str, Any], ...]
@@ -160,7 +160,7 @@ _CASES = {
 
 
 def main() -> None:
-    """Trains, compares and prints."""
+    """Trains with both revisions, compares and prints the differences."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--old", required=True, help="git revision")
     parser.add_argument("--new", help="git revision (default: the files of this folder)")
@@ -185,9 +185,9 @@ def main() -> None:
 
 
 def first_difference(old: Arrays, new: Arrays) -> str:
-    """Describes the first array that differs, and counts those that do; empty if all are equal, bit by bit.
+    """Describes the first array that differs and counts all that differ; empty if all are equal bit by bit.
 
-    Figures of the history that only one side has do not count.
+    Columns of the history that only one side has are ignored.
     """
     if odd := sorted(name for name in old.keys() ^ new.keys() if not name.startswith(_HISTORY)):
         return f"{len(odd)} arrays are on one side only, such as {odd[0]}"
@@ -211,7 +211,7 @@ def _size(old: NDArray[Any], new: NDArray[Any]) -> str:
 
 
 class _Side:
-    """One revision, whose commands run in a folder of their own."""
+    """One revision, whose commands run in a separate folder."""
 
     def __init__(self, code: Path, folder: Path) -> None:
         folder.mkdir()
@@ -313,7 +313,7 @@ def _command(code: Path, folder: Path, environment: Mapping[str, str], arguments
 
 
 def _arrays(folder: Path) -> Arrays:
-    """Everything that a training wrote and that does not depend on the time, by name."""
+    """Returns everything that a training wrote, by name, except times."""
     from gan_core.metric_names import EXAMPLES_PER_SECOND, current
 
     newest = max(folder.glob("checkpoints/*/*.npz"))

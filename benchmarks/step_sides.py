@@ -1,4 +1,4 @@
-"""What train_step.py compares with the bare step: other networks, PyTorch, matrix products, sampling."""
+"""The measurements that train_step.py compares: other networks, PyTorch, matrix products, sampling."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class TutorialStep:
             "discriminator_steps": 1,
             "accumulation_steps": 1,
             "schedule": "constant",
-            "dropout": 0.0,  # the network has its own dropout
+            "dropout": 0.0,  # the network contains its own dropout
         }
         own = {
             "batch_size": _TUTORIAL_BATCH,
@@ -108,7 +108,7 @@ class TorchStep:
     """PyTorch's step (torch_step.py) on one network.
 
     Attributes:
-        operations_per_image: nominal operations of a step per image; known after the first measurement.
+        operations_per_image: nominal operations of a step per image; set by the first measurement.
     """
 
     def __init__(self, network: dict[str, Any] | None, learned: list[int]) -> None:

@@ -1,4 +1,4 @@
-"""One training of quality.py, in a process of its own: `python -m benchmarks.timed_training SPECIFICATION FOLDER`.
+"""One training of quality.py in a separate process: `python -m benchmarks.timed_training SPECIFICATION FOLDER`.
 
 SPECIFICATION is JSON. FOLDER, with samples and `training.json`, appears when the training has ended.
 """
@@ -32,9 +32,9 @@ class Specification(BaseModel):
     """The settings that determine a timed training.
 
     Attributes:
-        side: its name in the tables.
-        trainer: this project's training loop, or the peer's.
-        settings: the train section, or the peer's settings.
+        side: name of the side in the tables.
+        trainer: the project's training loop or the peer's.
+        settings: the train section or the peer's settings.
         seed: seed of the training and of its samples.
         moments: seconds of training after which samples are drawn; the last one ends it.
         samples: number of samples at each moment.

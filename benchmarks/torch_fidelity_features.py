@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import library as operators
 
-# torchvision's compiled part does not work with torch's light build; only its Python modules are used here.
+# torchvision's compiled part does not work with torch's light build, so only its Python modules are used here.
 for operator in ("nms", "qnms"):
     operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 

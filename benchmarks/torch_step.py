@@ -2,8 +2,8 @@
 
 NETWORK is JSON: `null` for the tutorial's network at batch 64 (tutorial_dcgan.py), or what `step_sides.torch_network`
 returns. Prints JSON: images per second, the number of trainable parameters of each network, and the nominal operations
-of a step per image. Optimised for a CPU: channels last, fused Adam, images generated once, no gradients by the
-discriminator's weights in the generator's step.
+of a step per image. The step is optimised for a CPU: channels last, fused Adam, images generated only once, and no
+gradients by the discriminator's weights in the generator's step.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def products(network: nn.Module, *inputs: torch.Tensor) -> list[int]:
 
 
 def operations_per_image(generator: list[int], discriminator: list[int]) -> int:
-    """Nominal operations of a step per image of the batch; a multiplication and an addition count as two.
+    """Returns the nominal operations of a step per image; a multiplication and an addition count as two.
 
     Only convolutions and dense layers count, including the multiplications beyond an image's edge. Layers for labels do
     not count, because they are look-ups. The gradient by the weights and the gradient by the inputs each cost as much

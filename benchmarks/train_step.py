@@ -3,11 +3,11 @@
 Every round measures each side once. The table shows medians over the rounds, in images per second.
 
 - bare step: the network of params.yaml on batches in memory. It includes the averaged generator and the sums of the
-  figures, and makes as many steps in one call as the training.
-- whole loop: all of components.train with the settings of params.yaml: input, rows, sample grids, scores, checkpoints,
-  MLflow (a fresh sqlite file). Each round is a training from scratch. A training and the bare steps of another GAN take
-  turns of some seconds, because a machine's rate drifts by more than the loop costs. The training's other threads
-  either finish before the bare steps begin (checkpoints) or slow both sides alike (MLflow's records).
+  metrics, and makes as many steps in one call as the training.
+- whole loop: components.train with the settings of params.yaml, including input, rows, sample grids, scores,
+  checkpoints and MLflow (a new sqlite file). Each round is a training from scratch. A training and the bare steps of
+  another GAN take turns of some seconds, because a machine's rate drifts by more than the loop costs. The training's
+  other threads either finish before the bare steps begin (checkpoints) or slow both sides alike (MLflow's records).
 - tutorial's network: this project's step on the network of tutorial_dcgan.py, batch 64.
 - PyTorch on both networks (torch_step.py; needs `make test-peers` once).
 - sampling: an exported generator, including drawing latents and conversion to uint8, and its network alone.

@@ -1,4 +1,4 @@
-"""The peer: the DCGAN of TensorFlow's official tutorial, reimplemented from its architecture, and its training.
+"""The peer: the DCGAN of TensorFlow's official tutorial, reimplemented from its description, and its training.
 
 Generator: Dense 7·7·256 without bias, batch norm, LeakyReLU 0.3, then 5×5 transposed convolutions without bias to 128
 channels at stride 1 and 64 at stride 2, each with batch norm and LeakyReLU, and to 1 channel at stride 2, tanh.

@@ -1,4 +1,4 @@
-"""Writes docs/licences.md: the licence of every package in the images, from a bill of materials (`make sbom`)."""
+"""Writes docs/licences.md, the licence of every package in the images, from a bill of materials (`make sbom`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements-image-cpu.txt", "infra/mlflow/requirements.txt")
 ELSEWHERE = {"pywin32", "colorama", "tensorflow", "waitress"}  # not on Linux; `tensorflow-cpu` has the same licence
-# Packages whose metadata names no licence or an ambiguous one. These come from their licence files or their source.
+# Packages whose metadata names no licence or an ambiguous one. These are from their licence files or source.
 BY_HAND = {
     "antlr4-python3-runtime": "BSD-3-Clause",
     "dvc-http": "Apache-2.0",

@@ -1,4 +1,4 @@
-"""A team's services on this machine, for a trial: MLflow on PostgreSQL, artifacts in an emulated gs:// bucket.
+"""Runs a team's services on this machine for a trial: MLflow on PostgreSQL, with artifacts in an emulated bucket.
 
 `make up-local` starts it and prints what to export, `make down-local` ends it and removes its data.
 """
@@ -98,7 +98,7 @@ class Services:
         self._start("postgres", [programs / "postgres", "-D", home / "data", *options], folder, user=user)
         where = ["-h", "127.0.0.1", "-p", str(port), "-U", "mlflow"]
         create = [programs / "psql", "-Atqc", "CREATE DATABASE mlflow", *where, "postgres"]
-        environment = {**os.environ, "PGPASSWORD": password}  # every user can read a command line
+        environment = {**os.environ, "PGPASSWORD": password}  # other users can read command lines
 
         def created() -> bool:
             return subprocess.run(create, env=environment, capture_output=True, check=False).returncode == 0  # noqa: S603
@@ -119,7 +119,7 @@ class Services:
         command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1"]
         command += ["--no-serve-artifacts", f"--default-artifact-root=gs://{BUCKET}/mlflow"]
         settings = {
-            "MLFLOW_BACKEND_STORE_URI": database,  # not on the command line, where every user can read it
+            "MLFLOW_BACKEND_STORE_URI": database,  # not on the command line, which other users can read
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "STORAGE_EMULATOR_HOST": storage,
@@ -169,7 +169,7 @@ class Services:
 
 
 def postgres_programs() -> Path | None:
-    """Returns the folder of PostgreSQL's server programs, which Debian keeps off the PATH; None if there is none."""
+    """Returns the folder of PostgreSQL's server programs, which is not on the PATH in Debian; None if there is none."""
     on_path = shutil.which("initdb")
     found = [Path(on_path).resolve()] if on_path else sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None

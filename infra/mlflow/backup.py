@@ -1,7 +1,7 @@
 """Dumps the MLflow database to `gs://`, completely or not at all: python backup.py gs://bucket/prefix.
 
 Reads the database's address from MLFLOW_BACKEND_STORE_URI, a `postgresql://` address. The dump is in pg_restore's
-custom format; it is read back before it is uploaded, and the upload only appears once its checksum agrees.
+custom format and is read back before the upload. The uploaded object appears only if its checksum is correct.
 """
 
 from __future__ import annotations

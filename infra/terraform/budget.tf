@@ -28,7 +28,7 @@ resource "google_billing_budget" "this" {
     }
   }
 
-  # While there is still time to stop what spends it.
+  # A forecast comes early enough to stop the spending.
   threshold_rules {
     threshold_percent = 1.0
     spend_basis       = "FORECASTED_SPEND"

@@ -24,7 +24,7 @@ resource "google_container_cluster" "this" {
     master_ipv4_cidr_block  = local.control_plane_cidr
   }
 
-  # People and the release workflow come in by name; who may is decided by IAM, then by the cluster's RBAC.
+  # People and the release workflow connect by DNS name. IAM decides who may connect, and RBAC what each may do.
   control_plane_endpoints_config {
     dns_endpoint_config {
       allow_external_traffic = true
@@ -37,7 +37,7 @@ resource "google_container_cluster" "this" {
     workload_pool = "${var.project}.svc.id.goog"
   }
 
-  # The pool that is removed at once; without this it would want the project's default account.
+  # For the pool that is removed at once; otherwise it would need the project's default account.
   node_config {
     service_account = google_service_account.this["gan-nodes"].email
   }

@@ -36,10 +36,10 @@ resource "google_sql_database" "mlflow" {
   instance = google_sql_database_instance.mlflow.name
 }
 
-# Made anew in every run and written only when its version is raised; never kept in the state.
+# A new password is drawn in every run, but written only when its version is raised. It is never in the state.
 ephemeral "random_password" "database" {
   length  = 32
-  special = false # it stands in an address
+  special = false # it is part of an address
 }
 
 resource "google_sql_user" "mlflow" {

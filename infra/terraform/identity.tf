@@ -1,5 +1,5 @@
 locals {
-  # Google service account = the Kubernetes service account that may act as it, namespace/name; null: none.
+  # Google service account = the Kubernetes service account that may act as it (namespace/name), or null.
   accounts = {
     gan-nodes      = null
     gan-release    = null
@@ -37,7 +37,7 @@ resource "google_service_account_iam_member" "workload_identity" {
   role               = "roles/iam.workloadIdentityUser"
   member             = "serviceAccount:${var.project}.svc.id.goog[${each.value}]"
 
-  depends_on = [google_container_cluster.this] # which makes the workload pool
+  depends_on = [google_container_cluster.this] # it creates the workload pool
 }
 
 resource "google_storage_bucket_iam_member" "this" {
@@ -72,7 +72,7 @@ resource "google_artifact_registry_repository_iam_member" "this" {
   member     = google_service_account.this[each.key].member
 }
 
-# To reach the cluster; what the release may do inside stands in infra/k8s/overlays/gke/release-rbac.yaml.
+# Lets the release connect to the cluster. infra/k8s/overlays/gke/release-rbac.yaml lists what it may do inside.
 resource "google_project_iam_custom_role" "connect" {
   role_id     = "ganClusterConnect"
   title       = "Connect to the cluster"
@@ -85,7 +85,7 @@ resource "google_project_iam_member" "release_connect" {
   member  = google_service_account.this["gan-release"].member
 }
 
-# The release workflow proves by GitHub's own token where it runs; there is no key to keep.
+# GitHub's token proves where the release workflow runs, so there is no key to keep.
 resource "google_iam_workload_identity_pool" "github" {
   workload_identity_pool_id = "github"
 

@@ -32,7 +32,7 @@ resource "google_compute_subnetwork" "this" {
   }
 }
 
-# Nodes have no public address; they pull images of other registries through this.
+# Nodes have no public address; they pull images of other registries through this gateway.
 resource "google_compute_router" "this" {
   name    = "gan"
   region  = var.region

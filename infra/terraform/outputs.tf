@@ -1,5 +1,5 @@
 output "cluster_settings" {
-  description = "The start of infra/k8s/overlays/gke/settings.env; the images and the champion are added to it."
+  description = "First lines of infra/k8s/overlays/gke/settings.env; add the images and the champion."
   value       = <<-EOT
     project=${var.project}
     mlflow_account=${google_service_account.this["mlflow"].email}
@@ -16,22 +16,22 @@ output "cluster_settings" {
 }
 
 output "get_credentials" {
-  description = "Points kubectl at the cluster."
+  description = "Command that configures kubectl for the cluster."
   value       = "gcloud container clusters get-credentials ${google_container_cluster.this.name} --location ${google_container_cluster.this.location} --project ${var.project} --dns-endpoint"
 }
 
 output "images" {
-  description = "Where images are pushed: this address, a slash, the image's name."
+  description = "Address to push images to; append a slash and the image's name."
   value       = "${var.region}-docker.pkg.dev/${var.project}/${google_artifact_registry_repository.this.repository_id}"
 }
 
 output "buckets" {
-  description = "Buckets by what they hold."
+  description = "Buckets by their content."
   value       = { for name, bucket in google_storage_bucket.this : name => "gs://${bucket.name}" }
 }
 
 output "kfp_ui_account" {
-  description = "What KFP's pages act as, to show artifacts; annotate the Kubernetes account kubeflow/ml-pipeline-ui with it."
+  description = "Account with which KFP's pages read artifacts; annotate the Kubernetes account kubeflow/ml-pipeline-ui with it."
   value       = google_service_account.this["gan-kfp-ui"].email
 }
 

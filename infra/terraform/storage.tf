@@ -1,9 +1,9 @@
 locals {
-  # Days after which an object is deleted; null keeps it. A replaced or deleted version stays for 30 days everywhere.
+  # Days after which an object is deleted; null keeps it. Every bucket keeps replaced or deleted versions for 30 days.
   buckets = {
     data        = null # the DVC remote
     artifacts   = null # MLflow's artifacts and the pipelines' outputs
-    checkpoints = 30   # of trainings; a finished one has its model among the artifacts
+    checkpoints = 30   # of trainings; the model of a finished training is among the artifacts
     backups     = 90   # of MLflow's database
   }
 }

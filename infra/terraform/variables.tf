@@ -1,5 +1,5 @@
 variable "project" {
-  description = "Google Cloud project that holds everything."
+  description = "Google Cloud project of all resources."
   type        = string
 
   validation {
@@ -39,7 +39,7 @@ variable "cpu_machine_type" {
 }
 
 variable "cpu_nodes_max" {
-  description = "Most ordinary nodes in a zone; at least one is always there."
+  description = "Maximum number of ordinary nodes in a zone; the minimum is one."
   type        = number
 
   validation {
@@ -64,7 +64,7 @@ variable "gpu_type" {
 }
 
 variable "gpu_nodes_max" {
-  description = "Most GPU spot nodes in a zone; there are none while no step asks for one."
+  description = "Maximum number of GPU spot nodes in a zone; there are none while no step requests one."
   type        = number
 
   validation {
@@ -129,7 +129,7 @@ variable "budget_currency" {
 }
 
 variable "budget_per_month" {
-  description = "Spending in a month, in the budget's currency, at which the alert has reached 100 %."
+  description = "Monthly budget, in its currency; the alert at 100 % is sent at this spending."
   type        = number
 
   validation {

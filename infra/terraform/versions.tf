@@ -19,7 +19,7 @@ terraform {
 provider "google" {
   project               = var.project
   region                = var.region
-  billing_project       = var.project # the budget's API wants to know who asks
+  billing_project       = var.project # the budget's API requires it
   user_project_override = true
 }
 

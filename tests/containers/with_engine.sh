@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a command with a Docker engine and a base image for `make image`, and leaves the machine as it was:
+# Runs a command with a Docker engine and a base image for `make image`, and restores the machine afterwards:
 #   tests/containers/with_engine.sh COMMAND…
-# An engine that answers is used. Otherwise one is started with its own data and socket and without a bridge or firewall
-# rules, after its Debian packages have been installed where it lacks; it is stopped by its process id.
-# Where the public base image cannot be pulled, one is made from Debian packages.
+# If an engine answers, it is used. Otherwise the script installs Debian's packages if necessary, and starts an engine
+# with its own data and socket and without a bridge or firewall rules. It stops the engine by its process id.
+# If the public base image cannot be pulled, the script builds one from Debian packages.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(mktemp -d)
@@ -20,7 +20,7 @@ install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# What an engine could change on the machine and leave behind.
+# Prints everything that an engine could change on the machine and leave behind.
 machine() {
   ls /sys/class/net
   cat /proc/sys/net/ipv4/ip_forward
@@ -34,7 +34,7 @@ stop() {
   if [ -n "$engine" ]; then
     say 'Stopping the engine'
     kill "$engine" 2>/dev/null && wait "$engine" || true
-    # The engine leaves the mount that stands for the machine's own network, for containers with --network host.
+    # The engine leaves the mount of the machine's own network namespace, which containers with --network host use.
     grep -F " $folder/" /proc/mounts | cut -d ' ' -f 2 | xargs --no-run-if-empty umount || true
     if [ "$(machine)" != "$before" ]; then
       diff <(echo "$before") <(machine) >&2 || true
@@ -73,7 +73,7 @@ fi
 if ! docker pull --quiet "$(sed -n 's/^ARG BASE_IMAGE=//p' Dockerfile)" 2>/dev/null; then
   say 'Making the base image from Debian packages'
   command -v mmdebstrap >/dev/null || install mmdebstrap
-  authorities=/etc/ssl/certs/ca-certificates.crt # also those that only this machine trusts: a package mirror may need them
+  authorities=/etc/ssl/certs/ca-certificates.crt # includes authorities that only this machine trusts, for its package mirror
   mmdebstrap --quiet --variant=minbase --include=python3,python3-venv,ca-certificates \
     --customize-hook="upload $authorities $authorities" bookworm - 2>"$folder/mmdebstrap.log" |
     docker import -c "ENV SSL_CERT_FILE=$authorities PIP_CERT=$authorities" - gan-pipeline-base:debian >/dev/null ||
