@@ -1,1 +1,1 @@
-"""One thin command per stage; a person, DVC and a Kubeflow container run the same commands."""
+"""One command per stage. A person, DVC and a Kubeflow container run the same commands."""

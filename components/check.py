@@ -1,7 +1,7 @@
 """Checks before training that the data, the evaluate section and the register section fit together.
 
-It also writes the address of the champion that the generator will be compared with. Later steps then need not read the
-register section, so that a changed rule of registration does not repeat the training.
+It also writes the address of the champion that the generator will be compared with. So the later steps do not read the
+register section, and a changed rule of registration does not repeat the training.
 
 The train command runs the same checks if it is given the whole params.yaml.
 """
@@ -53,13 +53,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> RegisterConfig:
-    """Checks that the evaluate section in `config`, the register section in `register` and the data fit together.
+    """Checks that the evaluate section in `config`, the register section in `register` and the data agree.
 
     Returns:
         The register section.
 
     Raises:
-        InvalidInput: they do not fit together, or the Inception weights cannot be read.
+        InvalidInput: they do not agree, or the Inception weights cannot be read.
         TryAgain: the Inception weights cannot be downloaded.
     """
     from gan_core.config import EvaluateConfig, RegisterConfig

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: str) -> int:
-    """The position of the lowest `score` among the generators that did not collapse, or among all if all did.
+    """Returns the index of the lowest `score` among the generators that did not collapse, or of all if all collapsed.
 
     Raises:
         InvalidInput: a score is missing or not finite, or two evaluations were made under different protocols.

@@ -1,7 +1,7 @@
-"""Scores generated images against real ones, and explains the scores in a report.
+"""Compares generated images with real ones, and explains the scores in a report.
 
-Both real and generated images may be a prepared data set, a folder or a .zip of images. Real images may also be a .npz
-of statistics, and generated images may be a generator.
+The real and the generated images may each be a prepared data set, a folder or a .zip of images. The real images may
+also be an .npz file of statistics, and the generated images may also be a generator.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ def _compared(
     extracted: ExtractedFeatures,
     evaluation: Evaluation,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
-    """Yields the comparison with the champion, or why there is none, and the champion's scores for the record."""
+    """Yields the comparison with the champion, or the reason why there is none, and its scores for the record."""
     from components.cli.progress import counting
     from components.registry.champion import find_champion
     from gan_core.evaluation.champion import Comparison, compare

@@ -1,8 +1,8 @@
 """Reads Kubeflow's executor input and writes its executor output file.
 
-Kubeflow puts the executor input (JSON) where a container component's command says `{{$}}`. It names the executor output
-file, which lists the output artifacts with their metadata. The run's page shows the scalars in an artifact's metadata.
-kfp.local drops artifacts that the file does not list.
+In a container component's command, Kubeflow replaces `{{$}}` by the executor input (JSON). The input names the executor
+output file, which must list the output artifacts with their metadata. The run's page shows the scalars in an artifact's
+metadata. kfp.local drops artifacts that the file does not list.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ExecutorInput(_Part):
     outputs: _Outputs
 
     def input_paths(self, name: str) -> list[Path]:
-        """The local paths of the input artifacts `name`, in order; a parallel loop's outputs are passed like this."""
+        """Returns the local paths of the input artifacts `name`, in order, such as the outputs of a parallel loop."""
         return [_local_path(artifact.uri) for artifact in self.inputs.artifacts[name].artifacts]
 
 
@@ -63,11 +63,11 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 
 
 def checked(arguments: argparse.Namespace, *outputs: str, inputs: Sequence[str] = ()) -> argparse.Namespace:
-    """Returns the arguments with the executor input parsed; to be called before any work.
+    """Returns the arguments with the executor input parsed. Call it before any other work.
 
     Args:
         arguments: the parsed command line.
-        outputs: the output artifacts that `write_output` gives metadata to.
+        outputs: the output artifacts to which `write_output` will add metadata.
         inputs: the input artifacts that the command reads.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Writes a digest of the raw data's current state, so that DVC notices every change to it, wherever it is stored.
+"""Writes a digest of the raw data's current state, so that DVC notices every change of the data.
 
-DVC itself watches only the places that dvc.yaml names, but `prepare.source` may be any folder. DVC also does not follow
+DVC itself watches only the paths that dvc.yaml names, but `prepare.source` may be any folder. DVC also does not follow
 links to folders. The digest covers names and contents, so it is the same on every machine. A file is read again only if
-its size, its times or its inode have changed.
+its size, times or inode have changed.
 """
 
 from __future__ import annotations
@@ -60,13 +60,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def fingerprint(folder: Path, cache: Path) -> str:
-    """`sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
+    """Returns `sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
 
     Links are followed. Hidden files and folders are skipped, as in `prepare`.
 
     Args:
-        folder: the raw data. Missing or unreadable files have a digest too; `prepare` reports what is wrong with them.
-        cache: the file with the digests of files that were read before; it is rewritten if it is missing or damaged.
+        folder: the raw data. Missing and unreadable files also have a digest; `prepare` reports what is wrong with
+            them.
+        cache: the file with the digests of files that were read earlier; it is rewritten if it is missing or damaged.
     """
     known = _read(cache)
     entries = dict(_entries(folder))
@@ -88,7 +89,7 @@ def fingerprint(folder: Path, cache: Path) -> str:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
-    """Yields the name of each entry below `folder` with a file's signature, or with a phrase for anything else."""
+    """Yields each entry's name below `folder`, with the signature of a file, or a phrase for anything else."""
     if not folder.is_dir():
         yield ".", _signature(folder)
         return

@@ -1,4 +1,4 @@
-"""Shows the trainings in MLflow's pages, on the server that MLFLOW_TRACKING_URI names or on one started here."""
+"""Shows the trainings in MLflow's pages, on the server that MLFLOW_TRACKING_URI names or on a new local server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _VIEW = {"workflowType": "machine_learning", "compareRunsMode": "CHART", "viewSt
 
 
 def main() -> None:
-    """Reads the command line, starts the server, says where its pages are, and waits for Ctrl-C."""
+    """Reads the command line, starts the server, prints the address of its pages, and waits for Ctrl-C."""
     options = argparse.ArgumentParser(prog="python -m components.mlflow_ui", description=__doc__)
     options.add_argument(
         "--port", type=number("--port", int, 1, 65535), default=5000, help="port of the pages on this machine"
@@ -63,9 +63,9 @@ def main() -> None:
 
 
 def _server(port: int, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Starts MLflow's server on the project's database. Its log goes to a file, since it would bury the address.
+    """Starts MLflow's server on the project's database. Its log goes to a file, so that the address stays visible.
 
-    One worker is enough for one person. With several, those that start too slowly on a busy machine are killed.
+    One worker is enough for one person. If there are several, workers that start slowly on a busy machine are killed.
     """
     command = [
         sys.executable,
@@ -92,7 +92,7 @@ def _answers(address: str) -> bool:
 
 
 def share(client: Any, experiment: str, address: str) -> str:
-    """Adds a view to the experiment that shows the latest samples first; returns the address of the trainings in it.
+    """Adds a view that shows the latest samples first to the experiment; returns the view's address.
 
     Without this view MLflow shows the first samples of a training, below all of its parameters.
     """
@@ -103,7 +103,7 @@ def share(client: Any, experiment: str, address: str) -> str:
         "showRunParams": False,
         "runsCountToCompare": 10,
     }
-    # MLflow sorts sections by name: this one comes before the metrics'.
+    # MLflow sorts sections by name; this name comes before those of the metrics' sections.
     section = {"name": "examples", "display": True, "columns": 1, "cardHeight": 500, "isReordered": False}
     defaults = {"deleted": False, "isGenerated": False}
     view = {
@@ -115,7 +115,7 @@ def share(client: Any, experiment: str, address: str) -> str:
 
 
 def _last_step(client: Any, experiment: str) -> int:
-    """Images seen at the last samples of the newest training that has samples; 0 if no training has any."""
+    """Returns the step of the last samples of the newest training that has samples; 0 if no training has samples."""
     for tracked in client.search_runs([experiment], "tags.`mlflow.loggedImages` = 'True'", max_results=1):
         files = client.list_artifacts(tracked.info.run_id, "images")
         return max((int(found[1]) for file in files if (found := re.search(r"\+step\+(\d+)\+", file.path))), default=0)

@@ -1,4 +1,4 @@
-"""Prepares raw images as a data set: decoded, square, of one size, in shards with a manifest and a preview."""
+"""Prepares a data set from raw images: square images of one size in shards, with a manifest and a preview."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _open_source(name: str, fetched: Path | None) -> Source:
-    """The raw images: those in the folder `fetched`, or those of `prepare.source` if nothing was fetched."""
+    """Opens the raw images in the folder `fetched`, or those of `prepare.source` if nothing was fetched."""
     from gan_core.data.sources import BUILT_IN, open_source
 
     if fetched is None or _is_nothing_fetched(fetched):

@@ -1,7 +1,7 @@
 """Makes a version of a registered model the champion by hand, or restores the previous champion.
 
-The version's tag `by_hand` records who did this, why and when. Registration respects it: new generators are compared
-with the champion that a person chose, and the gate does not promote a generator that a person demoted.
+The version's tag `by_hand` records who did this, why and when. Registration respects the decision: it compares new
+generators with the champion that a person chose, and does not promote a generator that a person demoted.
 """
 
 from __future__ import annotations

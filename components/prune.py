@@ -1,9 +1,9 @@
 """Removes checkpoints, mirrors in a bucket and cached features that are no longer needed, and prints the bytes freed.
 
-All checkpoints of a finished training are removed; with more steps it would then start from the beginning. An
-unfinished training keeps its newest checkpoint, and its other ones are removed when they are old. Running trainings and
-records that MLflow has not received are left alone. Old features and classifiers are removed from the cache; they are
-computed again when they are needed.
+All checkpoints of a finished training are removed; if it then gets more steps, it starts from the beginning. An
+unfinished training keeps its newest checkpoint; its other checkpoints are removed when they are old. Running trainings
+and records that MLflow has not received are not touched. Old features and classifiers are removed from the cache; they
+are computed again when they are needed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _MOST_DAYS = 36_500
 
 @dataclass(frozen=True)
 class Removal:
-    """Something to remove: its place, the reason, its size in bytes, and the function that removes it."""
+    """Something to remove: its path or address, the reason, its size in bytes, and the function that removes it."""
 
     place: str
     reason: str
@@ -89,7 +89,7 @@ def _checkpoints_place(text: str) -> Path | Address:
 
 
 def _existing(text: str) -> Path:
-    """The folder that the user names; it must exist, since a misspelt name would free nothing."""
+    """Returns the folder that the user names. It must exist, so that a misspelt name does not go unnoticed."""
     if not (folder := paths.local_path(text)).is_dir():
         raise InvalidInput(f"The folder to prune must exist. Received: {text!r}")
     return folder
@@ -105,7 +105,7 @@ def _checkpoints(place: Path | Address, before: float, stack: contextlib.ExitSta
 
 
 def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> Iterator[Removal]:
-    """Yields what to remove of one training on this machine; nobody else can start it until `stack` is closed."""
+    """Yields what to remove of one training on this machine. No process can start it until `stack` is closed."""
     lock = stack.enter_context((folder / "lock").open("a"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -129,7 +129,7 @@ def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> It
 
 
 def _finished(records: list[Path]) -> bool:
-    """Whether there are records of runs and every run finished."""
+    """Whether there are records of runs and all these runs finished."""
     return bool(records) and all(_status(path) == "FINISHED" for path in records)
 
 
@@ -137,7 +137,7 @@ def _status(record: Path) -> str:
     try:
         with contextlib.closing(Spool(record)) as spool:
             return str(spool.training["status"])
-    except (InvalidInput, OSError):  # damaged, or in use: not known to be finished
+    except (InvalidInput, OSError):  # damaged or in use, so not known to be finished
         return ""
 
 
@@ -147,7 +147,7 @@ def _unsent(record: Path) -> str:
 
 
 def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
-    """Yields the checkpoints of finished trainings in a bucket. A running training's records say that it is running."""
+    """Yields the checkpoints of finished trainings in a bucket. A running training is recorded as running."""
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""
     blobs: dict[str, list[Any]] = {}
@@ -174,7 +174,7 @@ def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
 
 
 def cached(folder: Path, before: float) -> Iterator[Removal]:
-    """Yields features and classifiers that were made before the time `before`; any other files stay."""
+    """Yields features and classifiers that were written before the time `before`; all other files stay."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if _CACHED.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
             yield Removal(str(path), "an old result in the cache", path.stat().st_size, path.unlink)

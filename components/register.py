@@ -1,6 +1,6 @@
 """Registers a generator in the MLflow model registry and decides whether it is the champion.
 
-The command can be interrupted anywhere and run again.
+The command can be interrupted at any point and run again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gan_core.exit_codes import run
 
 
 def main() -> None:
-    """Reads the command line, registers, and writes the decision down."""
+    """Reads the command line, registers, and writes the decision to a file."""
     arguments = executor.checked(parser().parse_args(), "registration")
     config = read_section(arguments.config, RegisterConfig)
     with paths.local_paths(arguments) as local:

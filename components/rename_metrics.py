@@ -1,7 +1,7 @@
 """Copies metrics with an earlier version's names to their current names (gan_core/metric_names.py).
 
 It copies every point with its step and time, in the experiment that MLflow's environment variables name. The old
-metrics stay, because MLflow cannot delete one. A second run of the command copies nothing again.
+metrics stay, because MLflow cannot delete metrics. A second run of the command copies nothing.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _copies(client: Any, run_id: str, names: dict[str, float], of_models: list[A
 
 
 def _point(metric: Any) -> tuple[int, str]:
-    """Step and value, without the time: the earlier version logged a score again when the generator was registered."""
+    """Returns step and value, not the time: earlier versions logged a score again when the generator was registered."""
     return metric.step, repr(metric.value)
 
 

@@ -44,7 +44,7 @@ def message(pipeline: str, status: str, run_id: str | None) -> str:
     Args:
         pipeline: its name.
         status: JSON with `state` (SUCCEEDED, COMPLETE, FAILED, …) and, on a failure, `error.message`.
-        run_id: the Kubeflow run's identifier, where it is known.
+        run_id: the Kubeflow run's identifier; None if it is unknown.
 
     Raises:
         InvalidInput: `status` has no state.
@@ -88,7 +88,7 @@ def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
     Raises:
-        InvalidInput: `address` is not https, or its host is not public. The message omits the address, a secret.
+        InvalidInput: `address` is not https, or its host is not public. The message omits the address, which is secret.
         OSError, http.client.HTTPException: the webhook does not answer, or refuses.
     """
     if not address.lower().startswith("https://"):
@@ -108,7 +108,7 @@ def send(address: str, text: str) -> None:
 
 
 def main() -> None:
-    """Reports the status. If the webhook does not answer, that is only a warning: the run's own result stands."""
+    """Reports the status. An unreachable webhook causes only a warning, because it does not affect the run."""
     arguments = parser().parse_args()
     run_id = os.environ.get("KFP_RUN_ID")
     text = message(arguments.pipeline, arguments.status, run_id)

@@ -1,7 +1,8 @@
-"""Finds the version of the raw data that an address names now, so that unchanged data is recognised as unchanged.
+"""Finds the version of the raw data that an address names now, so that unchanged data can be recognised.
 
 The content of an address can change if it is a .dvc file in a bucket, which is replaced when data is added, or a gs://
-prefix. The version names fixed content: the pointer of a folder under DVC, or the prefix with its listing's digest.
+prefix. A version identifies fixed content: it is the pointer of a folder under DVC, or a prefix with its listing's
+digest.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from gan_core.raw_data import MAX_CHARACTERS, split_version
 
 
 def main() -> None:
-    """Reads the command line and writes the version down."""
+    """Reads the command line and writes the version to a file."""
     arguments = parser().parse_args()
     version = resolve(arguments.pointer)
     with paths.local_paths(arguments) as local, whole_output(local.version) as file:
@@ -40,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def resolve(pointer: str) -> str:
-    """The version that `pointer` names now; the same text for the same content, whatever else the pointer says.
+    """Returns the version that `pointer` names now. The same content always has the same version.
 
     Raises:
         InvalidInput: there is nothing at the address, or the text is not a pointer.

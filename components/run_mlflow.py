@@ -1,4 +1,4 @@
-"""Runs a command of MLflow on the pipeline's server or database.
+"""Runs one of MLflow's commands on the pipeline's server or database.
 
 `python -m components.run_mlflow models serve …` runs `mlflow models serve …`. Plain MLflow would use the database in
 the working directory, and artifact paths that are out of date if the project's folder was moved.

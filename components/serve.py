@@ -1,8 +1,8 @@
 """Serves a registered model's champion over HTTP, and switches to the next champion as soon as there is one.
 
-MLflow's scoring server answers. A new version is loaded and generates one image while the previous one still
-answers. Then new requests go to the new version, and running requests end on the previous one. No request is lost or
-waits.
+MLflow's scoring server answers the requests. While a new version is loaded and generates its first image, the previous
+version answers. Then new requests go to the new version, and running requests end on the previous one. No request is
+lost or has to wait.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Switch:
 
 
 async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
-    """Refuses keys of a request that MLflow's server would ignore, so that a misspelt key does not go unnoticed."""
+    """Refuses keys that MLflow's server would ignore, so that a misspelt key in a request does not go unnoticed."""
     from fastapi.responses import JSONResponse
     from mlflow.pyfunc.scoring_server import SUPPORTED_FORMATS
 

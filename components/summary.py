@@ -1,7 +1,7 @@
-"""Prints what a run of the pipeline made: files, scores, the registry's decision, and what to try next.
+"""Prints the results of a run of the pipeline: files, scores, the registry's decision, and what to try next.
 
-Also writes what DVC shows: the few figures by which experiments are compared, and the scores made while training, under
-names that do not depend on the extractor.
+It also writes the files that DVC shows: the few figures for comparing experiments, and the scores computed during
+training, under names that do not depend on the extractor.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ REGISTRATION = Path("reports/registration.json")
 METRICS = Path("reports/metrics.json")
 QUALITY = Path("reports/quality.csv")
 
-# The few scores by which a person compares experiments.
+# The scores with which a person compares experiments.
 _COMPARED = ("fd", "kid", "precision", "recall", "coverage", "class_shift", "authenticity")
 _COMPARED_OF_PAIRS = ("target_l1", "target_psnr", "target_ssim")
 _QUALITY = {"frechet_distance": ("fd_", "fid"), "precision": ("precision_",), "recall": ("recall_",)}
@@ -99,7 +99,7 @@ def _files(descriptions: dict[Path, str]) -> str:
 
 
 def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
-    """Describes the whole training; `images_seen` is the number of images that the resulting generator had seen."""
+    """Describes the training; `images_seen` is the number of images that the resulting generator had seen."""
     seen = int(float(rows[-1]["images_seen"]))
     best = f", the best generator after {images_seen:,} images" if images_seen < seen else ""
     speed = _speed(rows)
@@ -109,7 +109,7 @@ def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
 
 
 def _speed(rows: list[dict[str, str]]) -> float:
-    """Images per second: the median over the rows with a positive rate; 0 if no row has one."""
+    """Returns images per second, the median over the rows with a positive rate; 0 if there is no such row."""
     speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
     return statistics.median(speeds) if speeds else 0.0
 
@@ -138,7 +138,7 @@ def _interval(evaluation: Evaluation, name: str) -> str:
 
 
 def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, float]:
-    """The figures for `dvc metrics` and `dvc exp show`."""
+    """Returns the figures for `dvc metrics` and `dvc exp show`."""
     names = [score_name(metric, evaluation.protocol.extractor) for metric in _COMPARED]
     figures = {
         score(name): evaluation.scores[name] for name in (*names, *_COMPARED_OF_PAIRS) if name in evaluation.scores
@@ -146,14 +146,14 @@ def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, f
     if (distance := names[0]) in evaluation.standard_errors:
         place = f"standard_errors.{distance}"
         figures[score(place)] = evaluation.standard_errors[distance]
-    # The row of the resulting generator, which is the best one and may not be the last.
+    # The row of the resulting generator, which is the best generator and not always the last.
     row = next((row for row in reversed(rows) if float(row["images_seen"]) <= evaluation.images_seen), rows[-1])
     figures |= {name: float(row[name]) for name in (DIVERSITY, COLLAPSED) if name in row}
     return figures | {"images_seen": evaluation.images_seen, EXAMPLES_PER_SECOND: _speed(rows)}
 
 
 def _write_quality(path: Path, rows: list[dict[str, str]]) -> None:
-    """Writes the scores made while training, one row per evaluation; only the header if there are none."""
+    """Writes the scores computed during training, one row for each time; only the header if there are none."""
     columns = {
         name: next((column for column in rows[0] if column.startswith(tuple(map(quick_score, starts)))), "")
         for name, starts in _QUALITY.items()

@@ -1,1 +1,1 @@
-"""What the commands share: parameters, numeric options, progress and TensorFlow's settings."""
+"""Code that the commands share: parameters, numeric options, progress and TensorFlow's settings."""

@@ -1,4 +1,4 @@
-"""Numeric options of a command: finite, and within the option's limits."""
+"""Numeric options of a command, which must be finite and within limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def number(option: str, kind: type[_Number], low: _Number, high: _Number) -> Cal
     """Returns an option's argparse `type`, which reads a number from `low` to `high`, both included.
 
     Raises:
-        InvalidInput: by the returned function, if the text is not such a number; nan is not one.
+        InvalidInput: the returned function raises it if the text is not such a number; nan is not one.
     """
 
     def read(text: str) -> _Number:

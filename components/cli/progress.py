@@ -1,4 +1,4 @@
-"""Progress of a long loop: a bar on a terminal, or an occasional plain line in a log."""
+"""Shows the progress of a long loop: a bar on a terminal, or a plain line every ten seconds in a log."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Protocol
 _FORMAT = "{desc}: {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
 _BAR_FORMAT = _FORMAT.replace("{desc}:", "{desc}: {percentage:3.0f}% {bar}")
 _SECONDS_BETWEEN_LINES = 10
-_Moment = tuple[float, int]  # a clock's seconds, and the count at that time
+_Moment = tuple[float, int]  # seconds of a clock, and the count at that time
 
 
 class Progress(Protocol):
     """A running count."""
 
     def advance(self, count: int, **figures: float) -> None:
-        """Adds `count`; `figures` are shown beside the count until the next call that has some."""
+        """Adds `count`; shows `figures` next to the count until the next call with figures."""
 
 
 @contextlib.contextmanager
 def progress(total: int, unit: str, description: str, initial: int = 0) -> Iterator[Progress]:
-    """Shows on stderr how many of `total` are done, the rate, the time left and the loop's own figures.
+    """Shows on stderr how many of `total` are done, the rate, the remaining time and the loop's own figures.
 
-    The rate excludes the first step, which includes one-off work such as compiling.
+    The rate leaves out the first step, which includes one-off work such as compilation.
 
     Args:
         total: the count at the end.
@@ -43,7 +43,7 @@ def progress(total: int, unit: str, description: str, initial: int = 0) -> Itera
 
 @contextlib.contextmanager
 def counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """Yields a function that counts images. Progress appears with its first call, so a cached result shows none."""
+    """Yields a function that counts images. Progress appears with its first call, so cached results show none."""
     with contextlib.ExitStack() as stack:
         bar = None
 
@@ -101,7 +101,7 @@ class _Lines:
         self._show(time.monotonic(), since=self._counted_from)
 
     def _show(self, now: float, since: _Moment | None) -> None:
-        """Prints a line with the rate since that moment, or the overall rate if nothing was done since."""
+        """Prints a line with the rate since the moment `since`, or the overall rate if nothing was done since then."""
         from tqdm import tqdm
 
         rate = (self._done - since[1]) / (now - since[0]) if since and self._done > since[1] else None

@@ -1,4 +1,4 @@
-"""TensorFlow's settings, the same for all commands."""
+"""TensorFlow's settings, which are the same for all commands."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _logger = logging.getLogger(__name__)
 def configure_tensorflow() -> None:
     """Sets the environment variables that TensorFlow reads when it is imported, imports it and configures it.
 
-    oneDNN's kernels are 1.5 times faster; TensorFlow leaves them off on processors without AVX-512. Kernels are
-    deterministic. The graph optimiser's remapper is off: it fails on a discriminator that is called twice, reports that
-    on stderr, and its fused operations are not faster here.
+    oneDNN's kernels are on, because they are 1.5 times faster; TensorFlow leaves them off on processors without
+    AVX-512. All kernels are deterministic. The graph optimiser's remapper is off, because it fails on a discriminator
+    that is called twice, reports this on stderr, and its fused operations are not faster here.
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -31,7 +31,7 @@ def configure_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _held_back_stderr() -> Iterator[None]:
-    """Hides what native code writes to stderr, unless the body fails.
+    """Holds back what native code writes to stderr, and shows it only if the body fails.
 
     TensorFlow's import prints a notice about oneDNN before it reads TF_CPP_MIN_LOG_LEVEL.
     """

@@ -1,1 +1,1 @@
-"""The MLflow model registry: which version is the champion, why, and how it is packaged."""
+"""The MLflow model registry: decides which version is the champion, records why, and packages the model."""

@@ -21,7 +21,7 @@ from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read
 
 
 def registry_name(argument: str, generated: Path) -> str | None:
-    """Name of the registered model whose champion `--champion` asks for; None if it names a generator's folder.
+    """Returns the registered model whose champion `--champion` names; None if it names a generator's folder.
 
     The name comes from the address models:/NAME@champion or from a register section.
 
@@ -56,11 +56,11 @@ def registry_name(argument: str, generated: Path) -> str | None:
 
 @contextlib.contextmanager
 def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
-    """Yields the champion, its generator in a temporary folder, or the reason why there is none to compare with.
+    """Yields the champion, with its generator in a temporary folder, or the reason why no comparison is possible.
 
     Args:
         argument: the value of `--champion`.
-        generated: the evaluated generator or images; it may be the champion itself.
+        generated: the evaluated generator, which may be the champion itself, or images.
     """
     name = registry_name(argument, generated)
     if name is None:

@@ -16,17 +16,17 @@ Outcome = Literal["champion", "challenger", "refused"]
 
 
 class Decision(NamedTuple):
-    """What a generator becomes, and the reason in a sentence."""
+    """What a generator becomes, and the reason as a sentence."""
 
     outcome: Outcome
     reason: str
 
 
 def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) -> None:
-    """Checks that an evaluation is of exactly the generator in the folder `model`, and that its figures are possible.
+    """Checks that an evaluation belongs to exactly the generator in the folder `model`, and has no impossible values.
 
     Raises:
-        InvalidInput: otherwise.
+        InvalidInput: it belongs to another generator, or a value is missing or impossible.
     """
     if evaluation.generator_digest is None:
         raise InvalidInput(
@@ -66,11 +66,11 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
 def decide(
     config: RegisterConfig, candidate: Evaluation, collapsed: bool, champion: Evaluation | None, version: str | None
 ) -> Decision:
-    """Compares a candidate with the champion, version `version` of the model; `version` is None without a champion.
+    """Compares a candidate with the champion, version `version` of the model (None if there is no champion).
 
-    With scores s (lower is better) and their uncertainties σ, a candidate replaces the champion if
-    s_champion − s > max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a
-    challenger. A generator that collapsed is refused, and so are scores of another protocol, which are not comparable.
+    With scores s (lower is better) and their uncertainties σ, a candidate replaces the champion if s_champion − s >
+    max(minimum_improvement · s_champion, spread_multiplier · √(σ² + σ_champion²)). Otherwise it is a challenger. A
+    generator that collapsed is refused. So are scores under another protocol, because they cannot be compared.
     """
     name = config.score
     if collapsed:
@@ -109,5 +109,5 @@ def decide(
 
 
 def _uncertainty(evaluation: Evaluation, name: str) -> float:
-    """The root sum of squares of the spread over the sampling seeds and the standard error over the images, if any."""
+    """Returns √(spread² + standard error²), the uncertainty due to the sampling seeds and the images."""
     return math.hypot(evaluation.spread[name], evaluation.standard_errors.get(name, 0.0))

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 _TAG = "by_hand"
-_MOST_MOVES = 50  # only the latest moves stay in a version's record, since MLflow limits the length of tags
+_MOST_MOVES = 50  # a version's record keeps only the latest moves, because MLflow limits the length of tags
 
 
 class ManualDecision(NamedTuple):
-    """Who moves the champion, and why. The field names are keys of the stored record."""
+    """Who moves the champion, and why. The names of the fields are keys of the stored record."""
 
     by: str
     why: str
@@ -58,7 +58,7 @@ def restore_previous(
 
 
 def demotion(client: Any, model: str, generator_digest: str) -> str | None:
-    """A sentence about the manual demotion of this generator; None if its latest manual move is not a demotion."""
+    """Returns a sentence about this generator's manual demotion; None if its latest manual move is not a demotion."""
     versions = client.search_model_versions(f"name = '{model}' and tags.generator_digest = '{generator_digest}'")
     moves = [(move["when"], str(version.version), move) for version in versions for move in _moves(version.tags)]
     _, number, last = max(moves, key=lambda move: move[:2], default=("", "", {"move": ""}))
@@ -95,7 +95,7 @@ def _make_champion(client: Any, model: str, number: str) -> None:
 
 
 def _previous_champion(client: Any, model: str, number: str) -> str | None:
-    """The champion that version `number` replaced when it last became the champion, by the gate or by a person."""
+    """Returns the champion that version `number` replaced when it last became champion, by the gate or by hand."""
     tags = client.get_model_version(model, number).tags
     moves = _moves(tags)
     if moves and moves[-1]["move"] == "taken back":  # the command was killed before it moved the alias
@@ -119,7 +119,7 @@ def _moves(tags: Mapping[str, str]) -> list[dict[str, Any]]:
 
 
 def _record(client: Any, model: str, number: str, decision: ManualDecision, **move: Any) -> None:
-    """Adds a move to a version's record, unless it is the last entry already, as in a repetition after a kill."""
+    """Adds a move to a version's record, unless it already is the last entry, as after a kill and a repetition."""
     moves = _moves(client.get_model_version(model, number).tags)
     entry = move | decision._asdict()
     if not moves or {name: moves[-1].get(name) for name in entry} != entry:

@@ -1,4 +1,4 @@
-"""Packages the generator as an MLflow model: code as files, nothing pickled, exact versions of all requirements."""
+"""Packages the generator as an MLflow model, with code as files, without pickles, and with pinned requirements."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
     outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
     with tempfile.TemporaryDirectory() as folder:
-        # Only the two files: MLflow would follow a link in the folder and upload its target.
+        # Copies only the two files, because MLflow would follow a link in the folder and upload its target.
         package = Path(folder) / "generator"
         package.mkdir()
         for name in (METADATA_FILE, MODEL_FILE):
@@ -56,10 +56,10 @@ def served_versions() -> dict[str, str]:
     """Versions of the packages that a served generator needs."""
     try:
         tensorflow = packages.version("tensorflow")
-    except packages.PackageNotFoundError:  # its CPU build is another distribution of the same version
+    except packages.PackageNotFoundError:  # the CPU build is another distribution with the same version
         tensorflow = packages.version("tensorflow-cpu")
     versions = {name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic")}
-    # The image has MLflow without its server, which is a separate distribution of the same version.
+    # The image has MLflow without its server, which is a separate distribution with the same version.
     return {"tensorflow": tensorflow, **versions, "mlflow": packages.version("mlflow-skinny")}
 
 
@@ -67,7 +67,7 @@ def _requirements() -> list[str]:
     versions = served_versions()
     tensorflow = versions.pop("tensorflow")
     return [
-        # The CPU build exists for Linux on x86_64 alone; elsewhere the full package is the CPU build.
+        # The CPU build exists only for Linux on x86_64; elsewhere the full package is the CPU build.
         f"tensorflow-cpu=={tensorflow}; sys_platform == 'linux' and platform_machine == 'x86_64'",
         f"tensorflow=={tensorflow}; sys_platform != 'linux' or platform_machine != 'x86_64'",
         *(f"{name}=={version}" for name, version in versions.items()),

@@ -1,4 +1,4 @@
-"""One model in the MLflow registry: its versions, each with an identity, and its aliases. All calls are idempotent."""
+"""One model in the MLflow registry, with its versions and aliases. All calls can be repeated safely."""
 
 from __future__ import annotations
 
@@ -54,25 +54,25 @@ class ModelRegistry:
         return version
 
     def describe(self, number: str, decision: str, evaluation: Evaluation, score: str) -> None:
-        """Describes a version: its score, the samples and the report of its run, and the decision."""
+        """Sets a version's description: its score, samples, report and the decision."""
         shown = describe(self.client, self.version(number).run_id, evaluation, score)
         self.client.update_model_version(self._name, number, f"{shown}\n\n{decision}")
 
     def version(self, number: str) -> Any:
-        """The version with this number."""
+        """Returns the version with this number."""
         return self.client.get_model_version(self._name, number)
 
     def aliases(self) -> dict[str, str]:
-        """The number of the version that each alias names."""
+        """Returns the number of the version that each alias names."""
         aliases = self.client.get_registered_model(self._name).aliases
         return {alias: str(number) for alias, number in aliases.items()}
 
     def set_alias(self, alias: str, number: str) -> None:
-        """Points the alias to this version."""
+        """Sets the alias to this version."""
         self.client.set_registered_model_alias(self._name, alias, number)
 
     def remove_alias(self, alias: str, number: str) -> None:
-        """Removes the alias if it points to this version."""
+        """Removes the alias if it names this version."""
         if self.aliases().get(alias) == number:
             self.client.delete_registered_model_alias(self._name, alias)
 
@@ -81,7 +81,7 @@ class ModelRegistry:
         self.client.set_model_version_tag(self._name, number, key, value)
 
     def _find(self, identity: str) -> Any | None:
-        """The oldest version with this identity. Deletes others, which repeated calls after lost answers leave."""
+        """Returns the oldest version with this identity. Deletes others, which repeated calls may have created."""
         found = self.client.search_model_versions(f"name = '{self._name}' and tags.registration = '{identity}'")
         numbers = sorted(int(version.version) for version in found)
         for repeated in numbers[1:]:
@@ -109,7 +109,7 @@ class ModelRegistry:
         except MlflowException:
             if any(other.model_id == logged.model_id for other in self._logged(experiment, identity)):
                 raise
-        # Two processes that register the same generator at once delete each other's unfinished models.
+        # Two processes that register the same generator simultaneously delete each other's unfinished models.
         if ready := self._only_ready_model(experiment, identity):
             return ready
         raise TryAgain("Another process is registering the same generator. Run the same command again.")
@@ -133,13 +133,13 @@ class ModelRegistry:
         client.finalize_logged_model(logged.model_id, "READY")
 
     def _logged(self, experiment: str, identity: str) -> Any:
-        """The logged models of a registration, finished or not."""
+        """Returns the logged models of a registration, finished or not."""
         return self.client.search_logged_models([experiment], f"tags.registration = '{identity}'")
 
     def _only_ready_model(self, experiment: str, identity: str) -> Any | None:
-        """The finished logged model of a registration, if any. Deletes its unfinished ones.
+        """Returns the finished logged model of a registration, if there is one. Deletes the unfinished ones.
 
-        A kill leaves an unfinished model. So does a lost answer, after which MLflow's client repeats the call.
+        A kill leaves an unfinished model. So does a lost answer, because MLflow's client then repeats the call.
         """
         ready = None
         for logged in self._logged(experiment, identity):

@@ -1,6 +1,6 @@
 """Registers a generator and makes the registry's decision about it.
 
-Every step first checks whether it was done already, so a registration can be interrupted anywhere and run again.
+Each step first checks whether it is already done, so a registration can be interrupted at any point and run again.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
     from gan_core.config import RegisterConfig
     from gan_core.evaluation.protocol import Evaluation
 
-# A generator that is re-evaluated together with another champion stays the same version. The generator's digest has a
-# tag of its own.
+# A generator that is re-evaluated together with another champion stays the same version. The generator's digest has its
+# own tag.
 _NOT_IN_THE_IDENTITY = {"champion", "generator_digest"}
 
 
 def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dict[str, Any]:
     """Registers the generator in the folder `model`, with its evaluation, and returns the record of the decision.
 
-    Nothing is registered unless the evaluation is of exactly this generator and its figures are possible.
+    Nothing is registered if the evaluation belongs to another generator or has impossible values.
 
     The same generator with the same scores is the same version. A decision that was carried out stays: repeating the
-    command changes nothing, even if another version has become the champion since, and the record says `repeated`. The
+    command changes nothing, even if another version is the champion by now, and the record says `repeated`. The
     decision is made again if the rule has changed, if a refused generator was re-evaluated together with a champion, or
     if the generator's manual demotion has changed.
 
@@ -72,7 +72,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     if (state := model / STATE_FILE).exists():
         tags["state_digest"] = _digest(state.read_bytes())
     if run_id := origin.get("kfp_run_id"):
-        tags["kfp_run_id"] = run_id  # a tag besides provenance, since components.report_status searches for it
+        tags["kfp_run_id"] = run_id  # a separate tag, because components.report_status searches for it
     scores = evaluation.model_dump_json(exclude=_NOT_IN_THE_IDENTITY)
     identity = _digest((tags["generator_digest"] + scores).encode())
     # The artifacts may lie in a bucket.
@@ -93,10 +93,10 @@ def _promote(
     *,
     require_lock: Callable[[], None],
 ) -> dict[str, Any]:
-    """Decides, writes the decision down, moves the aliases, and notes that they were moved.
+    """Decides, records the decision, moves the aliases, and records that they were moved.
 
-    A decision that was written down but not carried out still holds, unless its basis has changed: the rule, the
-    champion, a refused generator's re-evaluation together with a champion, or the generator's manual demotion.
+    A decision that was recorded but not carried out is kept unless its basis has changed: the rule, the champion, a
+    refused generator's re-evaluation together with a champion, or the generator's manual demotion.
     """
     number = str(version.version)
     champion = registry.aliases().get("champion")
@@ -143,7 +143,7 @@ def _promote(
 
 
 def _evaluation_of(registry: ModelRegistry, number: str, candidate: Evaluation) -> Evaluation | None:
-    """The evaluation of the champion, version `number`, to compare the candidate's with.
+    """Returns the evaluation of the champion, version `number`, with which to compare the candidate's.
 
     New data changes the protocol: its reference images differ, and so does a classifier that was trained on them.
 

@@ -1,8 +1,8 @@
 """A lock that lets one registration at a time compare with the champion and move the aliases, on any MLflow server.
 
-MLflow has no compare-and-set, so this is Lamport's bakery algorithm. It needs only values that one process writes and
-all processes read: the tags of the registered model. A registration's tag, its ticket, exists only while it waits or
-decides.
+MLflow has no compare-and-set, so this is Lamport's bakery algorithm. It only needs values that one process writes and
+all processes read: here, tags of the registered model. A registration's tag, its ticket, exists only while the
+registration waits or decides.
 
 Reference: Lamport 1974, "A new solution of Dijkstra's concurrent programming problem".
 """
@@ -36,12 +36,12 @@ def registration_lock(client: Any, model: str, identity: str) -> Iterator[Callab
     Args:
         client: MLflow's client.
         model: the registered model.
-        identity: identity of the registration. A ticket left behind by a kill is deleted when the same registration is
+        identity: identity of the registration. The ticket of a killed process is deleted when the same registration is
             repeated, or when another process has waited WAIT_SECONDS for it.
 
     Yields:
-        A check to call before the aliases are moved. It raises TryAgain if this process was considered dead meanwhile,
-        since another process may then hold the lock.
+        A check to call before the aliases are moved. It raises TryAgain if other processes have considered this one
+        dead, because another process may then hold the lock.
     """
     _delete_old_queue(client, model)
     owner = f"{_PREFIX}{identity}."
@@ -60,7 +60,7 @@ def registration_lock(client: Any, model: str, identity: str) -> Iterator[Callab
         awaited, since = None, 0.0
         while True:
             tickets = _tickets(client, model)
-            if ticket not in tickets:  # this process was stopped for so long that it was considered dead
+            if ticket not in tickets:  # this process paused for so long that others considered it dead
                 number, awaited = _take_number(client, model, ticket), None
                 continue
             first = _first_before(tickets, number, ticket)
@@ -89,19 +89,19 @@ def _tickets(client: Any, model: str) -> dict[str, str]:
 
 
 def _first_before(tickets: Mapping[str, str], number: int, ticket: str) -> tuple[str, str] | None:
-    """The first ticket before `ticket`: one with a lower number, an equal number and a lower key, or none yet."""
+    """Returns the first ticket before `ticket`, ordered by number and key; a ticket without a number comes first."""
     before = [(_number(value), key, value) for key, value in tickets.items() if key != ticket]
     first = min(before, default=None)
     return first[1:] if first and first[:2] < (number, ticket) else None
 
 
 def _number(value: str) -> int:
-    """The ticket's number; 0, which is below all numbers, while it is being chosen."""
+    """Returns the ticket's number; 0, which is below all numbers, while the number is being chosen."""
     return int(value) if value.isdecimal() else 0
 
 
 def _delete_old_queue(client: Any, model: str) -> None:
-    """Deletes the model that earlier versions of this project used as the queue, unless something is waiting in it."""
+    """Deletes the model that earlier versions of this project used as a queue, unless a registration waits in it."""
     from mlflow.exceptions import MlflowException
 
     name = f"{model}.turns"

@@ -16,7 +16,7 @@ from gan_core.errors import InvalidInput
 from gan_core.networks.size import MOST_PARAMETERS
 from gan_core.training.warm_start import STATE_FILE
 
-# Three networks of float32 weights, and the file's own structure.
+# The float32 weights of three networks, and the file's own structure.
 _MOST_BYTES = 3 * 4 * MOST_PARAMETERS + 2**20
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ RANDOM = Initial("random weights", b"")
 
 
 def find_initial(warm_start: str) -> Initial:
-    """Loads the state that `train.warm_start` names; random weights for an alias that no version has yet.
+    """Loads the state that `train.warm_start` names. If no version has the alias yet, returns random weights.
 
     Raises:
         InvalidInput: there is no such version, its state is missing or differs from the registered one, or MLflow's
@@ -84,7 +84,7 @@ def find_initial(warm_start: str) -> Initial:
 
 
 def _find_version(client: Any, warm_start: str) -> tuple[str, Any | None]:
-    """The model's name and the version; None for an alias that no version has yet."""
+    """Returns the model's name and the version, which is None if no version has the alias yet."""
     from mlflow.exceptions import MlflowException
 
     model, _, alias = warm_start.removeprefix("models:/").partition("@")
@@ -96,7 +96,7 @@ def _find_version(client: Any, warm_start: str) -> tuple[str, Any | None]:
             return model, client.get_model_version_by_alias(model, alias)
         return model, client.get_model_version(model, number)
     except MlflowException as error:
-        # MLflow answers that an alias that the model does not have is an invalid parameter.
+        # MLflow reports an alias that the model does not have as an invalid parameter.
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         if alias:

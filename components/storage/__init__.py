@@ -1,1 +1,1 @@
-"""Data on this machine, in a bucket or under DVC: paths, atomic outputs and transfers."""
+"""Files on this machine, in a bucket or under DVC: paths, atomic outputs and transfers."""

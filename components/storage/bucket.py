@@ -1,4 +1,4 @@
-"""Google Cloud Storage: addresses, client settings, and failures as one sentence each."""
+"""Google Cloud Storage: addresses, client settings, and failures explained in one sentence."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUOTA = re.compile(r"[rR]ateLimitExceeded|quotaExceeded|usageLimits")
 
 @dataclass(frozen=True)
 class Address:
-    """An object or a prefix in a bucket: `name` has no slash at its ends and may be empty."""
+    """An object or a prefix in a bucket. `name` neither begins nor ends with a slash, and may be empty."""
 
     bucket: str
     name: str
@@ -48,7 +48,7 @@ def require_readable(address: str) -> None:
 
 
 def read_bytes(address: str, most_bytes: int) -> bytes | None:
-    """The first `most_bytes` + 1 bytes of one object's content; None if there is no such object.
+    """Returns the first `most_bytes` + 1 bytes of an object; None if there is no such object.
 
     Raises:
         InvalidInput, TryAgain: as `opened`.
@@ -58,16 +58,16 @@ def read_bytes(address: str, most_bytes: int) -> bytes | None:
         blob = _first(bucket, place.name)
         if blob is None or blob.name != place.name:
             return None
-        # Raw, because the limit does not hold for content that the bucket decompresses.
+        # Raw, because the limit does not apply to content that the bucket decompresses.
         content: bytes = blob.download_as_bytes(end=most_bytes, timeout=ANSWER_WITHIN_SECONDS, raw_download=True)
         return content
 
 
 def read_text(address: str, most_bytes: int) -> str:
-    """The text in the first `most_bytes` + 1 bytes of one object.
+    """Returns the text in the first `most_bytes` + 1 bytes of an object.
 
     Raises:
-        InvalidInput: no such object, or the content is not text; also as `opened`.
+        InvalidInput: there is no such object, or it is not text; also as `opened`.
         TryAgain: as `opened`.
     """
     content = read_bytes(address, most_bytes)
@@ -80,7 +80,7 @@ def read_text(address: str, most_bytes: int) -> str:
 
 
 def _first(bucket: Any, prefix: str) -> Any:
-    """The first object whose name begins with `prefix`; None if there is none, an error if there is no bucket."""
+    """Returns the first object whose name begins with `prefix`; None if there is none."""
     return next(
         iter(
             bucket.list_blobs(
@@ -92,7 +92,7 @@ def _first(bucket: Any, prefix: str) -> Any:
 
 
 def retry(within_seconds: float) -> Any:
-    """The client's retries (429, 5xx, cut connections) with randomised exponential backoff, for `within_seconds`."""
+    """Returns the client's retries (429, 5xx, cut connections), with exponential backoff, for `within_seconds`."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(within_seconds)
@@ -100,7 +100,7 @@ def retry(within_seconds: float) -> Any:
 
 @contextlib.contextmanager
 def opened(address: Address) -> Iterator[Any]:
-    """Yields the bucket of `address`; explains its client's errors in the body in one sentence.
+    """Yields the bucket of `address`, and explains errors of the client in the body.
 
     Raises:
         InvalidInput, TryAgain: as `explained`.
@@ -115,11 +115,11 @@ def opened(address: Address) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def explained(address: str) -> Iterator[None]:
-    """Turns the client's errors in the body into the two failures that a caller can act on.
+    """Turns errors of the client in the body into the two failures that a user can act on.
 
     Raises:
-        InvalidInput: no credentials, no permission, no such bucket.
-        TryAgain: a quota, no network, a server that fails.
+        InvalidInput: there are no credentials, no permission, or no such bucket.
+        TryAgain: a quota is used up, there is no network, or the server fails.
     """
     import requests
     import urllib3

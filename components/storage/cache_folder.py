@@ -1,4 +1,4 @@
-"""Where commands keep results that need not be computed or downloaded twice."""
+"""The folder in which commands keep results that are costly to compute or download."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The user's cache folder: `$XDG_CACHE_HOME/gan-pipeline`, by default `~/.cache/gan-pipeline`."""
+    """Returns the user's cache folder: `$XDG_CACHE_HOME/gan-pipeline`, by default `~/.cache/gan-pipeline`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gan-pipeline"

@@ -16,7 +16,7 @@ from gan_core.file_names import require_names
 
 MOST_BYTES = 2**28  # an entry has about 100 bytes
 _MD5 = re.compile(r"[0-9a-f]{32}")
-_NOT_IN_LISTINGS = {".dvc", ".dvcignore", ".git"}  # path components that DVC never lists, and would act on
+_NOT_IN_LISTINGS = {".dvc", ".dvcignore", ".git"}  # path components that DVC never lists, but would interpret
 
 
 def read_listing(remote: str, md5: str) -> bytes:
@@ -41,10 +41,10 @@ def read_listing(remote: str, md5: str) -> bytes:
 
 
 def files_of(listing: bytes, md5: str) -> dict[str, str]:
-    """The md5 of each file by its name.
+    """Returns the md5 of each file by its name.
 
     Raises:
-        InvalidInput: DVC did not write the listing, or a name cannot be a file's below one folder.
+        InvalidInput: DVC did not write the listing, or its names cannot be files below one folder.
     """
     rule = "The remote's listing must be one that DVC wrote, with the md5 and relpath of each file"
     try:
@@ -54,7 +54,7 @@ def files_of(listing: bytes, md5: str) -> dict[str, str]:
     if not isinstance(entries, list):
         raise InvalidInput(f"{rule}, in a list. Received: md5-{md5}")
     for entry in entries:
-        # DVC would act on further keys, such as the name of another remote.
+        # DVC would interpret further keys, such as the name of another remote.
         if not isinstance(entry, dict) or entry.keys() != {"md5", "relpath"} or not isinstance(entry["relpath"], str):
             raise InvalidInput(f"{rule} and nothing else. Received: {str(entry)[:200]} in md5-{md5}")
         if not isinstance(entry["md5"], str) or not _MD5.fullmatch(entry["md5"]):

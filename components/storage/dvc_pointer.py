@@ -1,4 +1,4 @@
-"""A DVC pointer as passed to a command: a .dvc file or its text."""
+"""Reads a DVC pointer as it is passed to a command: a .dvc file or its text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from gan_core.errors import InvalidInput
 from gan_core.raw_data import MAX_CHARACTERS, DvcPointer
 
 NOTHING_FETCHED = "NOTHING-FETCHED"
-"""The only file in the folder that fetch writes when there is nothing to fetch, to tell it from a failed fetch."""
+"""If there is nothing to fetch, `fetch` writes only this file, so that its folder differs from that of a failed
+fetch."""
 
 
 def read_pointer(pointer: str) -> DvcPointer:

@@ -1,6 +1,6 @@
-"""Records in the user's cache which files `fetch` wrote to a folder, so that another version can replace them.
+"""Records in the user's cache which files `fetch` wrote to a folder, so that a later fetch can replace them.
 
-The fetched folder itself holds only the data. A file that changed since does not count as fetched.
+The fetched folder itself contains only the data. A file that was changed later does not count as fetched.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from components.storage.output_kinds import FETCHED, Kind
 
 
 def kind_at(place: Path) -> Kind:
-    """The kind of a fetched folder at this place, with the files that an earlier fetch wrote there."""
+    """Returns the kind of a fetched folder at `place`, with the files that an earlier fetch wrote there."""
     try:
         recorded = json.loads(_record(place).read_bytes())
         found = {str(name): tuple(map(int, stamp)) for name, stamp in recorded.items()}

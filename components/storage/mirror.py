@@ -1,9 +1,9 @@
 """Copies checkpoints to a bucket while the training runs, and restores them at the next start.
 
 The objects below `<address>/<key>/` are the checkpoint files, each of which a bucket writes atomically, and `writer`,
-which names the process that trains. It is replaced before each checkpoint, on the condition that nobody else has
-replaced it since this process read or wrote it. If two processes use one key, the second to write finds it changed and
-stops. Earlier versions wrote `newest.json` instead; it is not needed to restore their checkpoints.
+which names the process that trains. A process replaces `writer` before each checkpoint, on the condition that no other
+process has replaced it in the meantime. If two processes use one key, the second to write finds it changed and stops.
+Earlier versions of this project wrote `newest.json` instead; it is not needed to restore their checkpoints.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _logger = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[LocalFolder | Mirror]:
-    """Yields the folder for the checkpoints `key`: below `place`, or a temporary one that is mirrored to a bucket.
+    """Yields the folder for the checkpoints `key`: a folder below `place`, or a temporary one with copies in a bucket.
 
     Raises:
-        TryAgain: at the end, if another process took over.
+        TryAgain: another process took over; raised at the end.
     """
     if isinstance(place, Path):
         yield LocalFolder(place / key)
@@ -50,28 +50,28 @@ def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[LocalFolder
 
 
 class LocalFolder:
-    """The checkpoints of one training in a folder that outlives it: nothing is copied."""
+    """The checkpoints of one training in a permanent folder. Nothing is copied."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def restore(self, at_most: int, records: Path) -> None:
-        """Does nothing: the folder holds the checkpoints and the records of the last start."""
+        """Does nothing, because the folder contains the checkpoints and records of earlier starts."""
 
     def keeping(self, records: Path) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002
-        """Does nothing: the folder keeps the records."""
+        """Does nothing, because the folder keeps the records."""
         return contextlib.nullcontext()
 
     def place_of(self, records: Path) -> Path:
-        """The place where the records stay."""
+        """Returns the place where the records are kept."""
         return records
 
     def send(self, path: Path) -> None:
-        """Does nothing: the folder keeps the checkpoint."""
+        """Does nothing, because the folder keeps the checkpoint."""
 
 
 class Mirror:
-    """The checkpoints of one training in a temporary folder, and their copies at `address`; the newest `kept` stay."""
+    """The checkpoints of one training in a temporary folder, and copies of the newest `kept` at `address`."""
 
     def __init__(self, address: Address, folder: Path, kept: int) -> None:
         self.folder = folder
@@ -114,11 +114,11 @@ class Mirror:
             self._send_records(records)
 
     def place_of(self, records: Path) -> Address:
-        """The address to which `keeping` copies a folder."""
+        """Returns the address to which `keeping` copies a folder."""
         return self._address / records.relative_to(self.folder).as_posix()
 
     def send(self, path: Path) -> None:
-        """Starts copying a checkpoint in the background; it replaces one that still waits to be copied.
+        """Starts copying a checkpoint in the background. It replaces a checkpoint that still waits to be copied.
 
         Raises:
             TryAgain: another process took over.
@@ -144,7 +144,7 @@ class Mirror:
             transfer.send_files(opened, records, self.place_of(records))
 
     def _send(self, name: str, content: BinaryIO) -> None:
-        """Copies one checkpoint, in the background thread. If the bucket is away, the next checkpoint tries again."""
+        """Copies one checkpoint, in the background thread. If the bucket is unavailable, only warns."""
         try:
             with content, bucket.opened(self._address) as opened:
                 writer = (self._address / WRITER).name
@@ -160,13 +160,13 @@ class Mirror:
             _logger.warning("The checkpoint %s is not in the bucket; the training continues: %s", name, error)
 
     def _delete_older(self, opened: Any, newest: str) -> None:
-        # Names begin with the images seen. Checkpoints beyond this one come from a training with more steps and stay.
+        # Names begin with the images seen. Later checkpoints than this one come from a run with more steps, and stay.
         reached = [blob for _, name, blob in self._checkpoints(opened) if name < newest]
         for blob in reached[: max(0, len(reached) + 1 - self._kept)]:
             objects.delete(blob)
 
     def _checkpoints(self, opened: Any) -> list[tuple[int, str, Any]]:
-        """The images seen, the name and the object of each checkpoint, oldest first. Any other object is ignored."""
+        """Returns images seen, name and object of each checkpoint, oldest first. Ignores any other object."""
         files = transfer.files_at(opened, self._address)
         found = [(images_seen_in(name), name, blob) for name, blob in files.items()]
         return sorted((seen, name, blob) for seen, name, blob in found if seen is not None)

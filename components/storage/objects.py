@@ -1,4 +1,4 @@
-"""Writes, reads and deletes single objects of a bucket. The client retries, and compares checksums."""
+"""Writes, reads and deletes single objects of a bucket. The client retries and compares checksums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.storage import bucket
 from gan_core.errors import InvalidInput, TryAgain
 
 MOST_BYTES = 2**28  # the largest object that is read into memory
-CHUNK_BYTES = 8 * 2**20  # chunk of a resumable upload; after a cut connection one chunk is sent again
+CHUNK_BYTES = 8 * 2**20  # chunk of a resumable upload; after a cut connection, only one chunk is sent again
 
 
 class Conflict(TryAgain):
@@ -44,14 +44,14 @@ def send(opened: Any, name: str, content: BinaryIO, generation: int | None = Non
         )
     except PreconditionFailed:
         found = opened.get_blob(name, retry=retry())
-        if found is None or found.crc32c != crc32c(content):  # otherwise only the answer was lost
+        if found is None or found.crc32c != crc32c(content):  # the same content means that only the answer was lost
             raise Conflict(f"Another process wrote the same object. Received: gs://{opened.name}/{name}") from None
         return found
     return blob
 
 
 def read(blob: Any) -> bytes:
-    """The content of a small object of a listing.
+    """Returns the content of a small object from a listing.
 
     Raises:
         InvalidInput: the object is larger than MOST_BYTES.
@@ -64,7 +64,7 @@ def read(blob: Any) -> bytes:
 
 
 def receive(blob: Any, target: Path) -> None:
-    """Downloads an object of a listing to the file `target`, and verifies its checksum."""
+    """Downloads an object from a listing to the file `target`, and verifies its checksum."""
     # The checksum of an object that the bucket decompresses is that of the compressed content.
     expected = None if blob.content_encoding else blob.crc32c
 
@@ -79,7 +79,7 @@ def receive(blob: Any, target: Path) -> None:
 
 
 def delete(blob: Any) -> None:
-    """Deletes an object unless it is gone or has been replaced."""
+    """Deletes an object unless it has been deleted or replaced."""
     from google.api_core.exceptions import NotFound, PreconditionFailed
 
     with contextlib.suppress(NotFound, PreconditionFailed):
@@ -87,17 +87,17 @@ def delete(blob: Any) -> None:
 
 
 def _listed(blob: Any) -> Any:
-    """The generation of an object that a listing names. A copy, because a download changes the client's object."""
+    """Returns a copy of an object of a listing, with the same generation; a download changes the client's object."""
     return blob.bucket.blob(blob.name, generation=blob.generation)
 
 
 def retry() -> Any:
-    """The client's retries for a transfer."""
+    """Returns the client's retries for a transfer."""
     return bucket.retry(bucket.TRANSFER_WITHIN_SECONDS)
 
 
 def crc32c(content: BinaryIO) -> str:
-    """The checksum of a file, in base64 as the bucket writes it."""
+    """Returns the checksum of a file in base64, as the bucket does."""
     from google_crc32c import Checksum
 
     content.seek(0)

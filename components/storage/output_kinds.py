@@ -1,7 +1,7 @@
 """The kinds of output, and how a stage recognises its own earlier output.
 
 A stage replaces only its own earlier output. A file is recognised by its content. A folder is recognised by one file in
-it, its mark; only the files in it that the stage wrote are replaced.
+it, its mark, and only the files that the stage wrote are replaced.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Kind:
     """One kind of output.
 
     Attributes:
-        what: the kind in words.
+        what: name of the kind, for messages.
         recognises: whether bytes are the content of such a file, or of the mark of such a folder.
         mark: name of the file that marks a folder of this kind; empty for an output that is a file.
         members: computes the paths of the stage's other files, relative to the folder, from the mark's content.
-        recorded: paths of the earlier output's files in a folder without a mark, if they are known from elsewhere.
+        recorded: paths of the earlier output's files in a folder without a mark, from another record.
     """
 
     what: str
@@ -45,16 +45,16 @@ class Kind:
 
     @property
     def rule(self) -> str:
-        """What may be replaced, as a sentence."""
+        """A sentence that says what may be replaced."""
         empty = "an empty folder" if self.mark else "an empty file"
         return f"An output's place must be absent, {empty} or {self.what} of this project; nothing else is replaced."
 
     def is_own(self, content: bytes) -> bool:
-        """Whether the content of a file, or of a folder's mark, shows that its place may be replaced."""
+        """Whether the content of a file, or of a folder's mark, shows that the output may be replaced."""
         return self.recognises(content) or (not self.mark and not content)
 
     def owned(self, mark: bytes | None) -> set[str]:
-        """The paths in a folder that the stage wrote, according to its mark; leaves out paths outside the folder."""
+        """Returns the paths in a folder that the stage wrote, according to its mark; none is outside the folder."""
         paths = self.recorded if mark is None else {self.mark, *self.members(mark)}
         return {
             path for path in paths if not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
@@ -62,7 +62,7 @@ class Kind:
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    """The JSON object in `content`; an empty one if there is none."""
+    """Returns the JSON object in `content`, or an empty one."""
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Atomic outputs: each appears whole or not at all, and replaces only an earlier output of the same kind.
+"""Writes outputs atomically: each appears whole or not at all, and replaces only an earlier output of its kind.
 
-An output's place must be absent, be empty, or hold an earlier output of the same kind. It must not overlap an input or
-another output.
+The place of an output must not exist, be empty, or hold an earlier output of the same kind. It must not overlap an
+input or another output.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def whole_output(output: Output) -> Iterator[Path]:
     """Yields a temporary path for a file or a folder, which becomes the output when the body succeeds.
 
     After an exception the output is unchanged. After a kill, the next call for the same place restores the output if
-    necessary, and removes what the killed process left. The yielded path does not exist yet; its parent does.
+    necessary, and removes temporary files of the killed process. The yielded path does not exist yet; its parent does.
 
     Raises:
         InvalidInput: the place cannot be written, or holds something else.
@@ -67,7 +67,7 @@ def require_writable(*outputs: Output) -> None:
 
 
 def require_folder(folder: Path) -> None:
-    """Checks that a folder that a command reads and writes while it runs can be written or created.
+    """Checks that a folder can be written or created, for a command that reads and writes it while it runs.
 
     Raises:
         InvalidInput: it cannot.
@@ -79,7 +79,7 @@ def require_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _opened(output: Output) -> Iterator[tuple[Path, Path]]:
-    """Yields the output's true place and a workplace from which files can be renamed to it."""
+    """Yields the output's true path, and a temporary folder from which files can be renamed to that path."""
     with contextlib.ExitStack() as stack:
         with _explained(output):
             target = true_place(output.place)
@@ -104,14 +104,14 @@ def _explained(place: Path | Output) -> Iterator[None]:
 
 
 def true_place(place: Path) -> Path:
-    """The absolute path. A link to a folder is followed; a link to a file is itself replaced, and its target stays."""
+    """Returns the absolute path. A link to a folder is followed. A link to a file is not, so the link is replaced."""
     if place.is_dir() or place.name == "..":
         return place.resolve()
     return place.parent.resolve() / place.name
 
 
 def _require_own(output: Output, target: Path) -> None:
-    """Checks that nothing but an earlier output of the same kind would be replaced."""
+    """Checks that only an earlier output of the same kind would be replaced."""
     kind = output.kind
     if kind.mark:
         replaceable = not os.path.lexists(target) or (
@@ -124,17 +124,17 @@ def _require_own(output: Output, target: Path) -> None:
 
 
 def _owned(folder: Path, kind: Kind) -> set[str]:
-    """The paths of an earlier output's files."""
+    """Returns the paths of an earlier output's files."""
     return kind.owned(_read(folder / kind.mark, kind))
 
 
 def _is_empty(folder: Path, prefix: str) -> bool:
-    """Whether the folder holds nothing but this output's own workplaces."""
+    """Whether the folder contains only temporary folders of this output."""
     return all(name.startswith(prefix) for name in os.listdir(folder))
 
 
 def _read(path: Path, kind: Kind) -> bytes | None:
-    """The content of a file that may be replaced, or of a mark whose folder's files may be; None otherwise."""
+    """Returns the content of a file, or of a folder's mark, if the output may be replaced; otherwise None."""
     if not path.is_file() or path.stat().st_size > MOST_BYTES:
         return None
     try:
@@ -146,7 +146,7 @@ def _read(path: Path, kind: Kind) -> bytes | None:
 
 @contextlib.contextmanager
 def _workplace(target: Path, prefix: str) -> Iterator[Path]:
-    """Yields a workplace beside `target`, or in it if files cannot be renamed into it, as for a mount point."""
+    """Yields a temporary folder next to `target`, or in it if files cannot be renamed into it, as for a mount point."""
     with contextlib.ExitStack() as stack:
         try:
             place = stack.enter_context(workplace(target.parent, prefix))

@@ -15,7 +15,7 @@ from gan_core.errors import InvalidInput
 def require_apart(
     written: Sequence[Path | Address], read: Sequence[Path | Address], folders: Sequence[Path | Address]
 ) -> None:
-    """Checks that no output overlaps an input or another output, and that no folder is or lies in an input.
+    """Checks that no output overlaps an input or another output, and that no working folder is or lies in an input.
 
     Two places overlap if they are the same or one contains the other. Links are followed.
 
@@ -25,7 +25,7 @@ def require_apart(
         folders: folders that are both read and written; an output or an input may lie in one.
 
     Raises:
-        InvalidInput: two overlap.
+        InvalidInput: two places overlap.
     """
     whereabouts = {place: _Whereabouts(place) for place in (*written, *read, *folders)}
     for first, second in (*itertools.combinations(written, 2), *itertools.product(written, (*read, *folders))):
@@ -43,12 +43,12 @@ def require_apart(
 
 
 class _Whereabouts:
-    """Identities of a place, which do not depend on how its path is spelled.
+    """Identities of a place, which do not depend on the spelling of its path.
 
     Attributes:
-        own: of the place itself and of the place that its links lead to. An existing folder's identity is its device
-            and inode number; any other identity is the path.
-        all: `own`, and the identities of all folders above it.
+        own: identities of the place itself and of the place that its links lead to. The identity of an existing folder
+            is its device and inode number; any other identity is the path.
+        all: `own`, and the identities of all folders above.
     """
 
     def __init__(self, place: Path | Address) -> None:
@@ -59,7 +59,7 @@ class _Whereabouts:
             return
         try:
             places = {true_place(place), place.resolve()}
-        except (OSError, RuntimeError):  # a circle of links, which fails where the path is used
+        except (OSError, RuntimeError):  # a circle of links, which causes an error where the path is used
             places = {place.absolute()}
         self.own = set(map(_identity, places))
         self.all = self.own | {_identity(parent) for place in places for parent in place.parents}

@@ -1,4 +1,4 @@
-"""Command paths that may be gs:// addresses: inputs are downloaded, outputs are uploaded if the command succeeds."""
+"""Lets paths of commands be gs:// addresses: downloads inputs, and uploads outputs if the command succeeds."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gan_core.errors import InvalidInput
 from gan_core.staging import remove_abandoned, workplace
 
 PREFIX = "gan-pipeline-at-work-"
-"""Name prefix of the temporary folders that hold copies of a bucket's objects."""
+"""Name prefix of the temporary folders for copies of a bucket's objects."""
 _WORKING_FOLDERS = {"cache", "checkpoints"}
-"""Options that name a folder which the command both reads and writes; an output may lie in it."""
+"""Options that name a folder that the command both reads and writes; an output may lie in it."""
 
 
 class Input(Address):
@@ -71,7 +71,7 @@ def local_path(text: str) -> Path:
 
 
 def _local(text: str) -> Path:
-    """The path with a leading `~` expanded, which a shell does not do after an equals sign."""
+    """Returns the path with a leading `~` expanded, because a shell does not expand it after an equals sign."""
     if not text:
         raise InvalidInput("A path must not be empty. Received: ''")
     return Path(os.path.expanduser(text))
@@ -81,14 +81,14 @@ def _local(text: str) -> Path:
 def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterator[argparse.Namespace]:
     """Yields `arguments` with a path of this machine for each input and output in a bucket.
 
-    Inputs have been downloaded completely by then. Outputs that the body wrote are uploaded after it has succeeded.
-    Before all that, it checks that outputs can be written and overlap no input, so that a stage does not fail after
-    hours of work. The path of a copy ends with the option's name and the address, so that a message that names it is
-    understood.
+    Inputs are downloaded completely before the body runs. Outputs that the body wrote are uploaded after it has
+    succeeded. Before anything else, this checks that outputs can be written and overlap no input, so that a stage does
+    not fail after hours of work. The path of a copy ends with the option's name and the address, so that messages that
+    name the copy are clear.
 
     Args:
         arguments: the parsed command line.
-        read: what the command reads besides the paths among `arguments`.
+        read: paths and addresses that the command reads in addition to those among `arguments`.
 
     Raises:
         InvalidInput, TryAgain: an input cannot be read or an output cannot be written; also those of the body.
@@ -132,10 +132,10 @@ def _is_place(value: object) -> bool:
 
 
 def require_writable(address: Address) -> None:
-    """Checks that objects can be written below `address`, by starting an upload, which leaves nothing behind.
+    """Checks that objects can be written below `address`, by starting an upload that leaves nothing behind.
 
     Raises:
-        InvalidInput: no such bucket, no permission, no credentials.
+        InvalidInput: there is no such bucket, no permission, or no credentials.
         TryAgain: the bucket does not answer.
     """
     with bucket.opened(address) as opened:
@@ -145,12 +145,12 @@ def require_writable(address: Address) -> None:
 
 
 def _replaceable(output: BucketOutput) -> set[str]:
-    """The names of an earlier output's files, which the new output replaces; none for a file.
+    """Returns the names of an earlier output's files, which the new output replaces; empty for a file.
 
-    An output that an interrupted command left incomplete is replaced, too.
+    An output that an interrupted command left incomplete may also be replaced.
 
     Raises:
-        InvalidInput: the place holds anything but an earlier output of the same kind; also as `bucket.opened`.
+        InvalidInput: the place holds something other than an earlier output of this kind; also as `bucket.opened`.
         TryAgain: as `bucket.opened`.
     """
     kind, address = output.kind, output.place

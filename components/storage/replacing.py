@@ -1,6 +1,7 @@
-"""Replaces an earlier output's files in a folder that itself stays: a mount point, working directory or link's target.
+"""Replaces an earlier output's files but keeps their folder: a mount point, a working directory, a link's target.
 
-If a kill interrupts this, the next start undoes it: the workplace records which files were to be moved.
+If the process is killed meanwhile, the next start undoes the replacement: the workplace, a temporary folder, records
+which files were to be moved.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _OF_A_WORKPLACE = {"new", "old", "names", "names.unfinished", "probe", "reposito
 def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
     """Moves the files of the workplace's folder `new` into the folder `target`.
 
-    The mark is removed first and added last, so a folder with a mark is complete. The workplace's file `names` exists
-    only in between; a later start uses it to undo what a kill interrupted.
+    The mark is removed first and added last, so a folder with a mark is complete. The file `names` in the workplace
+    exists only in between; a later start uses it to undo an interrupted replacement.
 
     Args:
         place: the workplace.
@@ -30,7 +31,7 @@ def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
         owned: paths of the earlier output's files in the folder, which are replaced or removed.
 
     Raises:
-        InvalidInput: another file stands where a new one belongs.
+        InvalidInput: a foreign file has the path of a new file.
     """
     new, old = place / "new", place / "old"
     names = sorted(_files(new), key=lambda name: name == mark)
@@ -51,7 +52,7 @@ def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
 
 
 def recover(parent: Path, prefix: str, target: Path) -> None:
-    """Removes what killed processes left for `target`, after restoring an output that they were replacing."""
+    """Removes the workplaces of killed processes for `target`, after restoring the output that they were replacing."""
     for left in abandoned(parent, prefix):
         if set(os.listdir(left)) <= _OF_A_WORKPLACE:
             _undo(left, target)
@@ -59,7 +60,7 @@ def recover(parent: Path, prefix: str, target: Path) -> None:
 
 
 def _undo(place: Path, target: Path) -> None:
-    """Moves the new files out of `target` again, and moves the earlier files back."""
+    """Moves the new files out of `target`, and moves the earlier files back."""
     if not os.path.lexists(target) and (place / "old").is_dir():  # an earlier version moved whole folders
         os.rename(place / "old", target)
         return
@@ -82,7 +83,7 @@ def _write_names(place: Path, names: list[str]) -> None:
 
 
 def _files(folder: Path) -> list[str]:
-    """The paths of all files below a folder, relative to it."""
+    """Returns the paths of all files below a folder, relative to it."""
     return [
         os.path.relpath(os.path.join(parent, name), folder) for parent, _, names in os.walk(folder) for name in names
     ]
@@ -96,7 +97,7 @@ def _is_inside(folder: Path, name: str) -> bool:
 
 
 def _move(source: Path, target: Path, name: str) -> None:
-    """Renames one file; makes the folders that it moves to, and removes those that it leaves empty."""
+    """Renames one file. Creates the folders that it moves to, and removes folders that become empty."""
     (target / name).parent.mkdir(parents=True, exist_ok=True)
     os.rename(source / name, target / name)
     for parent in PurePosixPath(name).parents[:-1]:

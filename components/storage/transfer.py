@@ -1,8 +1,8 @@
-"""Transfers files and folders to a bucket and back.
+"""Transfers files and folders between this machine and a bucket.
 
-A file is one object, which a bucket replaces atomically. A folder is one object per file. While a folder is written, it
-holds the object `.incomplete`, which is sent first and deleted last, and readers refuse the folder. A repeated upload
-sends only the files that are not there yet.
+A file is one object, which a bucket replaces atomically. A folder is one object per file. While a folder is being
+written, it contains the object `.incomplete`, which is sent first and deleted last, and readers refuse the folder. A
+repeated upload sends only files that are missing or differ.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ def download(address: Address, target: Path) -> None:
 
 
 def download_folder(address: Address, target: Path) -> int:
-    """Downloads the files below `address` to the new folder `target`; returns their number.
+    """Downloads the files below `address` to the new folder `target`; returns the number of files.
 
     Raises:
-        InvalidInput: there are none, or a name cannot be a file's name in `target`; also as `bucket.opened`.
-        TryAgain: the folder is not complete, or it changed meanwhile; also as `bucket.opened`.
+        InvalidInput: there are no files, or a name cannot be that of a file; also as `bucket.opened`.
+        TryAgain: the folder is incomplete, or it changed during the download; also as `bucket.opened`.
     """
     from google.api_core.exceptions import NotFound
 
@@ -67,7 +67,7 @@ def download_folder(address: Address, target: Path) -> int:
 
 
 def listing_digest(address: Address) -> str:
-    """`sha256-<hex>` of the names, sizes and checksums of a folder's files: the version of its content.
+    """Returns `sha256-<hex>` of the names, sizes and checksums of a folder's files, the version of its content.
 
     Raises:
         InvalidInput, TryAgain: as `download_folder`.
@@ -84,7 +84,7 @@ def upload(source: Path, address: Address, replaced: Set[str] = frozenset()) -> 
     Args:
         source: the file or the folder.
         address: its place in the bucket.
-        replaced: names of files in the folder at `address` that are deleted unless `source` has them too.
+        replaced: names of files in the folder at `address` that are deleted if `source` does not have them.
 
     Raises:
         InvalidInput: as `bucket.opened`.
@@ -119,14 +119,14 @@ def send_files(opened: Any, source: Path, address: Address, replaced: Set[str] =
                 objects.send(opened, (address / name).name, content, there.generation if there else 0)
 
     _each(paths, send_file)
-    # The listing goes first: without it, the files that it names do not count.
+    # The listing of an earlier version is deleted first, because the files that it names do not count without it.
     gone = [name for name in present if name not in paths and (name in replaced or _is_earlier(name))]
     for name in sorted(gone, key=lambda name: name != _EARLIER_LISTING):
         objects.delete(present[name])
 
 
 def files_at(opened: Any, address: Address) -> dict[str, Any]:
-    """The objects below `address` by relative name.
+    """Returns the objects below `address` by relative name.
 
     Leaves out the web console's folder markers: empty objects whose name ends with a slash, and the prefix itself.
     """
@@ -139,7 +139,7 @@ def files_at(opened: Any, address: Address) -> dict[str, Any]:
 
 
 def whole_files(opened: Any, address: Address) -> dict[str, Any]:
-    """The files of a folder that this or an earlier version of this project, or another tool, wrote; maybe none."""
+    """Returns the files of a folder, which this or an earlier version of this project or another tool wrote."""
     files = files_at(opened, address)
     if listing := files.get(_EARLIER_LISTING):
         match = _EARLIER_FOLDER.search(objects.read(listing)[:200])

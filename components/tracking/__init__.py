@@ -1,1 +1,1 @@
-"""Logs trainings and their scores to MLflow, also while its server is away."""
+"""Logs trainings and their scores to MLflow, even if its server is temporarily unavailable."""

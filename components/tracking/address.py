@@ -1,4 +1,4 @@
-"""MLflow's address: MLFLOW_TRACKING_URI, or else the database mlflow.db in the project."""
+"""MLflow's address: that in MLFLOW_TRACKING_URI, or else the database mlflow.db in the project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SQLITE = re.compile(r"(?P<scheme>sqlite(\+\w+)?):///(?P<path>[^?]+)(?P<query>\?
 
 
 def tracking_uri() -> str:
-    """Address of the tracking server or database, without relative paths.
+    """Returns the address of the tracking server or database, without relative paths.
 
     Raises:
         InvalidInput: a server's address without a host, a sqlite address that names no file, or a question mark in the
@@ -26,7 +26,7 @@ def tracking_uri() -> str:
 
 
 def registry_uri() -> str:
-    """Address of the model registry, which is the tracking server's if MLFLOW_REGISTRY_URI names no other.
+    """Returns the address of the model registry: that in MLFLOW_REGISTRY_URI, or else the tracking server's.
 
     Raises:
         InvalidInput: a server's address without a host, a sqlite address that names no file, or a question mark in the
@@ -36,18 +36,18 @@ def registry_uri() -> str:
 
 
 def database_of(address: str) -> Path | None:
-    """The database file that an address names; None for a server."""
+    """Returns the database file that an address names; None for a server."""
     match = _SQLITE.fullmatch(address)
     return Path(match["path"]) if match else None
 
 
 def is_remote() -> bool:
-    """Whether MLflow can be unreachable, as a server can; a database file on this machine cannot."""
+    """Whether MLflow may be unreachable, which is true for a server and false for a database file on this machine."""
     return database_of(tracking_uri()) is None
 
 
 def _resolved(variable: str) -> str:
-    """The address in an environment variable; empty if there is none. Relative sqlite paths start at the project."""
+    """Returns the address in an environment variable, or an empty text. Relative sqlite paths start at the project."""
     address = os.environ.get(variable, "").strip()
     if address.lower().startswith("http") or ("@" in address and "://" not in address):
         return require_server(address, variable)
@@ -64,9 +64,9 @@ def _resolved(variable: str) -> str:
 
 
 def _sqlite(path: str, scheme: str = "sqlite", query: str = "") -> str:
-    """The address of the database at `path`; a relative path starts at the project."""
+    """Returns the address of the database at `path`; a relative path starts at the project."""
     database = project_root() / path
-    # A link at the path's end is not resolved, since the artifacts lie beside the link.
+    # A link at the end of the path is not resolved, because the artifacts are next to the link.
     database = database.parent.resolve() / database.name
     if "?" in str(database):
         raise InvalidInput(f"The path of a sqlite database must not contain '?'. Received: {database}")

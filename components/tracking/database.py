@@ -1,4 +1,4 @@
-"""MLflow's SQLite database file: created atomically, with its artifacts in the folder `mlruns` beside it.
+"""MLflow's SQLite database file: created atomically, with its artifacts in the folder `mlruns` next to it.
 
 MLflow stores absolute paths of artifacts. The database therefore keeps a record of its own folder. If that folder was
 moved or copied, the paths are rewritten in one transaction before anything is read.
@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from gan_core.errors import InvalidInput
 
 LOCKED_SECONDS = 20.0  # how long to wait for another process's transaction, as MLflow does
-LEFT_BEHIND_SECONDS = 3600.0  # an unfinished database of this age was left by a kill: making one takes seconds
+LEFT_BEHIND_SECONDS = 3600.0  # an older unfinished database is that of a killed process
 _ARTIFACTS = "mlruns"
 _RECORD = "gan_pipeline_folder"  # a table with one row
 _PATHS = (
@@ -33,7 +33,7 @@ _LOCATION = re.compile(r"file://(?P<folder>/.*)/mlruns|(?P<default>/.*)/mlruns/0
 
 
 def artifacts_of(database: Path) -> Path:
-    """The folder for the artifacts of a database's experiments."""
+    """Returns the folder for the artifacts of a database's experiments."""
     return database.parent / _ARTIFACTS
 
 
@@ -60,7 +60,7 @@ def make_ready(database: Path) -> None:
 
 
 def _create(database: Path) -> None:
-    """Creates MLflow's tables in a temporary file and then gives it the name, so no half-made database is ever seen."""
+    """Creates MLflow's tables in a temporary file, then gives it the name, so that no incomplete database is seen."""
     from mlflow import MlflowClient
 
     database.parent.mkdir(parents=True, exist_ok=True)
@@ -78,14 +78,14 @@ def _create(database: Path) -> None:
 
 
 def _unfinished(database: Path) -> str:
-    """The name prefix of unfinished databases and their journals."""
+    """Returns the name prefix of unfinished databases and their journals."""
     return f".{database.name}."
 
 
 def _clean(database: Path) -> None:
-    """Deletes what killed processes left: unfinished databases, and second names (hard links) of the finished one.
+    """Deletes the files of killed processes: unfinished databases, and second names (hard links) of the finished one.
 
-    Opens none of these files: closing a second name would drop the locks that SQLite holds on the database.
+    None of these files is opened, because closing a second name would release SQLite's locks on the database.
     """
     for path in database.parent.iterdir():
         with contextlib.suppress(OSError):  # another process was quicker, or the folder is read-only
@@ -104,9 +104,9 @@ def _opened(database: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _follow(connection: sqlite3.Connection, folder: Path) -> None:
-    """Rewrites the paths for the database's new folder. Another process may have done so just before."""
+    """Rewrites the paths for the database's new folder. Another process may already have done so."""
     for former in _former_folders(connection, folder):
-        # New runs go to the new folder in any case: a copy never writes into the original.
+        # New runs always go to the new folder, so that a copy never writes into the original.
         _rewrite(connection, "experiments", "artifact_location", former, folder)
         for table, column in _PATHS:
             _rewrite(connection, table, column, former, folder, where_the_files_are=True)
@@ -121,7 +121,7 @@ def _former_folders(connection: sqlite3.Connection, folder: Path) -> list[Path]:
     locations = [row[0] for row in connection.execute("SELECT artifact_location FROM experiments")]
     found = [match for location in locations if (match := _LOCATION.fullmatch(location or ""))]
     formers = {Path(match["default"] or unquote(match["folder"])) for match in found} - {folder}
-    # Such a database may also have been kept apart from its artifacts, which then have not moved.
+    # Such a database may also be stored apart from its artifacts, which then have not moved.
     return [
         former for former in sorted(formers) if (folder / _ARTIFACTS).exists() or not (former / _ARTIFACTS).exists()
     ]
@@ -156,7 +156,7 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 
 
 def _recorded(connection: sqlite3.Connection) -> str | None:
-    """The folder in which the database was when its paths were written."""
+    """Returns the folder in which the database was when its paths were written."""
     if _RECORD not in _tables(connection):
         return None
     row = connection.execute(f"SELECT folder FROM {_RECORD}").fetchone()  # noqa: S608

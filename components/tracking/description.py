@@ -1,4 +1,4 @@
-"""The description of a training's run and of a registered version in MLflow's pages: score, report, samples."""
+"""Describes a training's run and a registered version on MLflow's pages: score, report, samples."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from gan_core.evaluation.protocol import Evaluation
 
 REPORT = "report.html"
 NOTE = "mlflow.note.content"
-_START = "**Score** "  # a description that a person wrote does not begin with this
+_START = "**Score** "  # the beginning tells our descriptions from those that a person wrote
 
 
 def describe_run(client: Any, run_id: str, evaluation: Evaluation) -> None:
-    """Describes the run of the scored generator's training, unless a person has described it."""
+    """Describes the run of the scored generator's training, unless a person has already described it."""
     note = client.get_run(run_id).data.tags.get(NOTE, "")
     if not note or note.startswith(_START):
         client.set_tag(run_id, NOTE, describe(client, run_id, evaluation, next(iter(evaluation.scores))))
@@ -26,8 +26,8 @@ def describe(client: Any, run_id: str, evaluation: Evaluation, score: str) -> st
     MLflow folds a description after a few lines, so the score and the top of the samples come first.
 
     Args:
-        client: MLflow's.
-        run_id: the run with the report and the samples; either is left out if it is missing.
+        client: MLflow's client.
+        run_id: the run with the report and the samples. Each is left out if it is missing.
         evaluation: the generator's evaluation.
         score: the name of the first score.
     """
@@ -45,7 +45,7 @@ def describe(client: Any, run_id: str, evaluation: Evaluation, score: str) -> st
 
 
 def score_text(evaluation: Evaluation, name: str) -> str:
-    """`fid 10.2 ± 0.5, 95 % within 9 to 11`: with the spread over the seeds, and its interval if it has one."""
+    """Returns `fid 10.2 ± 0.5, 95 % within 9 to 11`: the score, its spread over the seeds, and its interval if any."""
     interval = evaluation.intervals.get(name)
     within = f", 95 % within {interval.low:.4g} to {interval.high:.4g}" if interval else ""
     return f"{name} {evaluation.scores[name]:.4g} ± {evaluation.spread[name]:.2g}{within}"

@@ -1,4 +1,4 @@
-"""Turns errors of MLflow, its database and its artifact store into the two failures that a caller can act on."""
+"""Turns errors of MLflow, its database and its artifact store into the two failures that a user can act on."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def answered(task: str) -> Iterator[None]:
 
     Raises:
         InvalidInput: a mistake in the address, experiment, run, credentials or database, with the remedy.
-        TryAgain: the server or the database is away, or busy.
+        TryAgain: the server or the database is unavailable or busy.
     """
     try:
         yield
@@ -86,7 +86,7 @@ def answered(task: str) -> Iterator[None]:
 
 
 def explain(error: BaseException) -> str:
-    """The first line of an error's message, without secrets, as a sentence."""
+    """Returns the first line of an error's message as a sentence, without secrets."""
     line = masked(str(error).strip().partition("\n")[0]).strip() or type(error).__name__
     if len(line) > MOST_CHARACTERS:
         return f"{line[:MOST_CHARACTERS]}…"
@@ -104,7 +104,7 @@ def _is_outside(error: Exception) -> bool:
 
 
 def _remedy(error: Exception) -> str | None:
-    """The remedy for a permanent error; None if the same call may succeed later."""
+    """Returns the remedy for a permanent error; None if the same call may succeed later."""
     description = f"{type(error).__name__} {getattr(error, 'error_code', '')} {error}"
     for pattern, remedy in _PERMANENT:
         if re.search(pattern, description, re.DOTALL):

@@ -1,4 +1,4 @@
-"""Files of records: a power cut leaves the old or the new content, and damage loses only the damaged records."""
+"""Files of records. A power cut leaves the old or the new content, and damage affects only the damaged records."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_core.training.checkpoints import write_durably
 
 
 def set_aside(path: Path) -> None:
-    """Renames an unreadable file and warns about it. It is not deleted, since a person may still recover something."""
+    """Renames an unreadable file and warns about it. It is kept, because a person may still recover something."""
     places = (path.with_name(f"{path.name}.damaged{number or ''}") for number in itertools.count())
     place = next(place for place in places if not place.exists())
     path.rename(place)
@@ -30,8 +30,9 @@ class Journal:
     """An append-only file of JSON objects, one per line. A line that a kill cut short is dropped.
 
     Attributes:
-        records: all objects, including those from before a kill; only ever appended to.
-        damaged: whether lines were unreadable. They are not in `records`; a file with them is kept, renamed.
+        records: all objects, including those from before a kill. Objects are only appended.
+        damaged: whether lines were unreadable. These are not in `records`; the file with them is kept under another
+            name.
     """
 
     def __init__(self, path: Path, form: type[BaseModel]) -> None:
@@ -74,7 +75,7 @@ class Journal:
 
 
 def read_record(path: Path, form: type[BaseModel]) -> dict[str, Any] | None:
-    """The JSON object in a file; None if the file is missing or holds something else."""
+    """Returns the JSON object in a file; None if the file is missing or contains something else."""
     try:
         content = _content(path)
         form.model_validate_json(content, strict=True)
@@ -85,7 +86,7 @@ def read_record(path: Path, form: type[BaseModel]) -> dict[str, Any] | None:
 
 
 def _content(path: Path) -> bytes:
-    """The file's bytes; empty if it is missing or a folder."""
+    """Returns the file's bytes; empty if it is missing or a folder."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, IsADirectoryError):

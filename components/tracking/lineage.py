@@ -1,4 +1,4 @@
-"""The origin of the running code: git, the container image, the pipeline run."""
+"""Describes the origin of the running code: git, the container image, the pipeline run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 
 
 def lineage() -> dict[str, str]:
-    """Tags of a tracking run or a registered model.
+    """Returns the tags of a tracking run or a registered model.
 
     `git_revision` and `git_dirty` come from git; without a git repository, as in a container, they come from the
     environment variables GIT_REVISION and GIT_DIRTY. `image_digest` and `kfp_run_id` come from IMAGE_DIGEST and

@@ -1,10 +1,10 @@
-"""Readings of the machine that trains, under the names of MLflow's system metrics."""
+"""Reads the state of the machine that trains, under the names of MLflow's system metrics."""
 
 from __future__ import annotations
 
 
 class Machine:
-    """Reads MLflow's system metrics. MLflow's own monitor stops for good when the server does not answer."""
+    """Reads MLflow's system metrics. MLflow's own monitor would stop if the server did not answer."""
 
     def __init__(self) -> None:
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
@@ -19,7 +19,7 @@ class Machine:
             return
 
     def read(self) -> dict[str, float]:
-        """The readings now, by metric name."""
+        """Returns the current readings by metric name."""
         figures = {}
         for monitor in self._monitors:
             monitor.collect_metrics()

@@ -1,4 +1,4 @@
-"""The name under which generators are registered: one per data set and shape, unless the parameters give a name."""
+"""The name under which generators are registered: one for each data set and shape, unless the parameters set one."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LONGEST = 100  # characters of the source's name that are kept
 
 
 def registered_name(configured: str, source: str, shape: Sequence[int], *, paired: bool) -> str:
-    """The model's name in the registry: `register.model_name`, or for `auto` one from the data, as `cats-64x64x3`.
+    """Returns the model's name in the registry: `register.model_name`, or for `auto` a name such as `cats-64x64x3`.
 
-    A source keeps its name when images are added, and whether it is local, in a bucket or under DVC. Generators of
-    different shapes never compete, nor do image-to-image generators compete with others.
+    A source has the same name before and after images are added, and locally, in a bucket and under DVC. Generators of
+    different shapes never compete, and image-to-image generators never compete with others.
 
     Args:
         configured: the value of `register.model_name`.
@@ -38,29 +38,29 @@ def registered_name(configured: str, source: str, shape: Sequence[int], *, paire
 
 
 def model_of(configured: str, generator: GeneratorMetadata) -> str:
-    """The name under which a generator is registered."""
+    """Returns the name under which a generator is registered."""
     return registered_name(configured, generator.dataset_source, generator.shape, paired=generator.paired)
 
 
 def champion_address(name: str) -> str:
-    """MLflow's address of a registered model's champion."""
+    """Returns MLflow's address of a registered model's champion."""
     return f"models:/{name}@champion"
 
 
 def name_in_address(text: str) -> str | None:
-    """The model's name in an address of its champion; None for any other text."""
+    """Returns the model's name in an address of its champion; None for any other text."""
     match = re.fullmatch(r"models:/([^/@]+)@champion", text)
     return match and match[1]
 
 
 def name_for_data(configured: str, dataset: PreparedDataset) -> str:
-    """The name under which generators that are trained on a prepared data set are registered."""
+    """Returns the name under which generators that are trained on a prepared data set are registered."""
     manifest = dataset.manifest
     return registered_name(configured, manifest.source, manifest.shape, paired=dataset.split("train").paired)
 
 
 def name_in_configuration(config: str, model: Path) -> str:
-    """The model's name according to the value of `--config`; `auto` uses the generator in the folder `model`.
+    """Returns the model's name according to the value of `--config`; `auto` uses the generator in the folder `model`.
 
     Raises:
         InvalidInput: the configuration cannot be read, or there is no generator.
@@ -73,7 +73,7 @@ def name_in_configuration(config: str, model: Path) -> str:
 
 
 def source_name(source: str) -> str:
-    """The last part of a source's path or address, in ASCII letters, digits, `_`, `.` and `-`.
+    """Returns the last part of a source's path or address, in ASCII letters, digits, `_`, `.` and `-`.
 
     Any other characters become `-`. A name that is long or has characters beyond ASCII also gets eight digits of its
     SHA-256, so that different names stay different.

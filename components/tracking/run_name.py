@@ -1,4 +1,4 @@
-"""The name of a training's MLflow run: DVC's name of the experiment, the data and the recipe."""
+"""Names a training's MLflow run after DVC's experiment, the data and the recipe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from components.tracking.model_name import source_name
 
 
 def run_name(source: str, shape: Sequence[int], parameters: Mapping[str, object], experiment: str | None) -> str:
-    """Returns `plain-base cats-64x64x3 dcgan hinge`; outside of a DVC experiment six digits replace DVC's name.
+    """Returns a name such as `plain-base cats-64x64x3 dcgan hinge`: experiment, data, shape, network and loss.
 
-    The digits are a digest of all parameters, so runs of one recipe have one name. The part that distinguishes runs
-    comes first, because MLflow's tables cut names off.
+    Outside of a DVC experiment, the name begins with six digits of a digest of all parameters, so runs of one recipe
+    have one name. The part that distinguishes runs comes first, because MLflow's tables cut names off.
 
     Args:
         source: the value of `prepare.source`.

@@ -15,7 +15,7 @@ _ABSENT = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # the latter f
 
 
 def attached_run(client: Any) -> str | None:
-    """The run that MLFLOW_RUN_ID names, if it names one.
+    """Returns the run that MLFLOW_RUN_ID names; None if the variable is not set.
 
     Raises:
         InvalidInput: there is no such run, or it was deleted.
@@ -29,10 +29,10 @@ def attached_run(client: Any) -> str | None:
 
 
 def experiment_id(client: Any) -> str:
-    """The experiment of MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else this pipeline's; created if missing.
+    """Returns the experiment in MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else the pipeline's; may create it.
 
     Raises:
-        InvalidInput: it was deleted, there is none with that number, or its artifacts need a server.
+        InvalidInput: it was deleted, no experiment has that number, or its artifacts need a server.
     """
     from mlflow.exceptions import MlflowException
 
@@ -53,7 +53,7 @@ def _experiment_name() -> str:
 
 
 def find_experiment(client: Any) -> Any | None:
-    """The configured experiment; None if no experiment has its name."""
+    """Returns the configured experiment; None if no experiment has its name."""
     from mlflow.exceptions import MlflowException
 
     if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
@@ -84,7 +84,7 @@ def find_experiment(client: Any) -> Any | None:
 
 
 def has_run(client: Any, run_id: str) -> bool:
-    """Whether the server has the run, and nobody deleted it."""
+    """Whether the server has the run and it was not deleted."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -100,8 +100,8 @@ def create_run(
 ) -> str:
     """Returns the id of the run that has the tag `identity`; creates the run if there is none.
 
-    A new run is called `name`; if that is None, MLflow chooses a name. A call that is repeated after a lost answer may
-    create several such runs; only the oldest stays.
+    A new run is called `name`; if it is None, MLflow chooses a name. If a call was repeated after a lost answer, there
+    may be several such runs; only the oldest is kept.
     """
     experiment = experiment_id(client)
     query = f"tags.`{identity[0]}` = '{identity[1]}'"

@@ -14,7 +14,7 @@ from components.tracking.server import connect
 from components.tracking.spool import Spool
 
 METRICS_IN_A_BATCH = 1000  # MLflow's limit
-DATASET_DIGEST_LENGTH = 36  # MLflow's limit; the whole digest is a tag of the input and of the run
+DATASET_DIGEST_LENGTH = 36  # MLflow's limit; the complete digest is a tag of the input and of the run
 PREVIEW_PIXELS = 256
 
 
@@ -29,14 +29,14 @@ class Sender:
         self._names: set[str] | None = None
 
     def send(self) -> None:
-        """Sends what is new. Raises what MLflow raises."""
+        """Sends new records. May raise any exception of MLflow."""
         if not self._opened:
             self._open()
             self._opened = True
         sent = self._spool.sent
         for kind, journal in (("history", self._spool.history), ("machine", self._spool.machine)):
             size = METRICS_IN_A_BATCH // max((len(row["figures"]) for row in journal.records), default=1)
-            journal.sync()  # sent records must still be here after a power cut
+            journal.sync()  # sent records must still be on the disk after a power cut
             while rows := journal.records[sent[kind] : sent[kind] + size]:
                 self._client.log_batch(
                     sent["run_id"], metrics=_metrics(self._unrecorded(rows) if kind == "history" else rows)
@@ -70,7 +70,7 @@ class Sender:
             self._spool.mark(status="RUNNING")
 
     def _unrecorded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows without the figures that the run already has from records that were since lost here."""
+        """Returns the rows without figures that the run already has, from records that were lost on this machine."""
         run_id = self._spool.sent["run_id"]
         if self._names is None:
             self._names = set(self._client.get_run(run_id).data.metrics)
@@ -104,11 +104,11 @@ class Sender:
         inputs = [DatasetInput(dataset, tags)]
         try:
             self._client.log_inputs(run_id, datasets=inputs)
-        except MlflowException:  # another training logged the same data at the same time; now the server has it
+        except MlflowException:  # another training logged the same data at the same time, and now the server has it
             self._client.log_inputs(run_id, datasets=inputs)
 
     def _send_picture(self, run_id: str, picture: Path) -> bool:
-        """Uploads the files that MlflowClient.log_image would, under reproducible names instead of random ones.
+        """Uploads the same files as MlflowClient.log_image, but with reproducible names instead of random ones.
 
         Returns:
             False if the file is not a picture and was set aside.

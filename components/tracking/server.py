@@ -1,4 +1,4 @@
-"""Connects to MLflow, and checks before a training that MLflow can be used."""
+"""Connects to MLflow, and checks before a training whether MLflow can be used."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _DEFAULTS = {
 def configure_mlflow() -> None:
     """Sets the environment variables that MLflow reads, unless the user has set them, and imports MLflow.
 
-    By default MLflow waits up to 17 minutes per call for a server; here it waits half a minute. Telemetry, progress
-    bars, and notes about tables and about each attempt of a request are off.
+    By default MLflow waits up to 17 minutes per call for a server; with these settings it waits half a minute.
+    Telemetry, progress bars, and messages about tables and about each attempt of a request are off.
     """
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: F401
 
-    # It prints each database error with its traceback, and raises it too.
+    # This logger prints each database error with its traceback, although MLflow also raises the error.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def connect() -> Any:
-    """A client of the server that MLFLOW_TRACKING_URI names, or of mlflow.db in the project.
+    """Returns a client of the server that MLFLOW_TRACKING_URI names, or of mlflow.db in the project.
 
     A database file is created if it is missing. If its folder was moved or copied, its artifact paths are corrected.
     """
@@ -76,10 +76,10 @@ def _connect_once(address: str) -> None:
 def check_destination() -> None:
     """Checks before a training that its run, its experiment and the server can be used.
 
-    An unreachable server is not an error, because the tracker keeps the records until the server is back.
+    An unreachable server is not an error, because the tracker keeps the records until the server answers again.
 
     Raises:
-        InvalidInput: one of them cannot be used, and trying again does not help.
+        InvalidInput: one of them can never be used.
     """
     attached = os.environ.get("MLFLOW_RUN_ID")
     database = database_of(tracking_uri())
@@ -105,7 +105,7 @@ def check_destination() -> None:
 
 
 def _folder(location: str) -> Path | None:
-    """The local folder that an artifact location names; None if the location is not local."""
+    """Returns the local folder that an artifact location names; None if the location is not local."""
     from mlflow.utils.file_utils import local_file_uri_to_path
     from mlflow.utils.uri import is_local_uri
 

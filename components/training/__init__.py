@@ -1,1 +1,1 @@
-"""Parts of the training command: the training's identity, digests of its code, hooks and outputs."""
+"""Parts of the training command: networks, the training's identity, digests of its code, hooks and outputs."""

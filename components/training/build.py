@@ -20,7 +20,7 @@ _logger = logging.getLogger(__name__)
 
 
 def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit:
-    """Returns the training images after checking that the parameters fit them. Imports no TensorFlow.
+    """Returns the training images after checking that the parameters fit them. Does not import TensorFlow.
 
     Raises:
         InvalidInput: they do not.
@@ -59,7 +59,7 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
 
 
 def version_to_start_from(warm_start: str, champion: str | Path | None, dataset: PreparedDataset) -> str:
-    """The value of `train.warm_start`, with `champion` replaced by the champion's address."""
+    """Returns the value of `train.warm_start`, with `champion` replaced by the champion's address."""
     if warm_start != "champion":
         return warm_start
     if champion is None:
@@ -76,7 +76,7 @@ def version_to_start_from(warm_start: str, champion: str | Path | None, dataset:
 
 
 def build_gan(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bool]:
-    """Builds the networks on the available devices; also returns whether XLA and mixed precision are used."""
+    """Builds the networks on the available devices. Returns them, and whether XLA and mixed precision are used."""
     from gan_core.training.distribution import Distribution
     from gan_core.training.state import Gan
 

@@ -1,4 +1,4 @@
-"""Progress display and tracking around a training's steps."""
+"""Connects a training to the progress display and to tracking."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Hooks:
             self.on_row(row)
 
     def on_step(self, images_seen: int) -> None:
-        """Moves the bar."""
+        """Advances the progress bar."""
         self._bar.advance(images_seen - self._images_seen, **self._losses)
         self._images_seen = images_seen
         self._losses = {}
@@ -52,7 +52,7 @@ class Hooks:
         self._tracker.log_row(int(row["images_seen"]), figures)
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Tracks a grid."""
+        """Tracks a grid of samples."""
         from gan_core.data.grid import image_grid
 
         self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))

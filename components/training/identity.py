@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from gan_core.config import TrainConfig
 
 FILE_NAME = "identity.json"
-# Parameters that do not change a training's course: how long it runs, when it saves, and on which devices it runs. The
-# state that a warm start names is in the identity as the digest of its content.
+# Parameters that do not change a training's course: they set how long it runs, when it saves, and on which devices. A
+# warm start is in the identity as the digest of its state.
 _NOT_IN_THE_KEY = {
     "steps",
     "steps_per_execution",
@@ -65,11 +65,11 @@ class Identity(BaseModel):
 
     @property
     def key(self) -> str:
-        """The key of the checkpoints, shared by all trainings that take the same course."""
+        """The key of the checkpoints, which is the same for all trainings with the same course."""
         return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
 
     def changes_since(self, earlier: Identity) -> list[str]:
-        """The differences from an earlier training, one phrase each."""
+        """Returns the differences from an earlier training as phrases."""
         differences = [
             f"{kind} {name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
             for kind, before, now in (
@@ -97,10 +97,10 @@ class Identity(BaseModel):
                 objects.send(opened, (folder / FILE_NAME).name, io.BytesIO(content))
 
     def start_message(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
-        """The message to log when the training starts.
+        """Returns the message to log when the training starts.
 
         Args:
-            checkpoints: the folder of the checkpoints of every training.
+            checkpoints: the folder with the checkpoints of all trainings.
             images_seen: images seen at the checkpoint that the training resumes from; 0 if there is none.
             target: images seen at the end of the training.
         """
@@ -111,7 +111,7 @@ class Identity(BaseModel):
         return start + self._why_not_resumed(checkpoints)
 
     def _why_not_resumed(self, checkpoints: Path | Address) -> str:
-        """The reason why no checkpoint below `checkpoints` can be resumed; empty if there are no checkpoints."""
+        """Returns the reason why no checkpoint below `checkpoints` can be resumed; empty if there is none."""
         try:
             earlier = _trainings(checkpoints)
         except (InvalidInput, TryAgain) as error:
@@ -121,7 +121,7 @@ class Identity(BaseModel):
         if not earlier:
             return ""
         changes = {key: self.changes_since(training.identity) for key, training in earlier.items() if training.identity}
-        # The most similar training; the latest of several.
+        # The most similar training, and the latest if there are several.
         key = min(changes or earlier, key=lambda key: (len(changes.get(key, ())), -earlier[key].written))
         changed = (
             "; ".join(changes[key]) if changes else "the code, since an earlier version of this project wrote them"
@@ -135,7 +135,7 @@ class Identity(BaseModel):
 def identify(
     config: TrainConfig, dataset: str, initial: str, code: dict[str, str], *, xla: bool, mixed_precision: bool
 ) -> Identity:
-    """The identity of a training with the installed libraries; the arguments match its attributes."""
+    """Returns the identity of a training with the installed libraries; the arguments match its attributes."""
     resolved = {"xla": xla, "mixed_precision": mixed_precision}
     return Identity(
         format=1,
@@ -157,7 +157,7 @@ class _Training:
 
 
 def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
-    """The trainings that have a checkpoint, by key."""
+    """Returns the trainings that have a checkpoint, by key."""
     trainings: dict[str, _Training] = {}
     for key, name, written, read in _files(checkpoints):
         training = trainings.setdefault(key, _Training())
@@ -173,7 +173,7 @@ def _trainings(checkpoints: Path | Address) -> dict[str, _Training]:
 
 
 def _files(checkpoints: Path | Address) -> Iterator[tuple[str, str, float, Callable[[], bytes]]]:
-    """Yields the key, name, time of writing and a reader of the content of every file directly below a key."""
+    """Yields key, name, time of writing and a function that reads the content, for every file directly below a key."""
     if isinstance(checkpoints, Path):
         for path in checkpoints.glob("*/*"):
             with contextlib.suppress(FileNotFoundError):  # another training removes its old checkpoints

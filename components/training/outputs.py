@@ -57,7 +57,7 @@ def write_outputs(
         course.write(model)
         columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:
-            # Scores are made less often than rows; DVC's plots would draw an empty cell as 0.
+            # Not every row has scores, and DVC's plots would draw an empty cell as 0.
             writer = csv.DictWriter(file, fieldnames=list(columns), restval="nan", lineterminator="\n")
             writer.writeheader()
             writer.writerows(training.history)
@@ -65,7 +65,7 @@ def write_outputs(
 
 
 def machine() -> str:
-    """The hardware in words: GPUs, or else the processor and the number of its cores that this process may use."""
+    """Describes the hardware: GPUs, or else the processor and the number of its cores that this process may use."""
     import tensorflow as tf
 
     devices = tf.config.list_physical_devices("GPU")
@@ -81,7 +81,7 @@ def machine() -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """The lines of a text file; empty if it cannot be read."""
+    """Returns the lines of a text file; empty if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
