@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from gan_core.errors import InvalidInput
+from gan_core.record import faults
 
 # Folders in which Kubeflow's launcher keeps local copies of objects, by the scheme of their addresses.
 _MOUNTS = {"gs://": "/gcs/", "minio://": "/minio/", "s3://": "/s3/"}
@@ -105,8 +106,9 @@ def _read(text: str, outputs: Sequence[str], inputs: Sequence[str]) -> ExecutorI
         found = ExecutorInput.model_validate_json(text)
         json.dumps(found.model_dump(), allow_nan=False)  # fails now if the output could not be written later
     except (ValidationError, ValueError) as error:
+        reason = faults(error)[0] if isinstance(error, ValidationError) else error
         raise InvalidInput(
-            f"--executor-input must be the JSON object that Kubeflow passes: {_reason(error)}. Received: {text[:500]}"
+            f"--executor-input must be the JSON object that Kubeflow passes: {reason}. Received: {text[:500]}"
         ) from None
     for kind, names, part in (("output", outputs, found.outputs), ("input", inputs, found.inputs)):
         if absent := [name for name in names if name not in part.artifacts or not part.artifacts[name].artifacts]:
@@ -116,14 +118,6 @@ def _read(text: str, outputs: Sequence[str], inputs: Sequence[str]) -> ExecutorI
     if Path(found.outputs.output_file).is_dir():
         raise InvalidInput(f"The executor input's outputFile must be a file. Received: {found.outputs.output_file}")
     return found
-
-
-def _reason(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
-    first = error.errors()[0]
-    place = ".".join(map(str, first["loc"]))
-    return f"{place}: {first['msg']}" if place else str(first["msg"])
 
 
 def _local_path(uri: str) -> Path:

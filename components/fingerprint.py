@@ -8,7 +8,6 @@ its size, times or inode have changed.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import stat
@@ -25,9 +24,9 @@ from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
-from gan_core.digests import file_digest
+from gan_core.digests import file_digest, json_digest
 from gan_core.exit_codes import run
-from gan_core.training.checkpoints import write_durably
+from gan_core.staging import write_durably
 
 _THREADS = 8
 # A file that was written more recently than this may be written again without a visible change of its times.
@@ -85,7 +84,7 @@ def fingerprint(folder: Path, cache: Path) -> str:
         cache.parent.mkdir(parents=True, exist_ok=True)
         write_durably(cache, json.dumps(kept).encode())
     lines = sorted([name, digests.get(name, entry)] for name, entry in entries.items())
-    return f"sha256-{hashlib.sha256(json.dumps(lines).encode()).hexdigest()}"
+    return f"sha256-{json_digest(lines)}"
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:

@@ -7,8 +7,6 @@ Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import logging
 import signal
 import sys
@@ -26,6 +24,7 @@ from components.storage.cache_folder import cache_folder
 from components.training.build import build_gan, training_images, version_to_start_from
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
+from gan_core.digests import json_digest
 from gan_core.exit_codes import run
 from gan_core.printing import fail
 
@@ -94,7 +93,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
         ):
             # An MLflow run has one set of parameters, so a training that continues with more steps is another run.
-            tracking = mirror.folder / f"tracking-{_digest(config.model_dump())}"
+            tracking = mirror.folder / f"tracking-{json_digest(config.model_dump())[:16]}"
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
             mirror.restore(training.target, tracking)
             training.resume()
@@ -203,10 +202,6 @@ class _StopSignal:
     def exit_code(self) -> int:
         """75 after SIGTERM, because the same command may continue later; 130 after Ctrl-C."""
         return 75 if self.received == signal.SIGTERM else 130
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 if __name__ == "__main__":

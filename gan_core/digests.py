@@ -1,8 +1,9 @@
-"""Digests of files."""
+"""Digests of files and values."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 
@@ -14,3 +15,8 @@ def file_digest(path: Path) -> str:
     """
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def json_digest(value: object) -> str:
+    """Returns the SHA-256 of a value as JSON with sorted keys, 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gan_core.errors import InvalidInput
 from gan_core.generator import Generator, GeneratorMetadata
 from gan_core.keras_file import check_keras_file
+from gan_core.record import faults
 from gan_core.sampling import draw_latents
 from gan_core.untrusted_files import read_bytes, require_regular
 
@@ -76,9 +77,7 @@ def read_metadata(folder: Path) -> GeneratorMetadata:
     except OSError as error:
         raise _not_a_generator(folder, error) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"{METADATA_FILE} is not valid: {key}: {first['msg']}. Received: {folder}") from None
+        raise InvalidInput(f"{METADATA_FILE} is not valid: {faults(error)[0]}. Received: {folder}") from None
 
 
 def _not_a_generator(folder: Path, error: OSError) -> InvalidInput:

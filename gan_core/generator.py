@@ -7,16 +7,17 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from gan_core.errors import InvalidInput
+from gan_core.record import Record
 from gan_core.sampling import draw_labels, latent_batches
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
 """A function that returns the labels or input images at positions [B] of a sequence."""
 
 
-class GeneratorMetadata(BaseModel):
+class GeneratorMetadata(Record):
     """Description and origin of a generator.
 
     Attributes:
@@ -33,8 +34,6 @@ class GeneratorMetadata(BaseModel):
         tracking_run_id: the MLflow run of its training; None if there was none.
         versions: versions of the packages that trained it.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1]
     latent_size: int

@@ -13,10 +13,11 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from gan_core.errors import InvalidInput
 from gan_core.file_names import require_inside
+from gan_core.record import Record, faults
 from gan_core.yaml_limits import require_bounded
 
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
@@ -25,7 +26,7 @@ _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
 Load = Callable[[str], Any]  # a YAML parser; this package imports none
 
 
-class DvcPointer(BaseModel):
+class DvcPointer(Record):
     """A DVC pointer to a folder: an output of a .dvc file or of dvc.lock.
 
     Attributes:
@@ -33,8 +34,6 @@ class DvcPointer(BaseModel):
         path: path of the folder in its repository.
         size, nfiles: number of bytes and of files; DVC writes them for information only.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}\.dir$")]
     hash: Literal["md5"]
@@ -64,9 +63,7 @@ class DvcPointer(BaseModel):
         try:
             output = cls.model_validate(document, strict=True)
         except ValidationError as error:
-            entry = error.errors()[0]
-            key = ".".join(str(part) for part in entry["loc"])
-            raise InvalidInput(f"{rule}: {key or 'the text'}: {entry['msg']}. Received: {text[:200]!r}") from None
+            raise InvalidInput(f"{rule}: {faults(error)[0]}. Received: {text[:200]!r}") from None
         require_inside(output.path)
         return output
 

@@ -1,4 +1,7 @@
-"""Temporary folders for unfinished work. A lock tells whether the process that made a folder still runs."""
+"""Files that appear whole, and temporary folders for unfinished work.
+
+A lock tells whether the process that made a folder still runs.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _RANDOM_PART = re.compile(r"[a-z0-9_]{8}")  # of a name that tempfile makes
+_PREFIX = ".gan-pipeline-writing-"
+
+
+@contextlib.contextmanager
+def whole_file(target: Path) -> Iterator[Path]:
+    """Yields a temporary path for a file that replaces `target` if the body succeeds.
+
+    Several processes may write the same file at once. The file may be lost if the power fails: see `write_durably`.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(target.parent, _PREFIX)
+    with workplace(target.parent, _PREFIX) as folder:
+        yield folder / target.name
+        os.replace(folder / target.name, target)
+
+
+def write_durably(target: Path, content: bytes | memoryview) -> None:
+    """Writes a file completely or not at all, even if the process is killed or the power fails.
+
+    Only one process at a time may write the file.
+    """
+    unfinished = target.with_suffix(".partial")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, target)
+    # The rename must be durable too.
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_core.errors import InvalidInput, TryAgain, failure_of
-from gan_core.staging import remove_abandoned, workplace
+from gan_core.staging import whole_file
 from gan_core.yaml_limits import MOST_CHARACTERS, require_bounded
 from pipelines.parameters import SECTIONS, Values
 
@@ -27,16 +27,11 @@ def write(pipeline: BaseComponent, defaults: Mapping[str, Any], output: Path) ->
     from kfp import compiler
 
     _require_replaceable(output)
-    prefix = f".{output.name}.compiling-"
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(output.parent, prefix)
-        with workplace(output.parent, prefix) as folder:
-            raw, cleaned = folder / "raw.yaml", folder / "cleaned.yaml"
-            compiler.Compiler().compile(pipeline, str(raw), pipeline_parameters=dict(defaults))
-            lines = raw.read_text(encoding="utf-8").splitlines(keepends=True)
-            cleaned.write_text("".join(line for line in lines if not line.startswith("#")), encoding="utf-8")
-            os.replace(cleaned, output)
+        with whole_file(output) as unfinished:
+            compiler.Compiler().compile(pipeline, str(unfinished), pipeline_parameters=dict(defaults))
+            lines = unfinished.read_text(encoding="utf-8").splitlines(keepends=True)
+            unfinished.write_text("".join(line for line in lines if not line.startswith("#")), encoding="utf-8")
     except OSError as error:
         if isinstance(failure_of(error), TryAgain):
             raise

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from gan_core.errors import InvalidInput
 from gan_core.masking import is_secret, masked
 from gan_core.raw_data import split_bucket
+from gan_core.record import Record, faults
 from pipelines.parameters import load_yaml
 
 if TYPE_CHECKING:
@@ -25,11 +26,7 @@ Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G
 Seconds = Annotated[int, Field(ge=1)]
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Toleration(_Entry):
+class Toleration(Record):
     """A taint that the pod tolerates, as Kubernetes writes it."""
 
     key: str
@@ -38,14 +35,14 @@ class Toleration(_Entry):
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
-class Accelerator(_Entry):
+class Accelerator(Record):
     """GPUs of a pod: `resource` is the device plugin's name for them, such as nvidia.com/gpu."""
 
     resource: str
     count: Annotated[int, Field(ge=1)]
 
 
-class Resources(_Entry):
+class Resources(Record):
     """The resources that a pod requests.
 
     Attributes:
@@ -61,14 +58,14 @@ class Resources(_Entry):
     memory_limit: Quantity
     shared_memory: Quantity | None = None
     accelerator: Accelerator | None = None
-    node_selector: dict[str, str] = {}
+    node_selector: dict[str, str] = Field(default_factory=dict)
     tolerations: tuple[Toleration, ...] = ()
     spot: bool = False
     timeout_seconds: Seconds
     retries: Annotated[int, Field(ge=0)]
 
 
-class Secret(_Entry):
+class Secret(Record):
     """Keys of a Kubernetes secret that some steps get as environment variables.
 
     Attributes:
@@ -82,7 +79,7 @@ class Secret(_Entry):
     optional: bool
 
 
-class Profile(_Entry):
+class Profile(Record):
     """A place where a pipeline runs.
 
     Attributes:
@@ -155,8 +152,7 @@ class Profile(_Entry):
         try:
             return cls.model_validate({**values, "name": path.stem})
         except ValidationError as error:
-            lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-            raise InvalidInput(f"The profile is not valid: {'; '.join(lines)}. Received: {path}") from None
+            raise InvalidInput(f"The profile is not valid: {'; '.join(faults(error))}. Received: {path}") from None
 
     def resources(self, step: Step) -> Resources:
         """Returns the resources that the pods of `step` request."""

@@ -7,18 +7,18 @@ at once, and after an interruption the same command finishes the work.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput
 from gan_core.raw_data import require_data
+from gan_core.record import Record, faults
 from pipelines import changes, server
 from pipelines.cron import require_cron
 from pipelines.parameters import Values, load_yaml
@@ -28,11 +28,7 @@ Text = Annotated[str, Field(min_length=1)]
 ENABLED = "ENABLED"
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Schedule(_Entry):
+class Schedule(Record):
     """One recurring run.
 
     Attributes:
@@ -53,7 +49,7 @@ class Schedule(_Entry):
     enabled: bool
 
 
-class Schedules(_Entry):
+class Schedules(Record):
     """A file of schedules.
 
     Attributes:
@@ -79,8 +75,7 @@ class Schedules(_Entry):
         try:
             schedules = cls.model_validate(document)
         except ValidationError as error:
-            lines = [f"{'.'.join(map(str, entry['loc']))}: {entry['msg']}" for entry in error.errors()]
-            raise InvalidInput(f"The schedules are not valid: {'; '.join(lines)}. Received: {path}") from None
+            raise InvalidInput(f"The schedules are not valid: {'; '.join(faults(error))}. Received: {path}") from None
         names = [schedule.name for schedule in schedules.schedules]
         if len(set(names)) < len(names):
             raise InvalidInput(f"Each schedule must have its own name. Received: {', '.join(names)}")
@@ -116,8 +111,7 @@ def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
     specification = server.specification_of(version)
     values = arguments(specification, schedule.overrides, data)
     content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    mark = f"declared by {owner}, sha256-{digest}"
+    mark = f"declared by {owner}, sha256-{json_digest(content)}"
     shown = [f"{schedule.pipeline} {schedule.version}", *changes.all_changes(specification, values)]
     description = f"{changes.listed(shown, changes.MOST_CHARACTERS - len(mark) - 2)}; {mark}"
     return Wanted(schedule, version, experiment_id, complete(specification, values), description)

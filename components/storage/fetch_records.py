@@ -13,6 +13,7 @@ from pathlib import Path
 
 from components.storage.cache_folder import cache_folder
 from components.storage.output_kinds import FETCHED, Kind
+from gan_core.staging import whole_file
 
 
 def kind_at(place: Path) -> Kind:
@@ -29,12 +30,8 @@ def kind_at(place: Path) -> Kind:
 def remember(place: Path) -> None:
     """Records the files below `place`. If the cache cannot be written, a later fetch will not replace them."""
     stamps = {str(path.relative_to(place)): _stamp(path) for path in sorted(place.rglob("*")) if path.is_file()}
-    record = _record(place)
-    unfinished = record.with_suffix(f".{os.getpid()}")
-    with contextlib.suppress(OSError):
-        record.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError), whole_file(_record(place)) as unfinished:
         unfinished.write_text(json.dumps(stamps), encoding="utf-8")
-        unfinished.replace(record)
 
 
 def _record(place: Path) -> Path:

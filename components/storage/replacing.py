@@ -13,9 +13,9 @@ import shutil
 from pathlib import Path, PurePosixPath
 
 from gan_core.errors import InvalidInput
-from gan_core.staging import abandoned
+from gan_core.staging import abandoned, write_durably
 
-_OF_A_WORKPLACE = {"new", "old", "names", "names.unfinished", "probe", "repository"}
+_OF_A_WORKPLACE = {"new", "old", "names", "names.partial", "probe", "repository"}
 
 
 def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
@@ -39,7 +39,7 @@ def fill(place: Path, target: Path, mark: str, owned: set[str]) -> None:
     for name in sorted(set(names) - set(earlier)):
         if os.path.lexists(target / name):
             raise InvalidInput(f"An output replaces only files of an earlier one. Received: {target / name}")
-    _write_names(place, names)
+    write_durably(place / "names", json.dumps(names).encode())
     try:
         for name in sorted(earlier, key=lambda name: name != mark):
             _move(target, old, name)
@@ -74,12 +74,6 @@ def _undo(place: Path, target: Path) -> None:
     for name in _files(place / "old"):
         if not os.path.lexists(target / name):
             _move(place / "old", target, name)
-
-
-def _write_names(place: Path, names: list[str]) -> None:
-    unfinished = place / "names.unfinished"
-    unfinished.write_text(json.dumps(names), encoding="utf-8")
-    unfinished.rename(place / "names")
 
 
 def _files(folder: Path) -> list[str]:

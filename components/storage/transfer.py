@@ -7,9 +7,7 @@ repeated upload sends only files that are missing or differ.
 
 from __future__ import annotations
 
-import hashlib
 import io
-import json
 import re
 from collections.abc import Callable, Iterable, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +16,7 @@ from typing import Any, TypeVar
 
 from components.storage import bucket, objects
 from components.storage.bucket import Address
+from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.file_names import require_names
 
@@ -75,7 +74,7 @@ def listing_digest(address: Address) -> str:
     with bucket.opened(address) as opened:
         files = _complete_files(opened, address)
         entries = [[name, blob.size, blob.crc32c] for name, blob in files.items()]
-        return f"sha256-{hashlib.sha256(json.dumps(sorted(entries)).encode()).hexdigest()}"
+        return f"sha256-{json_digest(sorted(entries))}"
 
 
 def upload(source: Path, address: Address, replaced: Set[str] = frozenset()) -> None:

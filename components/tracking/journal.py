@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from gan_core.training.checkpoints import write_durably
+from gan_core.staging import write_durably
 
 
 def set_aside(path: Path) -> None:

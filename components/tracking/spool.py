@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, NonNegativeInt
 from components.tracking.journal import Journal, read_record, set_aside
 from gan_core.errors import InvalidInput
 from gan_core.metric_names import current
-from gan_core.training.checkpoints import write_durably
+from gan_core.staging import write_durably
 
 _TRAINING_FILE, _SENT_FILE = "training.json", "sent.json"
 _HISTORY_FILE, _MACHINE_FILE = "history.jsonl", "machine.jsonl"

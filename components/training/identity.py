@@ -7,9 +7,7 @@ training that cannot resume can report what changed.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
-import json
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,12 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from components.storage import bucket, objects
 from components.storage.bucket import Address
+from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.training.checkpoints import images_seen_in, write_durably
+from gan_core.record import Record
+from gan_core.staging import write_durably
+from gan_core.training.checkpoints import images_seen_in
 from gan_core.training.describe import versions
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _DEFINITIONS_NAMED = 3
 _logger = logging.getLogger(__name__)
 
 
-class Identity(BaseModel):
+class Identity(Record):
     """Everything that determines the weights of a training, and nothing else.
 
     Attributes:
@@ -53,8 +54,6 @@ class Identity(BaseModel):
         versions: versions of Python and the libraries.
         code: digests of the library's definitions that a training reaches.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1]
     parameters: dict[str, Any]
@@ -66,7 +65,7 @@ class Identity(BaseModel):
     @property
     def key(self) -> str:
         """The key of the checkpoints, which is the same for all trainings with the same course."""
-        return hashlib.sha256(json.dumps(self.model_dump(), sort_keys=True).encode()).hexdigest()[:16]
+        return json_digest(self.model_dump())[:16]
 
     def changes_since(self, earlier: Identity) -> list[str]:
         """Returns the differences from an earlier training as phrases."""

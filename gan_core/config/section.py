@@ -10,14 +10,15 @@ import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gan_core.errors import InvalidInput
+from gan_core.record import Record
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class Section(BaseModel):
+class Section(Record):
     """One section of params.yaml. It is immutable, requires every key and refuses unknown keys, NaN and infinity.
 
     Attributes:
@@ -25,7 +26,7 @@ class Section(BaseModel):
     """
 
     section: ClassVar[str]
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput
+from gan_core.record import Record, faults
 
 Split = Literal["train", "held_out"]
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -29,8 +29,8 @@ def first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Entry(Record):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class ShardEntry(_Entry):
@@ -143,7 +143,7 @@ class Manifest(_Entry):
     def _content_digest(self) -> str:
         # Defaults are left out, so that a field added by a later version does not change seals.
         values = self.model_dump(mode="json", exclude={"seal"}, exclude_defaults=True)
-        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+        return json_digest(values)
 
     def classes_without(self, split: Split) -> list[str]:
         """Names of the classes that have no image in the split, in label order."""
@@ -174,7 +174,4 @@ class Manifest(_Entry):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            reason = f"{key}: {first['msg']}" if key else first["msg"].removeprefix("Value error, ")
-            raise InvalidInput(f"The manifest is not valid: {reason}. Received: {place}") from None
+            raise InvalidInput(f"The manifest is not valid: {faults(error)[0]}. Received: {place}") from None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.staging import remove_abandoned, workplace
+from gan_core.digests import json_digest
+from gan_core.staging import whole_file
 
 Arrays = dict[str, NDArray[Any]]
 _CHECKSUM = "checksum_of_all"
-_PREFIX = ".writing-"
 
 
 def digest_of(parts: Mapping[str, object]) -> str:
     """Returns `sha256-<hex>` of the parts as canonical JSON."""
-    return f"sha256-{hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()}"
+    return f"sha256-{json_digest(parts)}"
 
 
 def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arrays]) -> Arrays:
@@ -38,13 +36,13 @@ def cached(folder: Path, parts: Mapping[str, object], compute: Callable[[], Arra
     # A damaged file can make the readers of zip archives and arrays raise nearly anything.
     except Exception:
         arrays = compute()
-    with contextlib.suppress(OSError):
-        _write_whole(path, arrays)
+    with contextlib.suppress(OSError), whole_file(path) as unfinished, unfinished.open("wb") as stream:
+        np.savez(stream, allow_pickle=False, **arrays, **{_CHECKSUM: np.asarray(_checksum(arrays))})
     return arrays
 
 
 def _read(path: Path) -> Arrays:
-    """Returns the arrays that `_write_whole` wrote; raises any exception if the file holds anything else."""
+    """Returns the arrays that `cached` wrote; raises any exception if the file holds anything else."""
     if not path.is_file():
         raise FileNotFoundError(path)
     # If np.load opens a damaged file itself, it leaves the file open.
@@ -53,15 +51,6 @@ def _read(path: Path) -> Arrays:
     if str(arrays.pop(_CHECKSUM)) != _checksum(arrays):
         raise ValueError("other content than was written")
     return arrays
-
-
-def _write_whole(path: Path, arrays: Arrays) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_abandoned(path.parent, _PREFIX)
-    with workplace(path.parent, _PREFIX) as folder:
-        with (folder / path.name).open("wb") as stream:
-            np.savez(stream, allow_pickle=False, **arrays, **{_CHECKSUM: np.asarray(_checksum(arrays))})
-        os.replace(folder / path.name, path)
 
 
 def _checksum(arrays: Arrays) -> str:

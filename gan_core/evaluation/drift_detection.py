@@ -7,22 +7,18 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from gan_core.config import DriftConfig
 from gan_core.data.manifest import Manifest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.metrics.kernel import kernel_distance
+from gan_core.record import Record
 
 FEWEST_IMAGES_IN_A_BLOCK = 10
 _VERDICTS = {True: "drift", False: "no drift"}
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Distance(_Entry):
+class Distance(Record):
     """The kernel distance, with its confidence interval from `low` to `high`."""
 
     value: float
@@ -30,7 +26,7 @@ class Distance(_Entry):
     high: float
 
 
-class Shares(_Entry):
+class Shares(Record):
     """The share of each class in two data sets.
 
     Attributes:
@@ -45,7 +41,7 @@ class Shares(_Entry):
     p_value: float
 
 
-class Drift(_Entry):
+class Drift(Record):
     """The record that components.drift writes.
 
     Attributes:

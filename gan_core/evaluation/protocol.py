@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from gan_core import metric_names
 from gan_core.errors import InvalidInput
+from gan_core.record import Record, faults
 
 
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Protocol(_Entry):
+class Protocol(Record):
     """Everything that a score depends on, except the generator.
 
     Attributes:
@@ -58,14 +55,14 @@ _CONSEQUENCES = {
 }
 
 
-class Interval(_Entry):
+class Interval(Record):
     """A 95 % confidence interval for the mean score of other image sets of the same size."""
 
     low: float
     high: float
 
 
-class ClassScores(_Entry):
+class ClassScores(Record):
     """The scores of one class. An image's class is its label, or else the extractor's prediction.
 
     Attributes:
@@ -80,7 +77,7 @@ class ClassScores(_Entry):
     scores: dict[str, float]
 
 
-class ChampionScores(_Entry):
+class ChampionScores(Record):
     """The scores of the champion at the time of an evaluation, under that evaluation's protocol.
 
     Attributes:
@@ -94,7 +91,7 @@ class ChampionScores(_Entry):
     standard_errors: dict[str, float]
 
 
-class Evaluation(_Entry):
+class Evaluation(Record):
     """The record that components.evaluate writes.
 
     Attributes:
@@ -122,8 +119,8 @@ class Evaluation(_Entry):
     format: Literal[1]
     scores: dict[str, float]
     spread: dict[str, float]
-    standard_errors: dict[str, float] = {}
-    intervals: dict[str, Interval] = {}
+    standard_errors: dict[str, float] = Field(default_factory=dict)
+    intervals: dict[str, Interval] = Field(default_factory=dict)
     classes: tuple[ClassScores, ...] = ()
     extractor_accuracy: float | None = None
     warnings: tuple[str, ...]
@@ -149,11 +146,7 @@ class Evaluation(_Entry):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(
-                f"The evaluation's record is not valid: {key}: {first['msg']}. Received: {place}"
-            ) from None
+            raise InvalidInput(f"The evaluation's record is not valid: {faults(error)[0]}. Received: {place}") from None
 
 
 def _leaves(entry: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, float]]:

@@ -10,7 +10,6 @@ import fcntl
 import hashlib
 import io
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.staging import write_durably
 
 _NAME = re.compile(r"(\d{15})-([0-9a-f]{16})\.npz")
 _logger = logging.getLogger(__name__)
@@ -129,19 +129,3 @@ def images_seen_in(name: str) -> int | None:
     """Returns the images seen that a checkpoint's file name states; None for any other name."""
     match = _NAME.fullmatch(name)
     return int(match[1]) if match else None
-
-
-def write_durably(target: Path, content: bytes | memoryview) -> None:
-    """Writes a file completely or not at all, even if the process is killed or the power fails."""
-    unfinished = target.with_suffix(".partial")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, target)
-    # The rename must be durable too.
-    descriptor = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import os
 import re
 import urllib.error
 import urllib.request
@@ -18,7 +17,7 @@ from gan_core.deadline import within
 from gan_core.digests import file_digest
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.extractors.torch_file import read_torch_file
-from gan_core.staging import remove_abandoned, workplace
+from gan_core.staging import whole_file
 from gan_core.untrusted_files import require_regular
 from gan_core.url_guard import open_public
 
@@ -122,12 +121,8 @@ def _download(address: str, sha256: str, cache: Path) -> Path:
             f"What was downloaded is not the expected file: SHA-256 {digest}, not {sha256}. {_HOW_TO_PROVIDE} "
             f"Received: {address}"
         )
-    cache.mkdir(parents=True, exist_ok=True)
-    prefix = ".downloading-"
-    remove_abandoned(cache, prefix)
-    with workplace(cache, prefix) as folder:
-        (folder / target.name).write_bytes(content)
-        os.replace(folder / target.name, target)
+    with whole_file(target) as unfinished:
+        unfinished.write_bytes(content)
     return target
 
 
