@@ -95,7 +95,7 @@ def make_workspace(folder: Path) -> Workspace:
 
 
 def run_process(workspace: Workspace) -> subprocess.CompletedProcess[str]:
-    """Runs the command in a process of its own."""
+    """Runs the command in a separate process."""
     outputs = ["--scores", "scores.json", "--report", "report.html", "--statistics", "statistics.npz"]
     options = ["--real", "data", "--generated", "generator", "--cache", "cache", "--config", json.dumps(SETTINGS)]
     command = [sys.executable, "-m", "components.evaluate", *options, *outputs]

@@ -1,4 +1,4 @@
-"""A Google Cloud Storage emulator on this machine, in a process of its own."""
+"""A Google Cloud Storage emulator on this machine, in a separate process."""
 
 from __future__ import annotations
 

@@ -32,11 +32,11 @@ class Person:
 
     def types(self, line: str) -> str:
         """Runs one line in a shell and returns its output."""
-        said = subprocess.run(
+        output = subprocess.run(
             ["bash", "-c", line], cwd=self.folder, env=self._environment, capture_output=True, text=True, check=False
         )
-        assert said.returncode == 0, f"{line}\n{said.stdout}\n{said.stderr}"
-        return said.stdout + said.stderr
+        assert output.returncode == 0, f"{line}\n{output.stdout}\n{output.stderr}"
+        return output.stdout + output.stderr
 
     def types_section(self, name: str) -> dict[str, str]:
         """Runs the lines of a section and returns the output of each."""
@@ -91,20 +91,20 @@ def test_a_team_adds_reviews_retrains_and_cleans_up(team: tuple[Person, Person])
     assert stored(ann) == 11
 
     ann.add_cats(30, seed=1)
-    said = ann.types_section("Add data")
-    assert "in sync" in said["dvc status --cloud"]
+    output = ann.types_section("Add data")
+    assert "in sync" in output["dvc status --cloud"]
     assert stored(ann) == 42
 
     ben.types("git pull -q && dvc pull data/raw/cats.dvc && dvc repro prepare")
-    said = ben.types_section("Review the change")
-    diff = said["git diff origin/main -- data/raw/cats.dvc"]
+    output = ben.types_section("Review the change")
+    diff = output["git diff origin/main -- data/raw/cats.dvc"]
     assert re.search(r"(?m)^-  nfiles: 10$", diff)
     assert re.search(r"(?m)^\+  nfiles: 40$", diff)
     assert (
-        len(re.findall(r"data/raw/cats/breed\d/1-\d+\.png", said["dvc diff --targets data/raw/cats -- origin/main"]))
+        len(re.findall(r"data/raw/cats/breed\d/1-\d+\.png", output["dvc diff --targets data/raw/cats -- origin/main"]))
         == 30
     )
-    counts = re.search(r"(\d+) images to train on, (\d+) held out, 2 classes, 0 rejected", said["dvc repro prepare"])
+    counts = re.search(r"(\d+) images to train on, (\d+) held out, 2 classes, 0 rejected", output["dvc repro prepare"])
     assert counts
     assert int(counts[1]) + int(counts[2]) == 40
 

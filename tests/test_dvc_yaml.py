@@ -43,7 +43,7 @@ WITHOUT_EFFECT = {
     "components.training.hooks": "prints and tracks what happens around a training's steps",
     "components.storage.transfer": "copies files to a bucket and back",
     "gan_core": "names what a user of the library imports",
-    "gan_core.url_guard": "checks addresses before anything is asked of them",
+    "gan_core.url_guard": "checks addresses before a request",
     "gan_core.deadline": "ends what takes too long",
     "gan_core.masking": "hides secrets in what is printed and tracked",
     "gan_core.printing": "escapes what is printed",

@@ -23,7 +23,7 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> Iterator[TrackingServer]:
-    """A running server. Each test uses an experiment of its own."""
+    """A running server. Each test uses its own experiment."""
     server = TrackingServer(tmp_path_factory.mktemp("server"), mlflow_database)
     server.start()
     yield server
@@ -63,5 +63,5 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.fixture(scope="session")
 def process(workspace: Workspace) -> subprocess.CompletedProcess[str]:
-    """The evaluate command, which ran in a process of its own."""
+    """The evaluate command, which ran in a separate process."""
     return run_process(workspace)

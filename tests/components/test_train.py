@@ -257,7 +257,7 @@ def _no_manifest(folder):
     return folder
 
 
-def _no_text(folder):
+def _not_text(folder):
     (folder / "manifest.json").write_bytes(b'{"format": "\xff"}')
     return folder
 
@@ -285,7 +285,7 @@ def _not_square(folder):
         (_missing, "A prepared data set must be a folder with a manifest.json, written by components.prepare"),
         (_empty, "A prepared data set must be a folder with a manifest.json, written by components.prepare"),
         (_no_manifest, "The manifest is not valid: format"),
-        (_no_text, "The manifest is not valid"),
+        (_not_text, "The manifest is not valid"),
         (_truncated, "A shard must be a readable .npy file"),
         (_other_shape, "The shard must contain uint8 of shape (10, 16, 16, 1), according to its manifest."),
         (_not_square, "Received: height=12, width=16, channels=1"),

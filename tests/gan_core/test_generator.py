@@ -42,8 +42,8 @@ def test_a_conditional_generators_labels_do_not_depend_on_the_batch_size(conditi
     np.testing.assert_allclose(conditional.sample(4, seed=1), images[:4], atol=1)
     labels = draw_labels(9, (0.2, 0.3, 0.5), seed=1)
     np.testing.assert_array_equal(conditional.draw(draw_latents(9, 4, seed=1), labels), images)
-    asked = conditional.sample(9, seed=1, conditions=labels.__getitem__, batch_size=4)
-    np.testing.assert_allclose(asked, images, atol=1)
+    drawn = conditional.sample(9, seed=1, conditions=labels.__getitem__, batch_size=4)
+    np.testing.assert_allclose(drawn, images, atol=1)
     others = conditional.sample(9, seed=1, conditions=((labels + 1) % 3).__getitem__)
     assert (np.abs(others.astype(int) - images).max(axis=(1, 2, 3)) > 1).all()
 

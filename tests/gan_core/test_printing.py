@@ -1,4 +1,4 @@
-"""Tests that text from outside cannot control the terminal, however it is printed."""
+"""Tests that text from outside cannot control the terminal in any kind of output."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from gan_core.url_guard import PRIVATE_HOSTS_VARIABLE, open_public
 class Server(http.server.HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[str] = []
+        self.requested: list[str] = []
         self.location = ""
 
     @property
@@ -33,7 +33,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.server.asked.append(self.path)
+        self.server.requested.append(self.path)
         self.send_response(302 if self.server.location else 200)
         if self.server.location:
             self.send_header("Location", self.server.location)
@@ -78,7 +78,7 @@ def test_an_unlisted_private_host_is_never_connected_to(server: Server, monkeypa
     monkeypatch.setattr(socket, "create_connection", lambda *arguments: connected.append(arguments))
     with pytest.raises(InvalidInput, match=r"must lead to a public host.*Received: 127\.0\.0\.1 at 127\.0\.0\.1"):
         get(server.address)
-    assert (connected, server.asked) == ([], [])
+    assert (connected, server.requested) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_the_connection_goes_to_the_checked_address(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("no_proxy", "*")
     places = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", 443))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: places)
-    asked = []
+    requested = []
 
     def create_connection(address: tuple[str, int], *_: object) -> None:
-        asked.append(address)
+        requested.append(address)
         raise ConnectionRefusedError
 
     monkeypatch.setattr(socket, "create_connection", create_connection)
     with pytest.raises(urllib.error.URLError):
         get("https://innocent.example/")
-    assert asked == [("93.184.216.34", 443)]
+    assert requested == [("93.184.216.34", 443)]
 
 
 @pytest.mark.parametrize("location", ["https://169.254.169.254/token", "https://localhost:{port}/"])
@@ -143,7 +143,7 @@ def test_a_redirect_to_a_private_address_is_refused(server: Server, location: st
     server.location = location.format(port=server.server_port)
     with pytest.raises(InvalidInput, match="must lead to a public host"):
         get(server.address)
-    assert server.asked == ["/"]
+    assert server.requested == ["/"]
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:{port}/", "file:///etc/passwd", "ftp://127.0.0.1/"])
@@ -151,14 +151,14 @@ def test_a_redirect_to_another_scheme_is_not_followed(server: Server, location: 
     server.location = location.format(port=server.server_port)
     with pytest.raises(OSError, match=r"unknown url type|[Rr]edirect"):
         get(server.address)
-    assert server.asked == ["/"]
+    assert server.requested == ["/"]
 
 
 def test_redirects_are_not_followed_if_they_are_disabled(server: Server) -> None:
     server.location = "/elsewhere"
     with pytest.raises(urllib.error.HTTPError, match="302"):
         get(server.address, redirects=False)
-    assert server.asked == ["/"]
+    assert server.requested == ["/"]
 
 
 @pytest.mark.parametrize(

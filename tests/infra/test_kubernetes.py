@@ -115,7 +115,7 @@ def test_no_digest_is_committed(overlay: str) -> None:
 
 def test_no_secret_is_in_the_manifests(objects: Objects, render: Callable[..., Objects]) -> None:
     assert not named(objects, "Secret")
-    wanted = {
+    expected = {
         (variable["valueFrom"]["secretKeyRef"]["name"], variable["valueFrom"]["secretKeyRef"]["key"])
         for _, pod in pods(objects)
         for container in pod["containers"]
@@ -128,7 +128,7 @@ def test_no_secret_is_in_the_manifests(objects: Objects, render: Callable[..., O
         for entry in item["spec"]["data"]
     }
     by_hand = {("mlflow-database", "uri"), ("mlflow-database", "password")}  # docs/infra.md creates these on kind
-    assert wanted == (external or by_hand)
+    assert expected == (external or by_hand)
 
 
 def test_our_namespaces_have_pod_security_quotas_limits_and_a_default_denial(objects: Objects) -> None:

@@ -40,7 +40,7 @@ def test_terraform_fmt_finds_nothing_to_change() -> None:
 
 
 @pytest.fixture(scope="module")
-def variables_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def variables_module(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root module with only the variables, whose values Terraform checks without a provider."""
     folder = tmp_path_factory.mktemp("variables")
     shutil.copy(FOLDER / "variables.tf", folder)
@@ -50,8 +50,8 @@ def variables_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @needs_terraform
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
-def test_terraform_accepts_the_variables_of_every_environment(environment: Path, variables_alone: Path) -> None:
-    result = terraform("plan", "-input=false", f"-var-file={environment}", folder=variables_alone)
+def test_terraform_accepts_the_variables_of_every_environment(environment: Path, variables_module: Path) -> None:
+    result = terraform("plan", "-input=false", f"-var-file={environment}", folder=variables_module)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stdout + result.stderr
 
@@ -60,8 +60,8 @@ def test_terraform_accepts_the_variables_of_every_environment(environment: Path,
 @pytest.mark.parametrize(
     "wrong", ["project=Example", "zones=[]", "gpu_nodes_max=0", "billing_account=1", "alert_email=team", "region=here"]
 )
-def test_terraform_refuses_a_wrong_variable(wrong: str, variables_alone: Path) -> None:
-    result = terraform("plan", "-input=false", f"-var-file={ENVIRONMENTS[0]}", f"-var={wrong}", folder=variables_alone)
+def test_terraform_refuses_a_wrong_variable(wrong: str, variables_module: Path) -> None:
+    result = terraform("plan", "-input=false", f"-var-file={ENVIRONMENTS[0]}", f"-var={wrong}", folder=variables_module)
     assert result.returncode == 1
     assert "Invalid value for variable" in result.stderr
 

@@ -277,7 +277,7 @@ def _without_empty_inputs(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _get_run(server: KubeflowServer, _: Any, __: Any, identifier: str) -> Any:
-    """The run in the next of `run_states`; in the last one for ever."""
+    """Returns the run in the next of `run_states`; the last state stays forever."""
     state = server.run_states[0] if len(server.run_states) == 1 else server.run_states.pop(0)
     return _get("runs")(server, None, None, identifier) | state
 

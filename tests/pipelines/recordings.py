@@ -1,6 +1,6 @@
-"""What a real Kubeflow Pipelines 2.17.0 answered, with other identifiers, times and hosts. Measurements: not to edit.
+"""The answers of a real Kubeflow Pipelines 2.17.0 with other identifiers, times and hosts. Do not edit the files.
 
-`requests.jsonl` has requests with their answers, after the name of what was done; `runs.jsonl` whole runs at their end.
+`requests.jsonl` has the name, the request and the answer of each action; `runs.jsonl` has finished runs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ RUNS = {line["run"]: line["answer"] for line in read("runs.jsonl")}
 
 
 def life(run: str) -> list[dict[str, Any]]:
-    """The run's answers over time: its state and its tasks after each change that its history tells."""
+    """Returns the answers for the run over time: its state and its tasks after each change in its history."""
     end = RUNS[run]
     histories = [end["state_history"], *(task.get("state_history", []) for task in end["run_details"]["task_details"])]
     times = sorted({entry["update_time"] for history in histories for entry in history})
@@ -35,7 +35,7 @@ def _at(end: dict[str, Any], time: str) -> dict[str, Any]:
     run["state"] = run["state_history"][-1]["state"]
     if run["state_history"] != end["state_history"]:
         run["finished_at"] = "1970-01-01T00:00:00Z"
-    # Steps that may be cached also leave a task without a history, which only the cache reads.
+    # Steps that may be cached also have a task without a history, which only the cache reads.
     tasks = [task for task in run["run_details"]["task_details"] if _until(time, task) or task["create_time"] <= time]
     tasks = run["run_details"]["task_details"] = [t for t in tasks if "state_history" not in t or _until(time, t)]
     for task in tasks:

@@ -18,7 +18,7 @@ LOCAL_ONLY = ("fingerprint", "summary")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage for name, stage in GRAPH.items() if name not in LOCAL_ONLY}
 # Options only for the cluster: the place of the fetched data, the tracking records that leave the training's pod, and
-# where to describe the outputs for Kubeflow.
+# the file that describes the outputs for Kubeflow.
 CLUSTER_ONLY = {
     "prepare": {"--data", "--executor-input"},
     "train": {"--records", "--executor-input"},

@@ -163,10 +163,10 @@ def test_an_override_has_priority_over_a_preset_in_compile_and_submit(
     capsys, server, compiled, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    wanted = ["--preset", "presets/fashion.yaml", "-S", "train.steps=7"]
+    options = ["--preset", "presets/fashion.yaml", "-S", "train.steps=7"]
     output = tmp_path / "out.yaml"
-    assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(output), *wanted)[0] == 0
-    assert run(capsys, "submit", "--file", str(compiled), *wanted)[0] == 0
+    assert run(capsys, "compile", "training", "--image", IMAGE, "--output", str(output), *options)[0] == 0
+    assert run(capsys, "submit", "--file", str(compiled), *options)[0] == 0
     compiled_in = package.sections(package.read(output))
     for sections in (compiled_in, server.calls[-1][2]["runtime_config"]["parameters"]):
         assert sections["prepare"]["source"] == "fashion-mnist"
@@ -234,8 +234,8 @@ def test_submit_sends_each_changed_section_as_a_whole(capsys, server: KubeflowSe
     assert f"{server.host}/#/runs/details/{run_id}" in out
 
 
-def test_a_run_says_what_is_special_about_it(capsys, server, compiled, tmp_path, monkeypatch) -> None:
-    """By what was compiled in and what was submitted; values that change nothing are not special."""
+def test_the_description_of_a_run_lists_its_changed_values(capsys, server, compiled, tmp_path, monkeypatch) -> None:
+    """The values may be compiled in or submitted. Values that change nothing are not listed."""
     monkeypatch.chdir(ROOT)
     other = tmp_path / "anything.yaml"
     given = ["-S", "train.steps=7", "-S", "train.dropout=0.5", "-S", "register.model_name=cats and dogs"]

@@ -152,17 +152,17 @@ def test_wait_gives_up_if_the_host_stops_answering(capsys, server, compiled, mon
     ],
 )
 def test_an_invalid_address_is_refused_without_showing_its_secret(capsys, compiled, address) -> None:
-    said = refused(capsys, 2, "submit", "--file", str(compiled), "--host", address)
-    assert "must be an http:// or https:// address" in said
-    assert "hunter2" not in said
+    error = refused(capsys, 2, "submit", "--file", str(compiled), "--host", address)
+    assert "must be an http:// or https:// address" in error
+    assert "hunter2" not in error
 
 
 @pytest.mark.parametrize("token", ["hunter2\n", "\nhunter2", "hun ter2", "hunter2\t", "hunter2é"])
 def test_a_token_that_cannot_be_sent_is_refused_and_not_shown(capsys, host, compiled, monkeypatch, token) -> None:
     monkeypatch.setenv("KF_PIPELINES_TOKEN", token)
-    said = refused(capsys, 2, "submit", "--file", str(compiled))
-    assert "KF_PIPELINES_TOKEN must be one token without spaces and line breaks" in said
-    assert "ter2" not in said
+    error = refused(capsys, 2, "submit", "--file", str(compiled))
+    assert "KF_PIPELINES_TOKEN must be one token without spaces and line breaks" in error
+    assert "ter2" not in error
 
 
 def test_an_answer_without_the_id_of_the_run_is_an_error(capsys, host, compiled) -> None:

@@ -25,7 +25,7 @@ IDENTIFIERS = ("experiment_id", "pipeline_id", "pipeline_version_id", "recurring
 
 
 def differences(place: str, actual: Any, recorded: Any) -> list[str]:
-    """What differs: presence and type of each field, and each value that is not an identifier, a time or a pipeline."""
+    """Returns differences in the presence and type of fields, and in values except identifiers, times and pipelines."""
     key = place.rpartition(".")[2]
     if key == "pipeline_spec":
         return []
@@ -44,7 +44,7 @@ def differences(place: str, actual: Any, recorded: Any) -> list[str]:
 
 
 class Client:
-    """Sends recorded requests; learns the identifiers that the server gives in place of the recorded ones."""
+    """Sends recorded requests and replaces recorded identifiers by those that the server returned."""
 
     def __init__(self, server: KubeflowServer, upload: bytes) -> None:
         self.host, self.upload = urlsplit(server.host).netloc, upload
@@ -96,7 +96,7 @@ def test_every_recorded_request_has_the_recorded_answer(server: KubeflowServer, 
     assert len(lines) > 80
 
 
-def test_what_the_server_adds_itself_has_the_recorded_fields(server: KubeflowServer) -> None:
+def test_objects_that_the_server_adds_have_the_recorded_fields(server: KubeflowServer) -> None:
     lines = read("requests.jsonl")
     for kind, name in SEEDED.items():
         first = next(line["answer"][name][0] for line in lines if name in line.get("answer", {}))
@@ -107,7 +107,7 @@ def test_what_the_server_adds_itself_has_the_recorded_fields(server: KubeflowSer
 
 
 @pytest.mark.parametrize("run", RUNS)
-def test_a_life_ends_as_recorded_and_has_all_that_came_before(run: str) -> None:
+def test_the_answers_of_a_run_end_as_recorded_and_include_all_earlier_states(run: str) -> None:
     states = life(run)
     assert states[-1] == RUNS[run]
     numbers = [len(state["run_details"]["task_details"]) for state in states]

@@ -129,11 +129,11 @@ def test_an_apply_interrupted_at_any_call_never_enables_two_schedules_and_can_be
 ) -> None:
     base = {**WEEKLY, "version": version}
     before = [base, {**base, "name": "nightly"}, {**base, "name": "old"}]
-    wanted = [{**base, "cron": "0 0 4 * * 1"}, {**base, "name": "nightly", "enabled": False}, {**base, "name": "new"}]
+    declared = [{**base, "cron": "0 0 4 * * 1"}, {**base, "name": "nightly", "enabled": False}, {**base, "name": "new"}]
     run(capsys, "schedule", "apply", declare(tmp_path, *before))
     server.calls.clear()
     server.lose_after = after
-    file = declare(tmp_path, *wanted)
+    file = declare(tmp_path, *declared)
     # The last answer is also lost, so the command cannot know that its last call succeeded.
     refused(capsys, 75, "schedule", "apply", file)
     assert len(server.calls) == after
@@ -169,7 +169,7 @@ def test_the_data_of_a_schedule_are_sent_to_its_runs(capsys, server, version, tm
 
 
 def test_a_schedule_shows_its_version_and_its_values(capsys, server, version, tmp_path) -> None:
-    """Before the mark of its owner; a long list of values is cut, for Kubeflow keeps 255 characters."""
+    """The values precede the mark of the owner. A long list is cut, because Kubeflow stores only 255 characters."""
     for source in ("cats", "s" * 200):
         weekly = {**WEEKLY, "version": version, "data_pointer": "gs://bucket/cats"}
         weekly["overrides"] = ["train.steps=7", f"prepare.source={source}"]

@@ -51,8 +51,8 @@ def test_set_has_priority_over_the_preset(commands) -> None:
     ],
 )
 def test_no_arguments_are_added_without_a_preset(commands, variables, arguments) -> None:
-    done, told = run(commands, *variables)
-    assert (done.returncode, told) == (0, arguments), done.stderr
+    done, recorded = run(commands, *variables)
+    assert (done.returncode, recorded) == (0, arguments), done.stderr
 
 
 def test_a_missing_preset_runs_nothing(commands) -> None:

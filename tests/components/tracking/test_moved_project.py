@@ -178,7 +178,7 @@ def test_a_relative_address_in_dvcs_temporary_copy_means_the_project(
 @pytest.mark.parametrize(
     "address", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite://mlflow.db", "sqlite:///file:a.db?uri=true"]
 )
-def test_an_address_that_names_no_file_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_an_address_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(InvalidInput, match=r"must name a file.* Received: MLFLOW_TRACKING_URI=sqlite"):
         tracking_uri()

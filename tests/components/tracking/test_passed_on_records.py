@@ -40,10 +40,10 @@ def test_records_of_a_training_without_a_server_are_delivered_once(
             for step in (1, 2, 3):
                 track.log_row(step, {"loss": float(step)})
             track.log_image(3, "samples", blobs(1)[0])
-    said = capsys.readouterr().err
-    assert "MLflow did not receive 3 rows, " in said
-    assert "They are in the output --records" in said
-    assert "python -m components.tracking send" not in said
+    errors = capsys.readouterr().err
+    assert "MLflow did not receive 3 rows, " in errors
+    assert "They are in the output --records" in errors
+    assert "python -m components.tracking send" not in errors
     with pytest.raises(TryAgain, match="MLflow did not receive 3 rows, "):
         deliver(FILE)
     use(mlflow_server.address, "delivered", monkeypatch)
@@ -56,7 +56,7 @@ def test_records_of_a_training_without_a_server_are_delivered_once(
     assert FILE.read_bytes() == before
 
 
-def test_records_of_a_server_that_went_away_complete_its_run(manifest: Manifest, own_server: TrackingServer) -> None:
+def test_records_complete_the_run_of_a_server_that_stopped(manifest: Manifest, own_server: TrackingServer) -> None:
     own_server.start()
     with packed(Path("tracking"), output()), tracker(manifest, passed_on=True) as track:
         track.log_row(1, {"loss": 1.0})
@@ -74,7 +74,7 @@ def test_records_of_a_server_that_went_away_complete_its_run(manifest: Manifest,
     assert only_run().info.status == "FINISHED"
 
 
-def test_records_that_arrived_need_no_server(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delivered_records_do_not_require_the_server(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
     with packed(Path("tracking"), output()), tracker(manifest, passed_on=True) as track:
         track.log_row(1, {"loss": 1.0})
         run_id = track.run_id
@@ -101,7 +101,7 @@ def test_a_failed_training_writes_no_records_and_names_the_folder_to_send(
     ("member", "content"),
     [("other.txt", b""), ("../training.json", b"{}"), ("training.json", b"[]"), ("training.json", b"{" * 100_000)],
 )
-def test_another_file_is_refused(member: str, content: bytes, project: Path) -> None:
+def test_a_file_of_another_kind_is_refused(member: str, content: bytes, project: Path) -> None:
     before = {*os.listdir(project), "out"}
     FILE.parent.mkdir()
     with tarfile.open(FILE, "w") as archive:
@@ -114,7 +114,7 @@ def test_another_file_is_refused(member: str, content: bytes, project: Path) -> 
     assert set(os.listdir(project)) == before
 
 
-def test_text_and_links_are_no_records(project: Path) -> None:
+def test_text_and_links_are_refused_as_records(project: Path) -> None:
     FILE.parent.mkdir()
     FILE.write_text("not an archive")
     with pytest.raises(InvalidInput, match=r"must be a file that components\.train wrote"):
@@ -128,7 +128,7 @@ def test_text_and_links_are_no_records(project: Path) -> None:
         deliver(FILE)
 
 
-def test_a_required_log_of_scores_fails_while_mlflow_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_required_log_of_scores_fails_while_mlflow_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     scores = evaluation(12.5, 0.5, "run")
     log_evaluation(scores, None)

@@ -119,6 +119,6 @@ def test_an_evaluation_that_cannot_be_logged_gives_one_sentence(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     log_evaluation(evaluation(12.5, 0.5).model_copy(update=changes), None)
-    said = capsys.readouterr().err
-    assert sentence in said
-    assert said.count("\n") == 1
+    errors = capsys.readouterr().err
+    assert sentence in errors
+    assert errors.count("\n") == 1

@@ -102,7 +102,7 @@ def test_edits_that_can_change_weights_change_the_key_and_are_named(library: Pat
     assert differing == {f"gan_core.{name}" for names in EDITS_WITH_EFFECT.values() for name in names.split()}
 
 
-def test_a_name_that_a_package_exports_counts_as_what_it_stands_for(library: Path) -> None:
+def test_a_name_exported_by_a_package_counts_as_its_definition(library: Path) -> None:
     edit(library, "networks/shapes.py", "2**halving, growth)", "2**halving, growth, RESOLUTIONS[0])")
     assert code_digests(library).keys() - CODE.keys() >= {"gan_core.config.prepare.RESOLUTIONS"}
 

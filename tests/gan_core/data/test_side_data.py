@@ -1,4 +1,4 @@
-"""Tests that pixels are decoded whatever the metadata; pytest turns Pillow's warnings into errors."""
+"""Tests that pixels are decoded with any metadata. Pytest turns Pillow's warnings into errors."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_the_mask_multiplies_the_features():
     logits = whole(images, None, None).numpy()
     ones = np.ones((4, dropping.dropout_features), np.float32)
     np.testing.assert_array_equal(dropping(images, None, ones), logits)
-    # A logit is linear in its features: two masks that sum to ones give two logits that sum to the whole logit.
+    # A logit is linear in its features, so the logits of two complementary masks add up to the whole logit.
     odd = np.arange(ones.size).reshape(ones.shape) % 2
     parts = [dropping(images, None, mask.astype(np.float32)).numpy() for mask in (odd, 1 - odd)]
     assert np.abs(parts[0] - logits).min() > 1e-4

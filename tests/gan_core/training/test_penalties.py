@@ -64,7 +64,7 @@ def test_the_gradient_penalty_pulls_a_linear_slope_towards_1(images, slope):
     np.testing.assert_allclose(tape.gradient(penalty, slope), 2 * (norm - 1) * slope.numpy() / norm)
 
 
-def test_the_gradient_penalty_is_taken_between_the_images(images, slope):
+def test_the_gradient_penalty_is_computed_between_real_and_generated_images(images, slope):
     fake, shares = draws(2), np.array([0.0, 0.25, 0.75]).reshape(3, 1, 1, 1)
     penalty = penalties.gradient_penalty(quadratic(slope), images, tf.constant(fake), tf.constant(shares))
     between = shares * images.numpy() + (1 - shares) * fake
