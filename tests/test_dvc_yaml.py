@@ -35,6 +35,7 @@ WITHOUT_EFFECT = {
     "components.storage.objects": "copies single objects of a bucket",
     "components.storage.outputs": "moves a finished output to its place",
     "components.storage.replacing": "moves a finished output to its place",
+    "components.tracking.records": "takes unsent records out of a training's pod",
     "components.tracking.run_name": "names a run in MLflow",
     "components.tracking.spool": "keeps records that MLflow has not received yet",
     "components.storage.paths": "copies inputs and outputs that stand in a bucket",

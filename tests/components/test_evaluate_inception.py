@@ -14,7 +14,7 @@ from PIL import Image
 
 from components import evaluate
 from gan_core.evaluation.extractors import inception_weights as weights
-from gan_core.evaluation.extractors.inception import build_network
+from gan_core.evaluation.extractors.inception_network import build_network
 from gan_core.evaluation.extractors.inception_weights import InceptionWeights
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.exit_codes import run

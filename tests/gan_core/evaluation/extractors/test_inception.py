@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.extractors.inception import InceptionExtractor, build_network, load_tensors
+from gan_core.evaluation.extractors.inception import InceptionExtractor
+from gan_core.evaluation.extractors.inception_network import build_network, load_tensors
 from gan_core.evaluation.extractors.inception_weights import InceptionWeights, load_weights
 from gan_core.evaluation.extractors.resize import resize
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
