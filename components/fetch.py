@@ -1,4 +1,4 @@
-"""Fetches raw data for a cluster's step: one version of a folder under DVC, or the objects below a gs:// prefix.
+"""Fetches raw data for a step on a cluster: one version of a folder under DVC, or the objects below a gs:// prefix.
 
 DVC runs here without git, in a temporary folder. The remote's listing is checked before DVC reads it, and each fetched
 file is compared with its digest.
@@ -60,7 +60,7 @@ def main() -> None:
             address = bucket.Address.parse(text)
             count = transfer.download_folder(address, folder)
             if version and version != transfer.listing_digest(address):
-                raise TryAgain(f"The objects changed after their version was taken: start anew. Received: {source}")
+                raise TryAgain(f"The objects must not change after `resolve`: run it again. Received: {source}")
             print(f"fetched {count} files from {source}")
         else:
             folder.mkdir()
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _data(text: str) -> Output | paths.BucketOutput:
-    """The folder to write, with the record of the files that an earlier fetch wrote there."""
+    """Returns the output folder, with the record of the files that an earlier fetch wrote there."""
     place = paths.output(FETCHED)(text)
     return Output(place.place, fetched.kind_at(place.place)) if isinstance(place, Output) else place
 
@@ -83,8 +83,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pointer",
         required=True,
-        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, with #<version> if it must "
-        "have that; or empty for no data",
+        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, optionally with #<version>; "
+        "or empty for no data",
     )
     options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
     options.add_argument("--data", required=True, type=_data, help="the folder to write")
@@ -112,7 +112,7 @@ def pull(md5: str, remote: str, folder: Path) -> int:
     if remote.startswith("gs://"):
         url = remote
     else:
-        # A link, since DVC's configuration cannot hold every folder name.
+        # A link, because DVC's configuration cannot contain every folder name.
         url = "../remote"
         (repository / "remote").symlink_to(remote)
     (repository / ".dvc" / "config").write_text(_CONFIG.format(remote=url), encoding="utf-8")
@@ -140,7 +140,7 @@ def pull(md5: str, remote: str, folder: Path) -> int:
 
 
 def _require_files(remote: Path, files: Mapping[str, str]) -> None:
-    """Checks that the files in a folder remote are regular ones; DVC would read from a pipe or device for ever."""
+    """Checks that the files in a folder remote are regular; DVC would read from a pipe or a device for ever."""
     for name, digest in files.items():
         path = remote / "files" / "md5" / digest[:2] / digest[2:]
         if path.exists() and not path.is_file():
@@ -148,7 +148,7 @@ def _require_files(remote: Path, files: Mapping[str, str]) -> None:
 
 
 def _explain_absence(repository: Path, remote: str, md5: str, fetched: subprocess.CompletedProcess[str]) -> NoReturn:
-    """Raises an error that says why a fetch did not bring every file."""
+    """Raises an error that says why a fetch did not deliver every file."""
     status = _dvc(repository, "data", "status", "--granular", "--not-in-remote", "--json")
     absent = json.loads(status.stdout).get("not_in_remote", []) if status.returncode == 0 else []
     if absent:
@@ -160,7 +160,7 @@ def _explain_absence(repository: Path, remote: str, md5: str, fetched: subproces
 
 
 def _dvc(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs DVC. gcsfs must not look up a bucket's type, because it warns if that is not permitted."""
+    """Runs DVC. gcsfs must not look up a bucket's type, because it prints a warning if this is not permitted."""
     settings = {
         "DVC_SITE_CACHE_DIR": str(repository / ".dvc" / "site"),
         "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false",

@@ -54,7 +54,7 @@ def main() -> None:
     print(
         f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
         f"{len(manifest.rejected)} rejected. Data {manifest.digest}."
-        # The place in a pod, which nobody can open, is not shown.
+        # The path in a pod is not shown, because nobody can open it.
         + ("" if arguments.executor_input else f" Preview: {arguments.dataset}/{PREVIEW_FILE_NAME}")
     )
 

@@ -38,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
 def message(pipeline: str, status: str, run_id: str | None) -> str:
     """One sentence: which run ended, and in which state.
 
-    Kubeflow runs this step after a cancelled run, too, and reports the state of its steps then: RUNNING. The same holds
-    for a run that reached its deadline.
+    Kubeflow also runs this step after a run that was cancelled or reached its deadline. The reported state is then that
+    of the run's steps, RUNNING.
 
     Args:
         pipeline: its name.

@@ -1,4 +1,4 @@
-"""Trains a generator on a prepared data set; run again after a stop or a kill, it continues from its checkpoint.
+"""Trains a generator on a prepared data set. After a stop or a kill, the same command continues from the checkpoint.
 
 The exit code is also 1 if the training diverged, 75 after SIGTERM (which a preempted machine sends) and 130 after
 Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process.
@@ -53,10 +53,10 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from components.tracking.server import check_destination
     from gan_core.data.prepared import PreparedDataset
 
-    # Everything that can be refused is refused before TensorFlow is imported.
+    # All checks of the input come before TensorFlow is imported.
     dataset = PreparedDataset(arguments.dataset)
     images = training_images(config, dataset)
-    if not arguments.config.lstrip().startswith("{"):  # the whole params.yaml: check the later stages too
+    if not arguments.config.lstrip().startswith("{"):  # with the whole params.yaml, the later stages are checked too
         check(arguments.config, arguments.config, dataset, arguments.cache)
     config = config.resolved(labelled=images.labelled)
     check_destination()
@@ -92,7 +92,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as mirror,
             Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
         ):
-            # An MLflow run has one set of parameters, so a training that continues with more steps is another run.
+            # An MLflow run has one set of parameters, so a training that continues with more steps gets another run.
             tracking = mirror.folder / f"tracking-{json_digest(config.model_dump())[:16]}"
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
             mirror.restore(training.target, tracking)
@@ -114,7 +114,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
                 tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None, dataset)):
-                    sys.exit(stop.exit_code)  # MLflow's run ends as killed, not as failed
+                    sys.exit(stop.exit_code)  # so that MLflow's run ends as killed, not as failed
                 write_outputs(arguments, training, dataset, tracker)
     except SystemExit:
         fail(
@@ -174,14 +174,14 @@ def parser() -> argparse.ArgumentParser:
         help="output: the records for MLflow, from which components.evaluate sends what MLflow did not receive, .tar",
     )
     options.add_argument(
-        "--cache", type=paths.local_path, default=cache_folder(), help="folder for what need not be computed twice"
+        "--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results"
     )
     executor.add_option(options)
     return options
 
 
 class _StopSignal:
-    """Remembers the first SIGTERM or SIGINT, so that a step and a checkpoint can finish; a second one ends at once."""
+    """Remembers the first SIGTERM or SIGINT, so that step and checkpoint can finish. A second one ends the process."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -195,7 +195,7 @@ class _StopSignal:
 
     @property
     def name(self) -> str:
-        """The signal, as a person knows it."""
+        """Name of the signal for messages."""
         return "SIGTERM" if self.received == signal.SIGTERM else "Ctrl-C"
 
     @property

@@ -41,4 +41,4 @@ def check_keras_file(path: Path) -> None:
     with h5py.File(io.BytesIO(content), "r") as file:
         file.visititems(add)
     if sum(sizes) > len(content):
-        raise ValueError(f"its arrays say that they have {sum(sizes)} bytes, in a file of {len(content)}")
+        raise ValueError(f"its arrays declare {sum(sizes)} bytes, more than the file's {len(content)}")

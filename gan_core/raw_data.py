@@ -117,7 +117,7 @@ def require_data(pointer: str, remote: str, load: Load) -> None:
     is_prefix = pointer.startswith("gs://") and not pointer.endswith(".dvc")
     if bool(remote) != bool(pointer and not is_prefix):
         raise InvalidInput(
-            "data_pointer and data_remote go together, except that a gs:// prefix of files needs no remote. "
+            "data_pointer and data_remote must be given together; only a gs:// prefix of files has no remote. "
             f"Received: data_pointer={pointer[:200]!r}, data_remote={remote[:200]!r}"
         )
     if pointer.startswith("gs://"):

@@ -1,1 +1,1 @@
-"""The Kubeflow graph of the same stages: compile, publish, submit, schedule."""
+"""The Kubeflow pipelines of the stages: compile, publish, submit, schedule."""

@@ -1,4 +1,4 @@
-"""Kubeflow from the command line: compile, publish, submit, schedule; and presets as overrides, also for DVC."""
+"""The command line for Kubeflow: compiles, publishes, submits and schedules pipelines; prints presets for DVC."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMAGE = re.compile(r"[A-Za-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs one command. Exit codes: 0 done, 1 the followed run failed, 2 the user's mistake, 75 try again."""
+    """Runs one command. Exit codes: 0 done, 1 the followed run failed, 2 a mistake of the user, 75 try again."""
 
     def command() -> None:
         options = parser().parse_args(arguments)
@@ -170,7 +170,7 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
     source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
     options.add_argument("--version", help="name of its version: git-…")
     _override_options(options)
-    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; each run reads one at gs:// again")
+    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; a gs:// address of one is read by each run")
     options.add_argument("--data-prefix", metavar="gs://…", help="a folder of raw data in a bucket")
     options.add_argument("--data-remote", metavar="URL", help="the DVC remote that holds the raw data")
     options.add_argument("--experiment", default="Default", help="the experiment, which must exist")

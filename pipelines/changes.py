@@ -1,4 +1,4 @@
-"""What is special about a run, for its name and description: the inputs that differ from the defaults."""
+"""Names and describes a run by the inputs that differ from the defaults."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def _shown(value: object) -> str:
 
 
 def run_name(specification: Values, values: Values, now: datetime) -> str:
-    """Returns the name of a run: its pipeline, what is special about it, and the time."""
+    """Returns the name of a run: its pipeline, its changed inputs, and the time."""
     changes = listed(all_changes(specification, values), _MOST_IN_NAME)
     return " ".join(filter(None, (specification["pipelineInfo"]["name"], changes, f"{now:%Y-%m-%d %H:%M:%S}")))
 
 
 def run_description(specification: Values, values: Values) -> str:
-    """Returns the description of a run."""
+    """Returns the description of a run: its changed inputs, and the pipeline's description if it fits."""
     changes = all_changes(specification, values)
     description, _ = split_description(specification)
     text = f"Overrides: {listed(changes, MOST_CHARACTERS - 20)}." if changes else "No overrides."
@@ -68,6 +68,6 @@ def all_changes(specification: Values, values: Values) -> list[str]:
 
 
 def listed(changes: Sequence[str], most: int) -> str:
-    """Returns the changes in at most `most` characters; `…` stands for those that are left out."""
+    """Returns the changes as text of at most `most` characters; `…` replaces the rest."""
     whole = ", ".join(changes)
     return whole if len(whole) <= most else f"{whole[: most - 1]}…"

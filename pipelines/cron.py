@@ -14,13 +14,13 @@ _FIELDS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (1, 12, _MONTHS),
     (0, 6, _WEEKDAYS),
 )
-"""Lowest and highest number of each field, and the names that stand for its numbers."""
+"""Lowest and highest number of each field, and the names that may replace its numbers."""
 
 
 def require_cron(expression: str) -> None:
     """Checks an expression: `*`, `?`, numbers, names of months and weekdays, lists, ranges and steps.
 
-    The server would refuse it only after other schedules have been changed.
+    The server would refuse a wrong expression only after other schedules have been changed.
 
     Raises:
         InvalidInput: the expression does not have six fields, or a field is wrong.

@@ -1,8 +1,8 @@
 """Limits on the time and size of answers to Kubeflow's client, which has no limits of its own.
 
-The host may answer with a login page, or a proxy or a stranger may answer for it. So each request has a deadline for
-the whole answer, which also holds if bytes trickle in, and a size limit. Redirects are not followed, and an answer must
-be a JSON object.
+The host may answer with a login page, or a proxy or a stranger may answer in its place. So each request has a size
+limit and a time limit for the complete answer, however slowly the bytes arrive. Redirects are not followed, and an
+answer must be a JSON object.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PART_BYTES = 2**16
 
 
 class LimitedClient(kfp_server_api.ApiClient):  # type: ignore[misc]
-    """The SDK's API client with these limits."""
+    """The SDK's API client with the limits of this module."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)

@@ -1,7 +1,7 @@
-"""Overrides as a person writes them: `train.steps=20000`, `prepare.source=data/raw/été (1)`.
+"""Parses overrides as people write them: `train.steps=20000`, `prepare.source=data/raw/été (1)`.
 
-A text value is taken literally, whatever characters it has; in double quotes it is read as JSON. Other values are read
-as YAML 1.2, as DVC reads params.yaml: 1e-4 is a number, and off is a word.
+The value of a text parameter is taken literally, with any characters; in double quotes it is read as JSON. Other values
+are read as YAML 1.2, as DVC reads params.yaml: 1e-4 is a number, and off is a word.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The compiled pipeline as a file: written completely, identical for identical input, and read back."""
+"""Writes compiled pipelines to files and reads them. Equal inputs give equal files."""
 
 from __future__ import annotations
 

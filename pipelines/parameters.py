@@ -83,7 +83,7 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
 
 
 def is_text(section: str, key: str) -> bool:
-    """Whether a parameter is free text, whose value is then taken literally."""
+    """Whether a parameter is free text, so that its value is taken literally."""
     field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
     return field is not None and field.annotation is str
 
@@ -92,7 +92,7 @@ def for_dvc(overrides: Sequence[str]) -> list[str]:
     """Returns the overrides for `dvc exp run -S`: text with characters that are special to its parser is quoted.
 
     Raises:
-        InvalidInput: the parser would change a text however it is quoted.
+        InvalidInput: the parser would change a text even if it is quoted.
     """
     written = []
     for text in overrides:
@@ -116,7 +116,7 @@ def trials(sections: Mapping[str, Values], grid: Sequence[str], listed: Sequence
     """Returns the trials of a sweep: each combination of `grid`, then each entry of `listed`.
 
     Args:
-        sections: the parameters that the trials start from.
+        sections: the parameters that the trials change.
         grid: overrides with several values, as DVC queues them: `train.learning_rate=0.0001,0.0002`.
         listed: sets of overrides, separated by spaces as in a shell: `train.seed=1 train.dropout=0.3`.
 
@@ -158,7 +158,7 @@ def load_yaml(path: Path, what: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        # As DVC reads it: YAML 1.2, which forbids duplicate keys.
+        # DVC reads YAML 1.2, which forbids duplicate keys.
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())

@@ -46,8 +46,8 @@ class Resources(Record):
     """The resources that a pod requests.
 
     Attributes:
-        shared_memory: size of /dev/shm, counted towards the pod's memory; by default the container runtime's 64 MB.
-        spot: run on spot nodes, which may be taken away at any time.
+        shared_memory: size of /dev/shm, which counts towards the pod's memory; None for the runtime's 64 MB.
+        spot: whether to run on spot nodes, which may be taken away at any time.
         timeout_seconds: time after which an attempt is stopped.
         retries: number of retries of a failed step, unless it failed by the user's mistake.
     """
@@ -70,7 +70,7 @@ class Secret(Record):
 
     Attributes:
         variables: key of the secret → environment variable.
-        optional: the steps also run without the secret.
+        optional: whether the steps also run without the secret.
     """
 
     name: Name
@@ -85,7 +85,7 @@ class Profile(Record):
     Attributes:
         name: the file's name, which is part of the pipeline's name.
         service_account: service account that `submit` and `schedule` request; the compiled file cannot hold it.
-        run_as_non_root: have Kubernetes refuse to start the image as root.
+        run_as_non_root: whether Kubernetes refuses to start the image as root.
         retry_after_seconds: delay before a failed step's first retry; it doubles with each retry until the run's
             deadline.
         checkpoints: where trainings keep checkpoints, a folder in the pod or gs://. Each training has a subfolder whose
@@ -141,7 +141,7 @@ class Profile(Record):
 
     @classmethod
     def read(cls, path: Path) -> Profile:
-        """Reads a profile; its name is the file's.
+        """Reads a profile; its name is that of the file.
 
         Raises:
             InvalidInput: the file cannot be read, or one line for each wrong key.

@@ -1,4 +1,4 @@
-"""Publishing: the compiled file becomes the version `git-<revision>` of its pipeline on the server."""
+"""Publishes a compiled file as the version `git-<revision>` of its pipeline on the server."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
     """Creates the pipeline and its version, each only if the server does not have it.
 
     Returns:
-        What was done, in a sentence.
+        A sentence that says what was done.
 
     Raises:
-        InvalidInput: the file, the tree or the image is not fit for a version, or the server refuses.
+        InvalidInput: the file, the tree or the image is not valid for a version, or the server refuses.
         TryAgain: the server does not answer.
     """
     specification = package.read(file)

@@ -1,8 +1,8 @@
 """Declarative schedules: `apply` makes the server's recurring runs match a file.
 
-Kubeflow cannot change a recurring run, and accepts a second one of the same name as a duplicate. So a changed schedule
-is created paused, the old one is disabled, the new one enabled and the old one deleted. Two of the same name never run
-at once, and after an interruption the same command finishes the work.
+Kubeflow cannot change a recurring run, and accepts a second one with the same name. So a changed schedule is created
+paused, the old one is disabled, the new one is enabled and the old one is deleted. Two schedules of the same name never
+run at the same time, and after an interruption the same command finishes the change.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Schedules(Record):
     """A file of schedules.
 
     Attributes:
-        owner: marks the recurring runs that this file declares; others are left alone.
-        time_zone: the server's CRON_SCHEDULE_TIMEZONE, in which it reads cron; for the reader of the file and of what
-            `apply` prints.
+        owner: marks the recurring runs that this file declares; other recurring runs are not changed.
+        time_zone: the server's CRON_SCHEDULE_TIMEZONE, in which it reads cron expressions. It is only information for
+            people who read the file or the output of `apply`.
     """
 
     owner: Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
@@ -122,7 +122,7 @@ def _is_of(owner: str, run: Any) -> bool:
 
 
 def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[str]:
-    """Makes the server's recurring runs those of `schedules`; yields a sentence after each call that changes it.
+    """Makes the server's recurring runs match `schedules`; yields a sentence after each change.
 
     Raises:
         InvalidInput: a schedule cannot be resolved, or a recurring run of its name belongs to another owner. In either

@@ -59,9 +59,9 @@ def _client(host: str, namespace: str, token: str | None) -> Any:
     if token:
         configuration.api_key = {"authorization": token}
         configuration.api_key_prefix = {"authorization": "Bearer"}
-    # Check the token here first: the client's own check takes 25 seconds to report a wrong one.
+    # Check the token first, because the client's own check takes 25 seconds to report a wrong token.
     kfp_server_api.HealthzServiceApi(LimitedClient(configuration)).healthz_service_get_healthz()
-    # The SDK's Client creates its ApiClient itself, sends a request while doing so, and accepts no time limit.
+    # The SDK's Client creates its own ApiClient, sends a request meanwhile, and accepts no time limit.
     unlimited, kfp_server_api.ApiClient = kfp_server_api.ApiClient, LimitedClient
     try:
         with warnings.catch_warnings():

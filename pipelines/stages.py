@@ -13,21 +13,21 @@ from pipelines.profile import Profile, Step
 
 @dataclass(frozen=True)
 class Stages:
-    """The steps of the pipeline `name`, placed by `profile`, from `image`. Call the methods in a pipeline function."""
+    """The steps of the pipeline `name`, which run `image`. Call the methods in a pipeline function."""
 
     name: str
     profile: Profile
     image: str
 
     def pipeline_config(self) -> dsl.PipelineConfig:
-        """The deadline of a run, and how long a finished run is kept."""
+        """Returns the deadline of a run, and how long a finished run is kept."""
         return dsl.PipelineConfig(
             ttl_seconds_after_finished=self.profile.run_ttl_seconds,
             active_deadline_seconds=self.profile.run_deadline_seconds,
         )
 
     def exit_handler(self) -> dsl.ExitHandler:
-        """The group of all steps, after which the run's final status is reported."""
+        """Returns the context of all steps, after which the run's final status is reported."""
         task = self._retried(steps.report_status(pipeline=self.name), "report-status")
         task.set_caching_options(False)
         return dsl.ExitHandler(task, name="stages")
@@ -45,12 +45,12 @@ class Stages:
         return prepared.outputs["dataset"]
 
     def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
-        """Checks what evaluation and registration need, trains and scores; returns the model and its scores.
+        """Checks the later steps' requirements, trains and evaluates; returns the model and its scores.
 
-        The check is a separate step so that the sections evaluate and register are not inputs of the training. Else a
-        change of the evaluation or of the registration rule would invalidate the training's cache entry. In a sweep
-        each trial repeats the check, because the SDK's local runner passes the loop item to a loop's steps in place of
-        an output from outside the loop.
+        The check is a separate step so that the sections evaluate and register are not inputs of the training.
+        Otherwise a change of the evaluation or of the registration rule would invalidate the training's cache entry. In
+        a sweep each trial repeats the check, because the SDK's local runner passes the loop item to a loop's steps in
+        place of an output from outside the loop.
         """
         checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
         champion = checked.outputs["champion"]
@@ -76,7 +76,7 @@ class Stages:
         return chosen.outputs["model"], chosen.outputs["scores"]
 
     def register(self, config: Any, model: Any, scores: Any) -> None:
-        """Offers the model to the registry. Never cached, since it has an effect outside the pipeline.
+        """Registers the model. The step is never cached, because it has an effect outside the pipeline.
 
         It is retried like the other steps: repeating a registration changes nothing.
         """
@@ -91,6 +91,6 @@ class Stages:
             num_retries=profile.resources(step).retries,
             backoff_duration=f"{profile.retry_after_seconds}s",
             backoff_factor=2,
-            # In Argo this is not the longest pause but the time after the first try in which further tries may begin.
+            # In Argo this is not the longest pause, but the time after the first try in which retries may begin.
             backoff_max_duration=f"{profile.run_deadline_seconds}s",
         )

@@ -1,7 +1,7 @@
 """The stages as container components: each runs the same command as in dvc.yaml, with Kubeflow's paths.
 
-On the cluster, an input with a default is absent from a container component when no value is passed, and its
-placeholder then fails. So no input here has a default. The image is set on the task.
+If no value is passed for an input with a default, the cluster does not pass the default to a container component, and
+the placeholder fails. So no input has a default. The image is set on the task.
 """
 # No `from __future__ import annotations` here: kfp reads the annotations at run time.
 

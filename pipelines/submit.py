@@ -22,7 +22,7 @@ FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 @dataclass(frozen=True)
 class Data:
-    """The raw data of a run; see pipelines.training. None leaves the compiled value."""
+    """The raw data of a run, as described in pipelines.training. None keeps the compiled value."""
 
     pointer: str | None
     remote: str | None
@@ -41,15 +41,15 @@ class Request:
 
 
 def complete(specification: Values, values: Values) -> Values:
-    """Returns all inputs if `values` changes any, else none.
+    """Returns all inputs if `values` changes one of them, else an empty dict.
 
-    Kubeflow's page fills a clone's form with the inputs that were sent, or with the compiled ones if none were.
+    Kubeflow's page fills the form of a cloned run with the inputs that were sent, or else with the compiled ones.
     """
     return package.inputs(specification) | values if values else {}
 
 
 def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Values:
-    """Returns the inputs that differ from the compiled ones. A section is sent whole, because Kubeflow replaces a dict.
+    """Returns the inputs that differ from the compiled ones. Kubeflow replaces a dict, so a section is sent completely.
 
     Raises:
         InvalidInput: an override is wrong, or names a section for which the pipeline has no input; or the run could not
@@ -65,7 +65,7 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
 
 
 def _require_data(inputs: Values) -> None:
-    """Checks that a run can read its raw data, from its compiled, overridden and given inputs."""
+    """Checks that a run with these inputs can read its raw data."""
     import yaml
 
     pointer, remote = (str(inputs.get(name) or "") for name in ("data_pointer", "data_remote"))
@@ -78,7 +78,7 @@ def read_data(pointer: str | None, prefix: str | None, remote: str | None) -> Da
     """Returns the raw data named on the command line: a local or gs:// .dvc file with its remote, or a gs:// prefix.
 
     Raises:
-        InvalidInput: the file cannot be read, or the options do not fit together.
+        InvalidInput: the file cannot be read, or the options contradict each other.
     """
     if pointer is not None and prefix is not None:
         raise InvalidInput(f"The raw data must be a DVC pointer or a prefix. Received: {pointer} and {prefix}")
@@ -134,7 +134,7 @@ def submit(client: Any, request: Request, values: Values) -> str:
 
 
 def describe(values: Values) -> str:
-    """Returns the inputs as typed for `kfp run submit`, one on each line."""
+    """Returns the inputs in the form of `kfp run submit`, one on each line."""
     return "\n".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
     )
@@ -147,7 +147,7 @@ def follow(client: Any, run_id: str) -> bool:
         Whether it succeeded.
 
     Raises:
-        TryAgain: the server does not come back; the run is not affected.
+        TryAgain: the server stopped answering; the run is not affected.
     """
     import kfp_server_api
     import urllib3

@@ -1,4 +1,4 @@
-"""The sweep: several trainings on one prepared data set, the best of them offered to the registry."""
+"""The sweep pipeline: several trainings on one prepared data set, of which the best is registered."""
 # No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any
@@ -13,8 +13,8 @@ from pipelines.stages import Stages
 def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
     """Returns the graph for one profile and image.
 
-    Its inputs are those of the training pipeline with `trials` in place of `train`: a list of
-    `{"train": a whole train section}`. All trials are scored in the same way, so their scores are comparable.
+    Its inputs are those of the training pipeline with `trials` in place of `train`: a list of `{"train": a whole train
+    section}`. All trials are scored under the same protocol, so their scores are comparable.
     """
     stages = Stages(f"gan-sweep-{profile.name}", profile, image)
 

@@ -1,4 +1,4 @@
-"""The training pipeline: resolve → fetch → prepare → check → train → evaluate → register, then a report of its end."""
+"""The training pipeline: resolve → fetch → prepare → check → train → evaluate → register, then report-status."""
 # No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any

@@ -36,7 +36,7 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
     generator, digest = read_metadata(model), generator_digest(model)
     for what, scored, actual in (
         ("content", evaluation.generator_digest, digest),
-        # A generator names no run if MLflow was away during its training; the evaluation then knows the run.
+        # If MLflow was unavailable during the training, only the evaluation knows the run.
         ("run", evaluation.tracking_run_id, generator.tracking_run_id or evaluation.tracking_run_id),
         ("number of images seen", evaluation.images_seen, generator.images_seen),
         ("data", evaluation.dataset_digest, generator.dataset_digest),

@@ -1,12 +1,12 @@
-"""The generator as MLflow serves it: a request in, images out. MLflow runs this file itself, so nothing is pickled.
+"""The generator as MLflow serves it: it answers a request with images. MLflow runs this file, so nothing is pickled.
 
 A request is one row of `count`, `seed` and optionally `truncation` (1 by default), or rows of `latents`, one image per
-row. For a conditional generator, `label` names the class in either form. It may be left out of the first form: the
-classes are then drawn with their frequencies in the training. A paired generator takes rows of an `input` image and a
-`seed`, one image per row.
+row. For a conditional generator, `label` names the class in both forms. In the first form it is optional: without it,
+the classes are drawn with their frequencies in the training data. A paired generator takes rows of an `input` image and
+a `seed`, one image per row.
 
-The model has no input schema: with one, MLflow turns 1.5 and true into 1 and drops unknown columns before the model
-sees them. So every column and value is checked here.
+The model has no input schema, because with a schema MLflow turns 1.5 and true into 1 and drops unknown columns before
+the model gets them. So every column and value is checked here.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _number(name: str, value: Any) -> int | float:
-    """Returns the value if it is a finite number; a boolean or a number's text is not one."""
+    """Returns the value if it is a finite number. Booleans and numbers as text are refused."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not -math.inf < value < math.inf:
         raise _refusal(f"{name!r} must be a number. Received: {_text(repr(value))}")
     return value
@@ -163,7 +163,7 @@ def _seed(value: Any) -> int:
 
 
 def _stacked(name: str, rows: Iterable[Any], shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """The rows' nested lists as one array [B, *shape]."""
+    """Returns the nested lists of the rows as one array [B, *shape]."""
     arrays = []
     for row in rows:
         try:

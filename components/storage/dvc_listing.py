@@ -60,7 +60,7 @@ def files_of(listing: bytes, md5: str) -> dict[str, str]:
         if not isinstance(entry["md5"], str) or not _MD5.fullmatch(entry["md5"]):
             raise InvalidInput(f"{rule}: 32 hexadecimal digits. Received: {str(entry)[:200]} in md5-{md5}")
         if _NOT_IN_LISTINGS & set(entry["relpath"].split("/")):
-            raise InvalidInput(f"{rule}, none of DVC's or git's own. Received: {str(entry)[:200]} in md5-{md5}")
+            raise InvalidInput(f"{rule}, and no names that DVC or git use. Received: {str(entry)[:200]} in md5-{md5}")
     require_names([entry["relpath"] for entry in entries], f"md5-{md5}")
     return {entry["relpath"]: entry["md5"] for entry in entries}
 

@@ -1,6 +1,6 @@
-"""A training's records for MLflow in one file, from which a later step of the pipeline sends what MLflow lacks.
+"""Packs a training's records for MLflow into one file, from which a later step sends what MLflow has not received.
 
-A pod's disk goes with the pod, so records that MLflow did not receive must leave it as an output.
+The disk of a pod is deleted with the pod, so records that MLflow did not receive must leave it as an output.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def packed(folder: Path, output: Output | None) -> Iterator[None]:
         pictures = [path for path in spool.pictures() if path.name not in received]
     with whole_output(output) as file, tarfile.open(file, "w") as archive:
         for path in [*(folder / name for name in FILES), *pictures]:
-            archive.add(path, str(path.relative_to(folder)))  # with its time, from which MLflow's file name is made
+            archive.add(path, str(path.relative_to(folder)))  # with the time, which names it in MLflow
 
 
 def deliver(file: Path) -> str:
-    """Sends the records in a file that `packed` wrote, unless MLflow has received them, and returns their MLflow run.
+    """Sends the records in a file of `packed` that MLflow has not received, and returns the id of their MLflow run.
 
     Raises:
         InvalidInput: it is another file, or MLflow cannot be used.
@@ -55,7 +55,7 @@ def deliver(file: Path) -> str:
 def _unpack(file: Path, folder: Path) -> None:
     (folder / PICTURES).mkdir()
     try:
-        with tarfile.open(file, "r:") as archive:  # not compressed, so its content is no larger than the file
+        with tarfile.open(file, "r:") as archive:  # uncompressed, so the content is no larger than the file
             members = [one for one in archive if one.isfile() and (one.name in FILES or is_picture(Path(one.name)))]
             if absent := set(FILES) - {one.name for one in members}:
                 raise ValueError(f"it has no {min(absent)}")

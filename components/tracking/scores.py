@@ -16,10 +16,10 @@ from gan_core.evaluation.protocol import Evaluation
 
 
 def log_evaluation(evaluation: Evaluation, report: Path | None, *, required: bool = False) -> None:
-    """Logs the figures, and the report if there is one, to the run of the generator's training.
+    """Logs the scores, and the report if there is one, to the run of the generator's training.
 
-    Unless it is `required`, it never fails the evaluation: if the scores cannot be logged, it prints one sentence that
-    says why. Scores of images that no training of this project generated belong to no run.
+    If the scores cannot be logged, the evaluation fails only if `required`; otherwise one sentence says why. Scores of
+    images that no training of this project generated belong to no run.
 
     Raises:
         InvalidInput, TryAgain: it is required, and MLflow cannot be used or does not answer.
@@ -53,11 +53,11 @@ def _log(run_id: str, evaluation: Evaluation, report: Path | None) -> None:
 def points(
     client: Any, run_id: str, figures: Mapping[str, float], images_seen: int, model_id: str | None = None
 ) -> list[Any]:
-    """Metrics that can be logged repeatedly: MLflow drops a point that it already has with the same time and value.
+    """Returns metrics that can be logged repeatedly: MLflow ignores a point with a known time and value.
 
     Args:
-        client: MLflow's.
-        run_id: the run that they will be logged to; a point that it already has keeps its time.
+        client: MLflow's client.
+        run_id: the run to which they will be logged; a point that it already has keeps its time.
         figures: value by name.
         images_seen: the points' step.
         model_id: the logged model that the figures belong to, if any.

@@ -1,4 +1,4 @@
-"""Keeps a training's records for MLflow on disk, so none is lost while the server is away. Does not use MLflow."""
+"""Keeps a training's records for MLflow on disk, so that none is lost while the server is unavailable."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class Spool:
     """The folder of one training's records: rows, machine readings, pictures, and how much of them has been sent.
 
     Attributes:
-        history: rows of figures, each with `step` (images seen) and `timestamp` (of its first writing, milliseconds).
+        history: rows of figures, each with `step` (images seen) and `timestamp` (of its first writing, in
+            milliseconds).
         machine: readings of the machine, in the same form.
         training: the run's local id, start, status, parameters, tags and data set. Written at the first start.
         sent: the MLflow run, and how many records of each kind it has.
@@ -128,20 +129,20 @@ class Spool:
             return
         self.sent = found
         for kind, journal in (("history", self.history), ("machine", self.machine)):
-            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is wrong
+            if journal.damaged or found[kind] > len(journal.records):  # records were lost, so the count is not reliable
                 self.mark(**{kind: 0})
 
     def forget(self) -> None:
-        """Notes that nothing has been sent, because the MLflow run does not exist (any more)."""
+        """Records that nothing has been sent, because the MLflow run does not exist or was deleted."""
         self.mark(run_id=None, history=0, machine=0, pictures=[], status=None)
 
     def mark(self, **progress: object) -> None:
-        """Notes on disk what has been sent."""
+        """Records on disk what has been sent."""
         self.sent.update(progress)
         self._write(_SENT_FILE, self.sent)
 
     def set_status(self, status: str) -> None:
-        """Notes the training's status, in MLflow's terms."""
+        """Records the training's status, in MLflow's terms."""
         self.training.update(status=status, end_time=None if status == "RUNNING" else now_milliseconds())
         self._write(_TRAINING_FILE, self.training)
 
@@ -158,17 +159,17 @@ class Spool:
             write_durably(path, content.getvalue())
 
     def pictures(self) -> list[Path]:
-        """The pictures, oldest step first."""
+        """Returns the pictures, oldest step first."""
         found = [path for path in (self.folder / PICTURES).glob("*.png") if is_picture(path.relative_to(self.folder))]
         return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
 
     def next_reading(self) -> int:
-        """The step of the next machine reading; it keeps counting after readings were lost."""
+        """Returns the step of the next machine reading; the count continues even if readings were lost."""
         steps = [int(record["step"]) for record in self.machine.records[-1:]]
         return max([self._first_reading, *(step + 1 for step in steps)])
 
     def unsent(self) -> str:
-        """What has not been sent, in words; empty if everything has."""
+        """Describes what has not been sent; empty if everything has been sent."""
         counts = {
             "rows": len(self.history.records) - self.sent["history"],
             "machine readings": len(self.machine.records) - self.sent["machine"],
@@ -194,5 +195,5 @@ def is_picture(path: Path) -> bool:
 
 
 def now_milliseconds() -> int:
-    """Milliseconds since 1970, as MLflow counts them."""
+    """Returns the milliseconds since 1970, MLflow's unit of time."""
     return time.time_ns() // 1_000_000

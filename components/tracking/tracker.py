@@ -42,7 +42,8 @@ class TrainingTracker:
     Args:
         folder: folder of the records; the same for every start of the same training.
         permanent_location: where the records are stored after the training, if not in `folder`.
-        passed_on: whether the caller passes the records of a finished training to a later step, which sends the rest.
+        passed_on: whether the caller passes the records of a finished training to a later step, which sends unsent
+            ones.
         parameters: the train section; tracked as `train.<key>`, next to the data's `prepare.<key>`.
         tags: tags in addition to the code's origin, which is always tracked.
         dataset: the prepared data's manifest.
@@ -90,7 +91,7 @@ class TrainingTracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends the run as FINISHED, FAILED, or KILLED if it was interrupted; the next start sets it running again."""
+        """Ends the run as FINISHED, as FAILED, or as KILLED if it was interrupted; the next start reopens it."""
         interrupted = kind is not None and issubclass(kind, KeyboardInterrupt | SystemExit)
         self._spool.set_status("FINISHED" if kind is None else "KILLED" if interrupted else "FAILED")
         self._stop.set()
@@ -107,7 +108,7 @@ class TrainingTracker:
 
     @property
     def run_id(self) -> str | None:
-        """The MLflow run, or None while the server is away. Waits for the first contact to succeed or fail."""
+        """The MLflow run; None while the server is unavailable. Waits for the first contact to succeed or fail."""
         self._contacted.wait(PATIENCE_SECONDS if is_remote() else None)
         run_id: str | None = self._spool.sent["run_id"]
         return run_id
@@ -124,11 +125,11 @@ class TrainingTracker:
         self._spool.save_picture(images_seen, name, image)
 
     def rows(self) -> list[dict[str, float]]:
-        """The whole history, including rows from before a kill: `images_seen` and the figures of each row."""
+        """Returns all rows, including those from before a kill: `images_seen` and the figures of each row."""
         return [{"images_seen": row["step"], **row["figures"]} for row in self._spool.history.records]
 
     def _work(self) -> None:
-        """The background thread. No failure here may end the training, hence the broad except."""
+        """The background thread. It catches every exception, because no failure here may end the training."""
         sender = machine = None
         stopping = False
         while not stopping:

@@ -50,7 +50,7 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
         )
     if images.paired != config.paired:
         raise InvalidInput(
-            "The network unet goes with pairs of images (prepare.pairs) and the others with single ones. Received: "
+            "The network unet needs pairs of images (prepare.pairs), and the other networks single images. Received: "
             f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
     if config.score_every_images:

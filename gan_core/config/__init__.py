@@ -1,4 +1,4 @@
-"""Types and limits of every parameter. Nothing here has a default, because params.yaml alone holds the values."""
+"""Types and limits of every parameter. No parameter has a default here, because the values are in params.yaml."""
 
 from __future__ import annotations
 

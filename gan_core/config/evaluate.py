@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from gan_core.config.section import Section, Seed
 
 FEATURE_SIZES = {"classifier": 64, "random": 128, "inception": 2048}
-"""Numbers in a feature vector of each extractor."""
+"""Length of a feature vector of each extractor."""
 MOST_FEATURE_BYTES = 2**32
 
 

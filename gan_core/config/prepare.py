@@ -11,11 +11,11 @@ from gan_core.config.section import Section, Seed
 Pairs = Literal["none", "inpainting", "super_resolution"]
 
 RESOLUTIONS = (16, 28, 32, 64, 128, 256)
-"""Heights and widths of images that the networks can make, pixels."""
+"""Heights and widths of the images that the networks can generate, in pixels."""
 
 
 class PrepareConfig(Section):
-    """How raw images become a prepared data set.
+    """Parameters of the preparation of raw images.
 
     >>> PrepareConfig.parse(params["prepare"] | {"source": "digits", "resolution": 32}).resolution
     32

@@ -11,7 +11,7 @@ from gan_core.config.section import Section
 
 
 class RegisterConfig(Section):
-    """The model under which generators are registered, and the rule that makes one its champion.
+    """The name of the registered model, and the rule by which a generator becomes its champion.
 
     >>> RegisterConfig.parse(params["register"] | {"score": "kid_classifier"}).score
     'kid_classifier'

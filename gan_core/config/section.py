@@ -50,7 +50,7 @@ class Section(Record):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Returns a hint at the known name most similar to `name`; empty if none is similar."""
+    """Returns a hint that names the most similar known name; empty if none is similar to `name`."""
     found = difflib.get_close_matches(name, list(known), 1)
     return f", the nearest is '{found[0]}'" if found else ""
 

@@ -31,7 +31,7 @@ _NORMALIZATIONS = {
 
 
 class TrainConfig(Section):
-    """Networks, objective, optimisers, guards and bookkeeping of one training.
+    """Parameters of a training: networks, objective, optimisers, schedules, guards, checkpoints.
 
     >>> config = TrainConfig.parse(params["train"] | {"loss": "relativistic", "normalization": "none", "r1_weight": 1})
     >>> config.loss, config.r1_weight, config.penalised
@@ -102,11 +102,11 @@ class TrainConfig(Section):
 
     @property
     def paired(self) -> bool:
-        """Whether the generator makes an image from an input image."""
+        """Whether the generator transforms an input image into an image."""
         return self.network == "unet"
 
     def resolved(self, *, labelled: bool) -> Self:
-        """Replaces conditional=auto: on for labelled images, unless the GAN is paired, else off."""
+        """Replaces `conditional=auto` by on if the images are labelled and the GAN is not paired, otherwise by off."""
         if self.conditional != "auto":
             return self
         return self.model_copy(update={"conditional": "on" if labelled and not self.paired else "off"})

@@ -25,26 +25,26 @@ from gan_core.training.throughput import Throughput
 _logger = logging.getLogger(__name__)
 
 Scorer = Callable[[], Mapping[str, float]]
-"""Scores the averaged generator; the first score decides which is best, and lower is better."""
+"""A function that scores the averaged generator. The first score decides which is best, and lower is better."""
 
 
 class Training:
-    """One training: its state, and the loop that advances it.
+    """One training: its state, and the loop that updates it.
 
     Args:
         gan: the networks.
         batches: the real images.
-        checkpoints: None on a host that does not write.
-        scorer: called after every `score_every_images`, and at the end.
-        xla: compile the step with XLA.
+        checkpoints: where to write checkpoints; None on a host that does not write.
+        scorer: called after every `score_every_images` and at the end; None to compute no scores.
+        xla: whether to compile the step with XLA.
 
     Attributes:
         gan: the networks and their counters.
-        samples: samples of the averaged generator, always from the same latents.
+        samples: samples of the averaged generator from fixed latents.
         best: the generator with the best score.
-        course: samples over the training, and the time spent.
+        course: samples during the training, and the time spent.
         history: a row for every `log_every_images`, every score and the end, oldest first.
-        target: real images to see in total.
+        target: total number of real images to see.
 
     >>> training = Training(gan, RealBatches(images, config), checkpoints=None)
     >>> training.target, training.run()  # the script has trained this GAN to the end
@@ -97,17 +97,18 @@ class Training:
     def run(self, hooks: Hooks | None = None) -> bool:
         """Trains until `target`, or until the score has not improved for `patience_images`.
 
-        Then adds a row for the rest of the last interval, with a score if there is a scorer. If a loss or a weight is
-        no longer finite, restores the last good checkpoint and continues with lower learning rates, at most once.
+        At the end, adds a row for the rest of the last interval, with a score if there is a scorer. If a loss or a
+        weight is no longer finite, restores the last good checkpoint and continues with lower learning rates, at most
+        once.
 
         Args:
-            hooks: what to call while training; by default nothing.
+            hooks: callbacks during the training; by default none.
 
         Returns:
             True if the training ended, False if the hooks asked to stop. Either way a checkpoint is on the disk.
 
         Raises:
-            Diverged: a loss or a weight is not finite.
+            Diverged: a loss or a weight is not finite, and the training cannot or must not continue from a checkpoint.
         """
         hooks = hooks or NoHooks()
         try:
@@ -162,7 +163,7 @@ class Training:
         return True
 
     def _steps_at_once(self) -> int:
-        """Returns `steps_per_execution`, or 1 if that would go past a row, a grid, a score or the end."""
+        """Returns `steps_per_execution`, or 1 if that many steps would pass a row, a grid, a score or the end."""
         count, before = self._step.steps_per_execution, self.gan.images_seen
         last = before + (count - 1) * self.gan.images_per_step
         intervals = [self.config.log_every_images, self.config.samples_every_images]

@@ -68,7 +68,7 @@ def test_only_the_resolved_version_is_fetched(bucket: Any, emulator: str, tmp_pa
     assert (tmp_path / "first" / "1.png").read_bytes() == b"one"
     bucket.blob("drawings/2.png").upload_from_string(b"two")
     late = fetch(version, tmp_path / "second", emulator)
-    assert (late.returncode, "changed after their version was taken" in late.stderr) == (75, True)
+    assert (late.returncode, "must not change after `resolve`" in late.stderr) == (75, True)
     assert not (tmp_path / "second").exists()
 
 

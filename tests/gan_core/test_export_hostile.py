@@ -212,7 +212,7 @@ def test_weights_larger_than_their_file_are_refused_before_they_are_read(
     """Otherwise a few kilobytes of HDF5 could fill gigabytes of memory."""
     folder = write_changed(valid, tmp_path / "bomb", change)
     assert (folder / MODEL_FILE).stat().st_size < 2**17
-    with pytest.raises(InvalidInput, match="its arrays say that they have"):
+    with pytest.raises(InvalidInput, match="its arrays declare"):
         load_generator(folder)
 
 

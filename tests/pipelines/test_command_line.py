@@ -342,7 +342,7 @@ def test_an_invalid_pointer_file_is_refused_before_anything_is_sent(
         (["--data-pointer", "{cats}", "--data-remote", "s3://bucket/dvc"], "DVC remote must be gs://bucket/folder"),
         (["--data-pointer", "{cats}", "--data-remote", "gs://"], "must look like gs://bucket/folder"),
         (["--data-pointer", "{cats}", "--data-remote", "../dvc"], "the absolute path"),
-        (["--data-pointer", "{cats}", "--data-remote", ""], "data_pointer and data_remote go together"),
+        (["--data-pointer", "{cats}", "--data-remote", ""], "data_pointer and data_remote must be given together"),
         (["--data-pointer", "", "--data-remote", "gs://bucket/dvc"], "readable .dvc file"),
         ([], "On a cluster prepare.source must be one of embedded, fashion-mnist, digits"),
         (["--data-prefix", "gs://bucket/cats", "-S", "prepare.source=embedded"], "not a built-in data set"),

@@ -205,7 +205,7 @@ def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path)
         ({"overrides": ["train.stepz=1"]}, "train.stepz"),
         ({"enabled": "perhaps"}, "schedules.1.enabled"),
         ({"colour": "red"}, "schedules.1.colour"),
-        ({"data_pointer": "gs://bucket/cats.dvc"}, "data_pointer and data_remote go together"),
+        ({"data_pointer": "gs://bucket/cats.dvc"}, "data_pointer and data_remote must be given together"),
         ({"data_remote": "gs://bucket/dvc"}, "Received: data_pointer='', data_remote='gs://bucket/dvc'"),
         ({"data_pointer": "gs://bucket/cats", "data_remote": "gs://bucket/dvc"}, "needs no remote"),
         (

@@ -1,4 +1,4 @@
-"""Features of the 2015-12-05 Inception network. Only a Fréchet distance on them is called FID."""
+"""Features of the 2015-12-05 Inception network. Only the Fréchet distance of these features is called FID."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from gan_core.evaluation.extractors.inception_network import FEATURES, build_net
 from gan_core.evaluation.extractors.inception_weights import PUBLISHED_SHA256, InceptionWeights
 from gan_core.evaluation.extractors.resize import SIDE, ResizeMode, resize
 
-IMAGES_AT_ONCE = 32  # 32 images fill a CPU; the activations of more take gigabytes
+IMAGES_AT_ONCE = 32  # 32 images use a CPU fully; the activations of more images take gigabytes
 
 
 class InceptionExtractor:
-    """Features of images: the spatial mean of the network's last block.
+    """The network's features: the spatial mean of its last block.
 
     Attributes:
         name: part of the scores' names: `inception`, or `inception_unverified` if the weight file is not the published
@@ -43,14 +43,14 @@ class InceptionExtractor:
         self._network = tf.function(network, input_signature=signature)
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Features [B, 2048] of images [B, H, W, C], C = 1 grey or 3 RGB."""
+        """Returns the features float32 [B, 2048] of uint8 images [B, H, W, C], with C = 1 grey or 3 RGB."""
         parts = [images[start : start + IMAGES_AT_ONCE] for start in range(0, len(images), IMAGES_AT_ONCE)]
         return np.concatenate([self._network(resize(part, self.resize)).numpy() for part in parts])
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities [B, 1008] of images with the features [B, 2048].
+        """Returns class probabilities float32 [B, 1008] from features [B, 2048].
 
-        The last layer's bias is left out, as in the computation by the Inception score's authors.
+        The last layer's bias is left out, as in the code of the Inception score's authors.
         """
         logits = features @ self._classes
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))

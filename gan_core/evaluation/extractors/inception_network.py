@@ -136,7 +136,7 @@ def _block_e(x: Any, name: str, pooling: Any) -> Any:
 
 
 def load_tensors(network: Any, tensors: dict[str, NDArray[np.float32]]) -> None:
-    """Sets the network's weights, with batch normalisation γ (x − μ) / √(σ² + ε) + β folded into the convolutions.
+    """Sets the weights, and folds the batch normalisation γ (x − μ) / √(σ² + ε) + β into the convolutions.
 
     Args:
         network: from `build_network`.

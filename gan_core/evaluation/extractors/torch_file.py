@@ -75,7 +75,7 @@ def _open_archive(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
 def _open_legacy(content: bytes) -> tuple[Any, Callable[[_Tensor], bytes]]:
     stream = io.BytesIO(content)
     if _Index(stream).load() != LEGACY_MAGIC_NUMBER:
-        raise pickle.UnpicklingError("it does not begin as such a file")
+        raise pickle.UnpicklingError("it does not begin like a PyTorch file")
     _version, _system = _Index(stream).load(), _Index(stream).load()
     reader = _Index(stream)
     index, keys = reader.load(), _Index(stream).load()
@@ -101,7 +101,7 @@ class _Index(pickle.Unpickler):
             **{("torch", storage): dtype for storage, dtype in DTYPES.items()},
         }
         if (module, name) not in known:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return known[module, name]
 
     def persistent_load(self, identifier: Any) -> _Tensor:

@@ -129,7 +129,7 @@ def test_code_in_a_pickle_is_refused_and_never_runs(
 ) -> None:
     trace = tmp_path / "executed"
     index = dumps({"a": Global(module, name, argument.format(str(trace)))})
-    with pytest.raises(InvalidInput, match=rf"asks for {module}\.{name}.*Received: evil\.pth"):
+    with pytest.raises(InvalidInput, match=rf"refers to {module}\.{name}.*Received: evil\.pth"):
         read_torch_file(container(index, {"0": TENSOR.tobytes()}), "evil.pth")
     assert not trace.exists()
 
