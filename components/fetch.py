@@ -83,8 +83,8 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--pointer",
         required=True,
-        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, optionally with #<version>; "
-        "or empty for no data",
+        help="a .dvc file, its text, or the text of one output in dvc.lock; a gs:// prefix, optionally with "
+        "#<version>; or empty for no data",
     )
     options.add_argument("--remote", required=True, help="the DVC remote: gs://bucket/folder or a folder; or empty")
     options.add_argument("--data", required=True, type=_data, help="the folder to write")

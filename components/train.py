@@ -173,9 +173,7 @@ def parser() -> argparse.ArgumentParser:
         type=paths.output(kinds.RECORDS),
         help="output: the records for MLflow, from which components.evaluate sends what MLflow did not receive, .tar",
     )
-    options.add_argument(
-        "--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results"
-    )
+    options.add_argument("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
     executor.add_option(options)
     return options
 

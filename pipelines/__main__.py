@@ -170,7 +170,7 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
     source.add_argument("--pipeline", help="name of a published pipeline; needs --version")
     options.add_argument("--version", help="name of its version: git-…")
     _override_options(options)
-    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; a gs:// address of one is read by each run")
+    options.add_argument("--data-pointer", metavar="FILE", help="a .dvc file; each run reads a gs:// one again")
     options.add_argument("--data-prefix", metavar="gs://…", help="a folder of raw data in a bucket")
     options.add_argument("--data-remote", metavar="URL", help="the DVC remote that holds the raw data")
     options.add_argument("--experiment", default="Default", help="the experiment, which must exist")

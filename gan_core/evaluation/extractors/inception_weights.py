@@ -69,7 +69,7 @@ def load_weights(place: str, cache: Path) -> InceptionWeights:
     digest = hashlib.sha256(content).hexdigest()
     if digest != expected:
         raise InvalidInput(
-            f"The weight file's SHA-256 must be {expected}, or the one given after its path as #sha256=<hex>. "
+            f"The weight file's SHA-256 must be {expected}; for another file, append #sha256=<hex> to its path. "
             f"{_HOW_TO_PROVIDE} Received: {path} with SHA-256 {digest}"
         )
     return InceptionWeights(f"sha256-{digest}", read_torch_file(content, path.name))
