@@ -207,7 +207,7 @@ def test_a_dry_run_checks_and_changes_nothing(capsys, server, version, tmp_path)
         ({"colour": "red"}, "schedules.1.colour"),
         ({"data_pointer": "gs://bucket/cats.dvc"}, "data_pointer and data_remote must be given together"),
         ({"data_remote": "gs://bucket/dvc"}, "Received: data_pointer='', data_remote='gs://bucket/dvc'"),
-        ({"data_pointer": "gs://bucket/cats", "data_remote": "gs://bucket/dvc"}, "needs no remote"),
+        ({"data_pointer": "gs://bucket/cats", "data_remote": "gs://bucket/dvc"}, "has no remote"),
         (
             {"data_pointer": "outs: []", "data_remote": "gs://bucket/dvc"},
             "The schedule weekly is not valid: The pointer",

@@ -1,7 +1,7 @@
 """The 2015-12-05 Inception network as a Keras model.
 
 It differs from keras.applications.InceptionV3 in its weights, its 1008 classes, and the pooling of the last block.
-Layers have the names of pytorch-fid's modules, by which the weights are found.
+Layers have the names of pytorch-fid's modules, so that their weights can be found.
 
 Reference: Szegedy et al. 2015, arXiv 1512.00567; Heusel et al. 2017, arXiv 1706.08500.
 """
