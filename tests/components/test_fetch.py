@@ -19,11 +19,11 @@ import pytest
 import yaml
 from storage_emulator import BUCKET
 
-from components.fetch import pull, require_remote
 from components.storage import bucket, dvc_listing, transfer
 from components.storage import fetch_records as fetched
 from components.storage.bucket import Address
 from components.storage.dvc_pointer import read_pointer
+from components.storage.dvc_remote import pull, require_remote
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput, TryAgain
 
