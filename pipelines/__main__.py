@@ -179,6 +179,9 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
         "--profile", type=Path, help="the profile used by compile; its service account runs the pipeline"
     )
     options.add_argument("--wait", action="store_true", help="follow the steps; exit code 1 if the run fails")
+    options.add_argument(
+        "--timeout", type=int, metavar="SECONDS", help="with --wait: stop following then; the run itself continues"
+    )
     _server_options(options)
     options.add_argument("--dry-run", action="store_true", help="check everything, print the inputs, send nothing")
     options.set_defaults(command=_submit)
@@ -186,10 +189,14 @@ def _submit_options(options: argparse.ArgumentParser) -> None:
 
 def _submit(options: argparse.Namespace) -> None:
     from pipelines import changes, package, server, submit
+    from pipelines.follow import Following
+    from pipelines.pods import Pods
     from pipelines.profile import Profile
 
     if (options.pipeline is None) != (options.version is None):
         raise InvalidInput("--pipeline and --version must be given together. Received: one of them")
+    if options.timeout is not None and (options.timeout < 1 or not options.wait):
+        raise InvalidInput(f"--timeout must be at least 1, and used with --wait. Received: {options.timeout}")
     data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
     overrides = _given_overrides(options)
@@ -212,8 +219,12 @@ def _submit(options: argparse.Namespace) -> None:
         description = changes.run_description(specification, values)
         request = submit.Request(options.file, version, options.experiment, name, description, account)
         run_id = submit.submit(client, request, submit.complete(specification, values))
-        if options.wait and not submit.follow(client, run_id):
-            sys.exit(1)
+        if options.wait:
+            inputs = package.inputs(specification) | values
+            pods = Pods(options.namespace, run_id)
+            trials = changes.of_trials(inputs.get("trials", []))
+            if not Following(client, run_id, pods, trials, options.timeout).to_the_end():
+                sys.exit(1)
 
 
 def _apply_options(options: argparse.ArgumentParser) -> None:

@@ -71,3 +71,10 @@ def listed(changes: Sequence[str], most: int) -> str:
     """Returns the changes as text of at most `most` characters; `…` replaces the rest."""
     whole = ", ".join(changes)
     return whole if len(whole) <= most else f"{whole[: most - 1]}…"
+
+
+def of_trials(trials: Sequence[Values]) -> list[str]:
+    """Returns what is special about each trial of a sweep: its values of the parameters in which the trials differ."""
+    sections = [trial["train"] for trial in trials]
+    differing = [key for key in (sections[0] if sections else {}) if any(s[key] != sections[0][key] for s in sections)]
+    return [", ".join(f"{key}={_shown(section[key])}" for key in differing) for section in sections]

@@ -1,10 +1,8 @@
-"""Submits a run of a compiled file or of a published version, and follows it to its end."""
+"""Submits a run of a compiled file or of a published version."""
 
 from __future__ import annotations
 
 import json
-import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,6 @@ from gan_core.errors import InvalidInput, TryAgain
 from gan_core.raw_data import MAX_CHARACTERS, DvcPointer, require_data, require_source, split_bucket
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
-
-POLL_SECONDS = 5.0
-LOST_CALLS = 60  # calls in a row that may fail before --wait gives up; the run itself continues
-FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 @dataclass(frozen=True)
@@ -138,38 +132,3 @@ def describe(values: Values) -> str:
     return "\n".join(
         f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in values.items()
     )
-
-
-def follow(client: Any, run_id: str) -> bool:
-    """Prints the steps of a run as they change, until it ends.
-
-    Returns:
-        Whether it succeeded.
-
-    Raises:
-        TryAgain: the server stopped answering; the run is not affected.
-    """
-    import kfp_server_api
-    import urllib3
-
-    seen: dict[str, str] = {}
-    lost = 0
-    while True:
-        try:
-            run = client.get_run(run_id)
-            lost = 0
-        except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError) as error:
-            lost += 1
-            if lost > LOST_CALLS or getattr(error, "status", None) in (401, 403, 404):
-                raise
-            time.sleep(POLL_SECONDS)
-            continue
-        for task in (run.run_details.task_details if run.run_details else None) or []:
-            if task.state and seen.get(task.task_id) != task.state:
-                seen[task.task_id] = task.state
-                print(f"{task.display_name}: {task.state}", file=sys.stderr, flush=True)
-        if run.state in FINAL_STATES:
-            reason = f": {run.error.message}" if run.error and run.error.message else ""
-            print(f"{run_id} {run.state}{reason}")
-            return bool(run.state == "SUCCEEDED")
-        time.sleep(POLL_SECONDS)

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeflowServer]:
     monkeypatch.delenv("KF_PIPELINES_TOKEN", raising=False)
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
     with KubeflowServer() as running:
         monkeypatch.setenv("KF_PIPELINES_ENDPOINT", running.host)
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))

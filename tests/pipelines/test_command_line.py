@@ -12,7 +12,7 @@ import pytest
 import yaml
 from kubeflow_server import KubeflowServer
 
-from pipelines import package, parameters, submit
+from pipelines import follow, package, parameters, submit
 from pipelines.__main__ import main
 from tests.pipelines.conftest import IMAGE, ROOT
 
@@ -394,39 +394,16 @@ def test_a_dry_run_prints_arguments_for_kfp_run_submit(capsys, server, compiled)
     assert (code, name, json.loads(value)["model_name"], server.calls) == (0, "register", "cats", [])
 
 
-def task(name: str, state: str) -> dict[str, str]:
-    return {"task_id": name, "display_name": name, "state": state}
-
-
-def test_wait_follows_the_steps_and_ends_with_the_runs_status(capsys, server, compiled, monkeypatch) -> None:
-    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
-    for final, code in (("SUCCEEDED", 0), ("FAILED", 1)):
-        server.broken_reads = 0
-        server.run_states = [
-            {"state": "RUNNING", "run_details": {"task_details": [task("prepare", "RUNNING")]}},
-            {"state": "RUNNING", "run_details": {"task_details": [task("prepare", "RUNNING")]}},
-            {
-                "state": "RUNNING",
-                "run_details": {"task_details": [task("prepare", "SKIPPED"), task("train", "RUNNING")]},
-            },
-            {"state": final, "run_details": {"task_details": [task("prepare", "SKIPPED"), task("train", final)]}},
-        ]
-        ended, out, errors = run(capsys, "submit", "--file", str(compiled), "--wait")
-        assert ended == code
-        assert errors.splitlines() == ["prepare: RUNNING", "prepare: SKIPPED", "train: RUNNING", f"train: {final}"]
-        assert out.splitlines()[-1].endswith(final)
-
-
 def test_wait_continues_after_the_server_was_unreachable_for_a_while(capsys, server, compiled, monkeypatch) -> None:
     def break_reads(client, request, values, real=submit.submit):
         run_id = real(client, request, values)
         server.broken_reads = 5
         return run_id
 
-    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(submit, "submit", break_reads)
     assert run(capsys, "submit", "--file", str(compiled), "--wait")[0] == 0
-    monkeypatch.setattr(submit, "LOST_CALLS", 3)
+    monkeypatch.setattr(follow, "LOST_CALLS", 3)
     assert "answers 503" in refused(capsys, 75, "submit", "--file", str(compiled), "--wait")
 
 

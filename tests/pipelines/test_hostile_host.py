@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines import limits, server, submit
+from pipelines import follow, limits, server, submit
 from tests.pipelines.test_command_line import refused, run
 
 # Kinds of answers of the host; SILENT means that it does not answer.
@@ -125,8 +125,8 @@ def test_endless_pages_are_refused_even_if_each_is_new(monkeypatch) -> None:
 
 
 def test_wait_gives_up_if_the_host_stops_answering(capsys, server, compiled, monkeypatch) -> None:
-    monkeypatch.setattr(submit, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(submit, "LOST_CALLS", 2)
+    monkeypatch.setattr(follow, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "LOST_CALLS", 2)
     monkeypatch.setattr(limits, "ANSWER_WITHIN_SECONDS", 0.5)
     server.handle_error = lambda *_: None  # clients may close the connection after this test
     real = submit.submit
