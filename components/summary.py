@@ -1,6 +1,6 @@
 """Prints the results of a run of the pipeline: files, scores, the registry's decision, and what to try next.
 
-It also writes the files that DVC shows: the few figures for comparing experiments, and the scores computed during
+It also writes the files that DVC shows: the few values for comparing experiments, and the scores computed during
 training, under names that do not depend on the extractor.
 """
 
@@ -138,7 +138,7 @@ def _interval(evaluation: Evaluation, name: str) -> str:
 
 
 def _compared(evaluation: Evaluation, rows: list[dict[str, str]]) -> dict[str, float]:
-    """Returns the figures for `dvc metrics` and `dvc exp show`."""
+    """Returns the values for `dvc metrics` and `dvc exp show`."""
     names = [score_name(metric, evaluation.protocol.extractor) for metric in _COMPARED]
     figures = {
         score(name): evaluation.scores[name] for name in (*names, *_COMPARED_OF_PAIRS) if name in evaluation.scores

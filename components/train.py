@@ -163,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
         "--model", required=True, type=paths.output(kinds.GENERATOR), help="output: folder of the generator"
     )
     options.add_argument(
-        "--history", required=True, type=paths.output(kinds.HISTORY), help="output: figures by images seen, .csv"
+        "--history", required=True, type=paths.output(kinds.HISTORY), help="output: metrics by images seen, .csv"
     )
     options.add_argument(
         "--samples", required=True, type=paths.output(kinds.SAMPLES), help="output: grid of samples, .png"

@@ -49,7 +49,7 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
     if faults := find_faults(evaluation):
         more = f" and {len(faults) - 1} more" if len(faults) > 1 else ""
         raise InvalidInput(
-            f"The figures of an evaluation must be finite and within their limits. Received: {faults[0]}{more}"
+            f"The values of an evaluation must be finite and within their limits. Received: {faults[0]}{more}"
         )
     if config.score not in evaluation.scores:
         raise InvalidInput(

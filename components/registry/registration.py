@@ -66,7 +66,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         "score": score_text(evaluation, config.score),
         "provenance": json.dumps(provenance),
         "generator_digest": generator_digest(model),
-        # A tag holds 100,000 characters, which the figures of 500 classes exceed.
+        # A tag may have 100,000 characters, which the scores of 500 classes exceed.
         "evaluation": evaluation.model_copy(update={"classes": ()}).model_dump_json(exclude={"champion"}),
     }
     if (state := model / STATE_FILE).exists():

@@ -58,9 +58,9 @@ def points(
     Args:
         client: MLflow's client.
         run_id: the run to which they will be logged; a point that it already has keeps its time.
-        figures: value by name.
+        figures: values by name.
         images_seen: the points' step.
-        model_id: the logged model that the figures belong to, if any.
+        model_id: the logged model to which the values belong; None if there is none.
     """
     from mlflow.entities import Metric
 

@@ -70,7 +70,7 @@ class Sender:
             self._spool.mark(status="RUNNING")
 
     def _unrecorded(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Returns the rows without figures that the run already has, from records that were lost on this machine."""
+        """Returns the rows without values that the run already has, from records that were lost on this machine."""
         run_id = self._spool.sent["run_id"]
         if self._names is None:
             self._names = set(self._client.get_run(run_id).data.metrics)

@@ -30,7 +30,7 @@ _PICTURE = re.compile(rf"{PICTURES}/[^+/]+\+[0-9]+\.png")
 
 
 class _Record(BaseModel):
-    """A row of figures or a machine reading."""
+    """A row of metrics or a reading of the machine."""
 
     step: int
     timestamp: int
@@ -65,7 +65,7 @@ class Spool:
     """The folder of one training's records: rows, machine readings, pictures, and how much of them has been sent.
 
     Attributes:
-        history: rows of figures, each with `step` (images seen) and `timestamp` (of its first writing, in
+        history: rows of metrics, each with `step` (images seen) and `timestamp` (of its first writing, in
             milliseconds).
         machine: readings of the machine, in the same form.
         training: the run's local id, start, status, parameters, tags and data set. Written at the first start.

@@ -114,7 +114,7 @@ class TrainingTracker:
         return run_id
 
     def log_row(self, images_seen: int, figures: Mapping[str, float]) -> None:
-        """Records a row's new figures: a resumed training repeats rows, and the last row may gain a score."""
+        """Records a row's new metrics: a resumed training repeats rows, and the last row may get a score later."""
         new = {name: value for name, value in figures.items() if (images_seen, name) not in self._logged}
         if new:
             self._spool.history.append(_record(images_seen, new))
@@ -125,7 +125,7 @@ class TrainingTracker:
         self._spool.save_picture(images_seen, name, image)
 
     def rows(self) -> list[dict[str, float]]:
-        """Returns all rows, including those from before a kill: `images_seen` and the figures of each row."""
+        """Returns all rows, including those from before a kill: `images_seen` and the metrics of each row."""
         return [{"images_seen": row["step"], **row["figures"]} for row in self._spool.history.records]
 
     def _work(self) -> None:
