@@ -1,4 +1,4 @@
-"""The base of the records that are stored as JSON or YAML."""
+"""The base class of records that are stored as JSON or YAML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Record(BaseModel):
 
 
 def faults(error: ValidationError) -> list[str]:
-    """Returns what pydantic found wrong: for each fault the key, unless the whole value is at fault, and the reason."""
+    """Returns a text for each fault that pydantic found: the key, unless the whole value is wrong, and the reason."""
     found = []
     for entry in error.errors():
         key = ".".join(str(part) for part in entry["loc"])

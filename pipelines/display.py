@@ -1,4 +1,4 @@
-"""Shows the stages of a run: as a table that changes on a terminal, as lines in a log."""
+"""Shows the stages of a run: on a terminal as a table that is updated, in a log as lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Row:
-    """A stage as it is shown; `is_news` says whether a log has a line for it."""
+    """A stage as it is shown. `is_news` says whether a log gets a line for it."""
 
     name: str
     state: str
@@ -21,7 +21,7 @@ class Row:
 
 @dataclass
 class _Lines:
-    """Each row that is news, once."""
+    """Prints a line for each row that is news, only once."""
 
     shown: set[tuple[str, str]] = field(default_factory=set)
 
@@ -37,7 +37,7 @@ class _Lines:
 
 @dataclass
 class _Table:
-    """All rows, in place of the earlier ones; sentences above them."""
+    """Shows all rows in a table that replaces the previous one, and sentences above the table."""
 
     live: Any
 
@@ -58,7 +58,7 @@ class _Table:
 
 @contextlib.contextmanager
 def display() -> Iterator[_Lines | _Table]:
-    """Yields the table if standard error is a terminal, else the lines."""
+    """Yields a display: a table if standard error is a terminal, otherwise lines."""
     terminal = sys.__stderr__
     if terminal is None or not terminal.isatty():
         yield _Lines()

@@ -1,4 +1,4 @@
-"""Follows a run to its end: each stage once, why one waits, and how a failed run failed."""
+"""Follows a run to its end: shows its stages, why a stage waits, and why a run failed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pipelines.pods import Pods, why_failed, why_waiting
 from pipelines.tasks import ACTIVE, Stage, stages
 
 POLL_SECONDS = 5.0
-LOST_CALLS = 60  # calls in a row that may fail before the following ends; the run itself continues
-PATIENCE_SECONDS = 60.0  # after which it is worth a line that a stage waits or runs
+LOST_CALLS = 60  # failed calls in a row after which following the run ends; the run itself continues
+PATIENCE_SECONDS = 60.0  # time after which a line says that a stage still waits or runs
 MOST_LOOKS_AFTER_END = 3
 FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
 @dataclass
 class Following:
-    """A run that is followed.
+    """Follows a run and prints what happens.
 
     Attributes:
-        trials: what is special about each trial of a sweep.
-        timeout: seconds after which the following ends; None for no limit.
+        trials: the special parameters of each trial of a sweep, as text.
+        timeout: seconds after which following the run ends; None for no limit.
     """
 
     client: Any
@@ -40,7 +40,7 @@ class Following:
     said: set[str] = field(default_factory=set)
 
     def to_the_end(self) -> bool:
-        """Shows the stages as they change, until the run ends; then how it ended.
+        """Shows the stages as they change until the run ends, and then how the run ended.
 
         Returns:
             Whether it succeeded.
@@ -53,14 +53,14 @@ class Following:
             while True:
                 run = self._poll(started)
                 found = stages((run.run_details.task_details if run.run_details else None) or [])
-                # The state of a run that was cancelled is FAILED in the end.
+                # The final state of a cancelled run is FAILED.
                 was_cancelled = run.state == "CANCELED" or "CANCELING" in {e.state for e in run.state_history or []}
                 has_ended = run.state in FINAL_STATES
                 self._remember(found)
                 shown.show(
                     [self._row(stage, was_cancelled) for stage in found if has_ended or stage.state != "not run"]
                 )
-                # The run's own state may be a moment ahead of its tasks'.
+                # The state of the run may change a moment before those of its tasks.
                 looks_after_end += has_ended
                 if looks_after_end > MOST_LOOKS_AFTER_END or (
                     has_ended and not any(stage.state in ACTIVE for stage in found)
@@ -122,7 +122,7 @@ class Following:
         return self.reasons[node]
 
     def _remember(self, found: Sequence[Stage]) -> None:
-        """Notes since when each stage has been in its state; "" waits while no stage is active."""
+        """Stores since when each stage has been in its state; the stage "" waits while no stage is active."""
         states: set[tuple[str, str]] = {(stage.node, stage.state) for stage in found}
         if not any(stage.state in ACTIVE for stage in found):
             states.add(("", "waiting"))
@@ -133,7 +133,7 @@ class Following:
         return since is not None and time.monotonic() - since >= PATIENCE_SECONDS
 
     def _waits(self, found: Sequence[Stage]) -> Iterator[str]:
-        """Yields why stages have waited for long, or that no stage has begun for long; each sentence once."""
+        """Yields why stages wait for a long time, or that no stage begins; each sentence once."""
         names = {stage.node: self._name(stage) for stage in found} | {"": "The next step"}
         for node, name in names.items():
             if not self._lasts(node, "waiting"):
@@ -145,7 +145,7 @@ class Following:
                 yield sentence if whys else f"{sentence} This line tells why: {self.pods.describe_command()}"
 
     def _failure(self, found: Sequence[Stage]) -> Iterator[str]:
-        """Yields which steps failed, why, the last sentence of their logs, and what to type next."""
+        """Yields which steps failed and why, the last lines of their logs, and the command to type next."""
         failed = [stage for stage in found if stage.state == "failed"]
         if not failed:
             yield f"No step failed. What Kubernetes says: {self.pods.describe_command()}"
@@ -161,7 +161,7 @@ class Following:
 
 
 def duration(seconds: float) -> str:
-    """Returns a duration in its two largest units."""
+    """Returns a duration as text, in its two largest units."""
     minutes, rest = divmod(round(max(seconds, 0)), 60)
     if not minutes:
         return f"{rest} s"

@@ -1,4 +1,4 @@
-"""Why a step waits or failed, in the words of its pod, if there is a kubeconfig: Kubeflow's own API does not tell."""
+"""Reads from its pod why a step waits or failed, because Kubeflow's API does not say it. Needs a kubeconfig."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _LAUNCHER = re.compile(r"[IWEF]\d{4} |exit status \d+$|time=")  # lines of Kubef
 
 
 class Pods:
-    """The pods of a run in `namespace`: none without a kubeconfig, or if its cluster does not have the run."""
+    """The pods of a run in `namespace`; empty without a kubeconfig, or if its cluster does not have the run."""
 
     def __init__(self, namespace: str, run_id: str) -> None:
         self.namespace, self.label = namespace, f"pipeline/runid={run_id}"
 
     def of(self, node: str) -> list[Any]:
-        """The pods of a node of the workflow, its driver's and its tries', or all if it is empty; the newest last."""
+        """Returns the pods of a node's driver and tries, newest last; all pods if `node` is empty."""
         pods = self._ask(lambda api, wait: api.list_namespaced_pod(self.namespace, label_selector=self.label, **wait))
         pattern = re.compile(re.escape(node) + r"($|\(|-driver\()" if node else "")
         found = [
@@ -31,7 +31,7 @@ class Pods:
         return sorted(found, key=lambda pod: pod.metadata.creation_timestamp)
 
     def last_sentence(self, pod: Any) -> str:
-        """The last line that the step itself wrote to its log; empty if there is none."""
+        """Returns the last line that the step itself wrote to its log; empty if there is none."""
         options = {"container": "main", "tail_lines": 50}
         name = pod.metadata.name
         log = self._ask(lambda api, wait: api.read_namespaced_pod_log(name, self.namespace, **options, **wait))
@@ -40,11 +40,11 @@ class Pods:
         return printable((errors or lines or [""])[-1])
 
     def describe_command(self) -> str:
-        """The line to type for what Kubernetes says about all pods of the run."""
+        """Returns the command that shows what Kubernetes says about all pods of the run."""
         return f"kubectl -n {self.namespace} describe pods -l {self.label}"
 
     def log_command(self, pod: Any) -> str:
-        """The line to type for a pod's whole log."""
+        """Returns the command that shows a pod's whole log."""
         return f"kubectl -n {self.namespace} logs {pod.metadata.name} -c main"
 
     def _ask(self, request: Any) -> Any:
@@ -52,7 +52,7 @@ class Pods:
         import urllib3
 
         try:
-            # The client reads the variable only when it is imported.
+            # The client itself reads the variable only when it is imported.
             file = os.environ.get("KUBECONFIG") or "~/.kube/config"
             api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(file))
             return request(api, {"_request_timeout": SECONDS})
@@ -66,7 +66,7 @@ class Pods:
 
 
 def why_waiting(pod: Any) -> str:
-    """Why a pod does not run, such as `Unschedulable: 0/1 nodes are available: …`; empty if it runs."""
+    """Returns why a pod does not run, such as `Unschedulable: 0/1 nodes are available: …`; empty if it runs."""
     for container in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
         waiting = container.state.waiting
         if waiting and waiting.reason not in (None, "PodInitializing", "ContainerCreating"):
@@ -78,7 +78,7 @@ def why_waiting(pod: Any) -> str:
 
 
 def why_failed(pod: Any) -> str:
-    """Why a pod failed: evicted, over its time, out of memory, or with which exit code and sentence."""
+    """Returns why a pod failed: evicted, out of time, out of memory, or the exit code or last sentence of its step."""
     if pod.status.reason:
         return _sentence(pod.status.reason, pod.status.message)
     for container in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
@@ -86,7 +86,7 @@ def why_failed(pod: Any) -> str:
         if ended and ended.reason == "OOMKilled":
             return "out of memory (OOMKilled): the profile's memory_limit is too small for this step"
         if ended and ended.exit_code and container.name != "wait":
-            # A step writes its own exit code and its last sentence there; the launcher replaces the code.
+            # A step writes its exit code and its last sentence to the message, because the launcher replaces the code.
             return _sentence(None, ended.message) if ended.message else f"exit code {ended.exit_code}"
     return ""
 

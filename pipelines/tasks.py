@@ -1,9 +1,9 @@
-"""The stages of a run as a person knows them, found among the tasks that Kubeflow lists.
+"""Finds the stages of a run, as a person knows them, among the tasks that Kubeflow lists.
 
 Kubeflow lists every node of the Argo workflow as a task: drivers, executors, tries, loops, the workflow itself. A task
 has its node's short name and the identifiers of the node's children, but neither its own identifier nor its parent.
 Argo makes an identifier from the workflow's name and a hash of the node's whole name, such as
-`NAME(0).root(0).exit-handler-1(0).train(0).executor(1)`. So the whole names are found by hashing the possible ones.
+`NAME(0).root(0).exit-handler-1(0).train(0).executor(1)`. So the whole names are found by hashing all possible names.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage of a run, in a sweep that of one trial.
+    """A stage of a run; in a sweep, a stage of one trial.
 
     Attributes:
         node: the whole name of its node.
         trial: the trial's number, from 0; None outside a sweep's loop.
         state: `starting` while its driver works, `waiting` while its pod waits for a node or an image.
-        tries: the whole names of the pods that tried it, in order; none if it came from the cache.
-        started, ended: by the cluster's clock; None if that has not happened.
+        tries: the whole names of the pods that tried it, in order; empty if it came from the cache.
+        started, ended: times by the cluster's clock; None if the stage has not started or ended.
     """
 
     node: str
@@ -87,7 +87,7 @@ def _stage(graph: _Graph, node: str, name: str) -> Stage | None:
 
 
 class _Graph:
-    """The nodes of a workflow: `names` maps whole names to short ones, `tasks` those with children to their tasks."""
+    """The nodes of a workflow: `names` maps whole names to short ones, `tasks` maps nodes with children to tasks."""
 
     def __init__(self, tasks: Sequence[Any]) -> None:
         self.leaves = [task for task in tasks if not task.child_tasks]
@@ -111,15 +111,15 @@ class _Graph:
                         self.tasks[node] = task
 
     def tries(self, node: str) -> tuple[str, ...]:
-        """The nodes that tried `node`, in order."""
+        """Returns the nodes that tried `node`, in order."""
         found = (re.fullmatch(re.escape(node) + _TRY.pattern, name) for name in self.names)
         return tuple(name[0] for name in sorted((name for name in found if name), key=lambda name: int(name[1])))
 
     def waits(self, node: str) -> bool:
-        """Whether the last try of `node` has a pod that waits; if several could be that pod, whether all of them wait.
+        """Whether the pod of the last try of `node` waits. If several pods could be that pod, whether all of them wait.
 
-        A pod's task cannot be found by its name, since it has no children; it has the short name and, in the first
-        try, the start of its parent.
+        A pod's task cannot be found by its whole name, because it has no children. It has the node's short name and, in
+        the first try, the start time of its parent.
         """
         tries = self.tries(node)
         if not tries:
@@ -132,7 +132,7 @@ class _Graph:
 
 
 def _hash(text: str, start: int = 2166136261) -> int:
-    """FNV-1a of 32 bits; `start` continues another hash."""
+    """Returns the 32-bit FNV-1a hash of `text`; `start` continues another hash."""
     for byte in text.encode():
         start = (start ^ byte) * 16777619 & 0xFFFFFFFF
     return start
