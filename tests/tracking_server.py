@@ -28,9 +28,9 @@ def empty_database(folder: Path) -> Path:
 
 
 class TrackingServer:
-    """`mlflow server` on a free port, on a copy of the database `template`; the copy survives a stop."""
+    """`mlflow server` on a free port, on a copy of the database `template` or on `database`; both survive a stop."""
 
-    def __init__(self, folder: Path, template: Path) -> None:
+    def __init__(self, folder: Path, template: Path, database: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         with socket.socket() as free:
@@ -38,11 +38,12 @@ class TrackingServer:
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}"
         shutil.copy(template, folder / "mlflow.db")
+        self._database = database or f"sqlite:///{folder / 'mlflow.db'}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{self.folder / 'mlflow.db'}"]
+        command += ["--workers", "1", "--backend-store-uri", self._database]
         environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
         environment |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with (self.folder / "server.log").open("ab") as log:
@@ -87,6 +88,7 @@ class Proxy:
         failures: float = 0.0,
         seed: int = 0,
         holds: Callable[[str, str], bool] = lambda method, path: False,
+        carried_out: Callable[[], None] = lambda: None,
     ) -> None:
         self.failed = 0
         self.held, self.released = threading.Event(), threading.Event()
@@ -126,6 +128,7 @@ class Proxy:
                 answer = connection.getresponse()
                 content = answer.read()
                 connection.close()
+                carried_out()
                 self.close_connection = True
                 if fate < failures:
                     self.connection.shutdown(socket.SHUT_RDWR)

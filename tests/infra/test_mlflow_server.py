@@ -131,15 +131,12 @@ def buckets(objects: Objects) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def postgres(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """PostgreSQL with an empty database in which the upgrade job has created MLflow's tables."""
+def postgres() -> Iterator[Postgres]:
+    """PostgreSQL with an empty database."""
     found = postgres_programs()
     assert found
     with Postgres(found) as server:
         server.query("postgres", "CREATE DATABASE mlflow")
-        upgrade = container(objects, "CronJob", "mlflow-upgrade")
-        variables = environment(upgrade, server.uri("mlflow"))
-        subprocess.run(command(upgrade, variables), env=variables, cwd=tmp_path_factory.mktemp("upgrade"), check=True)
         yield server
 
 
@@ -147,6 +144,7 @@ def postgres(objects: Objects, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def server(
     objects: Objects, postgres: Postgres, buckets: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
+    """A server on the empty database, in which it creates MLflow's tables."""
     folder = tmp_path_factory.mktemp("server")
     started = Server(container(objects, "Deployment", "mlflow"), postgres.uri("mlflow"), folder)
     started.start()
@@ -154,8 +152,15 @@ def server(
     started.stop()
 
 
-def test_the_upgrade_job_creates_mlflows_tables(postgres: Postgres) -> None:
-    assert postgres.query("mlflow", "SELECT count(*) FROM alembic_version") == "1"
+@pytest.mark.usefixtures("server")
+def test_the_server_creates_its_tables_and_the_upgrade_job_keeps_them(
+    objects: Objects, postgres: Postgres, tmp_path: Path
+) -> None:
+    version = postgres.query("mlflow", "SELECT version_num FROM alembic_version")
+    upgrade = container(objects, "CronJob", "mlflow-upgrade")
+    variables = environment(upgrade, postgres.uri("mlflow"))
+    subprocess.run(command(upgrade, variables), env=variables, cwd=tmp_path, check=True)
+    assert postgres.query("mlflow", "SELECT version_num FROM alembic_version") == version
     assert postgres.query("mlflow", "SELECT to_regclass('registered_models')") == "registered_models"
 
 
@@ -163,6 +168,7 @@ def test_the_probes_pass(server: Server) -> None:
     assert [server.probe(name) for name in ("startupProbe", "readinessProbe", "livenessProbe")] == [200, 200, 200]
 
 
+@pytest.mark.usefixtures("server")
 def test_the_readiness_probe_notices_that_clients_are_refused(
     objects: Objects, postgres: Postgres, tmp_path: Path
 ) -> None:
