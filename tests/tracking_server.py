@@ -88,7 +88,7 @@ class Proxy:
         failures: float = 0.0,
         seed: int = 0,
         holds: Callable[[str, str], bool] = lambda method, path: False,
-        carried_out: Callable[[], None] = lambda: None,
+        carried_out: Callable[[str, str], None] = lambda method, path: None,
     ) -> None:
         self.failed = 0
         self.held, self.released = threading.Event(), threading.Event()
@@ -128,7 +128,7 @@ class Proxy:
                 answer = connection.getresponse()
                 content = answer.read()
                 connection.close()
-                carried_out()
+                carried_out(self.command, self.path)
                 self.close_connection = True
                 if fate < failures:
                     self.connection.shutdown(socket.SHUT_RDWR)
