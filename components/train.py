@@ -169,6 +169,9 @@ def parser() -> argparse.ArgumentParser:
         "--samples", required=True, type=paths.output(kinds.SAMPLES), help="output: grid of samples, .png"
     )
     options.add_argument(
+        "--samples-page", type=paths.output(kinds.SAMPLES_PAGE), help="output: the grid of samples as a page, .html"
+    )
+    options.add_argument(
         "--records",
         type=paths.output(kinds.RECORDS),
         help="output: the records for MLflow, from which components.evaluate sends what MLflow did not receive, .tar",

@@ -58,6 +58,7 @@ def train(
     model: dsl.Output[dsl.Model],
     history: dsl.Output[dsl.Artifact],
     samples: dsl.Output[dsl.Artifact],
+    samples_page: dsl.Output[dsl.HTML],
     records: dsl.Output[dsl.Artifact],
 ) -> dsl.ContainerSpec:
     """Trains a generator, optionally from the `champion`; writes its history as CSV and its sample grid as PNG.
@@ -68,7 +69,7 @@ def train(
         "train",
         *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
         *("--model", model.path, "--history", history.path, "--samples", samples.path),
-        *("--records", records.path),
+        *("--samples-page", samples_page.path, "--records", records.path),
         *EXECUTOR_INPUT,
     )
 

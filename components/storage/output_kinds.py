@@ -21,6 +21,7 @@ from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.training.course import COURSE_FILE
 from gan_core.training.warm_start import STATE_FILE
 
+SAMPLES_PAGE_TITLE = "<title>Samples of a generator</title>"
 MOST_BYTES = 2**28
 """A larger file is neither a stage's output nor the mark of a folder."""
 
@@ -132,6 +133,7 @@ VERSION = Kind("a version of raw data", lambda content: content.startswith((b'{"
 CHAMPION = Kind("the address of a champion", lambda content: content.startswith(b"models:/"))
 HISTORY = Kind("a training's history", _first_line_names("images_seen"))
 SAMPLES = Kind("a grid of samples", _is_grid)
+SAMPLES_PAGE = Kind("a page of samples", lambda content: SAMPLES_PAGE_TITLE.encode() in content)
 RECORDS = Kind("a training's records", _is_records)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
 FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))

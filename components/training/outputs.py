@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import csv
 import os
 import platform
@@ -62,6 +63,20 @@ def write_outputs(
             writer.writeheader()
             writer.writerows(training.history)
         write_png(samples, grid)
+    if arguments.samples_page:
+        with whole_output(arguments.samples_page) as page:
+            page.write_text(_samples_page(grid, images_seen), encoding="utf-8")
+
+
+def _samples_page(grid: NDArray[np.uint8], images_seen: int) -> str:
+    """An HTML page with the grid of samples, which Kubeflow's page shows; it does not show a PNG file."""
+    picture = base64.b64encode(png_bytes(grid)).decode()
+    text = f"Samples after {images_seen:,} images"
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{SAMPLES_PAGE_TITLE}<p>{text}</p>'
+        f'<img alt="{text}" style="image-rendering: pixelated; width: {2 * grid.shape[1]}px; max-width: 100%"'
+        f' src="data:image/png;base64,{picture}"></html>\n'
+    )
 
 
 def machine() -> str:

@@ -21,7 +21,7 @@ STAGES = {name: stage for name, stage in GRAPH.items() if name not in LOCAL_ONLY
 # the file that describes the outputs for Kubeflow.
 CLUSTER_ONLY = {
     "prepare": {"--data", "--executor-input"},
-    "train": {"--records", "--executor-input"},
+    "train": {"--samples-page", "--records", "--executor-input"},
     "evaluate": {"--records", "--executor-input"},
 }
 # These stages also read the model's name: a warm start begins with its champion, and the report compares with it.
