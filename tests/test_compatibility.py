@@ -19,6 +19,8 @@ import pytest
 import yaml
 
 from components.registry.warm_start import find_initial
+from components.training.code_digests import code_digests
+from components.training.identity import identify
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.export import generator_digest, load_generator
@@ -72,6 +74,28 @@ def test_a_training_resumes_from_the_checkpoint_and_another_one_starts_from_the_
     start_from(fresh, initial.content, initial.name)
     for ours, theirs in zip(fresh.generator.weights, resumed.gan.generator.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_the_command_resumes_a_copied_checkpoint_of_other_code(project: Path) -> None:
+    """Other code has another key, since it may give other weights. The message says how to continue nevertheless."""
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["train"]["steps"] += 1
+    (project / "longer.yaml").write_text(yaml.safe_dump(params))
+    dataset = PreparedDataset(project / "prepared")
+    config = TrainConfig.parse(params["train"]).resolved(labelled=True)
+    now = identify(config, dataset.manifest.digest, "", code_digests(), xla=False, mixed_precision=False)
+    message = now.start_message(Path("checkpoints"), 0, IMAGES_SEEN + config.batch_size)
+    assert "changed since then: the code, since an earlier version of this project wrote them." in message
+    _, _, command = message.partition(" stop this training and copy them: ")
+    Path("checkpoints", now.key).mkdir()
+    subprocess.run(command.split(), check=True)
+
+    places = {name: name for name in ("checkpoints", "model", "history", "samples")}
+    line = [sys.executable, "-m", "components.train", "--config", "longer.yaml", "--dataset", "prepared"]
+    line += [word for name, place in places.items() for word in (f"--{name}", place)]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
+    assert f"The training resumes after {IMAGES_SEEN} of {IMAGES_SEEN + config.batch_size} images" in done.stderr
 
 
 def test_a_better_score_replaces_the_champion(project: Path) -> None:

@@ -126,9 +126,17 @@ class Identity(Record):
             "; ".join(changes[key]) if changes else "the code, since an earlier version of this project wrote them"
         )
         seen = earlier[key].images_seen
-        return (
+        message = (
             f" The checkpoints in {checkpoints / key} ({seen} images) cannot be resumed; changed since then: {changed}."
         )
+        similar = earlier[key].identity
+        if similar is None or similar.model_copy(update={"code": self.code, "versions": self.versions}) == self:
+            copy = "cp -r {}/. {}/" if isinstance(checkpoints, Path) else "gcloud storage cp --recursive '{}/*' {}/"
+            message += (
+                " To continue from them with the changed code, if their parameters and data are the same, stop this "
+                f"training and copy them: {copy.format(checkpoints / key, checkpoints / self.key)}"
+            )
+        return message
 
 
 def identify(
