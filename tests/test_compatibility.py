@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from components.registry.warm_start import find_initial
+from components.registry.warm_start import RANDOM, find_initial
 from components.training.code_digests import code_digests
 from components.training.identity import identify
 from gan_core.config import TrainConfig
@@ -83,7 +83,7 @@ def test_the_command_resumes_a_copied_checkpoint_of_other_code(project: Path) ->
     (project / "longer.yaml").write_text(yaml.safe_dump(params))
     dataset = PreparedDataset(project / "prepared")
     config = TrainConfig.parse(params["train"]).resolved(labelled=True)
-    now = identify(config, dataset.manifest.digest, "", code_digests(), xla=False, mixed_precision=False)
+    now = identify(config, dataset.manifest.digest, RANDOM.digest, code_digests(), xla=False, mixed_precision=False)
     message = now.start_message(Path("checkpoints"), 0, IMAGES_SEEN + config.batch_size)
     assert "changed since then: the code, since an earlier version of this project wrote them." in message
     _, _, command = message.partition(" stop this training and copy them: ")

@@ -11,10 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from components.storage.output_kinds import SAMPLES_PAGE_TITLE
 from components.storage.outputs import whole_output
 from gan_core.metric_names import COLLAPSED
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from components.tracking.tracker import TrainingTracker
     from gan_core.data.prepared import PreparedDataset
     from gan_core.training.loop import Training
@@ -69,7 +73,9 @@ def write_outputs(
 
 
 def _samples_page(grid: NDArray[np.uint8], images_seen: int) -> str:
-    """An HTML page with the grid of samples, which Kubeflow's page shows; it does not show a PNG file."""
+    """Returns an HTML page with the grid of samples, because Kubeflow's page does not show a PNG file."""
+    from gan_core.data.grid import png_bytes
+
     picture = base64.b64encode(png_bytes(grid)).decode()
     text = f"Samples after {images_seen:,} images"
     return (

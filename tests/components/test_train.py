@@ -1,6 +1,7 @@
 """The train command in processes that the tests really kill."""
 
 import argparse
+import base64
 import csv
 import json
 import os
@@ -172,6 +173,7 @@ def test_the_best_generator_is_collapsed_if_its_own_row_says_so(dataset, tmp_pat
     )
     tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
     kinds_of = {"model": kinds.GENERATOR, "history": kinds.HISTORY, "samples": kinds.SAMPLES}
+    kinds_of["samples_page"] = kinds.SAMPLES_PAGE
     paths = {name: Output(tmp_path / name, kind) for name, kind in kinds_of.items()}
     for collapsed, expected in (([0, 0, 1], False), ([0, 1, 0], True)):
         training.history = [
@@ -182,6 +184,8 @@ def test_the_best_generator_is_collapsed_if_its_own_row_says_so(dataset, tmp_pat
         write_outputs(argparse.Namespace(**paths), training, PreparedDataset(dataset), tracker)
         metadata = read_metadata(paths["model"].place)
         assert (metadata.images_seen, metadata.collapsed) == (80, expected)
+        picture = base64.b64encode(paths["samples"].place.read_bytes()).decode()
+        assert f'src="data:image/png;base64,{picture}"' in paths["samples_page"].place.read_text()
 
 
 def test_on_two_hosts_the_chief_writes_and_both_resume(dataset, tmp_path):

@@ -90,7 +90,6 @@ def test_a_record_of_this_generator_is_accepted(tmp_path: Path) -> None:
             changed(images_seen=65),
             "images seen 65, a generator with the number of images seen 64",
         ),
-        (changed(tracking_run_id="other"), "scores for the run other, a generator with the run None"),
     ],
 )
 def test_an_invalid_record_is_refused_with_one_sentence(tmp_path: Path, record: Evaluation, sentence: str) -> None:
@@ -98,6 +97,18 @@ def test_an_invalid_record_is_refused_with_one_sentence(tmp_path: Path, record: 
         require_scored(CONFIG, generator(tmp_path / "model"), record)
     assert sentence in str(refused.value)
     assert "Received: " in str(refused.value)
+
+
+def test_scores_of_another_run_are_refused(tmp_path: Path) -> None:
+    own = generator(tmp_path / "model", "own")
+    with pytest.raises(InvalidInput, match="scores for the run other, a generator with the run own"):
+        require_scored(CONFIG, own, evaluation(10.0, 0.1, "other", of=own))
+
+
+def test_a_generator_that_names_no_run_has_the_run_of_its_scores(tmp_path: Path) -> None:
+    """MLflow was away during its training, and the evaluation sent the training's records."""
+    unnamed = generator(tmp_path / "model")
+    require_scored(CONFIG, unnamed, evaluation(10.0, 0.1, "sent later", of=unnamed))
 
 
 def test_a_missing_score_is_refused(tmp_path: Path) -> None:

@@ -153,9 +153,14 @@ def test_the_start_message_says_what_changed(
     now = before.model_copy(update=change(before))
     write_checkpoint(tmp_path, before)
     text = now.start_message(tmp_path, 0, 1600)
+    copied = (
+        " To continue from them with the changed code, if their parameters and data are the same, stop this training "
+        f"and copy them: cp -r {tmp_path / before.key}/. {tmp_path / now.key}/"
+    )
     assert text == (
         f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key}). The checkpoints in "
         f"{tmp_path / before.key} (800 images) cannot be resumed; changed since then: {difference}."
+        + (copied if difference.startswith(("library", "code")) else "")
     )
 
 
@@ -192,11 +197,8 @@ def test_checkpoints_without_a_readable_record_count_as_different_code(
     before = identity(seed=1)
     write_checkpoint(tmp_path, before)
     damage(tmp_path / before.key / FILE_NAME)
-    assert (
-        identity()
-        .start_message(tmp_path, 0, 1600)
-        .endswith("changed since then: the code, since an earlier version of this project wrote them.")
-    )
+    message = identity().start_message(tmp_path, 0, 1600)
+    assert "changed since then: the code, since an earlier version of this project wrote them. To continue" in message
     assert list((tmp_path / before.key).glob("*.npz"))
 
 
