@@ -118,7 +118,7 @@ class Following:
     def _reason(self, node: str) -> str:
         if node not in self.reasons:
             pods = self.pods.of(node)
-            self.reasons[node] = why_failed(pods[-1]) if pods else ""
+            self.reasons[node] = why_failed(pods[-1]) if pods else self.pods.message(node)
         return self.reasons[node]
 
     def _remember(self, found: Sequence[Stage]) -> None:
@@ -138,11 +138,13 @@ class Following:
         for node, name in names.items():
             if not self._lasts(node, "waiting"):
                 continue
-            whys = [why for pod in self.pods.of(node) if (why := why_waiting(pod))]
-            sentence = f"{name} waits. {whys[-1]}" if whys else f"{name} waits for a node or an image."
+            pods = self.pods.of(node)
+            whys = [why for pod in pods if (why := why_waiting(pod))]
+            why = whys[-1] if whys else "" if pods else self.pods.message(node)
+            sentence = f"{name} waits. {why}" if why else f"{name} waits for a node or an image."
             if sentence not in self.said:
                 self.said.add(sentence)
-                yield sentence if whys else f"{sentence} This line tells why: {self.pods.describe_command()}"
+                yield sentence if why else f"{sentence} This line tells why: {self.pods.describe_command()}"
 
     def _failure(self, found: Sequence[Stage]) -> Iterator[str]:
         """Yields which steps failed and why, the last lines of their logs, and the command to type next."""
@@ -151,7 +153,7 @@ class Following:
             yield f"No step failed. What Kubernetes says: {self.pods.describe_command()}"
         for stage in failed:
             pods = self.pods.of(stage.node)
-            why = why_failed(pods[-1]) if pods else ""
+            why = why_failed(pods[-1]) if pods else self.pods.message(stage.node)
             last = self.pods.last_sentence(pods[-1]) if pods else ""
             yield f"{self._name(stage)} failed" + (f": {why}" if why else "")
             if last and last.removeprefix("error: ") not in why:

@@ -9,7 +9,7 @@ from typing import Any
 from gan_core.printing import printable
 
 SECONDS = 10  # for one request to Kubernetes
-_NODE = "workflows.argoproj.io/node-name"
+_ANNOTATION = "workflows.argoproj.io/node-name"
 _LAUNCHER = re.compile(r"[IWEF]\d{4} |exit status \d+$|time=")  # lines of Kubeflow's launcher and of Argo
 
 
@@ -21,20 +21,30 @@ class Pods:
 
     def of(self, node: str) -> list[Any]:
         """Returns the pods of a node's driver and tries, newest last; all pods if `node` is empty."""
-        pods = self._ask(lambda api, wait: api.list_namespaced_pod(self.namespace, label_selector=self.label, **wait))
-        pattern = re.compile(re.escape(node) + r"($|\(|-driver\()" if node else "")
+        pods = self._ask("CoreV1Api", "list_namespaced_pod", self.namespace, label_selector=self.label)
         found = [
             pod
             for pod in (pods.items if pods else [])
-            if pattern.match((pod.metadata.annotations or {}).get(_NODE, ""))
+            if _is_of(node, (pod.metadata.annotations or {}).get(_ANNOTATION, ""))
         ]
         return sorted(found, key=lambda pod: pod.metadata.creation_timestamp)
 
+    def message(self, node: str) -> str:
+        """Returns what Argo says last about a node that has no pod, because a quota is full or the pod was deleted."""
+        place = ("argoproj.io", "v1alpha1", self.namespace, "workflows")
+        listed = self._ask("CustomObjectsApi", "list_namespaced_custom_object", *place, label_selector=self.label)
+        nodes = [
+            found
+            for workflow in (listed or {}).get("items", [])
+            for found in workflow.get("status", {}).get("nodes", {}).values()
+            if found.get("type") == "Pod" and found.get("message") and _is_of(node, found["name"])
+        ]
+        return _sentence(None, max(nodes, key=lambda found: found.get("startedAt") or "")["message"]) if nodes else ""
+
     def last_sentence(self, pod: Any) -> str:
         """Returns the last line that the step itself wrote to its log; empty if there is none."""
-        options = {"container": "main", "tail_lines": 50}
-        name = pod.metadata.name
-        log = self._ask(lambda api, wait: api.read_namespaced_pod_log(name, self.namespace, **options, **wait))
+        place = (pod.metadata.name, self.namespace)
+        log = self._ask("CoreV1Api", "read_namespaced_pod_log", *place, container="main", tail_lines=50)
         lines = [line.strip() for line in (log or "").splitlines() if line.strip() and not _LAUNCHER.match(line)]
         errors = [line for line in lines if line.startswith("error: ")]
         return printable((errors or lines or [""])[-1])
@@ -47,15 +57,15 @@ class Pods:
         """Returns the command that shows a pod's whole log."""
         return f"kubectl -n {self.namespace} logs {pod.metadata.name} -c main"
 
-    def _ask(self, request: Any) -> Any:
+    def _ask(self, api: str, request: str, *place: str, **options: Any) -> Any:
         import kubernetes
         import urllib3
 
         try:
             # The client itself reads the variable only when it is imported.
             file = os.environ.get("KUBECONFIG") or "~/.kube/config"
-            api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(file))
-            return request(api, {"_request_timeout": SECONDS})
+            client = getattr(kubernetes.client, api)(kubernetes.config.new_client_from_config(file))
+            return getattr(client, request)(*place, **options, _request_timeout=SECONDS)
         except (
             kubernetes.config.ConfigException,
             kubernetes.client.ApiException,
@@ -63,6 +73,10 @@ class Pods:
             OSError,
         ):
             return None
+
+
+def _is_of(node: str, name: str) -> bool:
+    return not node or re.match(re.escape(node) + r"($|\(|-driver\()", name) is not None
 
 
 def why_waiting(pod: Any) -> str:

@@ -232,6 +232,7 @@ class Kubernetes(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pods: list[dict[str, Any]] = []
+        self.workflows: list[dict[str, Any]] = []
         self.log = ""
         self.asked: set[str] = set()
 
@@ -243,8 +244,12 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
         self.server.asked.add(query.get("labelSelector", [parts.path])[0])
-        is_list = parts.path == "/api/v1/namespaces/kubeflow/pods"
-        body = json.dumps({"items": self.server.pods}) if is_list else self.server.log
+        lists = {
+            "/api/v1/namespaces/kubeflow/pods": self.server.pods,
+            "/apis/argoproj.io/v1alpha1/namespaces/kubeflow/workflows": self.server.workflows,
+        }
+        is_list = parts.path in lists
+        body = json.dumps({"items": lists[parts.path]}) if is_list else self.server.log
         self.send_response(200)
         self.send_header("Content-Type", "application/json" if is_list else "text/plain")
         self.end_headers()
@@ -370,6 +375,31 @@ def test_a_waiting_pods_own_sentence_is_told_once(
     _, _, lines = followed(capsys, server, compiled, "no room, then cancelled")
     assert lines.count(said) == 1
     assert not [line for line in lines if line.startswith("prepare waits for")]
+
+
+def test_a_step_without_a_pod_is_explained_by_the_workflow(capsys, server, compiled, kubernetes, monkeypatch) -> None:
+    """Such as by a full quota."""
+    monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.0)
+    message = 'pods "gan-training-cpu" is forbidden: exceeded quota: small'
+    name = NODE.format(step="prepare", number=0, workflow="gan-training-cpu-00006")
+    other = NODE.format(step="resolve", number=0, workflow="gan-training-cpu-00006")
+    nodes = {
+        "a": {"type": "Pod", "name": name, "message": message, "startedAt": "2026-01-01T00:00:00Z"},
+        "b": {"type": "Pod", "name": other, "message": "another's", "startedAt": "2026-01-01T00:00:09Z"},
+        "c": {"type": "Retry", "name": name.removesuffix("(0)"), "message": "No more retries left"},
+    }
+    kubernetes.workflows = [{"status": {"nodes": nodes}}]
+    _, _, lines = followed(capsys, server, compiled, "no room, then cancelled")
+    assert lines.count(f"prepare waits. {message}") == 1
+
+
+def test_a_failed_step_whose_pod_was_deleted_is_explained_by_the_workflow(capsys, server, compiled, kubernetes) -> None:
+    name = NODE.format(step="train", number=1, workflow="gan-training-oom-00003")
+    kubernetes.workflows = [{"status": {"nodes": {"a": {"type": "Pod", "name": name, "message": "pod deleted"}}}}, {}]
+    _, end, _ = followed(capsys, server, compiled, "out of memory")
+    (run_id,) = server.runs
+    line = f"kubectl -n kubeflow describe pods -l pipeline/runid={run_id}"
+    assert end[1:] == ["train failed: pod deleted", f"  this line tells why: {line}"]
 
 
 def test_a_pod_that_is_just_being_made_is_no_reason(capsys, server, compiled, kubernetes, monkeypatch) -> None:
