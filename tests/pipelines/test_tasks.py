@@ -106,6 +106,28 @@ def test_a_stage_over_time(run: str, stage: str, expected: list[str]) -> None:
     assert states(run, stage) == expected
 
 
+def test_of_two_trials_one_may_wait_for_a_node() -> None:
+    """A pod's task has no name of its own; the start tells whose it is."""
+    moment = next(m for m in life("sweep") if {"train 0: running, 1", "train 1: running, 1"} <= set(shown(m)))
+    later = "2026-01-01T00:45:59Z"
+    active = [task for task in moment["run_details"]["task_details"] if task.get("state") == "RUNNING"]
+    pods = [task for task in active if task["display_name"] == "executor(0)"]
+    executors = {task["child_tasks"][0]["pod_name"]: task for task in active if task["display_name"] == "executor"}
+    graph = tasks._Graph([task for task in listed(moment) if task.display_name])
+    (second,) = [name for name in graph.names if "(1:1)" in name and name.endswith(".train(0).executor(0)")]
+    workflow = next(iter(executors)).rpartition("-")[0]
+    executors[f"{workflow}-{tasks._hash(second)}"]["start_time"] = pods[1]["start_time"] = later
+    pods[0]["state"] = "PENDING"
+    assert {"train 0: waiting, 1", "train 1: running, 1"} <= set(shown(moment))
+
+
+def test_a_failed_driver_is_its_steps_failure() -> None:
+    moment = next(m for m in life("out of memory") if "train: starting, 0" in shown(m))
+    (driver,) = [t for t in moment["run_details"]["task_details"] if t.get("display_name") == "train-driver"]
+    driver["state"] = "FAILED"
+    assert "train: failed, 1" in shown(moment)
+
+
 def test_what_is_no_kubeflow_workflow_has_no_stages() -> None:
     assert tasks.stages([]) == []
     assert shown({"run_details": {"task_details": [{"display_name": "train", "state": "RUNNING"}]}}) == []
