@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from gan_core.config import TrainConfig
 from gan_core.metric_names import COLLAPSED, DISCRIMINATOR_ACCURACY, DISCRIMINATOR_WINNING, DIVERSITY
 from gan_core.training.diversity import has_collapsed, relative_diversity
+
+if TYPE_CHECKING:
+    from gan_core.training.checkpoints import Checkpoints
+    from gan_core.training.state import Gan
 
 _ROWS = 2
 _logger = logging.getLogger(__name__)
@@ -26,6 +31,32 @@ class Diverged(Exception):
     gan_core.training.guards.Diverged: Losses and weights must stay finite; ... Received: generator/0=nan at step 10 ...
     >>> gan.restore(state)
     """
+
+
+def require_finite(gan: Gan, values: Mapping[str, ArrayLike], checkpoints: Checkpoints | None) -> None:
+    """Checks the losses since the last call, and the weights or norms in `values`.
+
+    Raises:
+        Diverged: one of them is not finite.
+    """
+    failure = gan.metrics.failure()
+    if failure is None:
+        worst = ((name, _worst(np.asarray(value))) for name, value in values.items())
+        failure = next(((gan.images_seen, name, value) for name, value in worst if not np.isfinite(value)), None)
+    if failure is not None:
+        images_seen, name, value = failure
+        last_good = checkpoints.last_good() if checkpoints else None
+        raise Diverged(
+            f"Losses and weights must stay finite; try a lower learning_rate. Received: {name}={value} at step "
+            f"{images_seen // gan.images_per_step} ({images_seen} images). The last good checkpoint: "
+            f"{last_good or 'none'}."
+        )
+
+
+def _worst(array: NDArray[np.generic]) -> float:
+    """Returns a value of `array` that is not finite; 0 if all are finite."""
+    bad = array[~np.isfinite(array)] if np.issubdtype(array.dtype, np.inexact) else np.empty(0)
+    return float(bad.flat[0]) if bad.size else 0.0
 
 
 class Guards:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gan_core import metric_names as names
 from gan_core.training.batches import RealBatches
@@ -16,7 +15,7 @@ from gan_core.training.best import BestGenerator
 from gan_core.training.checkpoints import Checkpoints, State
 from gan_core.training.course import Course
 from gan_core.training.fixed_samples import FixedSamples
-from gan_core.training.guards import Diverged, Guards
+from gan_core.training.guards import Diverged, Guards, require_finite
 from gan_core.training.hooks import Hooks, NoHooks, Row
 from gan_core.training.state import Gan
 from gan_core.training.step import TrainStep
@@ -183,7 +182,7 @@ class Training:
     def _add_row(self, hooks: Hooks, throughput: Throughput, *, with_score: bool) -> None:
         gan = self.gan
         norms = gan.weight_norms()
-        self._check_finite(norms)
+        require_finite(gan, norms, self._checkpoints)
         steps = self._steps_since_row()
         means = {name: total / steps for name, total in gan.metrics.take_totals().items()}
         for name, used in (
@@ -213,33 +212,14 @@ class Training:
 
     def _save(self, *, wait: bool = True) -> None:
         state = self.gan.state()
-        self._check_finite({name: _worst(array) for name, array in state.items()})
+        require_finite(self.gan, state, self._checkpoints)
         if self._checkpoints:
             state |= self.best.state() | self.course.state() | {"history": np.array(json.dumps(self.history))}
             self._checkpoints.write(self.gan.images_seen, state)
             if wait:
                 self._checkpoints.wait()
 
-    def _check_finite(self, values: Mapping[str, float]) -> None:
-        failure = self.gan.metrics.failure()
-        if failure is None:
-            failure = next(((self.gan.images_seen, n, v) for n, v in values.items() if not np.isfinite(v)), None)
-        if failure is not None:
-            images_seen, name, value = failure
-            last_good = self._checkpoints.last_good() if self._checkpoints else None
-            raise Diverged(
-                f"Losses and weights must stay finite; try a lower learning_rate. Received: {name}={value} at step "
-                f"{images_seen // self.gan.images_per_step} ({images_seen} images). The last good checkpoint: "
-                f"{last_good or 'none'}."
-            )
-
 
 def _passed(interval: int, before: int, now: int) -> bool:
     """Whether a multiple of `interval` lies in (`before`, `now`]."""
     return now // interval > before // interval
-
-
-def _worst(array: NDArray[np.generic]) -> float:
-    """Returns a value of `array` that is not finite; 0 if all are finite."""
-    bad = array[~np.isfinite(array)] if np.issubdtype(array.dtype, np.inexact) else np.empty(0)
-    return float(bad.flat[0]) if bad.size else 0.0
