@@ -40,6 +40,11 @@ def main() -> None:
     folders = [] if config.source in BUILT_IN else [Path(config.source)]
     with paths.local_paths(arguments, *folders) as local, whole_output(local.dataset) as folder:
         source = _open_source(config.source, local.data)
+        if len(source.classes) == 1:
+            _logger.warning(
+                "All images belong to one class, %s. If that folder is not a class, set prepare.source to %s",
+                *(source.classes[0], Path(config.source, source.classes[0])),
+            )
         with progress(source.count, "images", "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
     for sentence in manifest.warnings():

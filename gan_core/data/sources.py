@@ -140,11 +140,6 @@ class _Folder:
         self.classes: Sequence[str] = sorted(folders)
         self.count = loose + sum(counts.values())
         self._require_valid_layout(loose, others, [name for name in self.classes if not counts[name]])
-        if len(self.classes) == 1:
-            _logger.warning(
-                "All images belong to one class, %s. If that folder is not a class, set prepare.source to %s",
-                *(self.classes[0], printable(str(folder / folders[self.classes[0]]))),
-            )
 
     def __iter__(self) -> Iterator[RawImage]:
         label_of = {name: label for label, name in enumerate(self.classes)}

@@ -136,6 +136,27 @@ def test_a_mistake_gives_one_sentence_and_no_output(
     assert {path.name for path in tmp_path.iterdir()} <= {"raw"}
 
 
+def test_prepare_alone_warns_about_a_single_class(tmp_path: Path) -> None:
+    """`dvc repro` runs fingerprint and prepare, so the warning would appear twice."""
+    _write_images(tmp_path / "raw" / "photos", 12)
+    fingerprint = [sys.executable, "-m", "components.fingerprint", "--config", json.dumps(_PARAMETERS)]
+    environment = os.environ | {"PYTHONPATH": str(_ROOT)}
+
+    first = subprocess.run(
+        [*fingerprint, "--output", "raw.json"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    second = _run(_PARAMETERS, "prepared", tmp_path)
+
+    assert "class" not in first.stderr
+    advice = "All images belong to one class, photos. If that folder is not a class, set prepare.source to raw/photos"
+    assert second.stderr.splitlines()[0] == f"WARNING: {advice}"
+
+
 def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     _write_images(tmp_path / "raw", 4)
     (tmp_path / "file").write_text("here")

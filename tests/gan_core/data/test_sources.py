@@ -163,13 +163,6 @@ def test_the_source_itself_may_be_a_link(tmp_path: Path) -> None:
         assert opened.size == (16, 16)
 
 
-def test_a_single_subfolder_logs_advice(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    _write(tmp_path / "photos" / "1.png")
-
-    assert list(open_source(str(tmp_path)).classes) == ["photos"]
-    assert f"If that folder is not a class, set prepare.source to {tmp_path / 'photos'}" in caplog.text
-
-
 def test_a_pipe_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
 
