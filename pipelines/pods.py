@@ -8,9 +8,9 @@ from typing import Any
 
 from gan_core.printing import printable
 
-SECONDS = 10  # for one request to Kubernetes
+SECONDS = 5  # for one request to Kubernetes
 _ANNOTATION = "workflows.argoproj.io/node-name"
-_LAUNCHER = re.compile(r"[IWEF]\d{4} |exit status \d+$|time=")  # lines of Kubeflow's launcher and of Argo
+_LAUNCHER = re.compile(r"[IWEF]\d{4} |(Error: )?exit status \d+$|time=")  # lines of Kubeflow's launcher and of Argo
 
 
 class Pods:
@@ -59,19 +59,16 @@ class Pods:
 
     def _ask(self, api: str, request: str, *place: str, **options: Any) -> Any:
         import kubernetes
-        import urllib3
 
         try:
+            configuration = kubernetes.client.Configuration()
+            configuration.retries = False
             # The client itself reads the variable only when it is imported.
             file = os.environ.get("KUBECONFIG") or "~/.kube/config"
-            client = getattr(kubernetes.client, api)(kubernetes.config.new_client_from_config(file))
-            return getattr(client, request)(*place, **options, _request_timeout=SECONDS)
-        except (
-            kubernetes.config.ConfigException,
-            kubernetes.client.ApiException,
-            urllib3.exceptions.HTTPError,
-            OSError,
-        ):
+            client = kubernetes.config.new_client_from_config(file, client_configuration=configuration)
+            ask = getattr(getattr(kubernetes.client, api)(client), request)
+            return ask(*place, **options, _request_timeout=SECONDS)
+        except Exception:  # whatever a kubeconfig or its cluster causes: the run is followed without it
             return None
 
 

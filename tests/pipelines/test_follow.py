@@ -282,7 +282,7 @@ def test_out_of_memory_is_told(capsys, server, compiled, kubernetes) -> None:
     kubernetes.pods = [
         pod("train", number, "gan-training-oom-00003", phase="Failed", containerStatuses=KILLED) for number in (1, 0)
     ]
-    kubernetes.log = "images seen: 5\nI1129 launcher: uploading\n"
+    kubernetes.log = "images seen: 5\nI1129 launcher: uploading\nError: exit status 1\n"
     _, end, lines = followed(capsys, server, compiled, "out of memory")
     (run_id,) = server.runs
     reason = "out of memory (OOMKilled): the profile's memory_limit is too small for this step"
@@ -311,7 +311,7 @@ def test_out_of_memory_is_told(capsys, server, compiled, kubernetes) -> None:
         ),
         (
             {"containerStatuses": container(terminated={"exitCode": 1, "reason": "Error"})},
-            "error: a \x1b[31mred one\nlater\nF1129 main.go:50] exit status 1\n",
+            "error: a \x1b[31mred one\nlater\nF1129 main.go:50] exit status 1\nError: exit status 1\n",
             ["train failed: exit code 1", "  its last line: error: a \\x1b[31mred one"],
         ),
         (
@@ -412,5 +412,13 @@ def test_a_pod_that_is_just_being_made_is_no_reason(capsys, server, compiled, ku
 
 def test_a_kubeconfig_of_a_cluster_that_is_away_is_as_none(capsys, server, compiled, kubernetes) -> None:
     kubernetes.server_close()
+    code, end, _ = followed(capsys, server, compiled, "out of memory")
+    assert (code, end[1]) == (1, "train failed")
+
+
+@pytest.mark.parametrize("text", ["a: [", "[]", "5", "clusters: 5\ncurrent-context: c", "\0"])
+def test_a_broken_kubeconfig_is_as_none(capsys, server, compiled, monkeypatch, tmp_path, text) -> None:
+    (tmp_path / "kubeconfig").write_text(text)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     code, end, _ = followed(capsys, server, compiled, "out of memory")
     assert (code, end[1]) == (1, "train failed")
