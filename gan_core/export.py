@@ -41,13 +41,14 @@ METADATA_KEYS = frozenset({"latent_size", "images_seen"})
 """Keys that distinguish the metadata from another document with the same file name."""
 
 
-def save_generator(folder: Path, model: Any, metadata: GeneratorMetadata) -> None:
+def save_generator(folder: str | Path, model: Any, metadata: GeneratorMetadata) -> None:
     """Writes the generator into the new folder `folder`; equal weights and metadata give equal bytes.
 
     >>> save_generator(Path("copy"), generator.model, generator.metadata)
     >>> np.array_equal(load_generator(Path("copy")).sample(4, seed=0), generator.sample(4, seed=0))
     True
     """
+    folder = Path(folder)
     folder.mkdir()
     with tempfile.TemporaryDirectory(dir=folder) as workplace:
         dated = Path(workplace) / MODEL_FILE
@@ -103,7 +104,7 @@ def generator_digest(folder: Path) -> str:
     return f"sha256-{sha256.hexdigest()}"
 
 
-def load_generator(folder: Path) -> Generator:
+def load_generator(folder: str | Path) -> Generator:
     """Loads the generator in `folder`.
 
     Raises:
@@ -112,6 +113,7 @@ def load_generator(folder: Path) -> Generator:
     >>> load_generator(Path("generator")).metadata.images_seen
     80
     """
+    folder = Path(folder)
     metadata, digest = read_metadata(folder), generator_digest(folder)
     import keras
 

@@ -32,5 +32,5 @@ def small_parameters(**changes: Any) -> dict[str, Any]:
 
 
 def small_training(**changes: Any) -> TrainConfig:
-    """Returns the checked train section with `changes`."""
-    return TrainConfig.parse(small_parameters(**changes))
+    """Returns the checked train section with `changes`, unconditional unless they say otherwise."""
+    return TrainConfig.parse(small_parameters(**{"conditional": "off", **changes}))

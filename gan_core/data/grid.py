@@ -73,9 +73,9 @@ def png_bytes(image: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+def write_png(path: str | Path, image: NDArray[np.uint8]) -> None:
     """Writes the image, uint8 [H, W, 1 or 3], as a PNG file.
 
     >>> write_png(Path("one.png"), generator.sample(1, seed=0)[0])
     """
-    path.write_bytes(png_bytes(image))
+    Path(path).write_bytes(png_bytes(image))

@@ -33,7 +33,7 @@ SplitIndices = Mapping[Split, NDArray[np.int64]]
 
 
 def prepare(
-    source: Source, config: PrepareConfig, folder: Path, on_image: Callable[[], None] = lambda: None
+    source: Source, config: PrepareConfig, folder: str | Path, on_image: Callable[[], None] = lambda: None
 ) -> Manifest:
     """Decodes the source's images and writes them to `folder`, which must not exist.
 
@@ -51,6 +51,7 @@ def prepare(
     >>> manifest.shape, manifest.counts
     ((16, 16, 1), {'train': 1322, 'held_out': 475})
     """
+    folder = Path(folder)
     folder.mkdir()
     with tempfile.TemporaryFile(dir=folder) as file:
         store = ImageStore(file, (config.resolution, config.resolution, config.channels))

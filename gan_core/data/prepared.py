@@ -32,8 +32,8 @@ class PreparedDataset:
     ((2, 16, 16, 1), dtype('int32'))
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = folder = Path(folder)
         try:
             text = read_bytes(folder / FILE_NAME)
         except OSError as error:

@@ -66,7 +66,7 @@ class ExtractedFeatures:
 
 
 def extract_features(
-    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: Path, counting: Counting = silently
+    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: str | Path, counting: Counting = silently
 ) -> ExtractedFeatures:
     """Extracts the features of both sides, and caches those of images on disk.
 
@@ -77,11 +77,12 @@ def extract_features(
     >>> features.real.count, features.generated.first.features.mean.shape
     (475, (128,))
     """
+    folder = Path(cache)
 
     def features_of(stored: StoredImages, description: str) -> FeatureSet:
         content = {"digest": stored.digest, "name": stored.name}
         with counting(stored.images.count, description) as advance:
-            return extract_cached(extractor, stored.images.batches(config.batch_size), content, cache, advance)
+            return extract_cached(extractor, stored.images.batches(config.batch_size), content, folder, advance)
 
     if sides.real:
         reference, digest = sides.real.name, sides.real.digest

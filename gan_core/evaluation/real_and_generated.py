@@ -77,7 +77,7 @@ class Sides:
         return _class_names(self.dataset) if self.dataset else ()
 
 
-def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
+def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) -> Sides:
     """Opens both sides.
 
     Raises:
@@ -88,6 +88,7 @@ def open_sides(real: Path, generated: Path, config: EvaluateConfig) -> Sides:
     >>> sides.real.name, sides.real.images.count, sides.generator.images_seen
     ('held_out', 475, 80)
     """
+    real, generated = Path(real), Path(generated)
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
     if dataset and generator and dataset.manifest.shape != generator.shape:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,14 @@ class Checkpoints:
 
     Args:
         folder: the folder of the checkpoints.
-        kept: number of checkpoints to keep; the newest are kept.
+        kept: number of checkpoints to keep, at least 1; the newest are kept.
         copy: called in the background with each file as soon as it is complete; `wait` raises its errors.
 
+    Attributes:
+        folder: the folder of the checkpoints.
+
     Raises:
-        InvalidInput: the folder cannot be written.
+        InvalidInput: the folder cannot be written, or is used before or after the `with` statement.
         TryAgain: another process trains with the same folder.
 
     >>> with Checkpoints(Path("other"), kept=3) as checkpoints:
@@ -48,38 +51,56 @@ class Checkpoints:
     {'images_seen': array(64)}
     """
 
-    def __init__(self, folder: Path, kept: int, copy: Callable[[Path], None] | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | Path, kept: int, copy: Callable[[Path], None] | None = None) -> None:
+        if kept < 1:
+            raise InvalidInput(f"At least 1 checkpoint must be kept. Received: kept={kept}")
+        self.folder = Path(folder)
         self._kept = kept
         self._copy = copy
-        self._writer = ThreadPoolExecutor(1)
+        self._lock: TextIO | None = None
         self._writing: Future[None] | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock = (self._folder / "lock").open("w")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = (self.folder / "lock").open("w")
         except OSError as error:
             raise InvalidInput(
-                f"The folder of the checkpoints must be writable: {error.strerror}. Received: {self._folder}"
+                f"The folder of the checkpoints must be writable: {error.strerror}. Received: {self.folder}"
             ) from None
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._lock.close()
-            raise TryAgain(f"Another process is training with these checkpoints. Received: {self._folder}") from None
-        for unfinished in self._folder.glob("*.partial"):
+            lock.close()
+            raise TryAgain(f"Another process is training with these checkpoints. Received: {self.folder}") from None
+        for unfinished in self.folder.glob("*.partial"):
             unfinished.unlink()
+        self._lock, self._writer = lock, ThreadPoolExecutor(1)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.shutdown()
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def require_entered(self) -> None:
+        """Checks that the `with` statement has begun and not ended: only then is the folder locked.
+
+        Raises:
+            InvalidInput: it has not begun, or it has ended.
+        """
+        if self._lock is None:
+            raise InvalidInput(
+                "Checkpoints must be used inside their `with` statement: `with Checkpoints(…) as checkpoints:`. "
+                f"Received: {self.folder}, outside of it"
+            )
 
     def newest(self, at_most: int) -> State | None:
         """Returns the state with the most images seen, up to `at_most`; None if there is none. Skips damaged files."""
+        self.require_entered()
         for images_seen, path in reversed(self._files()):
             if images_seen > at_most:
                 continue
@@ -98,6 +119,7 @@ class Checkpoints:
 
     def write(self, images_seen: int, state: State) -> None:
         """Starts writing `state` in the background. The caller must not change the arrays afterwards."""
+        self.require_entered()
         self.wait()
         self._writing = self._writer.submit(self._write, images_seen, state)
 
@@ -110,7 +132,7 @@ class Checkpoints:
         buffer = io.BytesIO()
         np.savez(buffer, **state)  # type: ignore[arg-type]
         content = buffer.getbuffer()
-        target = self._folder / f"{images_seen:015d}-{hashlib.sha256(content).hexdigest()[:16]}.npz"
+        target = self.folder / f"{images_seen:015d}-{hashlib.sha256(content).hexdigest()[:16]}.npz"
         write_durably(target, content)
         if self._copy is not None:
             self._copy(target)
@@ -121,7 +143,7 @@ class Checkpoints:
 
     def _files(self) -> list[tuple[int, Path]]:
         """Returns (images seen, path) of every checkpoint, sorted."""
-        found = [(images_seen_in(path.name), path) for path in self._folder.iterdir()]
+        found = [(images_seen_in(path.name), path) for path in self.folder.iterdir()]
         return sorted((images_seen, path) for images_seen, path in found if images_seen is not None)
 
 

@@ -108,7 +108,10 @@ class Training:
 
         Raises:
             Diverged: a loss or a weight is not finite, and the training cannot or must not continue from a checkpoint.
+            InvalidInput: the checkpoints' `with` statement has not begun, or it has ended.
         """
+        if self._checkpoints:
+            self._checkpoints.require_entered()
         hooks = hooks or NoHooks()
         try:
             return self._run(hooks)

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_saved_generator_is_loaded_with_its_metadata_and_images(folder):
-    generator = load_generator(folder)
+    generator = load_generator(str(folder))
     assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
     assert generator.metadata.shape == (16, 16, 3)
     original = build_generator((16, 16, 3), **ARCHITECTURE)

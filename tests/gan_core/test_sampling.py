@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from gan_core.errors import InvalidInput
 from gan_core.sampling import draw_labels, draw_latents
 
 
@@ -9,6 +11,18 @@ def test_latents_are_normal_and_scaled_by_the_truncation():
     assert abs(latents.std() - 1) < 0.02
     np.testing.assert_array_equal(draw_latents(20_000, 4, seed=0, truncation=0.5), 0.5 * latents)
     np.testing.assert_array_equal(draw_latents(10, 4, seed=0), latents[:10])
+
+
+def test_wrong_numbers_are_refused():
+    for received, draw in (
+        ("count=0", lambda: draw_latents(0, 4, seed=0)),
+        ("count=-1", lambda: draw_labels(-1, (1.0,), seed=0)),
+        ("latent_size=0", lambda: draw_latents(1, 0, seed=0)),
+        ("seed=-1", lambda: draw_latents(1, 4, seed=-1)),
+        ("seed=-1", lambda: draw_labels(1, (1.0,), seed=-1)),
+    ):
+        with pytest.raises(InvalidInput, match=rf"of a draw must be at least [01]\. Received: {received}$"):
+            draw()
 
 
 def test_labels_have_the_class_shares_and_do_not_depend_on_their_number():

@@ -11,7 +11,7 @@ from gan_core.evaluation.extractors.labels import require_labels
 
 
 def build_extractor(
-    config: EvaluateConfig, dataset: PreparedDataset | None, cache: Path, counting: Counting = silently
+    config: EvaluateConfig, dataset: PreparedDataset | None, cache: str | Path, counting: Counting = silently
 ) -> Extractor:
     """Loads, draws or trains the extractor, or reads it from the cache.
 
@@ -29,6 +29,7 @@ def build_extractor(
     >>> extractor.name, extractor.size
     ('random', 128)
     """
+    cache = Path(cache)
     if config.extractor == "inception":
         from gan_core.evaluation.extractors.inception import InceptionExtractor
         from gan_core.evaluation.extractors.inception_weights import load_weights

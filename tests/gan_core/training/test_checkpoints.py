@@ -1,5 +1,6 @@
 import logging
 import random
+import re
 import subprocess
 import sys
 import time
@@ -112,6 +113,25 @@ def test_kills_while_writing_leave_the_last_finished_checkpoint(tmp_path):
 def test_a_second_training_in_the_same_folder_is_refused(tmp_path):
     with Checkpoints(tmp_path, 3), pytest.raises(TryAgain, match="Another process"), Checkpoints(tmp_path, 3):
         pass
+
+
+@pytest.mark.parametrize("use", [lambda one: one.newest(at_most=10), lambda one: one.write(10, state(10))])
+def test_checkpoints_are_refused_outside_their_with_statement_and_may_be_entered_again(tmp_path, use):
+    checkpoints = Checkpoints(str(tmp_path / "c"), 3)
+    rule = re.escape(
+        f"inside their `with` statement: `with Checkpoints(…) as checkpoints:`. Received: {tmp_path / 'c'}"
+    )
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match=rule):
+            use(checkpoints)
+        with checkpoints:
+            use(checkpoints)
+            checkpoints.wait()
+
+
+def test_the_number_of_kept_checkpoints_is_at_least_1(tmp_path):
+    with pytest.raises(InvalidInput, match=r"At least 1 checkpoint must be kept\. Received: kept=0"):
+        Checkpoints(tmp_path, 0)
 
 
 def test_a_folder_that_cannot_be_created_is_refused(tmp_path):

@@ -7,6 +7,7 @@ from datasets import blobs, write_dataset
 from recipes import small_training
 
 from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
 from gan_core.training import diversity
 from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
@@ -108,6 +109,15 @@ def test_a_stopped_and_extended_training_gives_the_same_weights(images, tmp_path
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
     np.testing.assert_array_equal(longer.samples.grid(), whole.samples.grid())
+
+
+def test_a_training_outside_the_checkpoints_with_statement_is_refused_before_the_first_step(images, tmp_path):
+    with training(images, tmp_path, steps=7) as one:
+        pass
+    for use in (one.run, one.resume):
+        with pytest.raises(InvalidInput, match="Checkpoints must be used inside their `with` statement"):
+            use()
+    assert one.gan.images_seen == 0
 
 
 def test_a_finished_training_gives_the_same_rows_again(images, tmp_path):
