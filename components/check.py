@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Reads the command line and checks."""
+    arguments = parser().parse_args()
     from gan_core.data.prepared import PreparedDataset
 
-    arguments = parser().parse_args()
     with paths.local_paths(arguments) as local:
         dataset = PreparedDataset(local.dataset)
         registration = check(local.config, local.register, dataset, local.cache)

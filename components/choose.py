@@ -10,6 +10,7 @@ import argparse
 import math
 import shutil
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from components import executor
 from components.cli.parameters import read_section
@@ -17,11 +18,11 @@ from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import whole_output
-from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.protocol import Evaluation
 from gan_core.exit_codes import run
-from gan_core.export import read_metadata
+
+if TYPE_CHECKING:
+    from gan_core.evaluation.protocol import Evaluation
 
 
 def parser() -> argparse.ArgumentParser:
@@ -65,6 +66,9 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
 def main() -> None:
     """Copies the best generator and its evaluation to the outputs."""
     arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
+    from gan_core.config import RegisterConfig
+    from gan_core.export import read_metadata
+
     config = read_section(arguments.config, RegisterConfig)
     if arguments.executor_input is None:
         raise InvalidInput("--executor-input is required: it names the trials' outputs. Received: nothing")

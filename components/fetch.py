@@ -11,9 +11,9 @@ from components.storage.dvc_pointer import NOTHING_FETCHED, read_pointer
 from components.storage.dvc_remote import pull, require_remote
 from components.storage.output_kinds import FETCHED
 from components.storage.outputs import Output, whole_output
+from gan_core.bucket_address import split_version
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.exit_codes import run
-from gan_core.raw_data import split_version
 
 
 def main() -> None:

@@ -25,8 +25,6 @@ from components.cli.option_numbers import number
 from components.storage import bucket, objects, paths, transfer
 from components.storage.bucket import Address
 from components.storage.cache_folder import cache_folder
-from components.storage.mirror import EARLIER_LISTING, WRITER
-from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 
@@ -134,6 +132,8 @@ def _finished(records: list[Path]) -> bool:
 
 
 def _status(record: Path) -> str:
+    from components.tracking.spool import Spool
+
     try:
         with contextlib.closing(Spool(record)) as spool:
             return str(spool.training["status"])
@@ -142,12 +142,16 @@ def _status(record: Path) -> str:
 
 
 def _unsent(record: Path) -> str:
+    from components.tracking.spool import Spool
+
     with contextlib.closing(Spool(record)) as spool:
         return spool.unsent()
 
 
 def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
     """Yields the checkpoints of finished trainings in a bucket. A running training is recorded as running."""
+    from components.storage.mirror import EARLIER_LISTING, WRITER
+
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""
     blobs: dict[str, list[Any]] = {}

@@ -11,17 +11,18 @@ import json
 from components import executor
 from components.cli.parameters import read_section
 from components.registry.evaluation_record import read_evaluation
-from components.registry.registration import register
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import whole_output
-from gan_core.config import RegisterConfig
 from gan_core.exit_codes import run
 
 
 def main() -> None:
     """Reads the command line, registers, and writes the decision to a file."""
     arguments = executor.checked(parser().parse_args(), "registration")
+    from components.registry.registration import register
+    from gan_core.config import RegisterConfig
+
     config = read_section(arguments.config, RegisterConfig)
     with paths.local_paths(arguments) as local:
         evaluation = read_evaluation(local.scores)

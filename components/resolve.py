@@ -13,8 +13,8 @@ from components.storage import bucket, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.dvc_pointer import read_pointer
 from components.storage.outputs import whole_output
+from gan_core.bucket_address import split_version
 from gan_core.exit_codes import run
-from gan_core.raw_data import MAX_CHARACTERS, split_version
 
 
 def main() -> None:
@@ -52,6 +52,8 @@ def resolve(pointer: str) -> str:
     if pointer.startswith("gs://") and not pointer.endswith(".dvc"):
         address, version = split_version(pointer)
         return f"{address}#{version or transfer.listing_digest(bucket.Address.parse(address))}"
+    from gan_core.raw_data import MAX_CHARACTERS
+
     text = bucket.read_text(pointer, MAX_CHARACTERS) if pointer.startswith("gs://") else pointer
     return read_pointer(text).model_dump_json(include={"md5", "hash", "path"})
 

@@ -12,18 +12,19 @@ import json
 import math
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.registry.evaluation_record import read_evaluation
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output, whole_output
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.score_meanings import score_name
 from gan_core.exit_codes import run
-from gan_core.export import read_metadata
 from gan_core.metric_names import COLLAPSED, DIVERSITY, EXAMPLES_PER_SECOND, quick_score, score
 from gan_core.untrusted_files import read_bytes
+
+if TYPE_CHECKING:
+    from gan_core.evaluation.protocol import Evaluation
 
 MODEL = Path("models/generator")
 HISTORY = Path("reports/training.csv")
@@ -50,6 +51,8 @@ NEXT = """\
 def main() -> None:
     """Reads the outputs below the working directory, prints the summary and writes the figures."""
     argparse.ArgumentParser(prog="python -m components.summary", description=__doc__).parse_args()
+    from gan_core.export import read_metadata
+
     for path in (MODEL, HISTORY, SAMPLES, SCORES, REPORT, REGISTRATION):
         if not path.exists():
             raise InvalidInput(

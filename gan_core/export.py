@@ -17,14 +17,12 @@ from pydantic import ValidationError
 from gan_core.errors import InvalidInput
 from gan_core.generator import Generator, GeneratorMetadata
 from gan_core.keras_file import check_keras_file
+from gan_core.output_files import METADATA_FILE, MODEL_FILE
 from gan_core.record import faults
 from gan_core.sampling import draw_latents
 from gan_core.untrusted_files import read_bytes, require_regular
 
 __all__ = [
-    "METADATA_FILE",
-    "METADATA_KEYS",
-    "MODEL_FILE",
     "Generator",
     "draw_latents",
     "generator_digest",
@@ -34,11 +32,7 @@ __all__ = [
 ]
 # Code in registered model versions imports Generator, draw_latents and load_generator from this module.
 
-MODEL_FILE = "generator.keras"
-METADATA_FILE = "generator.json"
 _MOST_METADATA_BYTES = 2**26
-METADATA_KEYS = frozenset({"latent_size", "images_seen"})
-"""Keys that distinguish the metadata from another document with the same file name."""
 
 
 def save_generator(folder: str | Path, model: Any, metadata: GeneratorMetadata) -> None:

@@ -9,20 +9,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from gan_core.bucket_address import split_bucket, split_version
 from gan_core.errors import InvalidInput
 from gan_core.file_names import require_inside
 from gan_core.record import Record, faults
 from gan_core.yaml_limits import require_bounded
 
 MAX_CHARACTERS = 4096  # a pointer to a folder has about 100
-_BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@=+~-]*))?", re.ASCII)
-_VERSION = re.compile(r"sha256-[0-9a-f]{64}")
 Load = Callable[[str], Any]  # a YAML parser; this package imports none
 
 
@@ -66,34 +64,6 @@ class DvcPointer(Record):
             raise InvalidInput(f"{rule}: {faults(error)[0]}. Received: {text[:200]!r}") from None
         require_inside(output.path)
         return output
-
-
-def split_bucket(address: str) -> tuple[str, str]:
-    """Splits a gs:// address into bucket and prefix; the prefix ends with a slash or is empty.
-
-    Raises:
-        InvalidInput: the address has another form.
-    """
-    match = _BUCKET.fullmatch(address)
-    if not match:
-        raise InvalidInput(f"A bucket's address must look like gs://bucket/folder. Received: {address[:200]!r}")
-    prefix = (match["prefix"] or "").strip("/")
-    return match["bucket"], prefix and f"{prefix}/"
-
-
-def split_version(address: str) -> tuple[str, str]:
-    """Splits gs://bucket/folder#sha256-… into address and version; the version is empty if there is none.
-
-    Raises:
-        InvalidInput: the address has another form.
-    """
-    place, hash_sign, version = address.partition("#")
-    split_bucket(place)
-    if hash_sign and not _VERSION.fullmatch(version):
-        raise InvalidInput(
-            f"A version must be sha256- and 64 hexadecimal digits, as resolve writes it. Received: {address[:300]!r}"
-        )
-    return place, version
 
 
 def require_remote(remote: str) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from gan_core.bucket_address import split_bucket
 from gan_core.errors import InvalidInput
 from gan_core.masking import is_secret, masked
-from gan_core.raw_data import split_bucket
 from gan_core.record import Record, faults
 from pipelines.parameters import load_yaml
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_core.bucket_address import split_bucket
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.raw_data import MAX_CHARACTERS, DvcPointer, require_data, require_source, split_bucket
+from gan_core.raw_data import MAX_CHARACTERS, DvcPointer, require_data, require_source
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from gan_core.config import Pairs
-from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, ShardEntry
+from gan_core.data.manifest import ClassEntry, Manifest, ShardEntry
 from gan_core.data.pairs import input_of
+from gan_core.output_files import MANIFEST_FILE
 
 
 def write_dataset(
@@ -53,7 +54,7 @@ def write_dataset(
         shards=tuple(shards),
         rejected=(),
     )
-    (folder / FILE_NAME).write_text(manifest.model_dump_json())
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json())
     return folder
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from generators import generator_metadata
 
 from gan_core.evaluation.protocol import Evaluation, Protocol
-from gan_core.export import METADATA_FILE, MODEL_FILE, generator_digest
+from gan_core.export import generator_digest
+from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
 PROTOCOL = Protocol(
     extractor="classifier",

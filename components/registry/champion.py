@@ -17,7 +17,8 @@ from gan_core.data.folders import is_marked
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
 from gan_core.evaluation.record_checks import parse_registered
-from gan_core.export import METADATA_FILE, METADATA_KEYS, generator_digest, read_metadata
+from gan_core.export import generator_digest, read_metadata
+from gan_core.output_files import METADATA_FILE, METADATA_KEYS
 
 
 def registry_name(argument: str, generated: Path) -> str | None:

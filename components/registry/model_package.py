@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import gan_core
-from gan_core.export import METADATA_FILE, MODEL_FILE
 from gan_core.generator import GeneratorMetadata
+from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
 
 def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, description: Any = None) -> None:

@@ -18,7 +18,7 @@ from gan_core import metric_names
 from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
-from gan_core.training.warm_start import STATE_FILE
+from gan_core.output_files import STATE_FILE
 
 
 class ModelRegistry:

@@ -23,7 +23,7 @@ from components.tracking.model_name import model_of
 from components.tracking.server import connect
 from gan_core.evaluation.record_checks import parse_registered
 from gan_core.export import generator_digest, read_metadata
-from gan_core.training.warm_start import STATE_FILE
+from gan_core.output_files import STATE_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

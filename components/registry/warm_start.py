@@ -14,7 +14,7 @@ from components.tracking.failures import answered
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 from gan_core.networks.size import MOST_PARAMETERS
-from gan_core.training.warm_start import STATE_FILE
+from gan_core.output_files import STATE_FILE
 
 # The float32 weights of three networks, and the file's own structure.
 _MOST_BYTES = 3 * 4 * MOST_PARAMETERS + 2**20

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
+from gan_core.bucket_address import split_bucket
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.raw_data import split_bucket
 
 ANSWER_WITHIN_SECONDS = 10.0
 TRANSFER_WITHIN_SECONDS = 120.0  # one request with all its retries

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from gan_core.errors import InvalidInput
-from gan_core.raw_data import MAX_CHARACTERS, DvcPointer
+
+if TYPE_CHECKING:
+    from gan_core.raw_data import DvcPointer
 
 NOTHING_FETCHED = "NOTHING-FETCHED"
 """If there is nothing to fetch, `fetch` writes only this file, so that its folder differs from that of a failed
@@ -18,12 +22,16 @@ def read_pointer(pointer: str) -> DvcPointer:
     """
     import yaml
 
+    from gan_core.raw_data import DvcPointer
+
     return DvcPointer.parse(_text(pointer), yaml.safe_load)
 
 
 def _text(pointer: str) -> str:
     if "\n" in pointer or not pointer.endswith(".dvc"):
         return pointer
+    from gan_core.raw_data import MAX_CHARACTERS
+
     try:
         with open(pointer, encoding="utf-8") as file:
             return file.read(MAX_CHARACTERS + 1)

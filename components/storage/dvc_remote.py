@@ -18,7 +18,6 @@ from typing import NoReturn
 
 from components.storage import bucket
 from components.storage.dvc_listing import files_of, read_listing
-from gan_core import raw_data
 from gan_core.errors import InvalidInput, TryAgain
 
 _CONFIG = """\
@@ -131,6 +130,8 @@ def require_remote(remote: str) -> str:
     if remote.startswith("gs://"):
         bucket.require_readable(remote)
         return remote
+    from gan_core import raw_data
+
     raw_data.require_remote(remote)
     if not Path(remote).is_dir():
         raise InvalidInput(f"--remote must be a folder that exists. Received: {remote}")

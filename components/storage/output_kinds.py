@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from gan_core.data.manifest import FILE_NAME, KEYS
-from gan_core.export import METADATA_FILE, METADATA_KEYS, MODEL_FILE
 from gan_core.metric_names import EXAMPLES_PER_SECOND
-from gan_core.training.course import COURSE_FILE
-from gan_core.training.warm_start import STATE_FILE
+from gan_core.output_files import (
+    COURSE_FILE,
+    MANIFEST_FILE,
+    MANIFEST_KEYS,
+    METADATA_FILE,
+    METADATA_KEYS,
+    MODEL_FILE,
+    STATE_FILE,
+)
 
 SAMPLES_PAGE_TITLE = "<title>Samples of a generator</title>"
 MOST_BYTES = 2**28
@@ -121,7 +126,7 @@ def _is_records(content: bytes) -> bool:
 
 
 FETCHED = Kind("fetched files", lambda _: False, mark=".")
-PREPARED = Kind("a prepared data set", _json_with(*KEYS), FILE_NAME, _shards)
+PREPARED = Kind("a prepared data set", _json_with(*MANIFEST_KEYS), MANIFEST_FILE, _shards)
 GENERATOR = Kind(
     "a generator",
     _json_with(*METADATA_KEYS),

@@ -6,8 +6,6 @@ import argparse
 
 from components.storage import paths
 from components.tracking.failures import answered
-from components.tracking.sender import Sender
-from components.tracking.spool import Spool
 from gan_core.exit_codes import run
 
 
@@ -17,7 +15,11 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     send = commands.add_parser("send", help="send the records of an ended training")
     send.add_argument("folder", type=paths.input_path, help="the training's tracking folder")
-    with paths.local_paths(parser.parse_args()) as local:
+    arguments = parser.parse_args()
+    from components.tracking.sender import Sender
+    from components.tracking.spool import Spool
+
+    with paths.local_paths(arguments) as local:
         spool = Spool(local.folder)
         if spool.training["status"] == "RUNNING":
             spool.set_status("KILLED")

@@ -16,11 +16,6 @@ Split = Literal["train", "held_out"]
 Side = Annotated[int, Field(ge=1, le=2**16)]
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-FILE_NAME = "manifest.json"
-KEYS = frozenset({"digest", "shards", "settings"})
-"""Keys that distinguish a manifest from another document with the same file name."""
-
-
 _NAMED = 5
 
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from gan_core.config import Pairs, PrepareConfig
 from gan_core.data.grid import image_grid, write_png
-from gan_core.data.manifest import FILE_NAME, ClassEntry, Manifest, RejectedEntry, Split
+from gan_core.data.manifest import ClassEntry, Manifest, RejectedEntry, Split
 from gan_core.data.parallel_decode import decode_all
 from gan_core.data.shards import ImageStore, write_shards
 from gan_core.data.sources import Source
 from gan_core.errors import InvalidInput
+from gan_core.output_files import MANIFEST_FILE
 
 PREVIEW_FILE_NAME = "preview.png"
 _REJECTED_NAMED = 5
@@ -89,7 +90,7 @@ def prepare(
             shards=tuple(shards),
             rejected=tuple(rejected),
         ).sealed()
-    (folder / FILE_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return manifest
 
 

@@ -10,9 +10,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.data.manifest import FILE_NAME, Manifest, Split
+from gan_core.data.manifest import Manifest, Split
 from gan_core.digests import file_digest
 from gan_core.errors import InvalidInput
+from gan_core.output_files import MANIFEST_FILE
 from gan_core.untrusted_files import read_bytes
 
 Number = TypeVar("Number", np.uint8, np.int32)
@@ -35,13 +36,13 @@ class PreparedDataset:
     def __init__(self, folder: str | Path) -> None:
         self.folder = folder = Path(folder)
         try:
-            text = read_bytes(folder / FILE_NAME)
+            text = read_bytes(folder / MANIFEST_FILE)
         except OSError as error:
             raise InvalidInput(
-                f"A prepared data set must be a folder with a {FILE_NAME}, written by components.prepare: "
+                f"A prepared data set must be a folder with a {MANIFEST_FILE}, written by components.prepare: "
                 f"{error.strerror}. Received: {folder}"
             ) from None
-        self.manifest = Manifest.parse(text, str(folder / FILE_NAME))
+        self.manifest = Manifest.parse(text, str(folder / MANIFEST_FILE))
 
     def split(self, name: Split) -> ImageSplit:
         """Opens one split and verifies its shards; images are read when they are asked for."""

@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from gan_core.config import EvaluateConfig
 from gan_core.data.folders import is_marked
-from gan_core.data.manifest import FILE_NAME, KEYS, Split
+from gan_core.data.manifest import Split
 from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.image_files import FileImages
 from gan_core.evaluation.images import Images
 from gan_core.evaluation.requirements import require_images
-from gan_core.export import METADATA_FILE, METADATA_KEYS, read_metadata
+from gan_core.export import read_metadata
 from gan_core.generator import Conditions, GeneratorMetadata
+from gan_core.output_files import MANIFEST_FILE, MANIFEST_KEYS, METADATA_FILE, METADATA_KEYS
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _require_computable(metrics: Collection[str], *, by_statistics: bool, traini
 
 
 def _is_prepared(path: Path) -> bool:
-    return is_marked(path, FILE_NAME, KEYS)
+    return is_marked(path, MANIFEST_FILE, MANIFEST_KEYS)
 
 
 def _class_names(dataset: PreparedDataset) -> tuple[str, ...]:

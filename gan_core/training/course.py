@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
+from gan_core.output_files import COURSE_FILE
 
-COURSE_FILE = "course.npz"
 SHOWN_AT_ONCE = 8
 """Images at each moment; for a conditional generator, one of each of the first classes."""
 MOST_MOMENTS = 8

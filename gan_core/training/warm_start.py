@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.errors import InvalidInput
+from gan_core.output_files import STATE_FILE
 
 if TYPE_CHECKING:
     from gan_core.training.checkpoints import State
     from gan_core.training.state import Gan
 
-STATE_FILE = "state.npz"
 _NETWORKS = ("generator/", "averaged_generator/", "discriminator/")
 _HEADER_BYTES = 1024  # the most that an array's header takes in the file
 

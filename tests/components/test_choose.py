@@ -13,7 +13,7 @@ from components import choose
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation, Protocol
 from gan_core.exit_codes import run
-from gan_core.export import METADATA_FILE
+from gan_core.output_files import METADATA_FILE
 
 REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'
 PROTOCOL = Protocol(

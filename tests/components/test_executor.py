@@ -14,6 +14,7 @@ from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from components import executor
+from components.executor_input import ExecutorInput
 from gan_core.errors import InvalidInput
 
 
@@ -46,11 +47,11 @@ def read_output(folder: Path) -> pipeline_spec_pb2.ExecutorOutput:
     return json_format.Parse(text, pipeline_spec_pb2.ExecutorOutput())
 
 
-def parse(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> executor.ExecutorInput:
+def parse(text: str, *outputs: str, inputs: tuple[str, ...] = ()) -> ExecutorInput:
     parser = argparse.ArgumentParser()
     executor.add_option(parser)
     given = parser.parse_args(["--executor-input", text])
-    found: executor.ExecutorInput = executor.checked(given, *outputs, inputs=inputs).executor_input
+    found: ExecutorInput = executor.checked(given, *outputs, inputs=inputs).executor_input
     return found
 
 

@@ -13,8 +13,8 @@ import pytest
 from storage_emulator import BUCKET
 
 from components.resolve import resolve
-from components.storage.dvc_pointer import MAX_CHARACTERS
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.raw_data import MAX_CHARACTERS
 
 ROOT = Path(__file__).resolve().parents[2]
 POINTER = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  size: {size}\n  nfiles: 2\n  hash: md5\n  path: cats\n"

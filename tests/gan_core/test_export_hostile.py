@@ -17,7 +17,8 @@ import pytest
 from generators import generator_metadata
 
 from gan_core.errors import InvalidInput
-from gan_core.export import METADATA_FILE, MODEL_FILE, load_generator, save_generator
+from gan_core.export import load_generator, save_generator
+from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
 Change = Callable[[dict[str, bytes], Path], None]
 

@@ -19,7 +19,7 @@ from components.storage import paths, transfer
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Champion
-from gan_core.export import METADATA_FILE, MODEL_FILE
+from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
 SECTION = CONFIG.model_dump_json()
 

@@ -15,7 +15,7 @@ from components.registry.warm_start import RANDOM, find_initial
 from components.training.build import version_to_start_from
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.training.warm_start import STATE_FILE
+from gan_core.output_files import STATE_FILE
 
 pytestmark = MARKS
 

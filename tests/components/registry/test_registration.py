@@ -17,7 +17,8 @@ from components.tracking.scores import log_evaluation
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.protocol import ClassScores, Evaluation
-from gan_core.export import MODEL_FILE, generator_digest
+from gan_core.export import generator_digest
+from gan_core.output_files import MODEL_FILE
 
 pytestmark = MARKS
 

@@ -23,7 +23,7 @@ from components.storage import bucket, objects, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.bucket import Address
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.export import MODEL_FILE
+from gan_core.output_files import MODEL_FILE
 
 ROOT = Path(__file__).resolve().parents[3]
 # The client leaves cut connections to the garbage collector.

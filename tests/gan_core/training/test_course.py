@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from gan_core.errors import InvalidInput
-from gan_core.training.course import COURSE_FILE, MOST_MOMENTS, Course, CourseRecord
+from gan_core.output_files import COURSE_FILE
+from gan_core.training.course import MOST_MOMENTS, Course, CourseRecord
 
 
 def samples(level: int) -> np.ndarray:

@@ -12,10 +12,11 @@ from datasets import blobs
 from recipes import small_training
 
 from gan_core.errors import InvalidInput
+from gan_core.output_files import STATE_FILE
 from gan_core.training.draws import Batch
 from gan_core.training.state import Gan
 from gan_core.training.step import TrainStep
-from gan_core.training.warm_start import STATE_FILE, save_networks, start_from
+from gan_core.training.warm_start import save_networks, start_from
 
 SHAPE = (16, 16, 1)
 

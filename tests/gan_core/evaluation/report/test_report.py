@@ -14,7 +14,7 @@ import tensorflow as tf
 from datasets import write_dataset
 from generators import generator_metadata
 
-from gan_core.data.manifest import FILE_NAME, Manifest
+from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.champion import Comparison
@@ -30,6 +30,7 @@ from gan_core.evaluation.report.page import render_report
 from gan_core.evaluation.report.pictures import strip, tile
 from gan_core.evaluation.score_meanings import MEANINGS
 from gan_core.generator import Generator
+from gan_core.output_files import MANIFEST_FILE
 
 CHROMIUM = Path("/usr/bin/chromium")
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
@@ -62,10 +63,10 @@ def noise(latents: tf.Tensor, training: bool) -> tf.Tensor:
 def extracted_features(place: Path) -> ExtractedFeatures:
     images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE, 3), np.uint8)
     write_dataset(place, images[:30], images[30:], classes=3)
-    manifest = Manifest.parse((place / FILE_NAME).read_text(), "")
+    manifest = Manifest.parse((place / MANIFEST_FILE).read_text(), "")
     classes = [manifest.classes[0].model_copy(update={"name": HOSTILE}), *manifest.classes[1:]]
     classes[1] = classes[1].model_copy(update={"name": "a_name_without_any_space_in_it" * 5})
-    (place / FILE_NAME).write_text(manifest.model_copy(update={"classes": tuple(classes)}).model_dump_json())
+    (place / MANIFEST_FILE).write_text(manifest.model_copy(update={"classes": tuple(classes)}).model_dump_json())
     dataset = PreparedDataset(place)
     metadata = generator_metadata(
         shape=(SIDE, SIDE, 3),

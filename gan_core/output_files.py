@@ -1,0 +1,17 @@
+"""The files in the folders that commands write, and how a folder is recognised by one of them.
+
+This module imports nothing, so that a command's `--help` does not load the modules that read and write these files.
+"""
+
+from __future__ import annotations
+
+MANIFEST_FILE = "manifest.json"
+MANIFEST_KEYS = frozenset({"digest", "shards", "settings"})
+"""Keys that distinguish a manifest from another document with the same file name."""
+
+MODEL_FILE = "generator.keras"
+METADATA_FILE = "generator.json"
+METADATA_KEYS = frozenset({"latent_size", "images_seen"})
+"""Keys that distinguish a generator's metadata from another document with the same file name."""
+STATE_FILE = "state.npz"
+COURSE_FILE = "course.npz"
