@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count, takewhile
 from typing import Any, Literal, get_args
 
 from pipelines.profile import Step
@@ -96,12 +97,16 @@ class _Graph:
         parents = {(task.display_name, child.pod_name): task for task in tasks for child in task.child_tasks or []}
         identifiers = {identifier for _, identifier in parents if identifier}
         shorts = {_TRY.sub("", task.display_name) for task in tasks}
+        iterations = {name for name in shorts if name.endswith(")")}
+        shorts -= iterations
         tries = {int(found[1]) for task in tasks if (found := _TRY.search(task.display_name))}
         workflow = next(iter(identifiers), "").rpartition("-")[0]
         unread = [(workflow, workflow, _hash(workflow))]
         while unread:
             node, short, start = unread.pop()
-            suffixes = {f".{name}": name for name in shorts} | {f"({number})": f"{short}({number})" for number in tries}
+            # Only a loop has iterations, such as `iteration-iterations(0:0)`.
+            names = iterations | shorts if short.startswith("for-loop") else shorts
+            suffixes = {f".{name}": name for name in names} | {f"({number})": f"{short}({number})" for number in tries}
             for suffix, child in suffixes.items():
                 digest = _hash(suffix, start)
                 if (identifier := f"{workflow}-{digest}") in identifiers:
@@ -112,8 +117,7 @@ class _Graph:
 
     def tries(self, node: str) -> tuple[str, ...]:
         """Returns the nodes that tried `node`, in order."""
-        found = (re.fullmatch(re.escape(node) + _TRY.pattern, name) for name in self.names)
-        return tuple(name[0] for name in sorted((name for name in found if name), key=lambda name: int(name[1])))
+        return tuple(takewhile(self.names.__contains__, (f"{node}({number})" for number in count())))
 
     def waits(self, node: str) -> bool:
         """Whether the pod of the last try of `node` waits. If several pods could be that pod, whether all of them wait.
