@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from gan_core.config.section import Section, Seed
+from gan_core.errors import InvalidInput
 
 Images = Annotated[int, Field(ge=1, le=10**12)]
 """A number of images seen."""
@@ -110,6 +111,20 @@ class TrainConfig(Section):
         if self.conditional != "auto":
             return self
         return self.model_copy(update={"conditional": "on" if labelled and not self.paired else "off"})
+
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the networks take the images' classes.
+
+        Raises:
+            InvalidInput: `conditional` is auto.
+        """
+        if self.conditional == "auto":
+            raise InvalidInput(
+                "The parameter 'train.conditional' must be on or off to build a GAN or its batches: replace auto with "
+                "`config.resolved(labelled=…)`. Received: conditional='auto'"
+            )
+        return self.conditional == "on"
 
     @property
     def penalised(self) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from gan_core import metric_names as names
+from gan_core.errors import InvalidInput
 from gan_core.training.batches import RealBatches
 from gan_core.training.best import BestGenerator
 from gan_core.training.checkpoints import Checkpoints, State
@@ -78,7 +79,12 @@ class Training:
             )
 
     def resume(self) -> bool:
-        """Restores the newest checkpoint with at most `target` images seen; returns whether there is one."""
+        """Restores the newest checkpoint with at most `target` images seen; returns whether there is one.
+
+        Raises:
+            InvalidInput: a GAN with other networks, or no training, wrote the checkpoint, or the checkpoints' `with`
+                statement has not begun or has ended.
+        """
         state: State | None = None
         if self._checkpoints:
             self._checkpoints.wait()
@@ -86,7 +92,12 @@ class Training:
         state = self.gan.distribution.from_chief(state)
         if state is None:
             return False
-        self.gan.restore(state)
+        name = f"the newest checkpoint in {self._checkpoints.folder}" if self._checkpoints else "the chief's checkpoint"
+        if "history" not in state:
+            raise InvalidInput(
+                f"A training must continue from a checkpoint of a training. Received: {name}, without rows"
+            )
+        self.gan.restore(state, name)
         self.best.restore(state)
         self.course.restore(state)
         rows = json.loads(str(state["history"]))

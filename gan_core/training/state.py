@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from gan_core import metric_names as names
 from gan_core.config import TrainConfig
+from gan_core.errors import InvalidInput
 from gan_core.networks.build import build_discriminator, build_generator, dtype_policy
+from gan_core.networks.shapes import check_shape
+from gan_core.networks.size import require_trainable
 from gan_core.training.distribution import Distribution, check_replicas
 from gan_core.training.optimizer import Adam
 from gan_core.training.schedules import scheduled
@@ -41,6 +44,9 @@ class Gan:
         learning_rate_scale: a factor of both learning rates, a scalar variable; below 1 after a divergence.
         metrics: sums of the steps' metrics.
 
+    Raises:
+        InvalidInput: the networks cannot be built for the images, the classes or the devices.
+
     >>> fresh = Gan(config, dataset.manifest.shape, classes=10)
     >>> fresh.images_seen, fresh.sample(draw_latents(2, config.latent_size, seed=0), np.array([3, 7], np.int32)).shape
     (0, (2, 16, 16, 1))
@@ -55,6 +61,9 @@ class Gan:
         distribution: Distribution | None = None,
         mixed_precision: bool = False,
     ) -> None:
+        check_shape(shape)
+        require_trainable(config, shape)
+        _require_fitting_classes(config, classes)
         self.config = config
         self.shape = shape
         self.classes = classes
@@ -115,10 +124,25 @@ class Gan:
         arrays = {name: np.array(variable.numpy()) for name, variable in self._variables().items()}
         return {"images_seen": np.array(self.images_seen, np.int64)} | arrays
 
-    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Sets the whole state to a result of `state` from a GAN with the same parameters."""
-        for name, variable in self._variables().items():
-            variable.assign(state[name])
+    def restore(self, state: Mapping[str, NDArray[Any]], name: str = "a state") -> None:
+        """Sets the whole state to a result of `state` from a GAN with the same parameters.
+
+        Raises:
+            InvalidInput: the networks that wrote it have other arrays; the message names `name`. Nothing is changed.
+        """
+        variables = self._variables()
+        own = {"images_seen": ()} | {key: tuple(variable.shape) for key, variable in variables.items()}
+        parts = {key.partition("/")[0] for key in own}
+        received = {key: np.shape(array) for key, array in state.items() if key.partition("/")[0] in parts}
+        if received != own:
+            key = min(key for key in own | received if own.get(key) != received.get(key))
+            raise InvalidInput(
+                "A state must be that of a GAN with the same networks, which the parameters, the image shape and the "
+                f"classes determine. Received: {name}, where the shape of {key} is {received.get(key, 'absent')}, not "
+                f"{own.get(key, 'absent')}"
+            )
+        for key, variable in variables.items():
+            variable.assign(state[key])
         self.images_seen = int(state["images_seen"])
 
     def _variables(self) -> dict[str, Any]:
@@ -133,3 +157,11 @@ class Gan:
             "totals": [self.metrics.totals],
         }
         return {f"{part}/{index}": variable for part, group in parts.items() for index, variable in enumerate(group)}
+
+
+def _require_fitting_classes(config: TrainConfig, classes: int) -> None:
+    if classes < 1 if config.takes_labels else classes != 0:
+        raise InvalidInput(
+            "The number of classes must be at least 1 if 'train.conditional' is on, and 0 if it is off. "
+            f"Received: conditional={config.conditional!r}, classes={classes}"
+        )

@@ -1,5 +1,6 @@
 import contextlib
 import logging
+import re
 
 import numpy as np
 import pytest
@@ -118,6 +119,20 @@ def test_a_training_outside_the_checkpoints_with_statement_is_refused_before_the
         with pytest.raises(InvalidInput, match="Checkpoints must be used inside their `with` statement"):
             use()
     assert one.gan.images_seen == 0
+
+
+def test_a_training_resumes_only_from_a_checkpoint_of_a_training_with_the_same_networks(images, tmp_path):
+    with training(images, tmp_path, steps=3) as one:
+        one.run(Recorder())
+    place = re.escape(str(tmp_path))
+    with training(images, tmp_path, steps=3, generator_width=16) as wider:
+        with pytest.raises(InvalidInput, match=f"the newest checkpoint in {place}, where the shape of "):
+            wider.resume()
+        assert wider.gan.images_seen == 0
+    with training(images, tmp_path) as longer:
+        longer._checkpoints.write(32, one.gan.state())
+        with pytest.raises(InvalidInput, match=f"a checkpoint of a training. Received: .* {place}, without rows"):
+            longer.resume()
 
 
 def test_a_finished_training_gives_the_same_rows_again(images, tmp_path):

@@ -3,6 +3,7 @@ import pytest
 from datasets import blobs
 from recipes import small_training
 
+from gan_core.errors import InvalidInput
 from gan_core.training.draws import Batch
 from gan_core.training.state import Gan
 from gan_core.training.step import TrainStep
@@ -164,6 +165,38 @@ def test_a_restored_state_gives_the_same_later_steps(shared):
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_a_state_of_other_networks_is_refused_and_changes_nothing(shared):
+    before = shared.state()
+    wider, missing = before | {"generator/0": np.zeros((8, 3), np.float32)}, {**before}
+    del missing["images_seen"]
+    longer = before | {"discriminator/99": np.zeros(2, np.float32)}
+    for wrong, expected in (
+        (wider, r"the shape of generator/0 is \(8, 3\), not \("),
+        (missing, r"the shape of images_seen is absent, not \(\)"),
+        (longer, r"the shape of discriminator/99 is \(2,\), not absent"),
+    ):
+        with pytest.raises(InvalidInput, match=f"with the same networks.* Received: here, where {expected}"):
+            shared.restore(wrong, "here")
+    for name, array in shared.state().items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "classes", "message"),
+    [
+        ({"conditional": "auto"}, SHAPE, 3, r"`config\.resolved\(labelled=…\)`\. Received: conditional='auto'"),
+        ({"conditional": "off"}, SHAPE, 3, r"classes must be .* Received: conditional='off', classes=3"),
+        ({"conditional": "on"}, SHAPE, 0, r"classes must be .* Received: conditional='on', classes=0"),
+        ({"conditional": "on"}, SHAPE, -1, r"classes must be .* Received: conditional='on', classes=-1"),
+        ({}, (17, 17, 1), 0, r"square images .* Received: height=17, width=17, channels=1"),
+        ({"generator_width": 4096, "growth": 64}, SHAPE, 0, r"at most about 1e\+09 parameters"),
+    ],
+)
+def test_networks_that_cannot_be_built_are_refused(changes, shape, classes, message):
+    with pytest.raises(InvalidInput, match=message):
+        Gan(small_training(**changes), shape, classes)
 
 
 def test_a_state_is_a_copy(shared):
