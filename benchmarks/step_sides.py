@@ -1,30 +1,22 @@
-"""The measurements that train_step.py compares: other networks, PyTorch, matrix products, sampling."""
+"""The measurements that train_step.py compares: other networks, PyTorch, matrix products."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gan_core.config import TrainConfig
-from gan_core.export import load_generator, save_generator
-from gan_core.generator import GeneratorMetadata
 from gan_core.networks.shapes import base, widths
-from gan_core.sampling import draw_latents
-
-if TYPE_CHECKING:
-    from gan_core.training.state import Gan
 
 PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 _TUTORIAL_BATCH = 64
 _PRODUCT_SIDE = 4096
 _PRODUCTS = 4
-_SAMPLING_BATCH = 256
 
 
 class TutorialStep:
@@ -164,49 +156,3 @@ def product_operations_per_second() -> float:
             multiply()
         rates.append(_PRODUCTS * 2 * _PRODUCT_SIDE**3 / (time.perf_counter() - started))
     return max(rates)
-
-
-class Sampling:
-    """Draws images from an exported generator, and from its network alone."""
-
-    def __init__(self, gan: Gan) -> None:
-        """Exports the averaged generator of `gan`."""
-        import tensorflow as tf
-
-        metadata = GeneratorMetadata(
-            format=1,
-            latent_size=gan.config.latent_size,
-            shape=gan.shape,
-            classes=tuple(map(str, range(gan.classes))),
-            class_shares=(1 / gan.classes,) * gan.classes if gan.classes else (),
-            images_seen=0,
-            collapsed=False,
-            dataset_digest="",
-            dataset_source="benchmark",
-            parameters={},
-            tracking_run_id=None,
-            versions={},
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            save_generator(Path(folder) / "generator", gan.averaged_generator, metadata)
-            self._exported = load_generator(Path(folder) / "generator")
-        latents = tf.constant(draw_latents(_SAMPLING_BATCH, gan.config.latent_size, 0))
-        labels = tf.zeros(_SAMPLING_BATCH, tf.int32)
-        self._arguments: Any = [latents, labels] if gan.classes else latents
-        self._bare = tf.function(lambda arguments: gan.averaged_generator(arguments, training=False))
-        self.exported(_SAMPLING_BATCH)
-        self.bare(_SAMPLING_BATCH)
-
-    def exported(self, count: int) -> float:
-        """Returns images per second as uint8, including the drawing of latents."""
-        started = time.perf_counter()
-        for _ in self._exported.batches(count, 0, batch_size=_SAMPLING_BATCH):
-            pass
-        return count / (time.perf_counter() - started)
-
-    def bare(self, count: int) -> float:
-        """Returns images per second as float32 from the compiled network, always from the same latents."""
-        started = time.perf_counter()
-        for _ in range(count // _SAMPLING_BATCH):
-            self._bare(self._arguments).numpy()
-        return count // _SAMPLING_BATCH * _SAMPLING_BATCH / (time.perf_counter() - started)

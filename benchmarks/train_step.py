@@ -24,36 +24,27 @@ import logging
 import os
 import statistics
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.machine import machine
+from benchmarks.sampling import Sampling
 from benchmarks.step_sides import (
     PEERS_PYTHON,
-    Sampling,
     TorchStep,
     TutorialStep,
     product_operations_per_second,
     torch_network,
 )
+from benchmarks.whole_loop import bare_step_and_loop, new_gan
 from components.cli.parameters import read_section
-from components.cli.progress import progress
 from components.cli.tensorflow_settings import configure_tensorflow
-from components.tracking.tracker import TrainingTracker
-from components.training.hooks import Hooks
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.exit_codes import run
-from gan_core.training.checkpoints import Checkpoints
-
-if TYPE_CHECKING:
-    from gan_core.training.state import Gan
 
 Rates = dict[str, list[float]]
-_SECTION = 100  # training steps in a section, followed by about as many bare steps
 _PRODUCTS, _BARE, _LOOP, _TORCH = "matrix products", "bare step", "whole loop", "PyTorch"
 _TUTORIAL, _TORCH_TUTORIAL = "tutorial's network", "PyTorch, tutorial's network"
 _EXPORTED, _NETWORK = "sampling, exported generator", "sampling, network alone"
@@ -95,11 +86,13 @@ def _sides(
     config: TrainConfig, dataset: PreparedDataset, folder: Path, arguments: argparse.Namespace
 ) -> tuple[list[Callable[[int], dict[str, float]]], Callable[[], dict[str, int]]]:
     """Returns the measurements of a round, functions from its number to rates by name, and the operations by name."""
-    gan = _gan(config, dataset)
+    gan = new_gan(config, dataset)
     tutorial, sampling = TutorialStep(config), Sampling(gan)
     sides: list[Callable[[int], dict[str, float]]] = [
         lambda _: {_PRODUCTS: product_operations_per_second()},
-        lambda number: _loop_and_bare_step(config, dataset, folder / str(number)),
+        lambda number: dict(
+            zip((_BARE, _LOOP), bare_step_and_loop(config, dataset, folder / str(number)), strict=True)
+        ),
         lambda _: {_TUTORIAL: tutorial.images_per_second(arguments.tutorial_steps)},
         lambda _: {_EXPORTED: sampling.exported(arguments.samples)},
         lambda _: {_NETWORK: sampling.bare(arguments.samples)},
@@ -110,7 +103,7 @@ def _sides(
     torch_tutorial = TorchStep(None, tutorial.learned)
     sides.append(lambda _: {_TORCH_TUTORIAL: torch_tutorial.images_per_second(arguments.tutorial_steps)})
     measured = {_TUTORIAL: torch_tutorial, _TORCH_TUTORIAL: torch_tutorial}
-    if network := torch_network(config, dataset.manifest.shape, _classes(config, dataset)):
+    if network := torch_network(config, dataset.manifest.shape, gan.classes):
         learned = [
             sum(int(variable.numpy().size) for variable in part.trainable_variables)
             for part in (gan.generator, gan.discriminator)
@@ -121,80 +114,6 @@ def _sides(
     else:
         print("PyTorch on the network of params.yaml: skipped, torch_step.py can build only the plain dcgan")
     return sides, lambda: {name: step.operations_per_image for name, step in measured.items()}
-
-
-def _gan(config: TrainConfig, dataset: PreparedDataset) -> Gan:
-    from gan_core.training.state import Gan
-
-    return Gan(config, dataset.manifest.shape, _classes(config, dataset))
-
-
-def _classes(config: TrainConfig, dataset: PreparedDataset) -> int:
-    return len(dataset.manifest.classes) if config.conditional == "on" else 0
-
-
-def _loop_and_bare_step(config: TrainConfig, dataset: PreparedDataset, folder: Path) -> dict[str, float]:
-    """Returns images per second of the command's own loop, from its first step to its last hook, and of bare steps.
-
-    The bare steps train a second GAN on the first batches of the training, held in memory. Compilation of both is
-    excluded, and so is the training of the classifier for the scores.
-    """
-    from gan_core.evaluation.quick_scores import scorer
-    from gan_core.generator import Generator
-    from gan_core.training.batches import RealBatches
-    from gan_core.training.describe import describe_generator
-    from gan_core.training.loop import Training
-    from gan_core.training.step import TrainStep
-
-    real_batches = RealBatches(dataset.split("train"), config)
-    gan, bare = _gan(config, dataset), _gan(config, dataset)
-    bare_step = TrainStep(bare)
-    images_of_a_section = _SECTION * gan.images_per_step
-    images_at_once = bare_step.steps_per_execution * gan.images_per_step
-    in_memory = [
-        real_batches.batches(images_seen, bare_step.steps_per_execution)
-        for images_seen in range(0, images_of_a_section, images_at_once)
-    ]
-    bare_step(in_memory[0])
-    bare.metrics.take_totals()
-
-    class WithBareSteps(Hooks):
-        """Makes bare steps after every section of the training."""
-
-        started = spent = 0.0
-        counted_from = bare_images = 0
-
-        def on_step(self, images_seen: int) -> None:
-            if not self.started:
-                self.started, self.counted_from = time.perf_counter(), images_seen
-            super().on_step(images_seen)
-            if images_seen % images_of_a_section == 0:
-                gan.metrics.failure()  # waits for the step
-                checkpoints.wait()
-                before = time.perf_counter()
-                for batches in in_memory:
-                    bare_step(batches)
-                bare.metrics.take_totals()
-                self.spent += time.perf_counter() - before
-                self.bare_images += len(in_memory) * images_at_once
-
-    with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-        generator = Generator(gan.averaged_generator, describe_generator(gan, dataset))
-        score = scorer(generator, dataset, config.score_samples, folder.parent / "cache")
-        training = Training(gan, real_batches, checkpoints, score if config.score_every_images else None)
-        with (
-            progress(training.target, "images", "train") as bar,
-            TrainingTracker(
-                folder / "tracking", parameters=config.model_dump(), tags={}, dataset=dataset.manifest
-            ) as tracker,
-        ):
-            hooks = WithBareSteps(training, bar, tracker, lambda: False, dataset)
-            training.run(hooks)
-            took = time.perf_counter() - hooks.started - hooks.spent
-    return {
-        _BARE: hooks.bare_images / hooks.spent,
-        _LOOP: (training.target - hooks.counted_from) / took,
-    }
 
 
 def _print(rates: Rates, operations: dict[str, int]) -> None:
