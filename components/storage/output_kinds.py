@@ -36,7 +36,7 @@ class Kind:
     """One kind of output.
 
     Attributes:
-        what: name of the kind, for messages.
+        what: name of the kind, for messages and for the marker of an incomplete folder in a bucket.
         recognises: whether bytes are the content of such a file, or of the mark of such a folder.
         mark: name of the file that marks a folder of this kind; empty for an output that is a file.
         members: computes the paths of the stage's other files, relative to the folder, from the mark's content.

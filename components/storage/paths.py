@@ -6,12 +6,13 @@ import argparse
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from components.storage import bucket, objects, outputs, transfer
 from components.storage.bucket import Address
+from components.storage.incomplete import files_of_interrupted
 from components.storage.output_kinds import MOST_BYTES, Kind
 from components.storage.outputs import Output
 from components.storage.overlap import require_apart
@@ -99,13 +100,12 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
         [*read, *(value for name, value in given.items() if name not in _WORKING_FOLDERS and _is_place(value))],
         [value for name, value in given.items() if name in _WORKING_FOLDERS and _is_place(value)],
     )
-    replaced: dict[str, Set[str]] = {}
     for name, value in given.items():
         if isinstance(value, Output):
             outputs.require_writable(value)
         elif isinstance(value, BucketOutput):
             require_writable(value.place)
-            replaced[name] = _replaceable(value)
+            _replaceable(value)
         elif isinstance(value, Address) and not isinstance(value, Input):
             require_writable(value)
         elif name == "checkpoints" and isinstance(value, Path):
@@ -124,7 +124,7 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
         yield argparse.Namespace(**given | local)
         for name, value in local.items():
             if isinstance(value, Output) and value.place.exists():
-                transfer.upload(value.place, given[name].place, replaced[name])
+                transfer.upload(value.place, given[name].place, _replaceable(given[name]), value.kind.what)
 
 
 def _is_place(value: object) -> bool:
@@ -147,19 +147,20 @@ def require_writable(address: Address) -> None:
 def _replaceable(output: BucketOutput) -> set[str]:
     """Returns the names of an earlier output's files, which the new output replaces; empty for a file.
 
-    An output that an interrupted command left incomplete may also be replaced.
-
     Raises:
-        InvalidInput: the place holds something other than an earlier output of this kind; also as `bucket.opened`.
+        InvalidInput: the place holds something other than an earlier output of this kind, complete or interrupted; also
+            as `bucket.opened`.
         TryAgain: as `bucket.opened`.
     """
     kind, address = output.kind, output.place
     with bucket.opened(address) as opened:
         file = opened.get_blob(address.name, retry=objects.retry()) if address.name else None
+        if kind.mark and not file and (interrupted := files_of_interrupted(opened, address, kind.what)) is not None:
+            return interrupted
         files = transfer.whole_files(opened, address) if kind.mark else {}
         mark = files.get(kind.mark) if kind.mark else file
         content = objects.read(mark) if mark and mark.size <= MOST_BYTES else None
     is_own = content is not None and kind.is_own(content)
-    if ((file or files) and not is_own and transfer.INCOMPLETE not in files) or (file and kind.mark):
+    if ((file or files) and not is_own) or (file and kind.mark):
         raise InvalidInput(f"{kind.rule} Received: {output}")
     return kind.owned(content) if is_own and kind.mark else set()

@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 
 from components.storage import bucket, objects
 from components.storage.bucket import Address
+from components.storage.incomplete import INCOMPLETE, marker_content
 from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.file_names import require_names
 
-INCOMPLETE = ".incomplete"
 PARALLEL_TRANSFERS = 8
 # Earlier versions wrote a folder's files below `.whole/<digest>/`, and the name of that folder to `.whole.json`.
 _EARLIER_LISTING, _EARLIER_FOLDERS = ".whole.json", ".whole/"
@@ -77,16 +77,17 @@ def listing_digest(address: Address) -> str:
         return f"sha256-{json_digest(sorted(entries))}"
 
 
-def upload(source: Path, address: Address, replaced: Set[str] = frozenset()) -> None:
+def upload(source: Path, address: Address, replaced: Set[str] = frozenset(), kind: str = "") -> None:
     """Sends the file or the folder `source` to `address`.
 
     Args:
         source: the file or the folder.
         address: its place in the bucket.
-        replaced: names of files in the folder at `address` that are deleted if `source` does not have them.
+        replaced: names of files in the folder at `address` that are replaced, or deleted if `source` lacks them.
+        kind: the kind of output that the folder is, for the next command if this one is interrupted.
 
     Raises:
-        InvalidInput: as `bucket.opened`.
+        InvalidInput: a file that is not among `replaced` has the name of a new one; also as `bucket.opened`.
         Conflict: another process wrote the same folder meanwhile.
         TryAgain: as `bucket.opened`.
     """
@@ -95,7 +96,11 @@ def upload(source: Path, address: Address, replaced: Set[str] = frozenset()) -> 
             with source.open("rb") as content:
                 objects.send(opened, address.name, content)
             return
-        marker = objects.send(opened, (address / INCOMPLETE).name, io.BytesIO())
+        names = {path.relative_to(source).as_posix() for path in source.rglob("*") if path.is_file()}
+        if foreign := names & files_at(opened, address).keys() - replaced:
+            raise InvalidInput(f"An output replaces only files of an earlier one. Received: {address / min(foreign)}")
+        said = io.BytesIO(marker_content(kind, names | replaced))
+        marker = objects.send(opened, (address / INCOMPLETE).name, said)
         send_files(opened, source, address, replaced)
         objects.delete(marker)
         if opened.blob(marker.name).exists(retry=objects.retry()):

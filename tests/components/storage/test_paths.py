@@ -22,6 +22,7 @@ from storage_proxy import FAULTS, StorageProxy
 from components.storage import bucket, objects, paths, transfer
 from components.storage import output_kinds as kinds
 from components.storage.bucket import Address
+from components.storage.incomplete import INCOMPLETE, files_of_interrupted, marker_content
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.output_files import MODEL_FILE
 
@@ -104,7 +105,7 @@ import sys
 from pathlib import Path
 from components.storage.bucket import Address
 from components.storage.transfer import upload
-upload(Path(sys.argv[1]), Address.parse(sys.argv[2]))
+upload(Path(sys.argv[1]), Address.parse(sys.argv[2]), kind="a generator")
 """
 
 
@@ -133,7 +134,10 @@ def test_a_killed_upload_is_not_readable_and_can_be_completed(
     time.sleep(0.5)  # some held requests are still being forwarded
     already = {name for method, name in proxy.requests[started:] if method == "POST"}
     before = len(proxy.requests)
-    transfer.upload(new, address)
+    with bucket.opened(address) as opened:
+        left = files_of_interrupted(opened, address, "a generator")
+    assert left == contents(new).keys()
+    transfer.upload(new, address, left)
     again = [name for method, name in proxy.requests[before:] if method == "POST" and name.endswith(".bin")]
     assert len(already) >= 15
     assert len(again) == 30 - len({name for name in already if name.endswith(".bin")})
@@ -150,7 +154,7 @@ def test_one_of_two_concurrent_uploads_is_complete_and_the_other_fails(
     def second_in_between(method: str, name: str, body: bytes) -> None:
         if method == "POST" and name.endswith(".bin"):
             proxy.before = lambda *_: None
-            transfer.upload(second, address)
+            transfer.upload(second, address, contents(second).keys())
 
     proxy.before = second_in_between
     with pytest.raises(objects.Conflict, match="Another process wrote the same object"):
@@ -167,7 +171,7 @@ def test_an_upload_fails_if_another_one_begins_before_its_end(
     def begin_another(method: str, name: str, body: bytes) -> None:
         if method == "DELETE":
             proxy.before = lambda *_: None
-            write(address / transfer.INCOMPLETE, "")
+            write(address / INCOMPLETE, "")
 
     proxy.before = begin_another
     with pytest.raises(objects.Conflict, match="Another process wrote the same folder"):
@@ -196,7 +200,7 @@ def test_content_that_is_damaged_in_transfer_is_refused(
     if direction == "POST":
         with pytest.raises(TryAgain, match="must be complete"):
             transfer.download(address, tmp_path / "none")
-        transfer.upload(folder, address)
+        transfer.upload(folder, address, contents(folder).keys())
     transfer.download(address, tmp_path / "whole")
     assert contents(tmp_path / "whole") == contents(folder)
 
@@ -323,6 +327,49 @@ def test_an_output_in_a_bucket_replaces_only_its_own_kind(
     overlapping = argparse.Namespace(data=paths.input_path(f"{address}/model"), **vars(given))
     with pytest.raises(InvalidInput, match="must not be, hold or lie in"), paths.local_paths(overlapping):
         raise AssertionError("the work must not begin")
+
+
+@pytest.mark.parametrize(
+    ("marker", "named"),
+    [
+        (b"", "no kind"),
+        (b"[1]", "no kind"),
+        (b'{"kind": "a prepared data set"}', "no kind"),
+        (marker_content("a generator", ["preview.png"]), "a generator"),
+    ],
+)
+def test_a_marker_of_another_command_replaces_nothing(
+    proxy: StorageProxy, emulator: str, address: Address, marker: bytes, named: str
+) -> None:
+    write(address / INCOMPLETE, marker.decode())
+    write(address / "preview.png", "mine")
+    given = argparse.Namespace(dataset=paths.output(kinds.PREPARED)(str(address)))
+    received = f"Received: {address}, whose {INCOMPLETE} names {named}, not a prepared data set"
+    with pytest.raises(InvalidInput, match=re.escape(received)), paths.local_paths(given):
+        raise AssertionError("the work must not begin")
+    assert stored(emulator, address) == [f"{address.name}/{name}" for name in (INCOMPLETE, "preview.png")]
+
+
+def test_a_continued_output_replaces_only_the_files_of_the_interrupted_one(
+    proxy: StorageProxy, address: Address, tmp_path: Path
+) -> None:
+    write(address / INCOMPLETE, marker_content("a prepared data set", ["preview.png", "old.npy"]).decode())
+    for name in ("preview.png", "old.npy", "mine.txt"):
+        write(address / name, "left")
+    given = argparse.Namespace(dataset=paths.output(kinds.PREPARED)(str(address)))
+
+    def prepare(*names: str) -> None:
+        with paths.local_paths(given) as local:
+            local.dataset.place.mkdir()
+            for name in names:
+                (local.dataset.place / name).write_text('{"digest": "", "shards": [], "settings": {}}')
+
+    with pytest.raises(InvalidInput, match=re.escape(f"files of an earlier one. Received: {address}/mine.txt")):
+        prepare("manifest.json", "mine.txt")
+    prepare("manifest.json", "preview.png")
+    transfer.download(address, tmp_path / "back")
+    assert contents(tmp_path / "back").keys() == {"manifest.json", "preview.png", "mine.txt"}
+    assert (tmp_path / "back" / "mine.txt").read_text() == "left"
 
 
 class _Refusal(http.server.BaseHTTPRequestHandler):
