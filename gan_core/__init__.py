@@ -26,13 +26,14 @@ if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES ho
     from gan_core.export import load_generator, save_generator
     from gan_core.generator import Generator
     from gan_core.sampling import draw_latents
-    from gan_core.training.batches import RealBatches
+    from gan_core.training.batches import RealBatches, TrainingImages
     from gan_core.training.checkpoints import Checkpoints
     from gan_core.training.describe import describe_generator
     from gan_core.training.guards import Diverged
     from gan_core.training.hooks import Hooks, NoHooks
     from gan_core.training.loop import Training
     from gan_core.training.state import Gan
+    from gan_core.training.step import TrainStep
 
 __all__ = [
     "Checkpoints",
@@ -49,7 +50,9 @@ __all__ = [
     "RealBatches",
     "RegisterConfig",
     "TrainConfig",
+    "TrainStep",
     "Training",
+    "TrainingImages",
     "TryAgain",
     "build_extractor",
     "collect_contents",
@@ -84,13 +87,14 @@ _MODULES = {
     "export": ("load_generator", "save_generator"),
     "generator": ("Generator",),
     "sampling": ("draw_latents",),
-    "training.batches": ("RealBatches",),
+    "training.batches": ("RealBatches", "TrainingImages"),
     "training.checkpoints": ("Checkpoints",),
     "training.describe": ("describe_generator",),
     "training.guards": ("Diverged",),
     "training.hooks": ("Hooks", "NoHooks"),
     "training.loop": ("Training",),
     "training.state": ("Gan",),
+    "training.step": ("TrainStep",),
 }
 _MODULE_OF = {name: f"gan_core.{module}" for module, names in _MODULES.items() for name in names}
 

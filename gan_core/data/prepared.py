@@ -63,6 +63,7 @@ class ImageSplit:
         self.count = sum(entry.count for entry in entries)
         self.labelled = bool(manifest.classes)
         self.paired = all(entry.inputs for entry in entries)
+        self._folder = folder
         self._shape = manifest.shape
         self._starts = np.cumsum([0, *(entry.count for entry in entries)])
         shapes = [(entry.count, *manifest.shape) for entry in entries]
@@ -89,12 +90,26 @@ class ImageSplit:
         return self._gather(self._images, indices)
 
     def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Returns the labels at `indices` [B], int32 [B]; only for labelled data."""
+        """Returns the labels at `indices` [B], int32 [B].
+
+        Raises:
+            InvalidInput: the images have no labels.
+        """
+        if not self.labelled:
+            raise InvalidInput(f"The images must have labels. Received: {self._folder}, without classes")
         labels: NDArray[np.int32] = self._labels[indices]
         return labels
 
     def inputs(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Returns the input images of the pairs at `indices` [B], uint8 [B, H, W, C]; only for paired data."""
+        """Returns the input images of the pairs at `indices` [B], uint8 [B, H, W, C].
+
+        Raises:
+            InvalidInput: the images are not pairs.
+        """
+        if not self.paired:
+            raise InvalidInput(
+                f"The images must be pairs (prepare.pairs). Received: {self._folder}, with single images"
+            )
         return self._gather(self._inputs, indices)
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.config import TrainConfig
-from gan_core.data.prepared import ImageSplit
+from gan_core.errors import InvalidInput
 from gan_core.training.draws import Batch
 
 
@@ -76,6 +76,29 @@ class BalancedOrder:
         return indices
 
 
+class TrainingImages(Protocol):
+    """What `RealBatches` needs: images with the indices 0..count−1. The split of a prepared data set is an example.
+
+    >>> def mean_level(images: TrainingImages) -> float:
+    ...     return float(images.images(np.arange(images.count)).mean())
+    >>> 0 < mean_level(dataset.split("train")) < 255
+    True
+    """
+
+    @property
+    def count(self) -> int:
+        """Number of images, at least 1."""
+
+    def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Returns the images at `indices` [B], uint8 [B, H, W, C]."""
+
+    def labels(self, indices: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Returns the labels at `indices` [B], int32 [B] from 0; only for conditional GANs and balanced classes."""
+
+    def inputs(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Returns the input images of the pairs at `indices` [B], uint8 [B, H, W, C]; only for paired GANs."""
+
+
 class RealBatches:
     """The batches of real images of a training.
 
@@ -83,21 +106,40 @@ class RealBatches:
         images: the train split.
         config: parameters of the training.
 
+    Attributes:
+        classes: the highest label plus 1; 0 if the networks take no labels.
+
+    Raises:
+        InvalidInput: there is no image, `config.conditional` is auto, or images, labels or inputs are missing or have
+            another form than that of `TrainingImages`.
+
     >>> batches = RealBatches(images, config)
     >>> batches.batches(images_seen=0, steps=2).images.shape  # [steps, discriminator steps, B, H, W, C]
     (2, 1, 8, 16, 16, 1)
     """
 
-    def __init__(self, images: ImageSplit, config: TrainConfig) -> None:
+    def __init__(self, images: TrainingImages, config: TrainConfig) -> None:
+        if images.count < 1:
+            raise InvalidInput(f"A training needs at least 1 image. Received: count={images.count}")
+        first = np.zeros(1, np.int64)
+        _require_images("images", images.images(first))
+        if config.paired:
+            _require_images("inputs", images.inputs(first))
         self.images = images
         self.config = config
+        self.classes = 0
         self.order: Order = EpochOrder(images.count, config.seed)
-        if config.balanced_classes:
-            self.order = BalancedOrder(images.labels(np.arange(images.count)), config.seed)
+        if config.takes_labels or config.balanced_classes:
+            labels = images.labels(np.arange(images.count))
+            _require_labels(labels, images.count)
+            if config.takes_labels:
+                self.classes = int(labels.max()) + 1
+            if config.balanced_classes:
+                self.order = BalancedOrder(labels, config.seed)
 
     def conditions(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.int32] | None, NDArray[np.uint8] | None]:
         """Returns labels and input images of the images at `indices`, each None if the networks do not use it."""
-        labels = self.images.labels(indices) if self.config.conditional == "on" else None
+        labels = self.images.labels(indices) if self.config.takes_labels else None
         return labels, self.images.inputs(indices) if self.config.paired else None
 
     def batches(self, images_seen: int, steps: int) -> Batch:
@@ -114,3 +156,21 @@ class RealBatches:
             None if labels is None else labels.reshape(shape),
             None if inputs is None else inputs.reshape(*shape, *images.shape[1:]),
         )
+
+
+def _require_images(name: str, first: NDArray[np.uint8]) -> None:
+    if first.dtype != np.uint8 or first.ndim != 4 or len(first) != 1:
+        raise InvalidInput(
+            f"The {name} of a training must be grey levels from 0 to 255, uint8 [B, H, W, C]. "
+            f"Received: {first.dtype} of shape {first.shape} for one image"
+        )
+
+
+def _require_labels(labels: NDArray[np.int32], count: int) -> None:
+    if labels.dtype != np.int32 or labels.shape != (count,):
+        raise InvalidInput(
+            f"The labels of a training must be int32 of shape {(count,)}, one for each image. "
+            f"Received: {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0:
+        raise InvalidInput(f"The labels of a training must be at least 0. Received: {labels.min()}")

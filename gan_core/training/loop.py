@@ -19,7 +19,7 @@ from gan_core.training.fixed_samples import FixedSamples
 from gan_core.training.guards import Diverged, Guards, require_finite
 from gan_core.training.hooks import Hooks, NoHooks, Row
 from gan_core.training.state import Gan
-from gan_core.training.step import TrainStep
+from gan_core.training.step import TrainStep, check_batches
 from gan_core.training.throughput import Throughput
 
 _logger = logging.getLogger(__name__)
@@ -46,6 +46,9 @@ class Training:
         history: a row for every `log_every_images`, every score and the end, oldest first.
         target: total number of real images to see.
 
+    Raises:
+        InvalidInput: the batches do not fit the GAN's parameters, image shape or classes.
+
     >>> training = Training(gan, RealBatches(images, config), checkpoints=None)
     >>> training.target, training.run()  # the script has trained this GAN to the end
     (80, True)
@@ -60,6 +63,12 @@ class Training:
         *,
         xla: bool = False,
     ) -> None:
+        check_batches(batches.batches(0, 1), gan)
+        if batches.classes > gan.classes:
+            raise InvalidInput(
+                f"The labels of a training must be below the GAN's number of classes. Received: label "
+                f"{batches.classes - 1}, {gan.classes} classes"
+            )
         self.gan = gan
         self.config = gan.config
         self.history: list[Row] = []

@@ -7,6 +7,7 @@ from functools import partial
 import tensorflow as tf
 
 from gan_core import metric_names as names
+from gan_core.errors import InvalidInput
 from gan_core.training.augment import adapted_probability
 from gan_core.training.average import update_average
 from gan_core.training.draws import Batch
@@ -24,6 +25,12 @@ class TrainStep:
 
     Attributes:
         steps_per_execution: maximum number of steps in a call: that of the config on one device without XLA, else 1.
+
+    >>> untrained = Gan(config, dataset.manifest.shape, classes=10)
+    >>> step = TrainStep(untrained)
+    >>> step(RealBatches(images, config).batches(untrained.images_seen, steps=2))
+    >>> untrained.images_seen, untrained.metrics.take_totals()["losses/generator"] > 0
+    (16, True)
     """
 
     def __init__(self, gan: Gan, *, xla: bool = False) -> None:
@@ -39,6 +46,10 @@ class TrainStep:
 
         The number of steps in one call affects only the speed: independent operations run in parallel, such as the next
         step's pass over real images and this step's generator update.
+
+        Raises:
+            InvalidInput: the batches' dtypes or shapes do not fit the GAN. Labels are not checked: they must be below
+                `gan.classes`.
         """
         gan, config = self._gan, self._gan.config
         first_turn, turns = gan.images_seen // config.batch_size, config.discriminator_steps
@@ -55,6 +66,7 @@ class TrainStep:
 
     def _steps(self, batches: Batch, images_seen: tf.Tensor, penalised: tuple[tuple[bool, ...], ...]) -> None:
         gan = self._gan
+        check_batches(batches, gan)  # while TensorFlow traces the function, so no later step is slower
         for index, penalised_turns in enumerate(penalised):
             batch = Batch(*(None if array is None else array[index] for array in batches))
             before = images_seen + index * gan.images_per_step
@@ -70,3 +82,21 @@ class TrainStep:
                     adapted_probability(gan.augment_probability, excess, gan.images_per_step)
                 )
             gan.metrics.record(after, metrics)
+
+
+def check_batches(batches: Batch, gan: Gan) -> None:
+    """Checks the dtypes and shapes of batches of several steps: arrays or tensors, labels only for classes.
+
+    Raises:
+        InvalidInput: they are not those of the GAN's parameters, image shape and classes.
+    """
+    rows = (batches.images.shape[0], gan.config.discriminator_steps, gan.config.batch_size)
+    images = f"uint8 {(*rows, *gan.shape)}"
+    expected = (images, f"int32 {rows}" if gan.classes else "none", images if gan.config.paired else "none")
+    for name, array, form in zip(Batch._fields, batches, expected, strict=True):
+        received = "none" if array is None else f"{tf.as_dtype(array.dtype).name} {tuple(array.shape)}"
+        if received != form:
+            raise InvalidInput(
+                f"The {name} of a batch must fit the GAN's parameters, image shape and classes: {form}. "
+                f"Received: {received}"
+            )

@@ -20,7 +20,9 @@ from recipes import small_parameters
 import gan_core
 
 ROOT = Path(gan_core.__file__).parent.parent
-SCRIPT = re.findall(r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(encoding="utf-8"))[0]
+SCRIPT, ARRAYS_SCRIPT = re.findall(
+    r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(encoding="utf-8")
+)
 PARAMETERS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
 SMALL_EVALUATION = {
     "extractor": "random",
@@ -51,8 +53,9 @@ def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     names = [*gan_core.__all__, "nonesuch"]
     script.write_text("".join([SCRIPT, "import gan_core\n", *(f"reveal_type(gan_core.{name})\n" for name in names)]))
+    (tmp_path / "arrays.py").write_text(ARRAYS_SCRIPT)
     said = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", script],
+        [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", script, tmp_path / "arrays.py"],
         cwd=ROOT,
         env=os.environ | {"MYPYPATH": str(ROOT)},
         capture_output=True,
@@ -61,7 +64,7 @@ def test_a_type_checker_sees_every_public_name(tmp_path: Path) -> None:
     )
     types = re.findall(r'Revealed type is "(.*)"', said.stdout)
     assert [name for name, seen in zip(names, types, strict=True) if seen == "Any"] == ["nonesuch"], said.stdout
-    assert "1 error in 1 file" in said.stdout
+    assert "1 error in 1 file (checked 2 source files)" in said.stdout
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,16 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     with contextlib.chdir(folder):
         exec(SCRIPT, names)
     return folder, names
+
+
+def test_the_script_with_images_in_memory_runs(
+    example: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example[0])
+    names: dict[str, Any] = {}
+    exec(ARRAYS_SCRIPT, names)
+    assert names["gan"].images_seen == 80
+    assert names["samples"].shape == (2, 16, 16, 1)
 
 
 @pytest.mark.parametrize("name", gan_core.__all__)

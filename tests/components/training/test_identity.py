@@ -103,8 +103,8 @@ def test_edits_that_can_change_weights_change_the_key_and_are_named(library: Pat
 
 
 def test_a_name_exported_by_a_package_counts_as_its_definition(library: Path) -> None:
-    edit(library, "networks/shapes.py", "2**halving, growth)", "2**halving, growth, RESOLUTIONS[0])")
-    assert code_digests(library).keys() - CODE.keys() >= {"gan_core.config.prepare.RESOLUTIONS"}
+    edit(library, "networks/shapes.py", "import RESOLUTIONS", "import RegisterConfig as RESOLUTIONS")
+    assert code_digests(library).keys() - CODE.keys() >= {"gan_core.config.register.RegisterConfig"}
 
 
 def test_every_root_is_a_definition_of_the_library() -> None:
