@@ -10,13 +10,13 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from local_servers import QuietHandler, serving
 from storage_emulator import BUCKET
 
 from components.storage import bucket, dvc_listing, transfer
@@ -257,7 +257,7 @@ def test_the_listing_of_an_uploaded_folder_has_a_size_limit(tmp_path: Path, monk
 def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
     """Yields STORAGE_EMULATOR_HOST for a bucket with objects of any name; the emulator opens files of these names."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         def do_GET(self) -> None:
             url = urllib.parse.urlsplit(self.path)
             query = dict(urllib.parse.parse_qsl(url.query))
@@ -267,20 +267,10 @@ def bucket_with(objects: dict[str, bytes]) -> Iterator[str]:
             if query.get("alt") != "media":
                 listed = [{"name": key, "size": str(len(objects[key])), "generation": "1"} for key in found]
                 body = json.dumps(listed[found.index(name)] if name in found else {"items": listed}).encode()
-            self.send_response(404 if name and name not in objects else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(404 if name and name not in objects else 200, body)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("kind", ["a pipe", "a folder", "a device"])
@@ -318,25 +308,15 @@ def test_a_listing_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("status", "rule"), [(401, "needs credentials"), (403, "must have permission in the bucket: ")]
 )
 def test_a_missing_permission_is_refused_in_one_sentence(tmp_path: Path, status: int, rule: str) -> None:
-    class Refusal(http.server.BaseHTTPRequestHandler):
+    class Refusal(QuietHandler):
         def do_GET(self) -> None:
             body = json.dumps({"error": {"code": status, "message": "no storage.objects.list access"}}).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.answer(status, body)
 
-        def log_message(self, *_: object) -> None:
-            return
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusal)) as server:
         pointer = "{md5: 0123456789abcdef0123456789abcdef.dir, hash: md5, path: cats}"
         host = f"http://127.0.0.1:{server.server_port}"
         answer = fetch(pointer, f"gs://{BUCKET}/dvc", tmp_path / "out" / "data", host)
-        server.shutdown()
-        thread.join()
     assert_refused(answer, tmp_path / "out" / "data", rule)
 
 

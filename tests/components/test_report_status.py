@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 from pathlib import Path
 
 import pytest
 from certificates import self_signed
+from local_servers import QuietHandler, serving
 
 from components.report_status import message, send
 from components.tracking.server import connect
@@ -34,7 +33,7 @@ class Webhook(HTTPServer):
         return f"https://127.0.0.1:{self.server_address[1]}/secret-path"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler):
     server: Webhook
 
     def do_POST(self) -> None:
@@ -51,9 +50,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
@@ -62,15 +58,8 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def webhook(certificate: tuple[Path, Path]) -> Iterator[Webhook]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    with Webhook() as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(Webhook(), certificate) as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.server
 import socket
-import ssl
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from certificates import self_signed
+from local_servers import QuietHandler, serving
 
 from gan_core.errors import InvalidInput
 from gan_core.url_guard import PRIVATE_HOSTS_VARIABLE, open_public
@@ -29,7 +28,7 @@ class Server(http.server.HTTPServer):
         return f"https://127.0.0.1:{self.server_port}/"
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     server: Server
 
     def do_GET(self) -> None:
@@ -40,9 +39,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b"answer")
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
@@ -51,15 +47,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     monkeypatch.setenv(PRIVATE_HOSTS_VARIABLE, "mirror.example,127.0.0.1")
     monkeypatch.setenv("no_proxy", "*")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    with Server() as started:
-        started.socket = context.wrap_socket(started.socket, server_side=True)
-        thread = threading.Thread(target=started.serve_forever, args=(0.01,))
-        thread.start()
+    with serving(Server(), (certificate, key)) as started:
         yield started
-        started.shutdown()
-        thread.join()
 
 
 def get(address: str, redirects: bool = True) -> bytes:

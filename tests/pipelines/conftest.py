@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kubeflow_server import KubeflowServer
+from local_servers import serving
 
 from pipelines.__main__ import main
 
@@ -20,13 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[KubeflowServer]:
     monkeypatch.delenv("KF_PIPELINES_TOKEN", raising=False)
     monkeypatch.setenv("KUBECONFIG", "/nowhere/kubeconfig")
-    with KubeflowServer() as running:
+    with serving(KubeflowServer()) as running:
         monkeypatch.setenv("KF_PIPELINES_ENDPOINT", running.host)
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="session")

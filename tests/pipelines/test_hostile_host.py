@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from local_servers import QuietHandler, serving
 
 from pipelines import follow, limits, server, submit
 from tests.pipelines.test_command_line import refused, run
@@ -27,7 +28,7 @@ class Host(http.server.ThreadingHTTPServer):
         """Ignores clients that close the connection."""
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     server: Host
 
     def do_GET(self) -> None:
@@ -54,9 +55,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
@@ -64,14 +62,10 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     monkeypatch.setattr(limits, "MOST_BYTES", 2**20)
     monkeypatch.setattr(server, "MOST_PAGES", 3)
     monkeypatch.delenv("KF_PIPELINES_TOKEN", raising=False)
-    with Host() as running:
+    with serving(Host()) as running:
         monkeypatch.setenv("KF_PIPELINES_ENDPOINT", f"http://127.0.0.1:{running.server_port}")
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
         yield running
         running.ended.set()
-        running.shutdown()
-        thread.join()
 
 
 ANSWERS = [

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from local_servers import QuietHandler, serving
 from storage_emulator import BUCKET
 from storage_proxy import FAULTS, StorageProxy
 
@@ -372,22 +373,16 @@ def test_a_continued_output_replaces_only_the_files_of_the_interrupted_one(
     assert (tmp_path / "back" / "mine.txt").read_text() == "left"
 
 
-class _Refusal(http.server.BaseHTTPRequestHandler):
-    answer: tuple[int, str]
+class _Refusal(QuietHandler):
+    refusal: tuple[int, str]
 
     def do_GET(self) -> None:
-        status, reason = self.answer
+        status, reason = self.refusal
         error = {"code": status, "message": "said so", "errors": [{"reason": reason}]}
         body = json.dumps({"error": error}).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.answer(status, body)
 
     do_POST = do_GET  # noqa: N815
-
-    def log_message(self, *_: object) -> None:
-        return
 
 
 @pytest.mark.parametrize("writes", [True, False])
@@ -407,16 +402,12 @@ def test_each_refusal_of_a_bucket_has_its_own_sentence(
 ) -> None:
     for name in ("ANSWER_WITHIN_SECONDS", "TRANSFER_WITHIN_SECONDS"):
         monkeypatch.setattr(bucket, name, 0.2)
-    handler = type("Refusal", (_Refusal,), {"answer": answer})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    handler = type("Refusal", (_Refusal,), {"refusal": answer})
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
         address = Address(BUCKET, "x")
         with pytest.raises(kind, match=f"^{re.escape(sentence)}.*Received: gs://{BUCKET}/x$"):
             paths.require_writable(address) if writes else transfer.download(address, Path("nowhere"))
-        server.shutdown()
-        thread.join()
 
 
 def test_a_missing_network_and_missing_credentials_are_different_errors(

@@ -8,9 +8,7 @@ import json
 import logging
 import shutil
 import sqlite3
-import ssl
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import pytest
 from certificates import self_signed
 from datasets import blobs, write_dataset
 from evaluations import evaluation, generator
+from local_servers import QuietHandler, serving
 from recipes import small_parameters
 
 from components import train
@@ -39,7 +38,7 @@ def quick(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "LOCKED_SECONDS", 0.1)
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
+class _Answers(QuietHandler):
     """Answers `/page/<status>/…` with that status and an HTML page, and `/json/<status>/…` with a JSON object."""
 
     def do_GET(self) -> None:
@@ -52,22 +51,11 @@ class _Answers(http.server.BaseHTTPRequestHandler):
 
     do_POST = do_GET  # noqa: N815
 
-    def log_message(self, *_: object) -> None:
-        pass
-
 
 @contextlib.contextmanager
-def _serving(certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as server:
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+def _answering(certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers), certificate) as server:
         yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def assert_one_sentence(error: type[Exception], message: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +99,7 @@ def test_an_answer_that_is_not_mlflows_gives_one_sentence(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     generator(Path("generator"))
-    with _serving() as server:
+    with _answering() as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{server}/{path}")
         assert_one_sentence(error, message, caplog)
 
@@ -121,7 +109,7 @@ def test_an_untrusted_or_missing_certificate_gives_one_sentence(
 ) -> None:
     generator(Path("generator"))
     for certificate in (self_signed(tmp_path), None):
-        with _serving(certificate) as server:
+        with _answering(certificate) as server:
             monkeypatch.setenv("MLFLOW_TRACKING_URI", f"https://{server}/page/200")
             assert_one_sentence(InvalidInput, "certificate must be trusted", caplog)
 

@@ -3,12 +3,12 @@ import gzip
 import hashlib
 import http.server
 import struct
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from local_servers import QuietHandler, serving
 
 from gan_core.data import fashion_mnist
 from gan_core.errors import InvalidInput, TryAgain
@@ -39,20 +39,15 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *arguments: object) -> None:
-        pass
+class _Files(QuietHandler, http.server.SimpleHTTPRequestHandler):
+    """Serves a folder."""
 
 
 @pytest.fixture
 def address(published: Path) -> Iterator[str]:
-    handler = functools.partial(_QuietHandler, directory=published)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    handler = functools.partial(_Files, directory=published)
+    with serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 def test_the_embedded_images_are_the_test_split() -> None:
