@@ -47,7 +47,11 @@ def _section_of_file(path: Path, name: str) -> object:
     try:
         # YAML 1.2, without duplicate keys, as DVC reads it.
         document = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError, YAMLError) as error:
+    except OSError as error:
+        raise InvalidInput(
+            f"--config must be a readable YAML file or a JSON object: {error.strerror}. Received: {path}"
+        ) from None
+    except (ValueError, RecursionError, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise InvalidInput(f"--config must be a readable YAML file: {reason}. Received: {path}") from None
     if not isinstance(document, dict) or not isinstance(document.get(name), dict):

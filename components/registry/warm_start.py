@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +29,12 @@ class Initial:
     Attributes:
         name: the registered version that the networks come from, or `random weights`.
         content: content of the file STATE_FILE of its training; empty for random weights.
+        parameters: parameters of its training as MLflow has them, for messages.
     """
 
     name: str
     content: bytes
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -73,8 +76,9 @@ def find_initial(warm_start: str) -> Initial:
             raise InvalidInput(
                 f"A training state must have at most {_MOST_BYTES} bytes. Received: {name}, {size} bytes"
             )
+        parameters = client.get_run(version.run_id).data.params
         content = Path(client.download_artifacts(version.run_id, STATE_FILE, folder)).read_bytes()
-    initial = Initial(name, content)
+    initial = Initial(name, content, parameters)
     if version.tags.get("state_digest") != initial.digest:
         raise InvalidInput(
             f"The training state must be unchanged since its registration. Received: {name}, {initial.digest}"

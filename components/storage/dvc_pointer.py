@@ -36,4 +36,5 @@ def _text(pointer: str) -> str:
         with open(pointer, encoding="utf-8") as file:
             return file.read(MAX_CHARACTERS + 1)
     except (OSError, UnicodeDecodeError, ValueError) as error:
-        raise InvalidInput(f"--pointer must be a readable .dvc file: {error}. Received: {pointer[:200]}") from None
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(f"--pointer must be a readable .dvc file: {reason}. Received: {pointer[:200]}") from None

@@ -73,17 +73,22 @@ def require_folder(folder: Path) -> None:
         InvalidInput: it cannot.
     """
     with _explained(folder):
-        existing = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(place))
-        tempfile.TemporaryFile(dir=existing).close()
+        tempfile.TemporaryFile(dir=_require_folder(folder, folder)).close()
 
 
 @contextlib.contextmanager
 def _opened(output: Output) -> Iterator[tuple[Path, Path]]:
-    """Yields the output's true path, and a temporary folder from which files can be renamed to that path."""
+    """Yields the output's true path, and a temporary folder from which files can be renamed to that path.
+
+    Creates the folders above the output, and removes them if they stay empty.
+    """
     with contextlib.ExitStack() as stack:
         with _explained(output):
             target = true_place(output.place)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _require_folder(output.place.parent, output.place)
+            for parent in reversed([one for one in target.parents if not os.path.lexists(one)]):
+                parent.mkdir(exist_ok=True)
+                stack.callback(_remove_if_empty, parent)
             prefix = f".{target.name}."
             for parent in (target.parent, target):
                 recover(parent, prefix, target)
@@ -101,6 +106,19 @@ def _explained(place: Path | Output) -> Iterator[None]:
             raise
         reason = getattr(error, "strerror", None) or error
         raise InvalidInput(f"The output's folder must be writable: {reason}. Received: {place}") from None
+
+
+def _require_folder(folder: Path, place: Path) -> Path:
+    """Returns the nearest of `folder` and its parents that exists, after checking that it is a folder."""
+    existing = next(one for one in (folder, *folder.parents, Path()) if os.path.lexists(one))
+    if existing.is_file():
+        raise InvalidInput(f"The output's folder must be a folder, but {existing} is a file. Received: {place}")
+    return existing
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def true_place(place: Path) -> Path:

@@ -66,4 +66,6 @@ def _sentence(entry: Any, section: type[Section]) -> str:
     rule = entry["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
     if not key:
         return rule if entry["type"] == "value_error" else f"The parameters {rule}. Received: {entry['input']!r}"
-    return f"The parameter '{name}' {rule}. Received: {key}={entry['input']!r}"
+    # An element of a list has its full name in both places.
+    received = name if len(entry["loc"]) > 1 else key
+    return f"The parameter '{name}' {rule}. Received: {received}={entry['input']!r}"

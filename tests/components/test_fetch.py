@@ -177,7 +177,7 @@ DIGEST = hashlib.md5(b"one").hexdigest()
         (["x.png"], "nothing else"),
         ({"md5": DIGEST}, "in a list"),
         ("[" * 100_000, "as JSON"),
-        ([{"md5": DIGEST, "relpath": "a/.dvc/config"}], "DVC's or git's own"),
+        ([{"md5": DIGEST, "relpath": "a/.dvc/config"}], "DVC or git use"),
         ([{"md5": DIGEST, "relpath": "../../../escaped"}], "no part . or .."),
         ([{"md5": DIGEST, "relpath": "/tmp/escaped"}], "no empty part"),
         ([{"md5": DIGEST, "relpath": "a"}, {"md5": DIGEST, "relpath": "a/b"}], "a file and a folder"),

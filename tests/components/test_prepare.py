@@ -164,7 +164,7 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     done = _run(_PARAMETERS, "file/prepared", tmp_path)
 
     assert done.returncode == 2
-    assert re.fullmatch(r"error: The output's folder must be writable: .*\. Received: file/prepared\n", done.stderr)
+    assert done.stderr == "error: The output's folder must be a folder, but file is a file. Received: file/prepared\n"
 
 
 def test_an_output_may_have_the_name_of_a_built_in_source(tmp_path: Path) -> None:

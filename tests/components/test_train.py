@@ -236,7 +236,8 @@ def parameters_without(name):
         (json.dumps(small_parameters(dropout=1.0)), "The parameter 'train.dropout' must be less than 1."),
         (json.dumps(small_parameters(reconstruction="l1")), "and above 0 otherwise"),
         ("{", "--config must be a YAML file or a JSON object"),
-        ("no.yaml", "--config must be a readable YAML file"),
+        ("no.yaml", "--config must be a readable YAML file or a JSON object: No such file or directory. Received: no"),
+        ("[1]", "--config must be a readable YAML file or a JSON object: No such file or directory. Received: [1]"),
     ],
 )
 def test_wrong_parameters_are_refused_in_one_sentence(dataset, tmp_path, config, message):

@@ -300,3 +300,9 @@ def test_a_boolean_is_not_accepted_as_a_number(section: type[Section], name: str
     parameters = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())[name]
     with pytest.raises(InvalidInput, match=rf"The parameter '{name}.{key}' must be .*Received: {key}=(True|False)"):
         section.parse(parameters | {key: key != "beta_1"})
+
+
+def test_an_element_of_a_list_has_one_name_in_a_message():
+    values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["evaluate"]
+    with pytest.raises(InvalidInput, match=r"'evaluate\.metrics\.1' must .*Received: evaluate\.metrics\.1='nope'$"):
+        EvaluateConfig.parse({**values, "metrics": [values["metrics"][0], "nope"]})

@@ -249,9 +249,23 @@ def test_temporary_folders_of_running_processes_and_other_hidden_folders_are_kep
 
 def test_a_path_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path in (tmp_path / "file" / "output", Path("/proc/x/output"), tmp_path / ("x" * 300)):
+    for path in (Path("/proc/x/output"), tmp_path / ("x" * 300)):
         with pytest.raises(InvalidInput, match="The output's folder must be writable"):
             outputs.require_writable(Output(path, FILE))
+    rule = f"must be a folder, but {tmp_path}/file is a file"
+    for path in (tmp_path / "file" / "output", tmp_path / "file" / "a" / "output"):
+        with pytest.raises(InvalidInput, match=rule):
+            outputs.require_writable(Output(path, FILE))
+    with pytest.raises(InvalidInput, match=rule):
+        outputs.require_folder(tmp_path / "file")
+
+
+def test_a_check_or_a_failure_leaves_no_empty_folder(tmp_path: Path) -> None:
+    output = Output(tmp_path / "a" / "b" / "output", FILE)
+    outputs.require_writable(output)
+    with pytest.raises(InvalidInput, match="failed"), outputs.whole_output(output):
+        raise InvalidInput("failed")
+    assert list(tmp_path.iterdir()) == []
 
 
 def write_grid(path: Path) -> bytes:

@@ -85,6 +85,13 @@ def test_networks_of_other_parameters_are_refused(content: bytes, changes: dict[
         np.testing.assert_array_equal(array, before[name])
 
 
+def test_a_refusal_names_the_parameters_that_differ(content: bytes) -> None:
+    theirs = {"train.latent_size": "8", "train.depth": "1", "train.conditional": "on", "train.steps": "5"}
+    differing = r"train\.latent_size=8, not 9; train\.conditional=on, not \w+$"
+    with pytest.raises(InvalidInput, match=f"Received: a version with {differing}"):
+        start_from(new_gan(latent_size=9), content, "a version", theirs)
+
+
 def test_damaged_and_hostile_files_are_refused(content: bytes, tmp_path: Path) -> None:
     bomb = io.BytesIO(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
