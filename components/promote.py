@@ -10,7 +10,6 @@ import argparse
 import getpass
 import re
 import uuid
-from pathlib import Path
 from typing import Any
 
 from components.registry import manual_decisions
@@ -18,7 +17,7 @@ from components.registry.manual_decisions import ManualDecision
 from components.registry.registration_lock import registration_lock
 from components.storage import paths
 from components.tracking.failures import answered
-from components.tracking.model_name import name_in_configuration
+from components.tracking.model_name import add_options, chosen_name
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
@@ -31,7 +30,7 @@ def main() -> None:
     arguments = parser().parse_args()
     decision = ManualDecision(_sentence("--by", arguments.by), _sentence("--reason", arguments.reason))
     with paths.local_paths(arguments) as local:
-        name = arguments.name or name_in_configuration(local.config, local.model)
+        name = chosen_name(local)
     print(move(name, _number(arguments.version), decision))
 
 
@@ -43,16 +42,7 @@ def parser() -> argparse.ArgumentParser:
     target.add_argument("--back", action="store_true", help="restore the previous champion")
     options.add_argument("--reason", required=True, help="reason for the record: one line")
     options.add_argument("--by", default=_user(), help="person for the record; default: the user's name")
-    options.add_argument("--name", help="name of the registered model; default: the one that register.model_name gives")
-    options.add_argument(
-        "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
-    )
-    options.add_argument(
-        "--model",
-        type=paths.input_path,
-        default=Path("models/generator"),
-        help="generator whose data gives the model's name if register.model_name is auto",
-    )
+    add_options(options)
     return options
 
 

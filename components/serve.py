@@ -12,7 +12,6 @@ import json
 import logging
 import sys
 import threading
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from components.cli.option_numbers import number
@@ -20,7 +19,7 @@ from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import paths
 from components.tracking.address import registry_uri, tracking_uri
 from components.tracking.failures import answered, explain
-from components.tracking.model_name import name_in_configuration
+from components.tracking.model_name import add_options, chosen_name
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
@@ -34,7 +33,7 @@ def main() -> None:
     arguments = parser().parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with paths.local_paths(arguments) as local:
-        name = arguments.name or name_in_configuration(local.config, local.model)
+        name = chosen_name(local)
     with answered("provide the model to serve"):
         client = connect()
         configure_tensorflow()
@@ -48,16 +47,7 @@ def main() -> None:
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.serve", description=__doc__)
-    options.add_argument("--name", help="name of the registered model; default: the one that register.model_name gives")
-    options.add_argument(
-        "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
-    )
-    options.add_argument(
-        "--model",
-        type=paths.input_path,
-        default=Path("models/generator"),
-        help="generator whose data gives the model's name if register.model_name is auto",
-    )
+    add_options(options)
     options.add_argument("--alias", default="champion", help="alias of the version to serve: champion or challenger")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on")
     options.add_argument("--port", type=number("--port", int, 0, _MOST_PORT), default=5001, help="port to listen on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import re
 import unicodedata
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.cli.parameters import read_section
+from components.storage import paths
 
 if TYPE_CHECKING:
     from gan_core.data.prepared import PreparedDataset
@@ -59,8 +61,22 @@ def name_for_data(configured: str, dataset: PreparedDataset) -> str:
     return registered_name(configured, manifest.source, manifest.shape, paired=dataset.split("train").paired)
 
 
-def name_in_configuration(config: str, model: Path) -> str:
-    """Returns the model's name according to the value of `--config`; `auto` uses the generator in the folder `model`.
+def add_options(options: argparse.ArgumentParser) -> None:
+    """Adds the options from which `chosen_name` takes the name of a registered model."""
+    options.add_argument("--name", help="name of the registered model; default: the one that register.model_name gives")
+    options.add_argument(
+        "--config", default="params.yaml", help="params.yaml, or its register section as a JSON object"
+    )
+    options.add_argument(
+        "--model",
+        type=paths.input_path,
+        default=Path("models/generator"),
+        help="generator whose data gives the model's name if register.model_name is auto",
+    )
+
+
+def chosen_name(arguments: argparse.Namespace) -> str:
+    """Returns the name of the registered model that the options of `add_options` choose.
 
     Raises:
         InvalidInput: the configuration cannot be read, or there is no generator.
@@ -68,8 +84,10 @@ def name_in_configuration(config: str, model: Path) -> str:
     from gan_core.config import RegisterConfig
     from gan_core.export import read_metadata
 
-    configured = read_section(config, RegisterConfig).model_name
-    return configured if configured != AUTO else model_of(configured, read_metadata(model))
+    if arguments.name:
+        return str(arguments.name)
+    configured = read_section(arguments.config, RegisterConfig).model_name
+    return configured if configured != AUTO else model_of(configured, read_metadata(arguments.model))
 
 
 def source_name(source: str) -> str:

@@ -7,27 +7,16 @@ import os
 from pathlib import Path
 
 import pytest
+from evaluations import PROTOCOL
 from generators import generator_metadata
 
 from components import choose
 from gan_core.errors import InvalidInput
-from gan_core.evaluation.protocol import Evaluation, Protocol
+from gan_core.evaluation.protocol import Evaluation
 from gan_core.exit_codes import run
 from gan_core.output_files import METADATA_FILE
 
 REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'
-PROTOCOL = Protocol(
-    extractor="classifier",
-    extractor_digest="sha256-0",
-    resize="none",
-    reference="held_out",
-    reference_digest="sha256-1",
-    reference_count=10,
-    samples=10,
-    sampling_seeds=(0,),
-    kid_subsets=1,
-    kid_subset_size=2,
-)
 
 
 def evaluation(score: float, samples: int = 10) -> Evaluation:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generators import generator_metadata
+from invocations import ask
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.promote import move
@@ -78,16 +76,6 @@ def address(registered: Any) -> Iterator[str]:
         thread.join()
 
 
-def ask(address: str, request: Any = REQUEST) -> tuple[int, Any]:
-    body = request if isinstance(request, bytes) else json.dumps(request).encode()
-    call = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(call, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 def test_no_request_is_lost_while_the_champion_changes(models: list[Path], registered: Any, address: str) -> None:
     first, second = (load_generator(folder / "generator").sample(2, seed=7).tolist() for folder in models)
     assert first != second
@@ -95,7 +83,7 @@ def test_no_request_is_lost_while_the_champion_changes(models: list[Path], regis
 
     def ask_repeatedly(received: list[Any]) -> None:
         while not ended.is_set():
-            status, answer = ask(address)
+            status, answer = ask(address, REQUEST)
             received.append((status, answer.get("predictions")))
 
     threads = [threading.Thread(target=ask_repeatedly, args=[received]) for received in answers]
@@ -103,7 +91,7 @@ def test_no_request_is_lost_while_the_champion_changes(models: list[Path], regis
         thread.start()
     for version, expected in (("2", second), (None, first)):
         move("cats", version, ManualDecision("anna", "To see it change."))
-        while ask(address)[1]["predictions"] != expected:
+        while ask(address, REQUEST)[1]["predictions"] != expected:
             time.sleep(0.02)
     ended.set()
     for thread in threads:
@@ -122,10 +110,10 @@ def test_the_previous_version_is_served_if_the_new_one_cannot_be_loaded(
     while "The previous version is still served" not in caplog.text:
         time.sleep(0.02)
     expected = load_generator(models[0] / "generator").sample(2, seed=7)
-    np.testing.assert_array_equal(np.array(ask(address)[1]["predictions"]), expected)
+    np.testing.assert_array_equal(np.array(ask(address, REQUEST)[1]["predictions"]), expected)
     registered.set_registered_model_alias("cats", "champion", "2")
     expected = load_generator(models[1] / "generator").sample(2, seed=7).tolist()
-    while ask(address)[1]["predictions"] != expected:
+    while ask(address, REQUEST)[1]["predictions"] != expected:
         time.sleep(0.02)
 
 
@@ -164,8 +152,6 @@ def test_a_model_without_a_champion_is_refused(registered: Any) -> None:
     ],
 )
 def test_duplicate_keys_and_nan_in_json_are_refused(address: str, body: str, message: str) -> None:
-    request = urllib.request.Request(f"{address}/invocations", body.encode(), {"Content-Type": "application/json"})
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request)
-    assert caught.value.code == 400
-    assert message in json.loads(caught.value.read())["message"]
+    status, answer = ask(address, body.encode())
+    assert status == 400
+    assert message in answer["message"]

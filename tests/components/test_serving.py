@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from generators import generator_metadata
+from invocations import ask
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.registry.model_package import save_served_model
@@ -129,26 +130,18 @@ def answers(address: str) -> bool:
         return False
 
 
-def ask(address: str, *records: dict[str, Any]) -> tuple[int, Any]:
-    body = json.dumps({"dataframe_records": records}).encode()
-    call = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": "application/json"})
-    try:
-        with urllib.request.urlopen(call, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
 def test_the_server_draws_the_generators_images(folder: Path, server: str) -> None:
     expected = load_generator(folder / "generator").sample(3, seed=7, truncation=0.5)
-    status, answer = ask(server, {"count": 3, "seed": 7, "truncation": 0.5})
+    status, answer = ask(server, {"dataframe_records": [{"count": 3, "seed": 7, "truncation": 0.5}]})
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected)
 
 
 def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str) -> None:
     expected = load_generator(folder / "generator").sample(2, seed=7)
-    status, answer = ask(server, *({"latents": latents.tolist()} for latents in draw_latents(2, 4, seed=7)))
+    status, answer = ask(
+        server, {"dataframe_records": [{"latents": row.tolist()} for row in draw_latents(2, 4, seed=7)]}
+    )
     assert status == 200
     np.testing.assert_array_equal(np.array(answer["predictions"]), expected)
 
@@ -188,7 +181,7 @@ def test_the_server_decodes_latents_to_the_same_images(folder: Path, server: str
     ],
 )
 def test_a_bad_request_is_refused_with_the_rule(server: str, records: list[dict[str, Any]], rule: str) -> None:
-    status, answer = ask(server, *records)
+    status, answer = ask(server, {"dataframe_records": records})
     assert status == 400
     assert rule in answer["message"]
 
