@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Mapping
@@ -34,6 +35,9 @@ _PROJECT = Path(__file__).resolve().parents[1]
 HISTORY = "history.csv/"
 """Begins the names of the history's figures."""
 Arrays = dict[str, NDArray[Any]]
+
+
+_starting, _stopped = threading.Lock(), threading.Event()
 
 
 class Revision:
@@ -120,16 +124,28 @@ class Revision:
             process = multiprocessing.Process(
                 target=_command, args=(self._code, self._folder, environment, arguments, output.name)
             )
-            process.start()
+            with _starting:
+                if _stopped.is_set():
+                    raise RuntimeError(f"{command} was not started")
+                process.start()
             process.join()
             if process.exitcode:
                 raise RuntimeError(f"{command} failed: {(output.read().splitlines() or [''])[-1]}")
+
+
+def stop() -> None:
+    """Ends the commands of all revisions; no other command starts."""
+    with _starting:
+        _stopped.set()
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _command(code: Path, folder: Path, environment: Mapping[str, str], arguments: list[str], output: str) -> None:
     """Runs a module of the project in `code` as `python -m` does. Called in a new process."""
     os.chdir(folder)
     os.environ |= environment
+    tempfile.tempdir = str(folder)  # a killed command leaves its temporary files there
     sys.path.insert(0, str(code))
     sys.argv = arguments
     with open(output, "w", encoding="utf-8") as stream:

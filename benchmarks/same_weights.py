@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.revision import HISTORY, Arrays, Revision, checkout
+from benchmarks.revision import HISTORY, Arrays, Revision, checkout, stop
 from benchmarks.same_weights_cases import CASES
 
 # This module must not import gan_core or components: the processes that import it then import those of a revision.
@@ -39,18 +40,22 @@ def main() -> None:
     os.environ |= {"TF_ENABLE_ONEDNN_OPTS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     multiprocessing.set_start_method("forkserver")
     multiprocessing.set_forkserver_preload(["tensorflow", "mlflow"])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     different = 0
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as both:
-        sides = [
-            Revision(checkout(arguments.old, Path(folder) / "old-code"), Path(folder) / "old"),
-            Revision(checkout(arguments.new, Path(folder) / "new-code"), Path(folder) / "new"),
-        ]
-        print("| case | | seconds, old | new |\n|---|---|---|---|", flush=True)
-        for name in arguments.only or CASES:
-            (old, seconds), (new, new_seconds) = both.map(Revision.train, sides, [name] * 2)
-            found = old if isinstance(old, str) else new if isinstance(new, str) else first_difference(old, new)
-            different += bool(found)
-            print(f"| {name} | {found or 'equal'} | {seconds:.0f} | {new_seconds:.0f} |", flush=True)
+        try:
+            sides = [
+                Revision(checkout(arguments.old, Path(folder) / "old-code"), Path(folder) / "old"),
+                Revision(checkout(arguments.new, Path(folder) / "new-code"), Path(folder) / "new"),
+            ]
+            print("| case | | seconds, old | new |\n|---|---|---|---|", flush=True)
+            for name in arguments.only or CASES:
+                (old, seconds), (new, new_seconds) = both.map(Revision.train, sides, [name] * 2)
+                found = old if isinstance(old, str) else new if isinstance(new, str) else first_difference(old, new)
+                different += bool(found)
+                print(f"| {name} | {found or 'equal'} | {seconds:.0f} | {new_seconds:.0f} |", flush=True)
+        finally:
+            stop()  # otherwise the commands outlive this process after SIGTERM or Ctrl-C
     sys.exit(different > 0)
 
 
