@@ -25,10 +25,15 @@ _SMALL = {
 }
 
 
+def project_parameters() -> dict[str, dict[str, Any]]:
+    """Returns the sections of params.yaml."""
+    sections: dict[str, dict[str, Any]] = yaml.safe_load((_ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return sections
+
+
 def small_parameters(**changes: Any) -> dict[str, Any]:
     """Returns the train section with `changes`."""
-    parameters = yaml.safe_load((_ROOT / "params.yaml").read_text(encoding="utf-8"))["train"]
-    return {**parameters, **_SMALL, **changes}
+    return {**project_parameters()["train"], **_SMALL, **changes}
 
 
 def small_training(**changes: Any) -> TrainConfig:

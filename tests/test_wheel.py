@@ -14,7 +14,7 @@ from email import message_from_bytes
 from pathlib import Path
 
 import pytest
-import yaml
+from recipes import project_parameters
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "gan_core"
@@ -89,7 +89,7 @@ def test_the_wheel_trains_in_an_empty_environment_from_another_folder(wheel: Pat
     # The locked versions, which are in uv's cache, with the smaller build of TensorFlow.
     cpu = ROOT / "requirements-cpu.in"
     uv(*into, "--override", cpu, "--constraint", ROOT / "requirements-dev.txt", "-r", cpu, wheel)
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    parameters = project_parameters()
     parameters["evaluate"] |= {"extractor": "random", "metrics": ["fid"], "samples": 500, "bootstrap_replicates": 2}
     folder = tmp_path / "elsewhere"
     folder.mkdir()

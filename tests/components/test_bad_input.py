@@ -14,11 +14,10 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import yaml
 from datasets import blobs, write_dataset
 from evaluations import evaluation
 from generators import generator_metadata
-from recipes import small_parameters
+from recipes import project_parameters, small_parameters
 
 from gan_core.export import read_metadata, save_generator
 
@@ -69,7 +68,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 def parameters(stage: str) -> dict[str, Any]:
     """Returns the stage's section with small values."""
-    section: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))[stage]
+    section: dict[str, Any] = project_parameters()[stage]
     small = {
         "train": small_parameters(checkpoint_every_seconds=0.0),
         "evaluate": {"extractor": "random", "samples": 90, "sampling_seeds": 1, "metrics": ["fid"]},

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import yaml
 from datasets import blobs, write_dataset
+from recipes import project_parameters
 
 from components import check, train
 from gan_core.errors import InvalidInput, TryAgain
 
-ROOT = Path(__file__).resolve().parents[2]
 NO_LABELS = {"evaluate.extractor": "random", "register.score": "fd_random"}
 REFUSED = [
     ("unlabelled", {}, "'classifier' is trained on labels.*set evaluate.extractor to 'random'.*Received.*0 classes"),
@@ -60,7 +60,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_parameters(workspace: Path, changes: dict[str, Any]) -> Path:
     """Writes params.yaml with the changes and returns its path."""
-    sections = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = project_parameters()
     sections["evaluate"]["inception_weights"] = "/no/such/file"
     for name, value in {"train.score_every_images": 0, **changes}.items():
         section, key = name.split(".")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
+from recipes import project_parameters
 from sklearn.datasets import load_digits
 
 from gan_core.evaluation.drift_detection import Drift
@@ -112,7 +112,7 @@ def test_too_few_images_are_refused_in_one_sentence(folder: Path, digits: Callab
 
 
 def test_a_wrong_parameter_is_refused(folder: Path, digits: Callable) -> None:
-    sections = yaml.safe_load((ROOT / "params.yaml").read_text())
+    sections = project_parameters()
     sections["drift"]["confidence"] = 95
     (folder / "wrong.yaml").write_text(json.dumps(sections))
     data = digits("wrong", *sample(slice(0, 100)))

@@ -9,13 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
+from recipes import project_parameters
 
 from components import fingerprint as module
 from components.fingerprint import fingerprint
 from gan_core.errors import InvalidInput
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -123,7 +121,7 @@ def test_the_command_records_folders_but_not_built_in_sources(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (photos / "dogs").unlink()  # prepare refuses a link to a folder
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
+    parameters = project_parameters()["prepare"]
 
     def record(source: str) -> object:
         config = json.dumps(parameters | {"source": source})
@@ -143,7 +141,7 @@ def test_the_command_records_folders_but_not_built_in_sources(
 
 
 def test_the_digest_is_not_written_into_the_source(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"] | {"source": str(photos)}
+    parameters = project_parameters()["prepare"] | {"source": str(photos)}
     for output in (photos / "raw.json", photos / "cats/raw.json"):
         options = ["--config", json.dumps(parameters), "--output", str(output)]
         monkeypatch.setattr(sys, "argv", ["fingerprint", *options])
@@ -158,7 +156,7 @@ def test_a_wrong_layout_is_refused_before_any_file_is_read(
 ) -> None:
     """Otherwise the command would read a whole home directory that was named by mistake."""
     (photos / "cats/more").mkdir()
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())["prepare"]
+    parameters = project_parameters()["prepare"]
     config = json.dumps(parameters | {"source": str(photos.parent / source)})
     monkeypatch.setattr(sys, "argv", ["fingerprint", "--config", config, "--output", str(photos.parent / "raw.json")])
     read: list[Path] = []

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import yaml
-from recipes import small_parameters
+from recipes import project_parameters, small_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def stage(folder: Path, name: str, *arguments: str) -> str:
 
 
 def test_a_paired_generator_is_trained_scored_and_registered_by_its_target_score(tmp_path: Path) -> None:
-    parameters = yaml.safe_load((ROOT / "params.yaml").read_text())
+    parameters = project_parameters()
     parameters["prepare"] |= {"source": "digits", "resolution": 16, "pairs": "inpainting"}
     objective = {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0}
     parameters["train"] = small_parameters(**objective, score_every_images=100, score_samples=60)

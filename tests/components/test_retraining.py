@@ -14,6 +14,7 @@ import pytest
 import yaml
 from mlflow import MlflowClient
 from PIL import Image
+from recipes import project_parameters
 from sklearn.datasets import load_digits
 
 from pipelines.parameters import override, read
@@ -51,7 +52,7 @@ class Machine:
         shutil.copy(ROOT / ".dvcignore", self.project)  # DVC must ignore bytecode
 
     def _parameters(self) -> dict[str, object]:
-        everything = yaml.safe_load((ROOT / "params.yaml").read_text())
+        everything = project_parameters()
         return everything | override(read(ROOT / "params.yaml"), PARAMETERS)
 
     def publish(self) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
-import yaml
-from recipes import small_parameters, small_training
+from recipes import project_parameters, small_parameters, small_training
 
 from gan_core.config import (
     FEATURE_SIZES,
@@ -193,7 +191,7 @@ def test_valid_warm_starts_are_accepted(text):
 
 @pytest.mark.parametrize("resolution", [8, 30, 512])
 def test_a_resolution_without_a_network_is_refused(resolution):
-    values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["prepare"]
+    values = project_parameters()["prepare"]
     with pytest.raises(InvalidInput, match=rf"from 16 to 256\. Received: resolution={resolution}$"):
         PrepareConfig.parse({**values, "resolution": resolution})
 
@@ -245,7 +243,7 @@ def test_auto_is_conditional_for_labelled_images_and_an_unpaired_network(changes
     ],
 )
 def test_features_beyond_the_memory_limit_are_refused(changes: dict[str, object]) -> None:
-    values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"] | changes
+    values = project_parameters()["evaluate"] | changes
     with pytest.raises(
         InvalidInput, match=r"'evaluate\.samples' or 'sampling_seeds' must be smaller: .* 4294967296 bytes\. Received: "
     ):
@@ -253,7 +251,7 @@ def test_features_beyond_the_memory_limit_are_refused(changes: dict[str, object]
 
 
 def test_usual_numbers_of_features_are_accepted() -> None:
-    values = yaml.safe_load(Path("params.yaml").read_text())["evaluate"]
+    values = project_parameters()["evaluate"]
     EvaluateConfig.parse(values | {"extractor": "inception", "samples": 50_000, "sampling_seeds": 8})
 
 
@@ -297,12 +295,12 @@ def test_networks_beyond_the_size_limit_are_refused_before_they_are_built(change
     [(TrainConfig, "train", "steps"), (TrainConfig, "train", "beta_1"), (PrepareConfig, "prepare", "channels")],
 )
 def test_a_boolean_is_not_accepted_as_a_number(section: type[Section], name: str, key: str) -> None:
-    parameters = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())[name]
+    parameters = project_parameters()[name]
     with pytest.raises(InvalidInput, match=rf"The parameter '{name}.{key}' must be .*Received: {key}=(True|False)"):
         section.parse(parameters | {key: key != "beta_1"})
 
 
 def test_an_element_of_a_list_has_one_name_in_a_message():
-    values = yaml.safe_load((Path(__file__).resolve().parents[2] / "params.yaml").read_text())["evaluate"]
+    values = project_parameters()["evaluate"]
     with pytest.raises(InvalidInput, match=r"'evaluate\.metrics\.1' must .*Received: evaluate\.metrics\.1='nope'$"):
         EvaluateConfig.parse({**values, "metrics": [values["metrics"][0], "nope"]})

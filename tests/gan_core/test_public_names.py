@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
-from recipes import small_parameters
+from recipes import project_parameters, small_parameters
 
 import gan_core
 
@@ -23,7 +22,7 @@ ROOT = Path(gan_core.__file__).parent.parent
 SCRIPT, ARRAYS_SCRIPT = re.findall(
     r"(?ms)^```python\n(.*?)^```$", (ROOT / "docs/library.md").read_text(encoding="utf-8")
 )
-PARAMETERS = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMETERS = project_parameters()
 SMALL_EVALUATION = {
     "extractor": "random",
     "metrics": ["fid"],

@@ -18,6 +18,7 @@ import yaml
 from datasets import blobs, write_dataset
 from evaluations import evaluation
 from manifests import INFRA, ROOT
+from recipes import project_parameters
 
 from infra.local.services import postgres_programs
 
@@ -70,7 +71,7 @@ def test_a_training_is_tracked_and_registered_and_nothing_remains(record: Path, 
 
 def train_and_register(folder: Path, exports: dict[str, str]) -> None:
     dataset = write_dataset(folder / "prepared", blobs(64), blobs(32, seed=1), classes=2)
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = project_parameters()
     params["train"] |= {"steps": STEPS, "batch_size": BATCH_SIZE, "generator_width": 4, "discriminator_width": 4}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
 

@@ -23,6 +23,7 @@ from datasets import blobs, write_dataset
 from gcp_storage_emulator.server import create_server
 from manifests import INFRA, ROOT, Objects
 from postgres import Postgres
+from recipes import project_parameters
 
 from components.tracking.tracker import TrainingTracker
 from gan_core.data.prepared import PreparedDataset
@@ -187,7 +188,7 @@ def registered(server: Server, tmp_path_factory: pytest.TempPathFactory) -> list
     folder = tmp_path_factory.mktemp("trainings")
     dataset = write_dataset(folder / "prepared", blobs(64), blobs(32, seed=1), classes=2)
     variables = {**os.environ, "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.port}", "PYTHONPATH": _path()}
-    params = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params = project_parameters()
     params["train"] |= {"steps": 2, "batch_size": 8, "generator_width": 4, "discriminator_width": 4}
 
     together = Barrier(TRAININGS)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from datasets import blobs, write_dataset
 from evaluations import evaluation
 from PIL import Image
+from recipes import project_parameters
 
 from components import prepare
 from components.storage import output_kinds as kinds
@@ -358,7 +358,7 @@ def test_outputs_that_overlap_with_inputs_are_refused(tmp_path: Path) -> None:
 
 
 def run_prepare(monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> None:
-    section = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["prepare"]
+    section = project_parameters()["prepare"]
     config = json.dumps({**section, "source": source, "resolution": 16, "max_rejected_fraction": 0.9})
     monkeypatch.setattr(sys, "argv", ["prepare", "--config", config, *options])
     prepare.main()
