@@ -89,5 +89,7 @@ def test_an_unreachable_server_is_a_temporary_failure(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("warm_start", ["champions", "generator@champion", "models:/a/b@c", "/etc", ""])
 def test_invalid_values_are_refused(warm_start: str) -> None:
-    with pytest.raises(InvalidInput, match=r"'train\.warm_start' must be none, champion, or a registered version such as"):
+    with pytest.raises(
+        InvalidInput, match=r"'train\.warm_start' must be none, champion, or a registered version such as"
+    ):
         small_training(warm_start=warm_start)
