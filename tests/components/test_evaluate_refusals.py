@@ -34,8 +34,8 @@ from PIL import Image
         ("--real data --generated other_size", {}, "images of the shape it was trained on"),
         ("--real data --generated truncated", {}, "An image must be readable"),
         ("--real data --generated generator --history images", {}, "history must be"),
-        ("--real data --generated generator --metrics fid,beauty", {}, "'metrics.1' must be"),
-        ("--real data --generated generator --mode nearest", {}, "'resize' must be"),
+        ("--real data --generated generator --metrics fid,beauty", {}, "'evaluate.metrics.1' must be"),
+        ("--real data --generated generator --mode nearest", {}, "'evaluate.resize' must be"),
         (
             "--real data --generated generator --mode clean",
             {"extractor": "random"},
@@ -111,4 +111,4 @@ def test_an_output_that_cannot_be_written_is_refused(workspace: Workspace, capsy
             "--real", workspace.data, "--generated", workspace.generator, "--report", workspace.file / "report.html"
         )
     assert ended.value.code == 2
-    assert "writable" in capsys.readouterr().err
+    assert "is a file" in capsys.readouterr().err

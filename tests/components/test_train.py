@@ -360,7 +360,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_the_training(dataset
         start(tmp_path, dataset, json.dumps(small_parameters()), **{output: tmp_path / "file" / "output"})
     )
     assert code == 2
-    assert "must be writable: " in errors
+    assert "must be a folder, but " in errors
     assert f"Received: {tmp_path}/file/output" in errors
     assert "Traceback" not in errors
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
