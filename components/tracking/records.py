@@ -6,6 +6,8 @@ The disk of a pod is deleted with the pod, so records that MLflow did not receiv
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -59,7 +61,11 @@ def _unpack(file: Path, folder: Path) -> None:
             members = [one for one in archive if one.isfile() and (one.name in FILES or is_picture(Path(one.name)))]
             if absent := set(FILES) - {one.name for one in members}:
                 raise ValueError(f"it has no {min(absent)}")
-            archive.extractall(folder, members, filter="data")
+            for one in members:  # by hand, because the filters of `extractall` are missing in Python 3.11.2
+                path = folder / one.name
+                with archive.extractfile(one) as content, path.open("wb") as written:  # type: ignore[union-attr]
+                    shutil.copyfileobj(content, written)
+                os.utime(path, (one.mtime, one.mtime))
     except (OSError, ValueError, tarfile.TarError) as error:
         raise InvalidInput(
             f"A training's records must be a file that components.train wrote: {error}. Received: {file}"
