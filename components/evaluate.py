@@ -63,7 +63,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     extractor = build_extractor(config, sides.dataset, arguments.cache, counting)
     extracted = extract_features(config, sides, extractor, arguments.cache, counting)
     evaluation = evaluate(config, extractor, extracted)
-    if run_id:  # the generator does not know its run if MLflow was unavailable during the whole training
+    if evaluation.tracking_run_id is None:  # the generator names no run if MLflow was away during the whole training
         evaluation = evaluation.model_copy(update={"tracking_run_id": run_id})
     with contextlib.ExitStack() as outputs:
         comparison = None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import blobs
 
 from components.tracking.runs import experiment_id
 from components.tracking.server import connect
@@ -29,6 +30,19 @@ def tracker(manifest: Manifest, *, passed_on: bool = False, **parameters: object
         dataset=manifest,
         passed_on=passed_on,
     )
+
+
+def log_three_rows(track: TrainingTracker) -> None:
+    for step in (1, 2, 3):
+        track.log_row(step, {"loss": float(step)})
+    track.log_image(3, "samples", blobs(1)[0])
+
+
+def require_three_rows() -> None:
+    """Checks that the only run has what `log_three_rows` logs, once, and has finished."""
+    assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
+    assert pictures() == ["samples+step+3.png", "samples+step+3.webp"]
+    assert only_run().info.status == "FINISHED"
 
 
 def only_run() -> Any:

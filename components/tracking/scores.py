@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Mapping
@@ -12,30 +13,30 @@ from components.tracking.description import REPORT, describe_run
 from components.tracking.failures import answered, explain
 from components.tracking.server import connect
 from components.tracking.spool import now_milliseconds
+from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
 
 
 def log_evaluation(evaluation: Evaluation, report: Path | None, *, required: bool = False) -> None:
     """Logs the scores, and the report if there is one, to the run of the generator's training.
 
-    If the scores cannot be logged, the evaluation fails only if `required`; otherwise one sentence says why. Scores of
-    images that no training of this project generated belong to no run.
+    If the scores cannot be logged, one sentence says why; the evaluation fails only if they are `required` and may be
+    logged later. Scores of images that no training of this project generated belong to no run.
 
     Raises:
-        InvalidInput, TryAgain: it is required, and MLflow cannot be used or does not answer.
+        TryAgain: the scores are required, and MLflow does not answer.
     """
     run_id = evaluation.tracking_run_id
     if run_id is None:
         evaluated = "The generator's training has" if evaluation.dataset_digest else "The generated images have"
         _say(f"{evaluated} no MLflow run, so the scores are not in MLflow.")
         return
-    if required:
-        with answered("receive the scores"):
-            _log(run_id, evaluation, report)
-        return
     try:
-        _log(run_id, evaluation, report)
-    except Exception as error:  # no server failure may fail the evaluation
+        with answered("receive the scores") if required else contextlib.nullcontext():
+            _log(run_id, evaluation, report)
+    except Exception as error:  # no other failure of the server may fail the evaluation
+        if required and isinstance(error, TryAgain):
+            raise
         _say(f"The scores are not in MLflow: {explain(error)}")
 
 

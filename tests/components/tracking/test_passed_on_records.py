@@ -10,13 +10,25 @@ from pathlib import Path
 import pytest
 from datasets import blobs
 from evaluations import evaluation
-from trackers import NO_SERVER, history, only_run, pictures, sent, tracker, use, wait_until
+from trackers import (
+    NO_SERVER,
+    history,
+    log_three_rows,
+    only_run,
+    pictures,
+    require_three_rows,
+    sent,
+    tracker,
+    use,
+    wait_until,
+)
 from tracking_server import TrackingServer
 
 from components.storage.output_kinds import RECORDS
 from components.storage.outputs import Output
 from components.tracking.records import deliver, packed
 from components.tracking.scores import log_evaluation
+from components.tracking.server import connect
 from gan_core.data.manifest import Manifest
 from gan_core.errors import InvalidInput, TryAgain
 
@@ -37,9 +49,7 @@ def test_records_of_a_training_without_a_server_are_delivered_once(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     for _ in range(2):  # the second start replaces the output of the first
         with packed(Path("tracking"), output()), tracker(manifest, passed_on=True) as track:
-            for step in (1, 2, 3):
-                track.log_row(step, {"loss": float(step)})
-            track.log_image(3, "samples", blobs(1)[0])
+            log_three_rows(track)
     errors = capsys.readouterr().err
     assert "MLflow did not receive 3 rows, " in errors
     assert "They are in the output --records" in errors
@@ -50,9 +60,7 @@ def test_records_of_a_training_without_a_server_are_delivered_once(
     before = FILE.read_bytes()
     for _ in range(2):
         assert deliver(FILE) == only_run().info.run_id
-        assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
-        assert pictures() == ["samples+step+3.png", "samples+step+3.webp"]
-        assert only_run().info.status == "FINISHED"
+        require_three_rows()
     assert FILE.read_bytes() == before
 
 
@@ -134,3 +142,14 @@ def test_a_required_log_of_scores_fails_while_mlflow_is_unreachable(monkeypatch:
     log_evaluation(scores, None)
     with pytest.raises(TryAgain, match="MLflow did not receive the scores"):
         log_evaluation(scores, None, required=True)
+
+
+def test_scores_of_a_deleted_run_do_not_fail_the_evaluation(
+    manifest: Manifest, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tracker(manifest) as track:
+        track.log_row(1, {"loss": 1.0})
+        run_id = track.run_id
+    connect().delete_run(run_id)
+    log_evaluation(evaluation(12.5, 0.5, run_id), None, required=True)
+    assert "The scores are not in MLflow: " in capsys.readouterr().err

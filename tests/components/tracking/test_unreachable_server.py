@@ -7,7 +7,19 @@ import time
 
 import pytest
 from datasets import blobs
-from trackers import NO_SERVER, history, only_run, pictures, send, sent, tracker, use, wait_until
+from trackers import (
+    NO_SERVER,
+    history,
+    log_three_rows,
+    only_run,
+    pictures,
+    require_three_rows,
+    send,
+    sent,
+    tracker,
+    use,
+    wait_until,
+)
 from tracking_server import Proxy, TrackingServer
 
 from components.tracking import tracker as module
@@ -47,9 +59,7 @@ def test_the_send_command_sends_the_remaining_records_once(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", NO_SERVER)
     with tracker(manifest) as track:
-        for step in (1, 2, 3):
-            track.log_row(step, {"loss": float(step)})
-        track.log_image(3, "samples", blobs(1)[0])
+        log_three_rows(track)
         assert track.run_id is None
     message = capsys.readouterr().err
     assert "MLflow did not receive 3 rows, " in message
@@ -59,9 +69,7 @@ def test_the_send_command_sends_the_remaining_records_once(
     use(mlflow_server.address, "sent later", monkeypatch)
     for _ in range(2):
         assert send().returncode == 0
-        assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
-        assert pictures() == ["samples+step+3.png", "samples+step+3.webp"]
-        assert only_run().info.status == "FINISHED"
+        require_three_rows()
 
 
 def test_every_record_arrives_once_despite_failed_requests_and_cut_answers(
