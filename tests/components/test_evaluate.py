@@ -33,7 +33,10 @@ def test_the_command_writes_scores_a_report_and_statistics(
     assert (protocol.reference, protocol.resize, protocol.kid_subset_size) == ("held_out", "none", 80)
     assert (record.images_seen, record.tracking_run_id) == (640, None)
     assert any("90 generated" in sentence for sentence in record.warnings)
-    assert "<h1>Generator report</h1>" in workspace.folder.joinpath("report.html").read_text()
+    report = workspace.folder.joinpath("report.html").read_text()
+    assert "<h1>Generator report</h1>" in report
+    data = f"synthetic (data {record.protocol.reference_digest[:19]})"
+    assert f"Generator {record.generator_digest[:19]} compared with 80 held-out images of {data}" in report
     assert np.load(workspace.folder / "statistics.npz")["mu"].shape == (64,)
     for name in record.scores:
         assert name in process.stdout

@@ -18,6 +18,8 @@ from gan_core.evaluation.report.pictures import Picture
 from gan_core.generator import GeneratorMetadata
 from gan_core.training.course import CourseRecord
 
+_DIGEST_CHARACTERS = len("sha256-") + 12  # enough to tell digests apart in a sentence
+
 
 @dataclass(frozen=True)
 class ReportContents:
@@ -93,7 +95,7 @@ def collect_contents(
     best, worst = gallery.most_and_least_realistic(real, generated, classes) if real else ([], [])
     paired = bool(generator and generator.metadata.paired)
     return ReportContents(
-        subtitle=_subtitle(extracted),
+        subtitle=_subtitle(extracted, evaluation),
         samples=gallery.pairs(generated.images, sides.inputs, real.images)
         if paired and sides.inputs and real
         else gallery.samples(generated.images),
@@ -118,21 +120,20 @@ def collect_contents(
     )
 
 
-def _subtitle(extracted: ExtractedFeatures) -> str:
+def _subtitle(extracted: ExtractedFeatures, evaluation: Evaluation) -> str:
+    """Names both sides by digest and source where they are known, because a path in a pod says nothing."""
     count = f"{extracted.real.count:,} " if extracted.real.count else ""
     kind = {"files": "real images", "statistics": "real images whose statistics are given"}.get(
         extracted.reference, f"{extracted.reference.replace('_', '-')} images"
     )
-    sides = extracted.sides
-    generated = (
-        f"Generator of {sides.generator.dataset_source}, {sides.generator.images_seen:,} images seen"
-        if sides.generator
-        else str(sides.generated_path)
-    )
+    digest, data = evaluation.generator_digest, extracted.sides.dataset
+    generated = f"Generator {digest[:_DIGEST_CHARACTERS]}" if digest else str(extracted.sides.generated_path)
     real = (
-        f"{sides.dataset.manifest.source} (data {sides.dataset.manifest.digest})" if sides.dataset else sides.real_path
+        f"{data.manifest.source} (data {data.manifest.digest[:_DIGEST_CHARACTERS]})"
+        if data
+        else extracted.sides.real_path
     )
-    return f"{generated}, compared with {count}{kind} of {real}"
+    return f"{generated} compared with {count}{kind} of {real}"
 
 
 def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata) -> str:
