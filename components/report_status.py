@@ -1,4 +1,4 @@
-"""Reports how a Kubeflow run ended and what it registered, in the log and to a webhook if one is configured.
+"""Reports how a Kubeflow run ended, why, and what it registered, in the log and to a webhook if one is configured.
 
 The webhook's address, in RUN_STATUS_WEBHOOK_URL, is a secret and is never printed. The webhook receives
 `{"text": "…"}`, which Slack, Mattermost and Google Chat show as a message.
@@ -14,15 +14,21 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import TYPE_CHECKING
 
 from gan_core.deadline import within
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 from gan_core.masking import masked
+from gan_core.printing import printable
 from gan_core.url_guard import open_public
+
+if TYPE_CHECKING:
+    from components.kubeflow_run import KubeflowRun
 
 WEBHOOK_VARIABLE = "RUN_STATUS_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10
+SUCCESSES = ("SUCCEEDED", "COMPLETE")  # of Kubeflow's local runner, and of a cluster
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,30 +41,59 @@ def parser() -> argparse.ArgumentParser:
     return options
 
 
-def message(pipeline: str, status: str, run_id: str | None) -> str:
-    """One sentence: which run ended, and in which state.
-
-    Kubeflow also runs this step after a run that was cancelled or reached its deadline. The reported state is then that
-    of the run's steps, RUNNING.
+def parse_status(status: str) -> tuple[str, object]:
+    """Returns the final state, such as SUCCEEDED, COMPLETE or FAILED, and the reason of a failure, which may be empty.
 
     Args:
-        pipeline: its name.
-        status: JSON with `state` (SUCCEEDED, COMPLETE, FAILED, …) and, on a failure, `error.message`.
-        run_id: the Kubeflow run's identifier; None if it is unknown.
+        status: JSON with `state` and, on a failure, `error.message`.
 
     Raises:
         InvalidInput: `status` has no state.
     """
     try:
         fields = json.loads(status)
-        state = fields["state"]
+        state, error = str(fields["state"]), fields.get("error")
     except (ValueError, RecursionError, KeyError, TypeError):
         raise InvalidInput(f"--status must be a JSON object with 'state'. Received: {status}") from None
-    error = fields.get("error")
-    reason = error.get("message") if isinstance(error, dict) else error
-    name = f"run {run_id}" if run_id else "run"
-    ended = "was cancelled, or reached its deadline" if state == "RUNNING" else f"ended {state}"
-    return f"{pipeline}: {name} {ended}" + (f": {reason}" if reason else "")
+    return state, error.get("message") if isinstance(error, dict) else error
+
+
+def message(pipeline: str, state: str, reason: object, run_id: str | None, run: KubeflowRun | None) -> str:
+    """One line: which run ended, in which state, which steps failed and why, and where to read more.
+
+    Kubeflow also runs this step after a run that was cancelled or reached its deadline. The reported state is then that
+    of the run's steps, RUNNING.
+
+    Args:
+        pipeline: its name.
+        state: as from `parse_status`.
+        reason: as from `parse_status`.
+        run_id: the Kubeflow run's identifier; None if it is unknown.
+        run: what Kubeflow's API says about the run; None if it says nothing.
+    """
+    ended = f"ended {state}"
+    if run and run.cancelled:
+        ended = "was cancelled"
+    elif state == "RUNNING":
+        ended = "reached its deadline" if run else "was cancelled, or reached its deadline"
+    text = f"{pipeline}: {f'run {run_id}' if run_id else 'run'} {ended}" + (f": {reason}" if reason else "")
+    if run is None:
+        return text + (". The run's page shows the step that failed" if run_id and state == "FAILED" else "")
+    for step in () if run.cancelled else run.failed:
+        text += f". {step.name} failed" + (f": {step.reason.removesuffix('.')}" if step.reason else "")
+        text += f". Its log: kubectl -n {run.namespace} logs {step.pod} -c main"
+    return text
+
+
+def ask_kubeflow(run_id: str) -> KubeflowRun | None:
+    """Returns what Kubeflow's API says about the run; None if it says nothing, with a warning if it should."""
+    from components.kubeflow_run import SERVER_VARIABLE, read_run
+
+    try:
+        return read_run(run_id) if SERVER_VARIABLE in os.environ else None
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        print(f"warning: Kubeflow does not say why the run ended: {printable(str(error))}", file=sys.stderr)
+        return None
 
 
 def registered(run_id: str) -> str:
@@ -111,7 +146,9 @@ def main() -> None:
     """Reports the status. An unreachable webhook causes only a warning, because it does not affect the run."""
     arguments = parser().parse_args()
     run_id = os.environ.get("KFP_RUN_ID")
-    text = message(arguments.pipeline, arguments.status, run_id)
+    state, reason = parse_status(arguments.status)
+    run = ask_kubeflow(run_id) if run_id and state not in SUCCESSES else None
+    text = message(arguments.pipeline, state, reason, run_id, run)
     if run_id and os.environ.get("MLFLOW_TRACKING_URI") and (outcome := registered(run_id)):
         text = f"{text}. {outcome}"
     print(text)

@@ -14,7 +14,7 @@ import pytest
 from certificates import self_signed
 from local_servers import QuietHandler, serving
 
-from components.report_status import message, send
+from components.report_status import message, parse_status, send
 from components.tracking.server import connect
 from gan_core.errors import InvalidInput
 
@@ -78,7 +78,10 @@ def report(status: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def test_the_webhook_receives_the_printed_sentence(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
     done = report(FAILED, RUN_STATUS_WEBHOOK_URL=webhook.address, SSL_CERT_FILE=str(certificate[0]))
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "gan-training-cpu: run 1234 ended FAILED: train failed\n"
+    assert (
+        done.stdout
+        == "gan-training-cpu: run 1234 ended FAILED: train failed. The run's page shows the step that failed\n"
+    )
     assert webhook.received == [("/secret-path", {"text": done.stdout.strip()})]
 
 
@@ -105,13 +108,13 @@ def test_an_unreachable_registry_does_not_fail_the_step() -> None:
 
 
 def test_kubeflow_reports_the_state_running_after_a_cancelled_run() -> None:
-    assert message("p", '{"state": "RUNNING"}', "1") == "p: run 1 was cancelled, or reached its deadline"
+    assert message("p", "RUNNING", None, "1", None) == "p: run 1 was cancelled, or reached its deadline"
 
 
 @pytest.mark.parametrize("state", ["SUCCEEDED", "COMPLETE", "CANCELED"])
 def test_the_message_names_the_final_state(state: str) -> None:
     """Kubeflow's local runner reports SUCCEEDED, and a cluster reports COMPLETE."""
-    assert message("p", json.dumps({"state": state, "error": {}}), None) == f"p: run ended {state}"
+    assert message("p", *parse_status(json.dumps({"state": state, "error": {}})), None, None) == f"p: run ended {state}"
 
 
 def test_a_redirect_is_not_followed(webhook: Webhook, certificate: tuple[Path, Path]) -> None:
@@ -164,12 +167,14 @@ def test_a_private_address_is_refused_unless_it_is_listed(webhook: Webhook, cert
 @pytest.mark.parametrize("status", ["", "[]", "{}", "{", "null", '"FAILED"', "[" * 100_000])
 def test_an_invalid_status_is_refused(status: str) -> None:
     with pytest.raises(InvalidInput, match="--status must be a JSON object with 'state'"):
-        message("p", status, None)
+        parse_status(status)
 
 
 @pytest.mark.parametrize("error", ["boom", ["boom"], 5, None])
 def test_an_error_of_another_form_is_still_reported(error: object) -> None:
-    assert message("p", json.dumps({"state": "FAILED", "error": error}), None).startswith("p: run ended FAILED")
+    assert message("p", *parse_status(json.dumps({"state": "FAILED", "error": error})), None, None).startswith(
+        "p: run ended FAILED"
+    )
 
 
 @pytest.mark.parametrize("address", ["https://h/geh€im", f"https://{'a' * 64}.example/x", "https://[::1/x"])
