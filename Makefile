@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-containers image-tests check format image ui up-local down-local sbom lock clean
+.PHONY: help run test test-peers test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test-containers: .venv/dev ## Build the image and run the compiled pipelines in 
 
 image-tests: image
 	TEST_IMAGE=$(IMAGE) pytest tests/containers
+
+# tests/cluster/conftest.py lists the variables; without them every test is skipped.
+test-cluster: .venv/dev ## Run, kill and cancel pipelines on a real Kubeflow that may be disturbed (docs/cluster-tests.md)
+	pytest tests/cluster -v -rs --durations=0 --durations-min=1
 
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers

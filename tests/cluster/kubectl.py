@@ -1,0 +1,46 @@
+"""Runs kubectl against the cluster under test."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+NAMESPACE = "kubeflow"
+NODE_NAME = "workflows.argoproj.io/node-name"  # the annotation with which Argo names a pod's node
+
+
+def kubectl(*arguments: str, namespace: str = NAMESPACE, given: str | None = None) -> str:
+    """Returns what kubectl prints."""
+    command = ["kubectl", "--namespace", namespace, *arguments]
+    answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300, check=False)
+    assert answer.returncode == 0, f"{' '.join(command)}: {answer.stderr}"
+    return answer.stdout
+
+
+def objects(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+    """Returns the objects of a kind."""
+    return json.loads(kubectl("get", kind, "--output", "json", *arguments, namespace=namespace))["items"]
+
+
+def scale(deployment: str, replicas: int, namespace: str = NAMESPACE) -> None:
+    """Starts or stops a deployment and waits until that is done."""
+    kubectl("scale", f"deployment/{deployment}", f"--replicas={replicas}", namespace=namespace)
+    kubectl("rollout", "status", f"deployment/{deployment}", "--timeout=240s", namespace=namespace)
+    if replicas == 0:
+        selector = json.loads(kubectl("get", "deployment", deployment, "--output", "json", namespace=namespace))
+        labels = ",".join(f"{key}={value}" for key, value in selector["spec"]["selector"]["matchLabels"].items())
+        kubectl("wait", "pods", "--selector", labels, "--for=delete", "--timeout=120s", namespace=namespace)
+
+
+def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
+    """Looks every two seconds until there is something to return."""
+    end = time.monotonic() + seconds
+    while not (found := look()):
+        assert time.monotonic() < end, f"{what}: not seen within {seconds:g} s"
+        time.sleep(2)
+    return found

@@ -1,0 +1,83 @@
+"""Reads from the cluster's MLflow server what a Kubeflow run recorded in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import tempfile
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+from kubectl import wait_for
+
+HOST = "localhost:5000"  # the name under which the server accepts requests through a port-forward
+
+
+class Records:
+    """The records in an MLflow server at a local port."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"http://127.0.0.1:{port}/api/2.0/mlflow/"
+
+    def runs(self, kubeflow_run: str) -> list[dict[str, Any]]:
+        """Returns the MLflow runs of a Kubeflow run."""
+        found = self._ask("experiments/get-by-name", experiment_name="gan-pipeline")
+        asked = {
+            "experiment_ids": [found["experiment"]["experiment_id"]],
+            "filter": f"tags.kfp_run_id = '{kubeflow_run}'",
+        }
+        return self._ask("runs/search", body=asked).get("runs", [])
+
+    def figures(self, run: dict[str, Any], metric: str) -> list[int]:
+        """Returns the steps (images seen) at which a run has a value of a metric, in order and with repetitions."""
+        asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": "10000"}
+        return sorted(int(one["step"]) for one in self._ask("metrics/get-history", **asked).get("metrics", []))
+
+    def artifacts(self, run: dict[str, Any], folder: str = "") -> list[str]:
+        """Returns the paths of a run's artifacts in a folder."""
+        asked = {"run_id": run["info"]["run_id"], "path": folder}
+        return [one["path"] for one in self._ask("artifacts/list", **asked).get("files", [])]
+
+    def versions(self, kubeflow_run: str) -> list[dict[str, Any]]:
+        """Returns the model versions that a Kubeflow run registered."""
+        asked = {"filter": f"tags.kfp_run_id = '{kubeflow_run}'", "max_results": "100"}
+        return self._ask("model-versions/search", **asked).get("model_versions", [])
+
+    def _ask(self, path: str, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self._address}{path}?{urllib.parse.urlencode(query)}")
+        request.add_header("Host", HOST)
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=60) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def mlflow_records() -> Iterator[Records]:
+    """Yields the server's records, through a port-forward of its own."""
+    command = ["kubectl", "--namespace", "mlflow", "port-forward", "service/mlflow", ":5000"]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+
+        def port() -> int | None:
+            said.seek(0)
+            _, found, rest = said.read().partition("Forwarding from 127.0.0.1:")
+            assert found or process.poll() is None, "the port-forward of MLflow ended"
+            return int(rest.split()[0]) if found else None
+
+        try:
+            yield Records(wait_for("the port-forward of MLflow", port, 60))
+        finally:
+            process.kill()
+            process.wait()
+
+
+def tags(run: dict[str, Any]) -> dict[str, str]:
+    """Returns the tags of a run or version."""
+    listed = run["data"]["tags"] if "data" in run else run.get("tags", [])
+    return {tag["key"]: tag["value"] for tag in listed}

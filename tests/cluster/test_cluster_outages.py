@@ -1,0 +1,60 @@
+"""MLflow or Kubeflow's API server is away for a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from followed_run import new_seed
+from kubectl import scale, wait_for
+from mlflow_records import mlflow_records
+
+STEPS, EVERY = 6000, 9600
+LONG = (f"train.steps={STEPS}", f"train.log_every_images={EVERY}", "train.samples_every_images=96000")
+
+
+@pytest.fixture(autouse=True)
+def _all_is_back() -> Iterator[None]:
+    yield
+    scale("mlflow", 1, "mlflow")
+    scale("ml-pipeline", 1)
+
+
+def test_what_mlflow_missed_during_the_training_is_sent_later(start: Any) -> None:
+    run = start(new_seed(), *LONG)
+    run.running_pod("train", "train: ")
+    scale("mlflow", 0, "mlflow")
+    wait_for("the end of the training", lambda: "train: done" in run.lines, 300)
+    scale("mlflow", 1, "mlflow")
+    run.succeeded()
+    assert "train: done" in run.lines
+    with mlflow_records() as records:
+        (tracked,) = records.runs(run.run_id)
+        assert tracked["info"]["status"] == "FINISHED"
+        assert records.figures(tracked, "losses/generator") == list(range(EVERY, STEPS * 32 + 1, EVERY))
+        assert len(records.versions(run.run_id)) == 1
+
+
+def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:
+    run = start(new_seed())
+    wait_for("the end of the evaluation", lambda: "evaluate: done" in run.lines, 300)
+    scale("mlflow", 0, "mlflow")
+    run.running_pod("register")
+    wait_for("a second try", lambda: len(run.pods("register")) > 1, 300)
+    scale("mlflow", 1, "mlflow")
+    run.succeeded()
+    assert any(line.startswith("register: done, ") for line in run.lines)
+    with mlflow_records() as records:
+        assert len(records.versions(run.run_id)) == 1
+
+
+def test_following_survives_an_api_server_that_is_away(start: Any) -> None:
+    run = start(new_seed())
+    run.running_pod("train")
+    scale("ml-pipeline", 0)
+    time.sleep(25)
+    scale("ml-pipeline", 1)
+    run.succeeded()
+    assert "train: done" in run.lines
