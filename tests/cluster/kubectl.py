@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -44,3 +46,23 @@ def wait_for(what: str, look: Callable[[], T | None], seconds: float) -> T:
         assert time.monotonic() < end, f"{what}: not seen within {seconds:g} s"
         time.sleep(2)
     return found
+
+
+@contextlib.contextmanager
+def port_forward(service: str, port: int, namespace: str = NAMESPACE) -> Iterator[int]:
+    """Yields a port of this machine that leads to a service."""
+    command = ["kubectl", "--namespace", namespace, "port-forward", f"service/{service}", f":{port}"]
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+
+        def local_port() -> int | None:
+            said.seek(0)
+            _, found, rest = said.read().partition("Forwarding from 127.0.0.1:")
+            assert found or process.poll() is None, f"the port-forward of {service} ended"
+            return int(rest.split()[0]) if found else None
+
+        try:
+            yield wait_for(f"the port-forward of {service}", local_port, 60)
+        finally:
+            process.kill()
+            process.wait()

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from kubectl import wait_for
+from kubectl import port_forward
 
 HOST = "localhost:5000"  # the name under which the server accepts requests through a port-forward
 
@@ -60,21 +58,8 @@ class Records:
 @contextlib.contextmanager
 def mlflow_records() -> Iterator[Records]:
     """Yields the server's records, through a port-forward of its own."""
-    command = ["kubectl", "--namespace", "mlflow", "port-forward", "service/mlflow", ":5000"]
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
-
-        def port() -> int | None:
-            said.seek(0)
-            _, found, rest = said.read().partition("Forwarding from 127.0.0.1:")
-            assert found or process.poll() is None, "the port-forward of MLflow ended"
-            return int(rest.split()[0]) if found else None
-
-        try:
-            yield Records(wait_for("the port-forward of MLflow", port, 60))
-        finally:
-            process.kill()
-            process.wait()
+    with port_forward("mlflow", 5000, "mlflow") as port:
+        yield Records(port)
 
 
 def tags(run: dict[str, Any]) -> dict[str, str]:

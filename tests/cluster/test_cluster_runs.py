@@ -16,6 +16,7 @@ from followed_run import (
     wait_for_state,
     write_profile,
 )
+from metadata_store import properties
 from mlflow_records import mlflow_records, tags
 
 CACHED = ["resolve: done", *(f"{step}: cached" for step in ("fetch", "prepare", "check", "train", "evaluate"))]
@@ -37,6 +38,13 @@ def test_mlflow_has_the_training_its_scores_and_the_version(first_run: FollowedR
         (version,) = records.versions(first_run.run_id)
     assert version["name"] == "digits-16x16x1"
     assert json.loads(tags(version)["provenance"])["image_digest"] == os.environ["TEST_CLUSTER_IMAGE"].partition("@")[2]
+
+
+def test_the_metadata_has_what_the_page_shows(first_run: FollowedRun) -> None:
+    shown = properties(first_run.run_id)
+    assert shown.keys() >= {"model", "history", "samples_page", "records", "scores", "report", "registration"}
+    assert float(shown["scores"]["fd_classifier"] or 0) > 0
+    assert shown["registration"]["decision"]
 
 
 def test_the_same_again_comes_from_the_cache(first_run: FollowedRun, first_seed: str, start: Any) -> None:
