@@ -25,7 +25,7 @@ END = ["register: done", "report-status: done"]
 
 def test_the_first_run_succeeds(first_run: FollowedRun) -> None:
     assert first_run.lines[-4:] == ["train: done", "evaluate: done", *END]
-    assert f"run {first_run.run_id} ended SUCCEEDED" in first_run.log_of("report-status")
+    assert f"run {first_run.run_id} ended COMPLETE" in first_run.log_of("report-status")
 
 
 def test_mlflow_has_the_training_its_scores_and_the_version(first_run: FollowedRun) -> None:
