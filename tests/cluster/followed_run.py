@@ -24,6 +24,9 @@ TINY = (
     *("train.score_every_images=0", "train.checkpoint_every_seconds=3"),
     *("evaluate.samples=300", "evaluate.sampling_seeds=2", "evaluate.kid_subsets=10", "evaluate.kid_subset_size=100"),
 )
+# A training that lasts long enough to be disturbed, and the images seen at which its history has figures.
+LONG = ("train.steps=6000", "train.log_every_images=9600", "train.samples_every_images=96000")
+LONG_FIGURES = list(range(9600, 192001, 9600))
 
 
 def write_profile(folder: Path, **changes: Any) -> Path:

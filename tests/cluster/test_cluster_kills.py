@@ -1,4 +1,4 @@
-"""Pods that are deleted at once, as when a node is lost."""
+"""Pods that are deleted at once, as when a node is lost. test_cluster_checkpoints.py deletes those of trainings."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from typing import Any
 
 from followed_run import delete_pod, new_seed
 from mlflow_records import mlflow_records
-
-LONG = ("train.steps=6000", "train.log_every_images=9600", "train.samples_every_images=96000")
-
-
-def test_a_training_whose_pod_is_deleted_is_tried_again(start: Any) -> None:
-    run = start(new_seed(), *LONG)
-    delete_pod(run.running_pod("train", "train: "))
-    run.succeeded()
-    assert "train: done, 2nd try" in run.lines
 
 
 def test_a_run_whose_driver_is_deleted_fails_and_names_it(start: Any) -> None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from followed_run import FollowedRun, new_seed
+from followed_run import LONG, FollowedRun, new_seed
 from kubectl import kubectl
 
-LONG = ("train.steps=60000", "train.log_every_images=96000", "train.samples_every_images=960000")
 RESTRICTED = "gan-cluster-test"
 
 

@@ -1,0 +1,45 @@
+"""Checkpoints on the profile's claim outlive the pod that wrote them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from followed_run import LONG, LONG_FIGURES, delete_pod, new_seed
+from mlflow_records import mlflow_records
+
+WAITS = "Another process trains with these checkpoints; this one waits until it ends"
+
+
+def test_a_training_whose_pod_is_deleted_resumes_in_the_same_mlflow_run(start: Any) -> None:
+    run = start(new_seed(), *LONG)
+    delete_pod(run.running_pod("train", "train: "))
+    run.succeeded()
+    assert "train: done, 2nd try" in run.lines
+    with mlflow_records() as records:
+        (tracked,) = records.runs(run.run_id)
+        assert tracked["info"]["status"] == "FINISHED"
+        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
+
+
+def test_a_new_run_resumes_a_cancelled_training(start: Any) -> None:
+    seed = new_seed()
+    cancelled = start(seed, *LONG)
+    cancelled.running_pod("train", "train: ")
+    cancelled.cancel()
+    assert cancelled.ended() == 1
+    run = start(seed, *LONG)
+    run.succeeded()
+    with mlflow_records() as records:
+        (tracked,) = [*records.runs(cancelled.run_id), *records.runs(run.run_id)]
+        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
+
+
+def test_of_two_equal_trainings_one_waits(start: Any) -> None:
+    seed = new_seed()
+    runs = [start(seed, *LONG) for _ in range(2)]
+    for run in runs:
+        run.succeeded()
+    assert sorted(WAITS in run.log_of("train") for run in runs) == [False, True]
+    with mlflow_records() as records:
+        (tracked,) = [found for run in runs for found in records.runs(run.run_id)]
+        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
