@@ -15,7 +15,7 @@ BUCKET = "team-data"
 
 @contextlib.contextmanager
 def storage_emulator(address: str = "127.0.0.1") -> Iterator[str]:
-    """Yields the value of STORAGE_EMULATOR_HOST for an emulator with the empty bucket BUCKET, at a port of `address`."""
+    """Yields STORAGE_EMULATOR_HOST for an emulator with the empty bucket BUCKET, at a port of `address`."""
     with socket.socket() as probe:
         probe.bind((address, 0))
         port = probe.getsockname()[1]
