@@ -36,7 +36,7 @@ def main() -> None:
         if local.champion:
             with whole_output(local.champion) as file:
                 file.write_text(champion_address(name_for_data(registration.model_name, dataset)), encoding="utf-8")
-    print("the parameters fit the data")
+    print(f"{arguments.trial}: the parameters fit the data" if arguments.trial else "the parameters fit the data")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--champion", type=paths.output(kinds.CHAMPION), help="output: the address of the champion in the registry"
     )
+    options.add_argument("--trial", help="what is special about this trial of a sweep, for the log")
     options.add_argument("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
     return options
 

@@ -82,7 +82,8 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
     log_evaluation(evaluation, arguments.report.place if arguments.report else None, required=bool(run_id))
-    executor.write_output(arguments.executor_input, {"scores": evaluation.scores})
+    trial = {"trial": arguments.trial} if arguments.trial else {}
+    executor.write_output(arguments.executor_input, {"scores": {**trial, **evaluation.scores}})
     print(table(evaluation, comparison))
 
 
@@ -118,6 +119,7 @@ def parser() -> argparse.ArgumentParser:
         type=paths.input_path,
         help="the training's records, .tar: sends what MLflow did not receive, and fails if MLflow does not answer",
     )
+    add("--trial", help="what is special about this trial of a sweep; Kubeflow's page shows it with the scores")
     add("--metrics", help="overrides evaluate.metrics; separated by commas: fid,kid,prdc,memorisation")
     add(
         "--mode",

@@ -38,8 +38,9 @@ def main() -> None:
             print(f"fetched {count} files from {source}")
         else:
             folder.mkdir()
-            (folder / NOTHING_FETCHED).touch()
-            print("nothing to fetch: the data comes with the image")
+            sentence = "nothing to fetch: the data comes with the image"
+            (folder / NOTHING_FETCHED).write_text(f"{sentence}\n", encoding="utf-8")
+            print(sentence)
     if isinstance(arguments.data, Output):
         fetched.remember(arguments.data.place)
     executor.write_output(arguments.executor_input)

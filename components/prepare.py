@@ -103,7 +103,8 @@ def _open_source(name: str, fetched: Path | None) -> Source:
 
 
 def _is_nothing_fetched(folder: Path) -> bool:
-    return folder.is_dir() and os.listdir(folder) == [NOTHING_FETCHED]
+    # A class may have that name too, but it is a folder.
+    return folder.is_dir() and os.listdir(folder) == [NOTHING_FETCHED] and (folder / NOTHING_FETCHED).is_file()
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def _compile(options: argparse.Namespace) -> None:
     defaults: dict[str, object] = dict(sections)
     compiled_in = changes.between(read, sections)
     if options.pipeline == "sweep":
-        trials = defaults["trials"] = parameters.trials(sections, options.grid, options.trial)
+        trials = defaults["trials"] = changes.labelled(parameters.trials(sections, options.grid, options.trial))
         compiled_in.append(f"{len(trials)} trial{'s' if len(trials) > 1 else ''}")
         del defaults["train"]
     elif options.grid or options.trial:
@@ -222,7 +222,7 @@ def _submit(options: argparse.Namespace) -> None:
         if options.wait:
             inputs = package.inputs(specification) | values
             pods = Pods(options.namespace, run_id)
-            trials = changes.of_trials(inputs.get("trials", []))
+            trials = [trial.get("label", "") for trial in inputs.get("trials", [])]
             if not Following(client, run_id, pods, trials, options.timeout).to_the_end():
                 sys.exit(1)
 

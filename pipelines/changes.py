@@ -73,8 +73,10 @@ def listed(changes: Sequence[str], most: int) -> str:
     return whole if len(whole) <= most else f"{whole[: most - 1]}…"
 
 
-def of_trials(trials: Sequence[Values]) -> list[str]:
-    """Returns what is special about each trial of a sweep: its values of the parameters in which the trials differ."""
+def labelled(trials: Sequence[Values]) -> list[Values]:
+    """Adds to each trial of a sweep a `label`: its values of the parameters in which the trials differ."""
     sections = [trial["train"] for trial in trials]
-    differing = [key for key in (sections[0] if sections else {}) if any(s[key] != sections[0][key] for s in sections)]
-    return [", ".join(f"{key}={_shown(section[key])}" for key in differing) for section in sections]
+    differing = [key for key in sections[0] if any(section[key] != sections[0][key] for section in sections)]
+    return [
+        trial | {"label": ", ".join(f"{key}={_shown(trial['train'][key])}" for key in differing)} for trial in trials
+    ]

@@ -44,15 +44,18 @@ class Stages:
         prepared = self._retried(steps.prepare(config=config, data=fetched.outputs["data"]), "prepare")
         return prepared.outputs["dataset"]
 
-    def train_and_evaluate(self, train: Any, evaluate: Any, register: Any, dataset: Any) -> tuple[Any, Any]:
+    def train_and_evaluate(
+        self, train: Any, evaluate: Any, register: Any, dataset: Any, trial: Any = ""
+    ) -> tuple[Any, Any]:
         """Checks the later steps' requirements, trains and evaluates; returns the model and its scores.
 
         The check is a separate step so that the sections evaluate and register are not inputs of the training.
         Otherwise a change of the evaluation or of the registration rule would invalidate the training's cache entry. In
         a sweep each trial repeats the check, because the SDK's local runner passes the loop item to a loop's steps in
-        place of an output from outside the loop.
+        place of an output from outside the loop. The check has the trial's label as an input, so a trial without one
+        fails before its training and not when its evaluation begins.
         """
-        checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset), "check")
+        checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset, trial=trial), "check")
         champion = checked.outputs["champion"]
         trained = self._retried(
             steps.train(config=train, champion=champion, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
@@ -65,6 +68,7 @@ class Stages:
                 history=trained.outputs["history"],
                 records=trained.outputs["records"],
                 champion=champion,
+                trial=trial,
             ),
             "evaluate",
         )

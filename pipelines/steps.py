@@ -41,11 +41,14 @@ def check(
     config: dict[str, Any],
     register: dict[str, Any],
     dataset: dsl.Input[dsl.Dataset],
+    trial: str,
     champion: dsl.OutputPath(str),  # type: ignore[valid-type]
 ) -> dsl.ContainerSpec:
     """Fails before the training if evaluation (`config`) or registration would fail later; names the champion."""
     return _command(
-        "check", "--config", config, "--register", register, "--dataset", dataset.path, "--champion", champion
+        "check",
+        *("--config", config, "--register", register, "--dataset", dataset.path),
+        *("--trial", trial, "--champion", champion),
     )
 
 
@@ -82,6 +85,7 @@ def evaluate(
     history: dsl.Input[dsl.Artifact],
     records: dsl.Input[dsl.Artifact],
     champion: str,
+    trial: str,
     scores: dsl.Output[dsl.Metrics],
     report: dsl.Output[dsl.HTML],
 ) -> dsl.ContainerSpec:
@@ -89,7 +93,7 @@ def evaluate(
     return _command(
         "evaluate",
         *("--config", config, "--real", real.path, "--generated", generated.path, "--history", history.path),
-        *("--records", records.path, "--champion", champion),
+        *("--records", records.path, "--champion", champion, "--trial", trial),
         *("--scores", scores.path, "--report", report.path),
         *EXECUTOR_INPUT,
     )

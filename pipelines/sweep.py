@@ -14,7 +14,8 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
     """Returns the graph for one profile and image.
 
     Its inputs are those of the training pipeline with `trials` in place of `train`: a list of `{"train": a whole train
-    section}`. All trials are scored under the same protocol, so their scores are comparable.
+    section, "label": what is special about it}`. All trials are scored under the same protocol, so their scores are
+    comparable.
     """
     stages = Stages(f"gan-sweep-{profile.name}", profile, image)
 
@@ -36,7 +37,7 @@ def sweep_pipeline(profile: Profile, image: str) -> BaseComponent:
             with dsl.ParallelFor(trials, name="trials", parallelism=profile.sweep_parallelism) as trial:
                 # `trial.train` and not the item itself: the cluster converts an item to text, which a dict input
                 # refuses.
-                model, scores = stages.train_and_evaluate(trial.train, evaluate, register, dataset)
+                model, scores = stages.train_and_evaluate(trial.train, evaluate, register, dataset, trial.label)
             best_model, best_scores = stages.choose(register, dsl.Collected(model), dsl.Collected(scores))
             stages.register(register, best_model, best_scores)
 

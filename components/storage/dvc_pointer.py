@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from gan_core.raw_data import DvcPointer
 
 NOTHING_FETCHED = "NOTHING-FETCHED"
-"""If there is nothing to fetch, `fetch` writes only this file, so that its folder differs from that of a failed
-fetch."""
+"""If there is nothing to fetch, `fetch` writes only this file: an object store has no empty folders, so Kubeflow could
+neither show nor copy one. The folder also differs from that of a failed fetch."""
 
 
 def read_pointer(pointer: str) -> DvcPointer:

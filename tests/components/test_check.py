@@ -161,3 +161,11 @@ def test_the_command_writes_the_champions_name_for_later_steps(
     monkeypatch.setattr(sys, "argv", ["check", *options])
     check.main()
     assert address.read_text() == "models:/synthetic-16x16x1@champion"
+
+
+def test_the_log_names_the_trial_of_a_sweep(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    config = str(write_parameters(workspace, {}))
+    options = ["--config", config, "--register", config, "--dataset", str(workspace / "labelled"), "--trial", "seed=1"]
+    monkeypatch.setattr(sys, "argv", ["check", *options])
+    check.main()
+    assert capsys.readouterr().out == "seed=1: the parameters fit the data\n"

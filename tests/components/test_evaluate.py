@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -71,6 +72,17 @@ def test_a_classifier_that_is_not_cached_shows_its_progress(
         "--real", workspace.data, "--generated", workspace.generator, "--cache", tmp_path, metrics=["fid"]
     )
     assert "classifier: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("trial", ["", "learning_rate=0.0002, seed=1"])
+def test_kubeflows_page_shows_the_trial_with_the_scores(workspace: Workspace, tmp_path: Path, trial: str) -> None:
+    outputs = {"scores": {"artifacts": [{"name": "scores", "uri": "gs://bucket/scores"}]}}
+    given = {"outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "output.json")}}
+    sides = ["--real", workspace.data, "--generated", workspace.generator]
+    record = workspace.evaluate(*sides, "--trial", trial, "--executor-input", json.dumps(given), sampling_seeds=1)
+    output = json.loads((tmp_path / "output.json").read_text())
+    shown = record.scores | ({"trial": trial} if trial else {})
+    assert output["artifacts"]["scores"]["artifacts"][0]["metadata"] == shown
 
 
 def test_one_sampling_seed_gives_no_spread(workspace: Workspace) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from components import fetch, prepare
+from components.storage.dvc_pointer import NOTHING_FETCHED
 from gan_core.data.prepared import PreparedDataset
 from gan_core.exit_codes import run
 from tests.datasets import blobs
@@ -60,8 +61,18 @@ def test_fetched_images_give_the_same_data_set_as_their_folder(tmp_path: Path, m
 def test_the_source_is_read_if_nothing_was_fetched(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sys.argv", ["fetch", "--pointer", "", "--remote", "", "--data", str(tmp_path / "fetched")])
     run(fetch.main)
+    (written,) = (tmp_path / "fetched").iterdir()
+    assert written.read_text() == "nothing to fetch: the data comes with the image\n"
     assert run_prepare(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 0
     assert PreparedDataset(tmp_path / "prepared").manifest.source == "digits"
+
+
+def test_images_in_a_class_folder_of_that_name_are_fetched_data(tmp_path: Path, monkeypatch, capsys) -> None:
+    write_images(tmp_path / "fetched" / NOTHING_FETCHED)
+    assert run_prepare(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 2
+    assert "not a built-in data set" in capsys.readouterr().err
+    assert run_prepare(monkeypatch, tmp_path, "data/raw/blobs", "--data", str(tmp_path / "fetched")) == 0
+    assert PreparedDataset(tmp_path / "prepared").manifest.classes == (NOTHING_FETCHED,)
 
 
 def unusable(folder: Path, kind: str) -> Path:

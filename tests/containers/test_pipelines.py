@@ -49,6 +49,7 @@ def test_the_metrics_are_in_the_metadata_for_the_runs_page(trained: LocalRun) ->
     output = json.loads(trained.output("evaluate", "executor_output.json").read_text())
     shown = output["artifacts"]["scores"]["artifacts"][0]["metadata"]
     assert shown["fd_classifier"] == pytest.approx(scores["fd_classifier"])
+    assert "trial" not in shown
 
 
 def test_the_model_is_registered(trained: LocalRun) -> None:
@@ -79,6 +80,9 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert run.succeeded, run.log
     records = [json.loads(path.read_text()) for path in run.root.glob("*/for-loop-*/evaluate/scores")]
     assert len(records) == 2
+    outputs = [json.loads(path.read_text()) for path in run.root.glob("*/for-loop-*/evaluate/executor_output.json")]
+    shown = [output["artifacts"]["scores"]["artifacts"][0]["metadata"]["trial"] for output in outputs]
+    assert sorted(shown) == ["steps=1", "steps=120"]
     best = min(records, key=lambda record: record["scores"]["fd_classifier"])
     assert best["images_seen"] == 120 * 32
     assert json.loads(run.output("choose", "scores").read_text()) == best

@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 LOCAL_ONLY = ("fingerprint", "summary")
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 STAGES = {name: stage for name, stage in GRAPH.items() if name not in LOCAL_ONLY}
-# Options only for the cluster: the place of the fetched data, the tracking records that leave the training's pod, and
-# the file that describes the outputs for Kubeflow.
+# Options only for the cluster: the place of the fetched data, the tracking records that leave the training's pod, the
+# label of a sweep's trial, and the file that describes the outputs for Kubeflow.
 CLUSTER_ONLY = {
     "prepare": {"--data", "--executor-input"},
     "train": {"--samples-page", "--records", "--executor-input"},
-    "evaluate": {"--records", "--executor-input"},
+    "evaluate": {"--records", "--trial", "--executor-input"},
 }
 # These stages also read the model's name: a warm start begins with its champion, and the report compares with it.
 ALSO_READ = {"train": ["register.model_name"], "evaluate": ["register.model_name"]}

@@ -13,7 +13,7 @@ from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
 from gan_core.errors import InvalidInput
-from pipelines import parameters
+from pipelines import changes, parameters
 from pipelines.overrides import Override, words
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -160,6 +160,16 @@ def test_a_grid_gives_every_combination_and_listed_trials_follow(sections) -> No
         (default, 7, "minimax"),
     ]
     assert all(set(trial["train"]) == set(sections["train"]) for trial in found)
+
+
+def test_a_trials_label_says_in_which_parameters_the_trials_differ(sections) -> None:
+    found = parameters.trials(sections, ["train.seed=5,6"], ["train.loss=minimax train.seed=5"])
+    labelled = changes.labelled(found)
+    assert [trial.pop("label") for trial in labelled] == [
+        *("seed=5, loss=non_saturating", "seed=6, loss=non_saturating", "seed=5, loss=minimax"),
+    ]
+    assert labelled == found
+    assert [trial["label"] for trial in changes.labelled(found[:1])] == [""]
 
 
 @pytest.mark.parametrize(
