@@ -45,7 +45,11 @@ def parser() -> argparse.ArgumentParser:
 
 def _server_options(options: argparse.ArgumentParser) -> None:
     options.add_argument("--host", help="address of the Kubeflow Pipelines API (or KF_PIPELINES_ENDPOINT)")
-    options.add_argument("--namespace", default="kubeflow", help="namespace of a multi-user installation")
+    options.add_argument(
+        "--namespace",
+        default="kubeflow",
+        help="namespace of the runs; in a multi-user installation, your own",
+    )
     options.epilog = "Put the host's token, if it requires one, into KF_PIPELINES_TOKEN."
 
 

@@ -46,11 +46,15 @@ def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
     if dry_run:
         return f"Would publish {name} {version}"
     with server.connected(host, namespace) as client:
-        pipeline_id = client.get_pipeline_id(name)
+        # On a multi-user host the pipeline is the user's own, because others are not allowed to change a shared one.
+        namespace = client.get_user_namespace()
+        pipeline_id = server.find_pipeline(client, name, namespace)
         if pipeline_id is None:
             # Not `upload_pipeline`: it cannot name the first version.
             pipeline_id = client.pipelines.pipeline_service_create_pipeline(
-                client.api_models.V2beta1Pipeline(display_name=name, description=description)
+                client.api_models.V2beta1Pipeline(
+                    display_name=name, description=description, namespace=namespace or None
+                )
             ).pipeline_id
         existing = server.pages(client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id)
         if version in [found.display_name for found in existing]:

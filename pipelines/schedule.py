@@ -129,7 +129,8 @@ def apply(client: Any, owner: str, schedules: Sequence[Schedule]) -> Iterator[st
             case nothing has been changed.
     """
     plans = [wanted(client, owner, schedule) for schedule in schedules]
-    runs = list(server.pages(client.list_recurring_runs, "recurring_runs"))
+    users = client.get_user_namespace() or None
+    runs = list(server.pages(client.list_recurring_runs, "recurring_runs", namespace=users))
     ours = [run for run in runs if _is_of(owner, run)]
     names = {plan.schedule.name for plan in plans}
     foreign = [run.display_name for run in runs if run not in ours and run.display_name in names]

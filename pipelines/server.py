@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from pipelines.parameters import Values
 
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"  # noqa: S105
+SYSTEM_NAMESPACE = "kubeflow"
 PAGE_SIZE = 100
 MOST_PAGES = 1000
 
@@ -25,8 +27,11 @@ MOST_PAGES = 1000
 def connected(host: str | None, namespace: str) -> Iterator[Any]:
     """Yields the SDK's client of the API at `host`, with the token of the environment.
 
+    The client's `get_user_namespace()` is `namespace`, or empty for Kubeflow's own. A host for one user ignores it.
+
     Raises:
-        InvalidInput: no host is given, it is not a Kubeflow API, or it refuses the token or a request.
+        InvalidInput: no host is given, it is not a Kubeflow API, it refuses the token or a request, or it is a
+            multi-user host and `namespace` is Kubeflow's own.
         TryAgain: the host does not answer.
     """
     host = require_server(host or os.environ.get(HOST_VARIABLE) or "", f"--host or {HOST_VARIABLE}")
@@ -40,7 +45,7 @@ def connected(host: str | None, namespace: str) -> Iterator[Any]:
     except kfp_server_api.ApiException as error:
         if error.status in (401, 403):
             raise InvalidInput(
-                f"The host refuses the token in {TOKEN_VARIABLE} ({error.status}). Received: {host}"
+                f"The host refuses the token in {TOKEN_VARIABLE} ({error.status}): {_reason(error)}. Received: {host}"
             ) from None
         if error.status == 429 or error.status >= 500:
             raise TryAgain(f"The host answers {error.status} {error.reason}. Received: {host}") from None
@@ -60,7 +65,9 @@ def _client(host: str, namespace: str, token: str | None) -> Any:
         configuration.api_key = {"authorization": token}
         configuration.api_key_prefix = {"authorization": "Bearer"}
     # Check the token first, because the client's own check takes 25 seconds to report a wrong token.
-    kfp_server_api.HealthzServiceApi(LimitedClient(configuration)).healthz_service_get_healthz()
+    health = kfp_server_api.HealthzServiceApi(LimitedClient(configuration)).healthz_service_get_healthz()
+    if health.multi_user and namespace == SYSTEM_NAMESPACE:
+        raise InvalidInput(f"On a multi-user host, --namespace must name your own namespace. Received: {namespace}")
     # The SDK's Client creates its own ApiClient, sends a request meanwhile, and accepts no time limit.
     unlimited, kfp_server_api.ApiClient = kfp_server_api.ApiClient, LimitedClient
     try:
@@ -99,15 +106,26 @@ def pages(call: Callable[..., Any], items: str, **arguments: Any) -> Iterator[An
     )
 
 
+def find_pipeline(client: Any, name: str, namespace: str) -> str | None:
+    """Returns the identifier of the pipeline `name` of a user's namespace, or of the shared one if that is empty."""
+    equals = {"operation": 1, "key": "display_name", "stringValue": name}
+    named = {"namespace": namespace or None, "filter": json.dumps({"predicates": [equals]})}
+    found = next(pages(client.list_pipelines, "pipelines", **named), None)
+    return str(found.pipeline_id) if found else None
+
+
 def find_version(client: Any, pipeline: str, version: str) -> Any:
-    """Returns the version `version` of the pipeline `pipeline`.
+    """Returns the version `version` of the pipeline `pipeline`, which is the user's own or a shared one.
 
     Raises:
         InvalidInput: there is no such pipeline or version; the message lists the existing ones.
     """
-    pipeline_id = client.get_pipeline_id(pipeline)
+    namespaces = dict.fromkeys((client.get_user_namespace(), ""))
+    found_ids = (find_pipeline(client, pipeline, namespace) for namespace in namespaces)
+    pipeline_id = next(filter(None, found_ids), None)
     if pipeline_id is None:
-        known = sorted(str(found.display_name) for found in pages(client.list_pipelines, "pipelines"))
+        listed = (pages(client.list_pipelines, "pipelines", namespace=namespace or None) for namespace in namespaces)
+        known = sorted(str(found.display_name) for found in itertools.chain.from_iterable(listed))
         raise InvalidInput(f"The pipeline must be one of {', '.join(known) or 'none yet'}. Received: {pipeline}")
     known = []
     for found in pages(client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id):

@@ -72,7 +72,7 @@ def test_images_in_a_class_folder_of_that_name_are_fetched_data(tmp_path: Path, 
     assert run_prepare(monkeypatch, tmp_path, "digits", "--data", str(tmp_path / "fetched")) == 2
     assert "not a built-in data set" in capsys.readouterr().err
     assert run_prepare(monkeypatch, tmp_path, "data/raw/blobs", "--data", str(tmp_path / "fetched")) == 0
-    assert PreparedDataset(tmp_path / "prepared").manifest.classes == (NOTHING_FETCHED,)
+    assert [entry.name for entry in PreparedDataset(tmp_path / "prepared").manifest.classes] == [NOTHING_FETCHED]
 
 
 def unusable(folder: Path, kind: str) -> Path:

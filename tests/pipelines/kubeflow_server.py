@@ -78,6 +78,7 @@ class KubeflowServer(ThreadingHTTPServer):
         self.lose_after: int | None = None
         self.broken_reads = 0
         self.login_page = False
+        self.multi_user = False
         self.most_enabled = 0
         self._ids = 0
         self.lock = threading.Lock()
@@ -99,6 +100,19 @@ class KubeflowServer(ThreadingHTTPServer):
             item["name"] = item["display_name"]
         getattr(self, kind)[identifier] = item
         return item
+
+    def of_namespace(self, kind: str, query: dict[str, str]) -> list[dict[str, Any]]:
+        """Returns what a user may list: on a multi-user host the items of one namespace, or the shared pipelines."""
+        items = list(getattr(self, kind).values())
+        if not self.multi_user:
+            return items
+        namespace = query.get("namespace", "")
+        if not namespace and kind != "pipelines":
+            thing = {"experiments": "An experiment", "recurring": "a recurring run"}[kind]
+            raise Refused(400, f"{thing} cannot have an empty namespace in multi-user mode", "Invalid input error: ")
+        if namespace not in ("", "team"):
+            raise Refused(403, f"User 'someone' is not authorized in {namespace}")
+        return [item for item in items if item.get("namespace", "") == namespace]
 
     def page(self, kind: str, items: list[dict[str, Any]], query: dict[str, str]) -> dict[str, Any]:
         if "filter" in query:
@@ -218,7 +232,7 @@ def _listing(kind: str, items_of: Any) -> Any:
     def listing(server: KubeflowServer, _: Any, query: dict[str, str], *identifiers: str) -> Any:
         if unknown := set(query) - LISTING:
             raise Refused(400, f"unknown query: {unknown}")
-        return server.page(kind, items_of(server, *identifiers), query)
+        return server.page(kind, items_of(server, query, *identifiers), query)
 
     return listing
 
@@ -239,9 +253,15 @@ def _create_experiment(server: KubeflowServer, body: Any, _: Any) -> Any:
 
 def _create_pipeline(server: KubeflowServer, body: Any, _: Any) -> Any:
     pipeline = checked(body, "V2beta1Pipeline")
-    if pipeline["display_name"] in [known["display_name"] for known in server.pipelines.values()]:
+    if server.multi_user and pipeline.get("namespace") != "team":
+        raise Refused(403, "Check if you have permission to create shared pipelines")
+    if _owned(pipeline) in map(_owned, server.pipelines.values()):
         raise Refused(409, "The name of the pipeline already exists")
     return server.add("pipelines", pipeline)
+
+
+def _owned(pipeline: dict[str, Any]) -> tuple[str, str]:
+    return pipeline["display_name"], pipeline.get("namespace", "")
 
 
 def _upload_version(server: KubeflowServer, body: Any, query: dict[str, str]) -> Any:
@@ -287,7 +307,8 @@ def _create_recurring(server: KubeflowServer, body: Any, _: Any) -> Any:
     run = checked(body | {"max_concurrency": str(body["max_concurrency"])}, "V2beta1RecurringRun")
     server.check_experiment(run)
     server.check_inputs(run)
-    added = {"namespace": "kubeflow", "status": run["mode"] + "D", "updated_at": NOW}
+    namespace = server.experiments[run["experiment_id"]].get("namespace", "kubeflow")
+    added = {"namespace": namespace, "status": run["mode"] + "D", "updated_at": NOW}
     return server.add("recurring", _without_empty_inputs(run) | added)
 
 
@@ -304,19 +325,19 @@ def _delete_recurring(server: KubeflowServer, _: Any, __: Any, identifier: str) 
 
 _ROUTES: dict[str, list[tuple[str, Any]]] = {
     "GET": [
-        ("/healthz", lambda *_: HEALTH),
-        ("/experiments", _listing("experiments", lambda server: list(server.experiments.values()))),
+        ("/healthz", lambda server, *_: HEALTH | {"multi_user": server.multi_user}),
+        ("/experiments", _listing("experiments", lambda server, query: server.of_namespace("experiments", query))),
         ("/experiments/([^/]+)", _get("experiments")),
-        ("/pipelines", _listing("pipelines", lambda server: list(server.pipelines.values()))),
+        ("/pipelines", _listing("pipelines", lambda server, query: server.of_namespace("pipelines", query))),
         (
             "/pipelines/([^/]+)/versions",
             _listing(
                 "pipeline_versions",
-                lambda server, pipeline: [v for v in server.versions.values() if v["pipeline_id"] == pipeline],
+                lambda server, _, pipeline: [v for v in server.versions.values() if v["pipeline_id"] == pipeline],
             ),
         ),
         ("/runs/([^/]+)", _get_run),
-        ("/recurringruns", _listing("recurringRuns", lambda server: list(server.recurring.values()))),
+        ("/recurringruns", _listing("recurringRuns", lambda server, query: server.of_namespace("recurring", query))),
     ],
     "POST": [
         ("/experiments", _create_experiment),

@@ -49,7 +49,7 @@ def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: 
             assert done.returncode == 0, f"{line}\n{done.stderr}"
         else:
             main(shlex.split(os.path.expandvars(command))[3:])
-    assert len(server.runs) == len([line for line in OURS if "submit --" in line or line.startswith("kfp")])
+    assert len(server.runs) == len([line for line in OURS if "submit --" in line or line.startswith("kfp run")])
     steps = [
         run.get("runtime_config", {}).get("parameters", {}).get("train", {}).get("steps")
         for run in server.runs.values()
