@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kubectl import NAMESPACE, NODE_NAME, kubectl, objects, wait_for
+from kubectl import NAMESPACE, NODE_NAME, kubectl, log, pods, wait_for
 
 from pipelines.follow import FINAL_STATES
 from pipelines.server import connected
@@ -125,7 +125,7 @@ class FollowedRun:
         pattern = re.compile(rf"\.{node}(\(\d+\)\.executor)?\(\d+\)$" if node else "")
         found = [
             pod
-            for pod in objects("pods", "--selector", f"pipeline/runid={self.run_id}")
+            for pod in pods(f"pipeline/runid={self.run_id}")
             if pattern.search(pod["metadata"]["annotations"].get(NODE_NAME, ""))
         ]
         return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -135,24 +135,17 @@ class FollowedRun:
 
         def look() -> str | None:
             assert self._process.poll() is None, self.output
-            pods = [pod for pod in self.pods(node) if pod["status"]["phase"] == "Running"]
-            if not pods:
+            running = [pod for pod in self.pods(node) if pod["status"]["phase"] == "Running"]
+            if not running:
                 return None
-            name = str(pods[-1]["metadata"]["name"])
-            return name if not line or line in self.log(name) else None
+            name = str(running[-1]["metadata"]["name"])
+            return name if not line or line in log(name) else None
 
         return wait_for(f"a running pod of {node}" + (f" whose log has {line!r}" if line else ""), look, seconds)
 
-    def log(self, pod: str) -> str:
-        """Returns the step's log; empty before the container has started."""
-        try:
-            return kubectl("logs", pod, "--container", "main")
-        except AssertionError:
-            return ""
-
     def log_of(self, step: str) -> str:
         """Returns the log of the newest pod of a step."""
-        return self.log(self.pods(step)[-1]["metadata"]["name"])
+        return log(self.pods(step)[-1]["metadata"]["name"])
 
 
 def state_of(run_id: str) -> str:
