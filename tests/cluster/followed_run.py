@@ -25,8 +25,8 @@ TINY = (
     *("evaluate.samples=300", "evaluate.sampling_seeds=2", "evaluate.kid_subsets=10", "evaluate.kid_subset_size=100"),
 )
 # A training that lasts long enough to be disturbed, and the images seen at which its history has figures.
-LONG = ("train.steps=6000", "train.log_every_images=9600", "train.samples_every_images=96000")
-LONG_FIGURES = list(range(9600, 192001, 9600))
+LONG = ("train.steps=2400", "train.log_every_images=3840", "train.samples_every_images=38400")
+LONG_FIGURES = list(range(3840, 76801, 3840))
 
 
 def write_profile(folder: Path, **changes: Any) -> Path:
