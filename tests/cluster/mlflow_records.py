@@ -44,8 +44,8 @@ class Records:
         asked = {"filter": f"tags.kfp_run_id = '{kubeflow_run}'", "max_results": "100"}
         return self._ask("model-versions/search", **asked).get("model_versions", [])
 
-    def _ask(self, path: str, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
-        request = urllib.request.Request(f"{self._address}{path}?{urllib.parse.urlencode(query)}")
+    def _ask(self, endpoint: str, /, body: dict[str, Any] | None = None, **query: str) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self._address}{endpoint}?{urllib.parse.urlencode(query)}")
         request.add_header("Host", HOST)
         if body is not None:
             request.data = json.dumps(body).encode()
