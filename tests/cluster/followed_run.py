@@ -130,18 +130,18 @@ class FollowedRun:
         ]
         return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
-    def running_pod(self, node: str, line: str = "", seconds: float = 300) -> str:
-        """Waits until the newest pod of a node runs and its log has `line`; returns its name."""
+    def unfinished_pod(self, node: str, line: str = "", seconds: float = 600) -> str:
+        """Waits for a pod of a node that has not ended and, if `line` is given, has it in its log; returns its name."""
 
         def look() -> str | None:
             assert self._process.poll() is None, self.output
-            running = [pod for pod in self.pods(node) if pod["status"]["phase"] == "Running"]
-            if not running:
+            found = [pod for pod in self.pods(node) if pod["status"]["phase"] in ("Pending", "Running")]
+            if not found:
                 return None
-            name = str(running[-1]["metadata"]["name"])
+            name = str(found[-1]["metadata"]["name"])
             return name if not line or line in log(name) else None
 
-        return wait_for(f"a running pod of {node}" + (f" whose log has {line!r}" if line else ""), look, seconds)
+        return wait_for(f"a pod of {node}" + (f" whose log has {line!r}" if line else ""), look, seconds)
 
     def log_of(self, step: str) -> str:
         """Returns the log of the newest pod of a step."""

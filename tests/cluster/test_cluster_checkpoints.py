@@ -12,7 +12,7 @@ WAITS = "Another process trains with these checkpoints; this one waits until it 
 
 def test_a_training_whose_pod_is_deleted_resumes_in_the_same_mlflow_run(start: Any) -> None:
     run = start(new_seed(), *LONG)
-    delete_pod(run.running_pod("train", "train: "))
+    delete_pod(run.unfinished_pod("train", "train: "))
     run.succeeded()
     assert "train: done, 2nd try" in run.lines
     with mlflow_records() as records:
@@ -24,7 +24,7 @@ def test_a_training_whose_pod_is_deleted_resumes_in_the_same_mlflow_run(start: A
 def test_a_new_run_resumes_a_cancelled_training(start: Any) -> None:
     seed = new_seed()
     cancelled = start(seed, *LONG)
-    cancelled.running_pod("train", "train: ")
+    cancelled.unfinished_pod("train", "train: ")
     cancelled.cancel()
     assert cancelled.ended() == 1
     run = start(seed, *LONG)

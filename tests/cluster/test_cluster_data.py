@@ -81,7 +81,7 @@ def test_a_folder_under_dvc_is_the_data(bucket: Bucket, start: Any) -> None:
 def test_checkpoints_in_a_bucket_outlive_the_pod(bucket: Bucket, start: Any) -> None:
     checkpoints = f"gs://{BUCKET}/checkpoints"
     run = start(new_seed(), *LONG, environment=bucket.environment, checkpoints=checkpoints)
-    delete_pod(run.running_pod("train", "train: "))
+    delete_pod(run.unfinished_pod("train", "train: "))
     run.succeeded()
     assert "train: done, 2nd try" in run.lines
     with mlflow_records() as records:

@@ -10,14 +10,14 @@ from mlflow_records import mlflow_records
 
 def test_a_run_whose_driver_is_deleted_fails_and_names_it(start: Any) -> None:
     run = start(new_seed())
-    delete_pod(run.running_pod("train-driver"))
+    delete_pod(run.unfinished_pod("train-driver"))
     assert run.ended() == 1
     assert "train failed: " in run.output
 
 
 def test_a_registration_whose_pod_is_deleted_registers_one_version(start: Any) -> None:
     run = start(new_seed())
-    delete_pod(run.running_pod("register"))
+    delete_pod(run.unfinished_pod("register"))
     run.succeeded()
     assert "register: done, 2nd try" in run.lines
     with mlflow_records() as records:

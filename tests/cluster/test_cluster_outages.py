@@ -21,7 +21,7 @@ def _all_is_back() -> Iterator[None]:
 
 def test_what_mlflow_missed_during_the_training_is_sent_later(start: Any) -> None:
     run = start(new_seed(), *LONG)
-    run.running_pod("train", "train: ")
+    run.unfinished_pod("train", "train: ")
     scale("mlflow", 0, "mlflow")
     wait_for("the end of the training", lambda: "train: done" in run.lines, 300)
     scale("mlflow", 1, "mlflow")
@@ -38,7 +38,7 @@ def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:
     run = start(new_seed())
     wait_for("the end of the evaluation", lambda: "evaluate: done" in run.lines, 300)
     scale("mlflow", 0, "mlflow")
-    run.running_pod("register")
+    run.unfinished_pod("register")
     wait_for("a second try", lambda: len(run.pods("register")) > 1, 300)
     scale("mlflow", 1, "mlflow")
     run.succeeded()
@@ -49,7 +49,7 @@ def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:
 
 def test_following_survives_an_api_server_that_is_away(start: Any) -> None:
     run = start(new_seed())
-    run.running_pod("train")
+    run.unfinished_pod("train")
     scale("ml-pipeline", 0)
     time.sleep(25)
     scale("ml-pipeline", 1)

@@ -15,7 +15,7 @@ RESTRICTED = "gan-cluster-test"
 
 def test_a_cancelled_run_is_reported_as_cancelled(start: Any) -> None:
     run = start(new_seed(), *LONG)
-    run.running_pod("train", "train: ")
+    run.unfinished_pod("train", "train: ")
     run.cancel()
     assert run.ended() == 1
     assert f"{run.run_id} CANCELED" in run.output
