@@ -11,6 +11,7 @@ from gan_core.printing import printable
 SECONDS = 5  # for one request to Kubernetes
 _ANNOTATION = "workflows.argoproj.io/node-name"
 _LAUNCHER = re.compile(r"[IWEF]\d{4} |(Error: )?exit status \d+$|time=")  # lines of Kubeflow's launcher and of Argo
+_DRIVER = re.compile(r"F\d{4} .*\] KFP driver: .*?\) failed: (.*)")  # why a step's driver failed
 
 
 class Pods:
@@ -42,10 +43,13 @@ class Pods:
         return _sentence(None, max(nodes, key=lambda found: found.get("startedAt") or "")["message"]) if nodes else ""
 
     def last_sentence(self, pod: Any) -> str:
-        """Returns the last line that the step itself wrote to its log; empty if there is none."""
+        """Returns the last line that the step itself or its driver wrote to its log; empty if there is none."""
         place = (pod.metadata.name, self.namespace)
         log = self._ask("CoreV1Api", "read_namespaced_pod_log", *place, container="main", tail_lines=50)
-        lines = [line.strip() for line in (log or "").splitlines() if line.strip() and not _LAUNCHER.match(line)]
+        written = (log or "").splitlines()
+        if failed := [found[1] for line in written if (found := _DRIVER.match(line))]:
+            return printable(failed[-1])
+        lines = [line.strip() for line in written if line.strip() and not _LAUNCHER.match(line)]
         errors = [line for line in lines if line.startswith("error: ")]
         return printable((errors or lines or [""])[-1])
 

@@ -315,6 +315,15 @@ def test_out_of_memory_is_told(capsys, server, compiled, kubernetes) -> None:
             ["train failed: exit code 1", "  its last line: error: a \\x1b[31mred one"],
         ),
         (
+            {"containerStatuses": container(terminated={"exitCode": 1, "reason": "Error"})},
+            "I1129 main.go:9] output:\n}\nF1129 21:38:03 15 main.go:127] KFP driver: driver.Container(taskName=x) "
+            "failed: failed to resolve inputs: two tasks have the same task name\nError: exit status 1\n",
+            [
+                "train failed: exit code 1",
+                "  its last line: failed to resolve inputs: two tasks have the same task name",
+            ],
+        ),
+        (
             {"reason": "DeadlineExceeded", "message": "Pod was active on the node longer than the specified deadline"},
             "",
             ["train failed: DeadlineExceeded: Pod was active on the node longer than the specified deadline"],
