@@ -81,7 +81,8 @@ def parse(content: str | bytes) -> KubeflowRun:
             for node in last.values()
             if node["phase"] in ("Failed", "Error")
         )
-        return KubeflowRun(metadata["namespace"], answer["run"].get("status") == "Terminating", failed)
+        cancelled = workflow["spec"].get("activeDeadlineSeconds") == 0  # so Kubeflow ends a workflow
+        return KubeflowRun(metadata["namespace"], cancelled, failed)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"the answer is not that for a run ({type(error).__name__}: {error})") from None
 

@@ -26,12 +26,13 @@ def node(name: str, phase: str, text: str = "", *, kind: str = "Pod", at: int = 
     }
 
 
-def answer(*nodes: dict[str, str], status: str = "Running") -> str:
+def answer(*nodes: dict[str, str], deadline: int = 172800) -> str:
     workflow = {
+        "spec": {"activeDeadlineSeconds": deadline},
         "metadata": {"name": "gan-x", "namespace": "kubeflow"},
         "status": {"nodes": {found["id"]: found for found in nodes}},
     }
-    return json.dumps({"run": {"status": status}, "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}})
+    return json.dumps({"run": {}, "pipeline_runtime": {"workflow_manifest": json.dumps(workflow)}})
 
 
 def pod(found: dict[str, str]) -> str:
@@ -76,7 +77,7 @@ def test_the_name_of_a_step_is_read_from_its_node(name: str, step: str) -> None:
 
 def test_a_cancelled_run_is_told_from_one_that_reached_its_deadline() -> None:
     stopped = node(".train(0).executor(0)", "Failed", "Step exceeded its deadline")
-    cancelled, late = parse(answer(stopped, status="Terminating")), parse(answer(stopped))
+    cancelled, late = parse(answer(stopped, deadline=0)), parse(answer(stopped))
     assert message("p", "RUNNING", None, "1", cancelled) == "p: run 1 was cancelled"
     assert message("p", "RUNNING", None, "1", late).startswith(
         "p: run 1 reached its deadline. train failed: Step exceeded its deadline. Its log: kubectl "
@@ -85,7 +86,8 @@ def test_a_cancelled_run_is_told_from_one_that_reached_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["null", "[]", "{}", answer().replace("run", "ran"), answer().replace("workflow_manifest", "manifest")]
+    "wrong",
+    ["null", "[]", "{}", answer().replace("spec", "specification"), answer().replace("workflow_manifest", "manifest")],
 )
 def test_another_answer_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="the answer is not that for a run"):
