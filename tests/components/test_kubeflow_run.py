@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from http.server import HTTPServer
+from pathlib import Path
 
 import pytest
 from local_servers import QuietHandler, serving
@@ -83,6 +84,26 @@ def test_a_cancelled_run_is_told_from_one_that_reached_its_deadline() -> None:
         "p: run 1 reached its deadline. train failed: Step exceeded its deadline. Its log: kubectl "
     )
     assert message("p", "RUNNING", None, "1", None) == "p: run 1 was cancelled, or reached its deadline"
+
+
+RECORDED = json.loads((Path(__file__).parent / "kubeflow-2.17.0-runs.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("cancelled", "was cancelled"),
+        (
+            "out-of-memory",
+            "ended FAILED. train failed: OOMKilled (exit code 1). Its log: kubectl -n kubeflow logs {pod}",
+        ),
+    ],
+)
+def test_what_a_real_kubeflow_answered_is_understood(name: str, said: str) -> None:
+    """The answers were recorded on Kubeflow 2.17.0 with Argo 4.0.5 and shortened to their pods."""
+    run = parse(json.dumps(RECORDED[name]))
+    pod = "gan-training-cluster-test-v946s-retry-system-container-impl-4146364503"
+    assert message("p", "FAILED", {}, "1", run).removesuffix(" -c main") == f"p: run 1 {said.format(pod=pod)}"
 
 
 @pytest.mark.parametrize(
