@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
+.PHONY: help run test test-peers test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ test-cluster: .venv/dev ## Run, kill and cancel pipelines on a real Kubeflow tha
 
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers
+
+# GPU_PAGE is the page that gets the result. Without a GPU, it stays as it is.
+test-gpu: .venv-gpu/done ## Compare the GPU with the CPU, and write the result into docs/gpu.md (skipped without a GPU)
+	GPU_PAGE=docs/gpu.md .venv-gpu/bin/pytest tests/gpu
 
 check: .venv/dev ## Check format, lint, types, import rules and tests
 	ruff format --check .
@@ -85,6 +89,7 @@ lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed req
 	uv pip compile $(LOCK) -c requirements-dev.txt --group local $(CPU) -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(CPU) -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(GPU) -o requirements-image-gpu.txt
+	uv pip compile $(LOCK) -c requirements-dev.txt requirements-gpu-tests.in -o requirements-gpu-tests.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
 	sed -i 's/^torch==2.13.0 .*/&\n$(LIGHT_TORCH)/' requirements-peers.txt
@@ -111,6 +116,12 @@ clean: ## Remove the environment, checkpoints and outputs; keep the DVC cache an
 .venv-sbom/done: requirements-sbom.txt
 	$(PYTHON) -m venv .venv-sbom
 	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
+	touch $@
+
+.venv-gpu/done: requirements-image-gpu.txt requirements-gpu-tests.txt .venv/uv
+	uv venv --quiet --clear --python $(PYTHON) .venv-gpu
+	VIRTUAL_ENV=$(CURDIR)/.venv-gpu uv pip install --quiet --require-hashes -r requirements-image-gpu.txt \
+	  -r requirements-gpu-tests.txt
 	touch $@
 
 # pip and not uv, because pip's own settings may name an index with PyTorch's light build.

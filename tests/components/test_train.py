@@ -4,22 +4,19 @@ import argparse
 import base64
 import csv
 import json
-import os
 import random
 import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
+from train_commands import finish, outcome, start, wait_for_a_new_checkpoint
 
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
@@ -32,52 +29,15 @@ from gan_core.training.course import Course
 from gan_core.training.describe import describe_generator
 from gan_core.training.state import Gan
 
-_ROOT = Path(__file__).resolve().parent.parent.parent
-
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return write_dataset(tmp_path_factory.mktemp("data") / "prepared", blobs(100), blobs(10, seed=1))
 
 
-def start(folder, dataset, config, cluster=None, **paths):
-    command = [sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
-    outputs = {"checkpoints": "checkpoints", "model": "model", "history": "history.csv", "samples": "samples.png"}
-    for name, path in outputs.items():
-        command += [f"--{name}", str(paths.get(name, folder / path))]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    environment["PYTHONPATH"] = str(_ROOT)
-    if cluster:
-        environment["TF_CONFIG"] = json.dumps(cluster)
-    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process):
-    _, errors = process.communicate()
-    return process.returncode, errors
-
-
-def newest_checkpoint(folder):
-    return max((path.name for path in folder.glob("checkpoints/*/*.npz")), default="")
-
-
-def wait_for_a_new_checkpoint(folder, process):
-    before = newest_checkpoint(folder)
-    while process.poll() is None and newest_checkpoint(folder) == before:
-        time.sleep(0.01)
-    assert process.poll() is None, process.communicate()
-
-
 def tracked(folder, query):
     with sqlite3.connect(folder / "mlflow.db") as database:
         return database.execute(query).fetchall()
-
-
-def outcome(folder):
-    with (folder / "history.csv").open() as file:
-        rows = [{**row, "system/examples_per_second": None} for row in csv.DictReader(file)]
-    generator = load_generator(folder / "model")
-    return rows, generator.model.get_weights(), (folder / "samples.png").read_bytes(), generator.metadata
 
 
 def test_a_training_killed_repeatedly_gives_the_same_weights(dataset, tmp_path):

@@ -46,7 +46,7 @@ def test_every_package_is_pinned_by_version_and_hash(lock: Path) -> None:
         assert "://" not in re.sub(r"(?m)#.*$", "", entry), entry
 
 
-@pytest.mark.parametrize("path", ["Makefile", "Dockerfile", "infra/mlflow/Dockerfile"])
+@pytest.mark.parametrize("path", ["Makefile", "Dockerfile", "infra/mlflow/Dockerfile", "infra/gpu-tests/Dockerfile"])
 def test_nothing_is_installed_without_its_hash(path: str) -> None:
     text = (ROOT / path).read_text().replace("\\\n", " ")
     installs = [line for part in text.splitlines() for line in part.split("&&") if "pip install" in line]

@@ -1,18 +1,13 @@
 """Several devices give the same metrics as one: logical devices of this machine, and two real processes."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from replicas import metrics_of, start_replicas
 
 from gan_core.errors import InvalidInput
 from gan_core.training.distribution import Distribution, check_replicas
 
-SCRIPT = Path(__file__).with_name("replica.py")
 CONDITIONAL = {"dropout": 0.4, "conditional": True}
 # If rounding moves a number across the kink of a ReLU, a gradient changes by far more than 1e-5. At twice this learning
 # rate that happens within 20 steps, only in the gradient's norm.
@@ -34,25 +29,6 @@ PENALISED = {
 SPECTRAL = {"network": "resnet", "normalization": "spectral", "loss": "hinge", "learning_rate": 0.0002}
 
 
-def start(kind, devices, folder, steps, changes, cluster=None):
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    if cluster:
-        environment["TF_CONFIG"] = json.dumps(cluster)
-    command = [sys.executable, SCRIPT, kind, str(devices), folder, str(steps), json.dumps(changes)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def metrics_of(*processes, replicas):
-    found = []
-    for process in processes:
-        output, errors = process.communicate()
-        assert process.returncode == 0, errors
-        answer = json.loads(output)
-        assert answer["replicas"] == replicas
-        found.append(answer["figures"])
-    return found
-
-
 def assert_close(ours, theirs):
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
@@ -61,15 +37,15 @@ def assert_close(ours, theirs):
 
 @pytest.mark.parametrize("changes", [PENALISED, SPECTRAL], ids=["penalised", "spectral"])
 def test_two_devices_give_the_metrics_of_one_and_resume(tmp_path, changes):
-    (expected,) = metrics_of(start("single", 1, tmp_path / "one", 20, changes), replicas=1)
-    (first,) = metrics_of(start("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
-    (second,) = metrics_of(start("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
+    (expected,) = metrics_of(start_replicas("single", 1, tmp_path / "one", 20, changes), replicas=1)
+    (first,) = metrics_of(start_replicas("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)
+    (second,) = metrics_of(start_replicas("mirrored", 2, tmp_path / "two", 20, changes), replicas=2)
     assert len(first) == len(second) == 10
     assert_close(first + second, expected)
 
 
 def test_two_processes_give_the_metrics_of_one_and_resume(tmp_path):
-    (expected,) = metrics_of(start("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
+    (expected,) = metrics_of(start_replicas("single", 1, tmp_path / "one", 20, CONDITIONAL), replicas=1)
     found = []
     # The chief is the host of type chief; without one, it is the first worker.
     for steps, tasks in ((10, [("worker", 0), ("worker", 1)]), (20, [("worker", 0), ("chief", 0)])):
@@ -81,7 +57,7 @@ def test_two_processes_give_the_metrics_of_one_and_resume(tmp_path):
         for (kind, _), address in zip(tasks, addresses, strict=True):
             cluster.setdefault(kind, []).append(address)
         processes = [
-            start(
+            start_replicas(
                 *("auto", 1, tmp_path / "two", steps, CONDITIONAL),
                 cluster={"cluster": cluster, "task": {"type": kind, "index": index}},
             )
