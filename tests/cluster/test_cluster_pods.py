@@ -31,14 +31,14 @@ def test_a_training_without_enough_memory_names_the_reason(start: Any) -> None:
 
 
 def test_a_step_without_a_node_is_named_and_the_following_ends_in_time(start: Any) -> None:
-    run = start(new_seed(), train={"cpu_request": "640", "cpu_limit": "640"}, options=["--timeout", "240"])
+    run = start(new_seed(), train={"cpu_request": "640", "cpu_limit": "640"}, options=["--timeout", "360"])
     assert run.ended() == 75
     assert "train waits. Unschedulable: 0/" in run.output
 
 
 def test_an_image_that_does_not_exist_is_named(start: Any, image: str) -> None:
     absent = image.partition("@")[0] + "@sha256:" + "0" * 64
-    run = start(new_seed(), image=absent, options=["--timeout", "150"])
+    run = start(new_seed(), image=absent, options=["--timeout", "360"])
     assert run.ended() == 75
     assert "resolve waits. ErrImagePull: " in run.output or "resolve waits. ImagePullBackOff: " in run.output
 

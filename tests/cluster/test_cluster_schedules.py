@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from followed_run import ROOT, FollowedRun, compile_pipeline, overrides, pipelines, wait_for_state, write_profile
+from followed_run import ROOT, compile_pipeline, new_seed, overrides, pipelines, wait_for_state, write_profile
 from kubectl import NAMESPACE, wait_for
 
 from pipelines.server import connected, pages
@@ -30,15 +30,13 @@ class Published:
 
 
 @pytest.fixture(scope="module")
-def published(
-    first_run: FollowedRun, first_seed: str, image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Published]:
-    """The pipeline of the first run as a version, published twice from a clean clone."""
+def published(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+    """A version that is published twice from a clean clone."""
     folder = tmp_path_factory.mktemp("published")
     profile = write_profile(folder)
-    compiled = compile_pipeline("training", image, profile, *overrides([first_seed]))
+    compiled = compile_pipeline("training", image, profile, *overrides([new_seed()]))
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder / "clone")], check=True)
-    said = [pipelines("publish", str(compiled), folder=folder / "clone") for _ in range(2)]
+    said = [pipelines("publish", str(compiled), folder=folder / "clone").splitlines()[-1] for _ in range(2)]
     _, pipeline, version = said[0].split()
     yield Published(pipeline, version, profile, said)
     with connected(None, NAMESPACE) as client:
@@ -50,15 +48,15 @@ def published(
 
 def test_publishing_again_changes_nothing(published: Published) -> None:
     assert published.said == [
-        f"Published {published.pipeline} {published.version}\n",
-        f"{published.pipeline} {published.version} is already published\n",
+        f"Published {published.pipeline} {published.version}",
+        f"{published.pipeline} {published.version} is already published",
     ]
 
 
 def test_a_published_version_runs(published: Published) -> None:
     place = ["--pipeline", published.pipeline, "--version", published.version, "--profile", str(published.profile)]
     said = pipelines("submit", *place)
-    wait_for_state(said.rsplit("/", 1)[1].strip(), "SUCCEEDED")
+    wait_for_state(said.rpartition("/")[2].strip(), "SUCCEEDED")
 
 
 def test_a_schedule_fires_changes_pauses_and_is_deleted(published: Published, tmp_path: Path) -> None:
