@@ -80,10 +80,8 @@ def test_a_sweep_registers_its_best_trial(start: Any) -> None:
     trials = ["--trial", f"train.steps=8 {seed}", "--trial", f"train.steps=200 {seed}"]
     run = start(kind="sweep", compiled_with=trials)
     run.succeeded()
-    assert [line for line in run.lines if line.startswith("train")] == [
-        f"train, trial {number} (seed={seed.partition('=')[2]}{steps}): done"
-        for number, steps in ((1, ", steps=8"), (2, ""))
-    ]
+    trained = [line for line in run.lines if line.startswith("train")]
+    assert sorted(trained) == ["train, trial 1 (steps=8): done", "train, trial 2 (steps=200): done"]
     with mlflow_records() as records:
         assert len(records.runs(run.run_id)) == 2
         assert len(records.versions(run.run_id)) == 1
