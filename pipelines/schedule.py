@@ -177,7 +177,7 @@ def _reconcile(client: Any, plan: Wanted, existing: Sequence[Any]) -> Iterator[s
         client.disable_recurring_run(current.recurring_run_id)
         yield f"{name}: disabled"
     for run in others:
-        client.delete_recurring_run(run.recurring_run_id)
+        _delete(client, run)
         yield f"{name}: the old one removed"
 
 
@@ -185,5 +185,10 @@ def _remove(client: Any, run: Any) -> Iterator[str]:
     if run.status == ENABLED:
         client.disable_recurring_run(run.recurring_run_id)
         yield f"{run.display_name}: disabled"
-    client.delete_recurring_run(run.recurring_run_id)
+    _delete(client, run)
     yield f"{run.display_name}: removed, it is no longer declared"
+
+
+def _delete(client: Any, run: Any) -> None:
+    """Deletes a recurring run. The runs that it has started go on; by default Kubernetes would delete them with it."""
+    client.recurring_runs.recurring_run_service_delete_recurring_run(run.recurring_run_id, propagation_policy="ORPHAN")

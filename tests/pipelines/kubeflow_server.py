@@ -80,6 +80,7 @@ class KubeflowServer(ThreadingHTTPServer):
         self.login_page = False
         self.multi_user = False
         self.most_enabled = 0
+        self.propagation_policies: list[str | None] = []
         self._ids = 0
         self.lock = threading.Lock()
         described = "All runs created without specifying an experiment will be grouped here."
@@ -317,9 +318,10 @@ def _switch(server: KubeflowServer, _: Any, __: Any, identifier: str, verb: str)
     return {}
 
 
-def _delete_recurring(server: KubeflowServer, _: Any, __: Any, identifier: str) -> Any:
+def _delete_recurring(server: KubeflowServer, _: Any, query: dict[str, str], identifier: str) -> Any:
     _get("recurring")(server, None, None, identifier)
     del server.recurring[identifier]
+    server.propagation_policies.append(query.get("propagation_policy"))
     return {}
 
 

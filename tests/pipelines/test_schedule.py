@@ -96,6 +96,7 @@ def test_a_changed_schedule_is_replaced_without_two_running(capsys, server, vers
     ]
     assert current_schedules(server) == [("weekly", "0 0 4 * * 1", "ENABLED", 20000)]
     assert server.most_enabled == 1
+    assert server.propagation_policies == ["ORPHAN"]  # a run that the old one started goes on
 
 
 def test_enabling_and_disabling_change_nothing_else(capsys, server, version, tmp_path) -> None:
@@ -114,6 +115,7 @@ def test_only_undeclared_schedules_of_the_same_owner_are_deleted(capsys, server,
     run(capsys, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}, owner="other"))
     assert run(capsys, "schedule", "apply", declare(tmp_path, nightly))[0] == 0
     assert [name for name, *_ in current_schedules(server)] == ["nightly", "theirs"]
+    assert server.propagation_policies == ["ORPHAN"]
     error = refused(capsys, 2, "schedule", "apply", declare(tmp_path, {**WEEKLY, "version": version, "name": "theirs"}))
     assert "recurring run of another owner than gan-pipeline" in error
     assert [name for name, *_ in current_schedules(server)] == ["nightly", "theirs"]
