@@ -26,7 +26,6 @@ from components.storage.bucket import Address
 from components.storage.mirror import mirrored
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
-from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.hooks import NoHooks
 
 _BUCKET = "benchmark"
@@ -107,10 +106,7 @@ def _measure(config: TrainConfig, dataset: PreparedDataset, place: Path | Addres
     hooks = FromTheFirstStep()
     classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
     gan = Gan(config, dataset.manifest.shape, classes)
-    with (
-        mirrored(place, key, config.checkpoints_kept) as mirror,
-        Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
-    ):
+    with mirrored(place, key, config.checkpoints_kept) as (_, checkpoints):
         Training(gan, RealBatches(dataset.split("train"), config), checkpoints).run(hooks)
     images = gan.images_seen - hooks.counted_from
     return images / (time.perf_counter() - hooks.clock), (time.process_time() - hooks.processor) / images * 1000

@@ -150,7 +150,8 @@ def _unsent(record: Path) -> str:
 
 def mirrors(place: Address, stack: contextlib.ExitStack) -> Iterator[Removal]:
     """Yields the checkpoints of finished trainings in a bucket. A running training is recorded as running."""
-    from components.storage.mirror import EARLIER_LISTING, WRITER
+    from components.storage.lease import WRITER
+    from components.storage.mirror import EARLIER_LISTING
 
     opened = stack.enter_context(bucket.opened(place))
     prefix = f"{place.name}/" if place.name else ""

@@ -1,7 +1,8 @@
 """Trains a generator on a prepared data set. After a stop or a kill, the same command continues from the checkpoint.
 
 The exit code is also 1 if the training diverged, 75 after SIGTERM (which a preempted machine sends) and 130 after
-Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process.
+Ctrl-C. A checkpoint is written before SIGTERM or Ctrl-C ends the process. While another process trains with the same
+checkpoints, this one waits; then it continues from them, in the same MLflow run if the parameters are equal.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import logging
 import signal
 import sys
+import time
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -25,6 +27,7 @@ from components.training.build import build_gan, training_images, version_to_sta
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
 from gan_core.digests import json_digest
+from gan_core.errors import TryAgain
 from gan_core.exit_codes import run
 from gan_core.printing import fail
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from gan_core.training.loop import Scorer, Training
     from gan_core.training.state import Gan
 
+_SIGNAL_SECONDS = 0.1  # how often a waiting process looks for a signal
 _logger = logging.getLogger(__name__)
 
 
@@ -70,7 +74,6 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     from components.training.code_digests import code_digests
     from components.training.identity import identify
     from gan_core.training.batches import RealBatches
-    from gan_core.training.checkpoints import Checkpoints
     from gan_core.training.guards import Diverged
     from gan_core.training.loop import Training
     from gan_core.training.warm_start import start_from
@@ -86,19 +89,19 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     identity = identify(
         config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
     )
-    stop = _StopSignal()
+    stop, place = _StopSignal(), arguments.checkpoints
     try:
-        with (
-            mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept) as mirror,
-            Checkpoints(mirror.folder, config.checkpoints_kept, mirror.send) as checkpoints,
+        with mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept, stop.pause) as (
+            mirror,
+            checkpoints,
         ):
             # An MLflow run has one set of parameters, so a training that continues with more steps gets another run.
             tracking = mirror.folder / f"tracking-{json_digest(config.model_dump())[:16]}"
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
             mirror.restore(training.target, tracking)
             training.resume()
-            _logger.info(identity.start_message(arguments.checkpoints, gan.images_seen, training.target))
-            identity.write(arguments.checkpoints)
+            _logger.info(identity.start_message(place, gan.images_seen, training.target))
+            identity.write(place)
             tracker = TrainingTracker(
                 tracking,
                 parameters=config.model_dump(),
@@ -193,6 +196,21 @@ class _StopSignal:
         self.received = number
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def pause(self, seconds: float) -> None:
+        """Waits before the training, until a signal arrives.
+
+        Raises:
+            TryAgain: SIGTERM arrived.
+            KeyboardInterrupt: SIGINT arrived.
+        """
+        end = time.monotonic() + seconds
+        while self.received is None and time.monotonic() < end:
+            time.sleep(_SIGNAL_SECONDS)  # Python continues a sleep after a signal
+        if self.received == signal.SIGTERM:
+            raise TryAgain("The training was told to stop (SIGTERM) while it waited for another process.")
+        if self.received == signal.SIGINT:
+            raise KeyboardInterrupt
 
     @property
     def name(self) -> str:

@@ -41,7 +41,7 @@ class TryAgain(Exception):
     >>> with Checkpoints(Path("checkpoints"), kept=3), Checkpoints(Path("checkpoints"), kept=3):
     ...     pass
     Traceback (most recent call last):
-    gan_core.errors.TryAgain: Another process is training with these checkpoints. Received: checkpoints
+    gan_core.training.checkpoints.InUse: Another process is training with these checkpoints. Received: checkpoints
     """
 
 

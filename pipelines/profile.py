@@ -90,6 +90,8 @@ class Profile(Record):
             deadline.
         checkpoints: where trainings keep checkpoints, a folder in the pod or gs://. Each training has a subfolder whose
             name is derived from everything that determines its weights.
+        checkpoints_claim: the PersistentVolumeClaim that the training mounts at `checkpoints`; None if they lie in gs://
+            or go with the pod.
         environment: environment variables of every step.
         light: resources of all steps except `prepare`, `train` and `evaluate`, which have their own.
     """
@@ -102,6 +104,7 @@ class Profile(Record):
     run_deadline_seconds: Seconds
     sweep_parallelism: Annotated[int, Field(ge=1)]
     checkpoints: Annotated[str, Field(pattern=r"^(/|gs://)")]
+    checkpoints_claim: Name | None = None
     environment: dict[Variable, str]
     secrets: tuple[Secret, ...]
     light: Resources
@@ -115,6 +118,18 @@ class Profile(Record):
             raise ValueError(
                 f"A training on spot nodes must keep its checkpoints in gs://. Received: checkpoints={self.checkpoints}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_claim_has_a_folder_and_one_node(self) -> Self:
+        if self.checkpoints_claim is not None:
+            if self.checkpoints.startswith("gs://"):
+                raise ValueError(f"A claim is mounted at a folder. Received: checkpoints={self.checkpoints}")
+            if self.sweep_parallelism > 1:
+                raise ValueError(
+                    "Nodes cannot share a claim, so with checkpoints_claim sweep_parallelism must be 1. "
+                    f"Received: sweep_parallelism={self.sweep_parallelism}"
+                )
         return self
 
     @field_validator("checkpoints")
@@ -172,6 +187,8 @@ class Profile(Record):
         for secret in self.secrets:
             if step in secret.steps:
                 kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables), optional=secret.optional)
+        if step == "train" and self.checkpoints_claim is not None:
+            kubernetes.mount_pvc(task, self.checkpoints_claim, self.checkpoints)
         if self.run_as_non_root:
             kubernetes.set_security_context(task, run_as_non_root=True)
         return task

@@ -27,6 +27,7 @@ WITHOUT_EFFECT = {
     "components.executor": "tells Kubeflow what a step made",
     "components.storage.output_kinds": "recognises earlier outputs, which alone are replaced",
     "components.tracking.lineage": "tags for MLflow: where the code comes from",
+    "components.storage.lease": "lets one process at a time write the copies of checkpoints",
     "components.storage.mirror": "copies checkpoints to a bucket and back",
     "components.tracking.address": "says where MLflow is",
     "components.tracking.failures": "puts what MLflow raises into a sentence",

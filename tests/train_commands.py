@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,15 @@ _ROOT = Path(__file__).resolve().parent.parent
 
 
 def start(
-    folder: Path, dataset: Path, config: str, cluster: Mapping[str, Any] | None = None, **paths: Path
+    folder: Path,
+    dataset: Path,
+    config: str,
+    cluster: Mapping[str, Any] | None = None,
+    prefix: Sequence[str] = (),
+    **paths: Path,
 ) -> subprocess.Popen[str]:
-    """Starts a training that writes into `folder`; `paths` replace single outputs."""
-    command = [sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
+    """Starts a training that writes into `folder`; `paths` replace single outputs, `prefix` precedes the command."""
+    command = [*prefix, sys.executable, "-m", "components.train", "--config", config, "--dataset", str(dataset)]
     outputs = {"checkpoints": "checkpoints", "model": "model", "history": "history.csv", "samples": "samples.png"}
     for name, path in outputs.items():
         command += [f"--{name}", str(paths.get(name, folder / path))]
@@ -52,6 +57,17 @@ def wait_for_a_new_checkpoint(folder: Path, process: subprocess.Popen[str]) -> N
     while process.poll() is None and newest_checkpoint(folder) == before:
         time.sleep(0.01)
     assert process.poll() is None, process.communicate()
+
+
+def wait_for(process: subprocess.Popen[str], sentence: str) -> str:
+    """Returns what the process wrote to stderr up to the line with the sentence."""
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if sentence in line:
+            return "".join(lines)
+    raise AssertionError("".join(lines))
 
 
 def outcome(folder: Path) -> tuple[list[dict[str, Any]], list[np.ndarray], bytes, GeneratorMetadata]:

@@ -1,52 +1,89 @@
 """Copies checkpoints to a bucket while the training runs, and restores them at the next start.
 
 The objects below `<address>/<key>/` are the checkpoint files, each of which a bucket writes atomically, and `writer`,
-which names the process that trains. A process replaces `writer` before each checkpoint, on the condition that no other
-process has replaced it in the meantime. If two processes use one key, the second to write finds it changed and stops.
-Earlier versions of this project wrote `newest.json` instead; it is not needed to restore their checkpoints.
+the lease of the process that trains. Earlier versions of this project wrote `newest.json` too; it is not needed to
+restore their checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import logging
+import os
 import tempfile
-import uuid
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from components.storage import bucket, objects, transfer
 from components.storage.bucket import Address
+from components.storage.lease import Lease
 from components.storage.paths import PREFIX
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.staging import workplace
-from gan_core.training.checkpoints import images_seen_in
+from gan_core.training.checkpoints import Checkpoints, InUse, images_seen_in
 
-WRITER = "writer"
+POLL_SECONDS = 5.0  # how often a waiting process looks whether the other one has ended
 EARLIER_LISTING = "newest.json"
+_Claimed = TypeVar("_Claimed")
 _logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def mirrored(place: Path | Address, key: str, kept: int) -> Iterator[LocalFolder | Mirror]:
-    """Yields the folder for the checkpoints `key`: a folder below `place`, or a temporary one with copies in a bucket.
+def mirrored(
+    place: Path | Address, key: str, kept: int, pause: Callable[[float], None] = time.sleep
+) -> Iterator[tuple[LocalFolder | Mirror, Checkpoints]]:
+    """Yields the checkpoints `key` below `place`: in that folder, or in a temporary one with copies in a bucket.
+
+    While another process trains with them, waits and says so; `pause` is called with the seconds between two looks.
 
     Raises:
-        TryAgain: another process took over; raised at the end.
+        InvalidInput: the folder cannot be written; also as `bucket.opened`.
+        TryAgain: another process took over, raised at the end; also as `bucket.opened`.
     """
     if isinstance(place, Path):
-        yield LocalFolder(place / key)
+        _require_writable(place)
+        local = LocalFolder(place / key)
+        with contextlib.ExitStack() as stack:
+            checkpoints = Checkpoints(local.folder, kept, local.send)
+            yield local, _wait(lambda: stack.enter_context(checkpoints), local.folder, pause)
         return
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
         mirror = Mirror(place / key, folder, kept)
         try:
-            yield mirror
+            _wait(mirror.claim, place / key, pause)
+            with Checkpoints(folder, kept, mirror.send) as checkpoints:
+                yield mirror, checkpoints
         finally:
             mirror.finish()
         mirror.raise_failure()
+
+
+def _wait(claim: Callable[[], _Claimed], place: Path | Address, pause: Callable[[float], None]) -> _Claimed:
+    """Returns what `claim` returns when no other process has the checkpoints."""
+    waits = False
+    while True:
+        try:
+            return claim()
+        except InUse:
+            if not waits:
+                _logger.warning(
+                    "Another process trains with these checkpoints; this one waits until it ends. Received: %s", place
+                )
+            waits = True
+        pause(POLL_SECONDS)
+
+
+def _require_writable(place: Path) -> None:
+    """Checks the folder before Python names a subfolder in it that nobody knows."""
+    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+        raise InvalidInput(
+            "The folder of the checkpoints must be writable. On Kubernetes, a new volume often belongs to root: "
+            "`kubectl -n kubeflow create job --from=cronjob/gan-checkpoints-writable gan-checkpoints-writable-1` "
+            f"changes that. Received: {place}, for user {os.getuid()}"
+        )
 
 
 class LocalFolder:
@@ -77,12 +114,18 @@ class Mirror:
         self.folder = folder
         self._address = address
         self._kept = kept
-        self._writer = uuid.uuid4().hex.encode()
-        self._generation = 0  # of the object `writer`
-        self._failure: TryAgain | None = None
+        self._lease = Lease(address)
         self._sender = ThreadPoolExecutor(1, "mirror")
         self._sending: Future[None] | None = None
         self._waiting: BinaryIO | None = None
+
+    def claim(self) -> None:
+        """Makes this the one process that trains with these checkpoints. Call it again if another one does.
+
+        Raises:
+            InUse, InvalidInput, TryAgain: as `Lease.claim`.
+        """
+        self._lease.claim()
 
     def restore(self, at_most: int, records: Path) -> None:
         """Restores the newest checkpoint with at most `at_most` images seen, and the folder `records`.
@@ -91,8 +134,6 @@ class Mirror:
             InvalidInput, TryAgain: the bucket cannot be read.
         """
         with bucket.opened(self._address) as opened:
-            if writer := opened.get_blob((self._address / WRITER).name, retry=objects.retry()):
-                self._generation = writer.generation
             for images_seen, name, blob in reversed(self._checkpoints(opened)):
                 if images_seen <= at_most and _receive(blob, self.folder / name):
                     break
@@ -111,7 +152,8 @@ class Mirror:
         try:
             yield
         finally:
-            self._send_records(records)
+            if self._lease.lost is None:  # else the other process sends newer ones
+                self._send_records(records)
 
     def place_of(self, records: Path) -> Address:
         """Returns the address to which `keeping` copies a folder."""
@@ -131,13 +173,14 @@ class Mirror:
         self._sending = self._sender.submit(self._send, path.name, self._waiting)
 
     def finish(self) -> None:
-        """Waits until pending copies have succeeded or failed."""
+        """Waits until pending copies have succeeded or failed, and lets the next process start."""
         self._sender.shutdown()
+        self._lease.release()
 
     def raise_failure(self) -> None:
         """Raises TryAgain if another process took over."""
-        if self._failure is not None:
-            raise self._failure
+        if self._lease.lost is not None:
+            raise self._lease.lost
 
     def _send_records(self, records: Path) -> None:
         with bucket.opened(self._address) as opened:
@@ -147,15 +190,11 @@ class Mirror:
         """Copies one checkpoint, in the background thread. If the bucket is unavailable, only warns."""
         try:
             with content, bucket.opened(self._address) as opened:
-                writer = (self._address / WRITER).name
-                self._generation = objects.send(opened, writer, io.BytesIO(self._writer), self._generation).generation
+                self._lease.renew(opened)
                 objects.send(opened, (self._address / name).name, content)
                 self._delete_older(opened, name)
         except objects.Conflict:
-            self._failure = TryAgain(
-                "Another process trains with these checkpoints; its newest one counts, and this process stops. "
-                f"Received: {self._address}"
-            )
+            pass  # `raise_failure` reports it
         except (InvalidInput, TryAgain) as error:
             _logger.warning("The checkpoint %s is not in the bucket; the training continues: %s", name, error)
 

@@ -29,6 +29,10 @@ _logger = logging.getLogger(__name__)
 State = Mapping[str, NDArray[Any]]
 
 
+class InUse(TryAgain):
+    """Another process trains with the same checkpoints."""
+
+
 class Checkpoints:
     """The checkpoints of one training; a context manager that only one process can enter at a time.
 
@@ -42,7 +46,7 @@ class Checkpoints:
 
     Raises:
         InvalidInput: the folder cannot be written, or is used before or after the `with` statement.
-        TryAgain: another process trains with the same folder.
+        InUse: another process trains with the same folder.
 
     >>> with Checkpoints(Path("other"), kept=3) as checkpoints:
     ...     checkpoints.write(64, {"images_seen": np.array(64)})
@@ -72,7 +76,7 @@ class Checkpoints:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise TryAgain(f"Another process is training with these checkpoints. Received: {self.folder}") from None
+            raise InUse(f"Another process is training with these checkpoints. Received: {self.folder}") from None
         for unfinished in self.folder.glob("*.partial"):
             unfinished.unlink()
         self._lock, self._writer = lock, ThreadPoolExecutor(1)

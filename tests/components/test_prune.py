@@ -15,6 +15,7 @@ from storage_proxy import StorageProxy
 from components import prune
 from components.storage import bucket, transfer
 from components.storage.bucket import Address
+from components.storage.lease import WRITER
 from components.storage.mirror import mirrored
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput
@@ -112,10 +113,11 @@ def test_checkpoints_of_finished_trainings_are_removed_from_a_bucket(
 ) -> None:
     address = Address(BUCKET, "prune/checkpoints")
     for name in ("finished", "killed"):
-        with mirrored(address, KEYS[name], 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
-            mirror.restore(10**9, mirror.folder / "none")
+        with mirrored(address, KEYS[name], 3) as (_, checkpoints):
             checkpoints.write(10, {"number": np.full(100, 10)})
             checkpoints.wait()
+        with bucket.opened(address) as opened:  # a killed process does not delete it
+            opened.blob(f"{address.name}/{KEYS[name]}/{WRITER}").upload_from_string("0")
         transfer.upload(workspace / "checkpoints" / KEYS[name] / "tracking-0", address / KEYS[name] / "tracking-0")
     listed = run_prune(monkeypatch, capsys, workspace, "--checkpoints", str(address), "--dry-run")
     assert (

@@ -4,6 +4,7 @@ import argparse
 import base64
 import csv
 import json
+import os
 import random
 import re
 import signal
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 from recipes import small_parameters, small_training
-from train_commands import finish, outcome, start, wait_for_a_new_checkpoint
+from train_commands import finish, outcome, start, wait_for, wait_for_a_new_checkpoint
 
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
@@ -103,6 +104,51 @@ def test_ctrl_c_and_divergence_end_without_a_traceback(dataset, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_of_two_equal_trainings_one_waits_and_then_has_the_same_outputs_and_run(dataset, tmp_path):
+    config = json.dumps(small_parameters(steps=300, checkpoint_every_seconds=0.05))
+    first = start(tmp_path, dataset, config)
+    wait_for_a_new_checkpoint(tmp_path, first)
+    first.send_signal(signal.SIGSTOP)
+    (tmp_path / "second").mkdir()
+    paths = {name: tmp_path / "second" / name for name in ("model", "history.csv", "samples.png")}
+    paths = {name.partition(".")[0]: path for name, path in paths.items()}
+    stopped, second = (start(tmp_path, dataset, config, **paths) for _ in range(2))
+    for process in (stopped, second):
+        said = wait_for(
+            process, "WARNING: Another process trains with these checkpoints; this one waits until it ends."
+        )
+        assert f"Received: {tmp_path}/checkpoints/" in said
+    stopped.send_signal(signal.SIGTERM)
+    code, errors = finish(stopped)
+    assert code == 75
+    assert errors == "error: The training was told to stop (SIGTERM) while it waited for another process.\n"
+    first.send_signal(signal.SIGCONT)
+    for process in (first, second):
+        code, errors = finish(process)
+        assert code == 0, errors
+    assert "The training resumes after 2400 of 2400 images" in errors
+    ours, theirs = outcome(tmp_path), outcome(tmp_path / "second")
+    for one, other in zip(ours[1], theirs[1], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (ours[0], *ours[2:]) == (theirs[0], *theirs[2:])
+    assert tracked(tmp_path, "SELECT status FROM runs") == [("FINISHED",)]
+
+
+def test_a_volume_of_another_user_is_refused_with_the_job_that_changes_it(dataset, tmp_path):
+    (tmp_path / "volume").mkdir(mode=0o500)
+    without_roots_rights = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.getuid() == 0 else []
+    process = start(
+        tmp_path, dataset, json.dumps(small_parameters()), prefix=without_roots_rights, checkpoints="volume"
+    )
+    code, errors = finish(process)
+    assert code == 2, errors
+    assert re.fullmatch(
+        r"error: The folder of the checkpoints must be writable\. On Kubernetes, .*"
+        rf"job --from=cronjob/gan-checkpoints-writable .*\. Received: volume, for user {os.getuid()}",
+        errors.splitlines()[-1],
+    )
+
+
 def test_the_generator_with_the_best_score_is_written(dataset, tmp_path):
     parameters = small_parameters(score_every_images=80, score_samples=60, learning_rate=0.01)
     code, errors = finish(start(tmp_path, dataset, json.dumps(parameters)))
@@ -160,7 +206,12 @@ def test_on_two_hosts_the_chief_writes_and_both_resume(dataset, tmp_path):
                 end.bind(("127.0.0.1", 0))
             workers = [f"127.0.0.1:{end.getsockname()[1]}" for end in (one, other)]
         processes = [
-            start(path, dataset, config, {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+            start(
+                path,
+                dataset,
+                config,
+                cluster={"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}},
+            )
             for index, path in enumerate(paths[:2])
         ]
         for process in processes:

@@ -58,6 +58,6 @@ def test_every_line_runs_from_top_to_bottom(server: KubeflowServer, repository: 
     assert [run["status"] for run in server.recurring.values()] == ["ENABLED"]
 
 
-@pytest.mark.parametrize("profile", ["cpu", "gpu", "gpu-spot"])
+@pytest.mark.parametrize("profile", ["small", "cpu", "gpu", "gpu-spot"])
 def test_the_page_names_every_profile(profile: str) -> None:
     assert f"{profile}.yaml" in (ROOT / "docs" / "kubeflow.md").read_text()

@@ -28,8 +28,21 @@ def changed(tmp_path: Path, name: str, **changes: Any) -> Path:
     return path
 
 
-def test_there_are_three_profiles() -> None:
-    assert sorted(Profile.read(path).name for path in SHIPPED) == ["cpu", "gpu", "gpu-spot"]
+def test_there_are_four_profiles() -> None:
+    assert sorted(Profile.read(path).name for path in SHIPPED) == ["cpu", "gpu", "gpu-spot", "small"]
+
+
+def test_the_steps_fit_a_node_with_2_processors_and_4_gib_and_differ_from_cpu_in_nothing_else() -> None:
+    small, cpu = (Profile.read(ROOT / f"infra/profiles/{name}.yaml") for name in ("small", "cpu"))
+    sized = ("light", "prepare", "train", "evaluate")
+    for step in sized:
+        resources = getattr(small, step)
+        assert resources.cpu_request.endswith("m")
+        assert int(resources.cpu_request[:-1]) <= 200
+        assert resources.cpu_limit == "2"
+        assert resources.memory_request in ("256Mi", "512Mi", "1Gi")
+        assert resources.memory_limit in ("2Gi", "4Gi")
+    assert small.model_dump(exclude={"name", *sized}) == cpu.model_dump(exclude={"name", *sized})
 
 
 @pytest.mark.parametrize(
@@ -40,6 +53,12 @@ def test_there_are_three_profiles() -> None:
         ({"train__memory_limit": "16 GB"}, "train.memory_limit"),
         ({"train__timeout_seconds": 0}, "train.timeout_seconds"),
         ({"checkpoints": "checkpoints"}, "checkpoints"),
+        ({"checkpoints_claim": "a b"}, "checkpoints_claim"),
+        ({"checkpoints": "gs://bucket/c"}, r"A claim is mounted at a folder\. Received: checkpoints=gs://bucket/c"),
+        (
+            {"sweep_parallelism": 2},
+            r"with checkpoints_claim sweep_parallelism must be 1\. Received: sweep_parallelism=2",
+        ),
         ({"environment": {"mlflow-uri": "x"}}, "environment"),
         ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "take secrets from Kubernetes"),
         *(
@@ -60,9 +79,16 @@ def test_the_error_for_a_wrong_profile_names_the_key(tmp_path, changes, message)
         Profile.read(changed(tmp_path, "gpu", **changes))
 
 
-def test_spot_training_must_keep_its_checkpoints_outside_the_pod(tmp_path) -> None:
+@pytest.mark.parametrize("claim", [None, "gan-checkpoints"])
+def test_spot_training_must_keep_its_checkpoints_outside_the_node(tmp_path, claim) -> None:
+    changes = {"checkpoints": "/tmp/checkpoints", "checkpoints_claim": claim, "sweep_parallelism": 1}
     with pytest.raises(InvalidInput, match="must keep its checkpoints in gs://"):
-        Profile.read(changed(tmp_path, "gpu-spot", checkpoints="/tmp/checkpoints"))
+        Profile.read(changed(tmp_path, "gpu-spot", **changes))
+
+
+def test_a_profile_without_a_claim_may_sweep_in_parallel(tmp_path) -> None:
+    profile = Profile.read(changed(tmp_path, "cpu", checkpoints_claim=None, sweep_parallelism=2))
+    assert (profile.checkpoints_claim, profile.sweep_parallelism) == (None, 2)
 
 
 def test_the_path_of_a_credentials_file_is_accepted(tmp_path) -> None:
@@ -105,6 +131,19 @@ def test_only_the_training_uses_spot_nodes_and_only_gpu_steps_use_gpus() -> None
     assert spot == ["exec-train"]
     assert sorted(gpu) == ["exec-evaluate", "exec-train"]
     assert pods["exec-train"]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+
+
+@pytest.mark.parametrize(("name", "claims"), [("training-cpu", 1), ("training-gpu", 1), ("sweep-gpu-spot", 0)])
+def test_only_the_training_mounts_the_claim_and_at_its_checkpoints(name: str, claims: int) -> None:
+    pipeline, platform = golden(name)
+    mounts = {
+        step: pod["pvcMount"] for step, pod in platform["deploymentSpec"]["executors"].items() if "pvcMount" in pod
+    }
+    assert list(mounts) == ["exec-train"] * claims
+    for mount in mounts.values():
+        (train,) = (task for key, task in tasks(pipeline).items() if key == "train")
+        path = train["inputs"]["parameters"]["checkpoints"]["runtimeValue"]["constant"]
+        assert [(one["mountPath"], one["constant"]) for one in mount] == [(path, "gan-checkpoints")]
 
 
 def test_only_the_last_step_gets_the_webhook() -> None:

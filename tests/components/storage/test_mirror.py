@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
-import re
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,10 +20,13 @@ from datasets import write_dataset
 from recipes import small_parameters
 from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
+from train_commands import wait_for
 
-from components.storage import bucket, transfer
+from components.storage import bucket, lease, transfer
+from components.storage import mirror as mirror_module
 from components.storage.bucket import Address
-from components.storage.mirror import WRITER, Mirror, mirrored
+from components.storage.lease import WRITER
+from components.storage.mirror import Mirror, mirrored
 from components.tracking.spool import Spool
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.export import load_generator
@@ -41,7 +43,7 @@ def address(request: pytest.FixtureRequest) -> Address:
 
 def write(address: Address, *numbers: int, kept: int = 3, wait: bool = True) -> None:
     """Starts a training that writes a checkpoint after each of these numbers of images."""
-    with mirrored(address, "key", kept) as mirror, Checkpoints(mirror.folder, kept, mirror.send) as checkpoints:
+    with mirrored(address, "key", kept) as (mirror, checkpoints):
         mirror.restore(10**9, mirror.folder / "none")
         for number in numbers:
             checkpoints.write(number, {"number": np.full(1000, number)})
@@ -52,17 +54,16 @@ def write(address: Address, *numbers: int, kept: int = 3, wait: bool = True) -> 
 
 def newest(address: Address, at_most: int = 10**9) -> int | None:
     """Returns the images seen of the state that a start on another machine restores."""
-    with mirrored(address, "key", 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
+    with mirrored(address, "key", 3) as (mirror, checkpoints):
         mirror.restore(at_most, mirror.folder / "none")
         state = checkpoints.newest(at_most)
     return None if state is None else int(state["number"][0])
 
 
 def names(address: Address) -> list[str]:
+    prefix = f"{address.name}/key/"
     with bucket.opened(address) as opened:
-        return sorted(
-            blob.name.removeprefix(f"{address.name}/key/") for blob in opened.list_blobs(prefix=f"{address.name}/key/")
-        )
+        return sorted(blob.name.removeprefix(prefix) for blob in opened.list_blobs(prefix=prefix))
 
 
 def numbers(address: Address) -> list[int]:
@@ -111,7 +112,7 @@ def test_a_slow_upload_skips_to_the_newest_checkpoint(proxy: StorageProxy, addre
             release.wait()
 
     proxy.before = hold
-    with mirrored(address, "key", 3) as mirror, Checkpoints(mirror.folder, 1, mirror.send) as checkpoints:
+    with mirrored(address, "key", 3) as (mirror, _), Checkpoints(mirror.folder / "1", 1, mirror.send) as checkpoints:
         for number in (10, 20, 30, 40):
             checkpoints.write(number, {"number": np.full(1000, number)})
             checkpoints.wait()
@@ -125,7 +126,7 @@ def test_an_outage_does_not_stop_the_training(
     proxy: StorageProxy, address: Address, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 0.2)
-    with mirrored(address, "key", 3) as mirror, Checkpoints(mirror.folder, 3, mirror.send) as checkpoints:
+    with mirrored(address, "key", 3) as (mirror, checkpoints):
         for number, rate in ((10, 0.0), (20, 1.0), (30, 0.0)):
             proxy.before = lambda *_, rate=rate: "503" if rate else None
             checkpoints.write(number, {"number": np.full(1000, number)})
@@ -137,22 +138,34 @@ def test_an_outage_does_not_stop_the_training(
     assert numbers(address) == [10, 30]
 
 
-def test_a_process_stops_if_another_one_wrote_its_checkpoints(proxy: StorageProxy, address: Address) -> None:
+def test_a_process_that_lost_its_lease_stops_and_leaves_the_other_ones_copies(
+    proxy: StorageProxy, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(address, 10)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 3600.0)  # it stalls
+    monkeypatch.setattr(lease, "LOST_SECONDS", 0.1)
+    monkeypatch.setattr(mirror_module, "POLL_SECONDS", 0.01)
     with (
-        pytest.raises(TryAgain, match="Another process trains with these checkpoints"),
-        mirrored(address, "key", 3) as mirror,
-        Checkpoints(mirror.folder, 3, mirror.send) as checkpoints,
+        pytest.raises(TryAgain, match="Another process trains with these checkpoints; its newest one counts"),
+        mirrored(address, "key", 3) as (mirror, checkpoints),
     ):
         mirror.restore(10**9, mirror.folder / "none")
         write(address, 20)
+        with bucket.opened(address) as opened:
+            opened.blob(f"{address.name}/key/records/training.json").upload_from_string("the other one's")
+        records = mirror.folder / "records"
+        records.mkdir()
         checkpoints.write(15, {"number": np.full(1000, 15)})
         checkpoints.wait()
         mirror._sending.result()
-        checkpoints.write(16, {"number": np.full(1000, 16)})
-        checkpoints.wait()
-        raise AssertionError("the second write must have failed")
+        with contextlib.suppress(TryAgain), mirror.keeping(records):
+            (records / "training.json").write_text("the stalled one's")
+            checkpoints.write(16, {"number": np.full(1000, 16)})
+            checkpoints.wait()
+            raise AssertionError("the second write must have failed")
     assert newest(address) == 20
+    with bucket.opened(address) as opened:
+        assert opened.blob(f"{address.name}/key/records/training.json").download_as_text() == "the other one's"
 
 
 def test_the_previous_checkpoint_is_restored_if_the_newest_is_deleted_meanwhile(
@@ -185,7 +198,6 @@ def test_copies_of_earlier_versions_are_restored(proxy: StorageProxy, address: A
     """Earlier versions listed the checkpoints in `newest.json` and kept the records in a separate folder."""
     write(address, 10, 20)
     with bucket.opened(address) as opened:
-        opened.blob(f"{address.name}/key/{WRITER}").delete()
         opened.blob(f"{address.name}/key/newest.json").upload_from_string(
             '{"format": 1, "writer": "0", "checkpoints": []}'
         )
@@ -195,6 +207,7 @@ def test_copies_of_earlier_versions_are_restored(proxy: StorageProxy, address: A
         opened.blob(f"{address.name}/key/records/.whole.json").upload_from_string(listing)
     records = tmp_path / "records"
     mirror = Mirror(address / "key", tmp_path, 3)
+    mirror.claim()
     mirror.restore(10**9, records)
     assert [path.name[:15] for path in tmp_path.glob("*.npz")] == [f"{20:015d}"]
     assert (records / "training.json").read_text() == "an earlier start's"
@@ -210,6 +223,7 @@ def test_records_are_kept_from_one_start_to_the_next(proxy: StorageProxy, addres
         records = tmp_path / str(start) / "tracking"
         records.parent.mkdir()
         mirror = Mirror(address, records.parent, 3)
+        mirror.claim()
         mirror.restore(10**9, records)
         if start == 0:
             records.mkdir()
@@ -248,11 +262,21 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def train(folder: Path, dataset: object, parameters: dict[str, object], to: object) -> subprocess.Popen[str]:
-    """Starts a training that writes its checkpoints and outputs to `to`."""
-    command = [sys.executable, "-m", "components.train", "--config", json.dumps(parameters), "--dataset", str(dataset)]
-    for name, path in {"checkpoints": "c", "model": "model", "history": "history.csv", "samples": "s.png"}.items():
-        command += [f"--{name}", f"{to}/{path}"]
+def train(
+    folder: Path, dataset: object, parameters: dict[str, object], to: object, outputs: object = None, lost: float = 60.0
+) -> subprocess.Popen[str]:
+    """Starts a training that writes its checkpoints and outputs to `to`, or the outputs to `outputs`.
+
+    It takes over from another process that shows no sign of life for `lost` seconds.
+    """
+    code = (
+        f"from components.storage import lease, mirror; lease.LOST_SECONDS = {lost}; mirror.POLL_SECONDS = 0.2\n"
+        "from components.train import main; from gan_core.exit_codes import run; run(main)"
+    )
+    command = [sys.executable, "-c", code, "--config", json.dumps(parameters), "--dataset", str(dataset)]
+    command += ["--checkpoints", f"{to}/c"]
+    for name, path in {"model": "model", "history": "history.csv", "samples": "s.png"}.items():
+        command += [f"--{name}", f"{outputs or to}/{path}"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     environment["PYTHONPATH"] = str(ROOT)
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
@@ -289,9 +313,11 @@ def test_a_training_killed_during_an_upload_gives_the_same_weights(
     with pytest.raises(InvalidInput, match="must hold a file or a folder"):
         transfer.download(address / "model", project / "half")
 
-    process = train(project, address / "digits", often, address)
+    process = train(project, address / "digits", often, address, lost=1.0)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
+    assert "this one waits until it ends. Received: gs://" in errors
+    assert "gave no sign of life for 1 s; this one takes over." in errors
     assert "The training resumes after " in errors
     transfer.download(address / "model", project / "model")
     ours, theirs = load_generator(project / "model"), load_generator(alone / "model")
@@ -305,17 +331,57 @@ def test_a_training_killed_during_an_upload_gives_the_same_weights(
     assert doubled == []
 
 
-def test_one_of_two_trainings_with_the_same_prefix_stops(
+def test_of_two_equal_trainings_one_waits_and_then_has_the_same_outputs_and_run(
     proxy: StorageProxy, address: Address, digits: Path, project: Path
 ) -> None:
-    parameters = small_parameters(steps=10**6, checkpoint_every_seconds=0.2)
-    both = [train(project, digits, parameters, address) for _ in range(2)]
-    while all(process.poll() is None for process in both):
-        time.sleep(0.1)
-    running, stopped = sorted(both, key=lambda process: process.poll() is not None)
+    parameters = small_parameters(checkpoint_every_seconds=0.05)
+    uploading, release = threading.Event(), threading.Event()
+
+    def hold(method: str, name: str, body: bytes) -> None:
+        if method == "POST" and name.endswith(".npz"):
+            uploading.set()
+            release.wait()
+
+    proxy.before = hold
+    first = train(project, digits, parameters, address)
+    assert uploading.wait(300), first.communicate()
+    second = train(project, digits, parameters, address, project / "second")
+    (project / "second").mkdir()
+    said = wait_for(second, "WARNING: Another process trains with these checkpoints; this one waits until it ends.")
+    assert f"Received: {address}/c/" in said
+    release.set()
+    for process in (first, second):
+        errors = process.communicate()[1]
+        assert process.returncode == 0, errors
+    assert "takes over" not in errors
+    assert "The training resumes after 240 of 240 images" in errors
+    transfer.download(address / "model", project / "model")
+    ours, theirs = load_generator(project / "second/model"), load_generator(project / "model")
+    for one, other in zip(ours.model.get_weights(), theirs.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with sqlite3.connect(project / "mlflow.db") as database:
+        assert database.execute("select status from runs").fetchall() == [("FINISHED",)]
+    with bucket.opened(address) as opened:
+        assert not [blob.name for blob in opened.list_blobs(prefix=address.name) if blob.name.endswith(WRITER)]
+
+
+def test_a_signal_ends_the_waiting(proxy: StorageProxy, address: Address, digits: Path, project: Path) -> None:
+    parameters = small_parameters(steps=10**6)
+    running = train(project, digits, parameters, address)
+    wait_for(running, "The training starts from the beginning")
+    for number, code, sentence in (
+        (signal.SIGTERM, 75, "error: The training was told to stop (SIGTERM) while it waited for another process.\n"),
+        (signal.SIGINT, 130, "error: Interrupted.\n"),
+    ):
+        waiting = train(project, digits, parameters, address)
+        wait_for(waiting, "this one waits until it ends")
+        waiting.send_signal(number)
+        assert waiting.communicate()[1].endswith(sentence)
+        assert waiting.returncode == code
     running.send_signal(signal.SIGTERM)
-    stopped_errors, running_errors = stopped.communicate()[1], running.communicate()[1]
-    assert (stopped.returncode, running.returncode) == (75, 75), stopped_errors + running_errors
-    # The other process wrote either the checkpoints or the tracking folder first.
-    assert re.search("error: Another process (trains with these checkpoints|wrote the same object)", stopped_errors)
-    assert "The training was told to stop (SIGTERM)" in running_errors
+    errors = running.communicate()[1]
+    assert (running.returncode, "The training was told to stop (SIGTERM) after" in errors) == (75, True), errors
+    following = train(project, digits, small_parameters(steps=1), address)
+    errors = following.communicate()[1]
+    assert following.returncode == 0, errors
+    assert "Another process" not in errors

@@ -1,0 +1,88 @@
+"""The volume of the checkpoints: the profiles' claim, and the job that makes it writable for the steps' user."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from manifests import INFRA, ROOT, Objects, kubectl
+
+MANIFEST = INFRA / "k8s/base/training/checkpoints.yaml"
+
+
+@pytest.fixture(params=["local", "gke"])
+def objects(request: pytest.FixtureRequest, render: Callable[..., Objects]) -> Objects:
+    return render(request.param)
+
+
+def pod(objects: Objects) -> dict[str, Any]:
+    (job,) = [item for item in objects if item["metadata"]["name"] == "gan-checkpoints-writable"]
+    assert job["spec"]["suspend"] is True
+    template: dict[str, Any] = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    return template
+
+
+@pytest.mark.parametrize("profile", ["small", "cpu", "gpu"])
+def test_the_claim_of_a_profile_exists_in_the_steps_namespace(profile: str, objects: Objects) -> None:
+    values = yaml.safe_load((INFRA / f"profiles/{profile}.yaml").read_text())
+    (claim,) = [
+        item
+        for item in objects
+        if (item["kind"], item["metadata"].get("namespace")) == ("PersistentVolumeClaim", "kubeflow")
+    ]
+    assert claim["metadata"]["name"] == values["checkpoints_claim"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert pod(objects)["volumes"][0]["persistentVolumeClaim"] == {"claimName": values["checkpoints_claim"]}
+
+
+def test_the_job_gives_the_volume_to_the_group_of_the_image(objects: Objects) -> None:
+    (user, group) = re.findall(r"(?m)^USER (\d+):(\d+)$", (ROOT / "Dockerfile").read_text())[-1]
+    context = pod(objects)["securityContext"]
+    assert (context["runAsUser"], context["runAsGroup"], context["fsGroup"]) == (int(user), int(group), int(group))
+
+
+@pytest.mark.parametrize(("mode", "code"), [(0o777, 0), (0o755, 1)])
+def test_the_jobs_own_command_says_whether_its_user_can_write(
+    mode: int, code: int, tmp_path: Path, render: Callable[..., Objects]
+) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    folder.chmod(mode if os.getuid() == 0 else 0o700 if code == 0 else 0o500)
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        if os.getuid() == 0:
+            parent.chmod(0o755)
+    (container,) = pod(render("local"))["containers"]
+    command = [*container["command"], *(text.replace("/checkpoints", str(folder)) for text in container["args"])]
+    other_user = ["setpriv", "--reuid=65532", "--regid=65532", "--clear-groups"] if os.getuid() == 0 else []
+    done = subprocess.run([*other_user, *command], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert done.stderr.startswith("error: User 65532 cannot write the volume" if code else "")
+    assert len(done.stderr.splitlines()) == code
+
+
+def test_the_patch_in_the_comment_sets_the_size(manifests: Path) -> None:
+    lines = [line.removeprefix("# ") for line in MANIFEST.read_text().splitlines() if line.startswith("#   ")]
+    folder = manifests / "k8s" / "larger"
+    folder.mkdir()
+    patches = yaml.safe_load("\n".join(lines))
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump({"resources": ["../overlays/local"], **patches}))
+    sizes = {
+        item["metadata"]["name"]: item["spec"]["resources"]["requests"]["storage"]
+        for item in yaml.safe_load_all(kubectl("kustomize", folder))
+        if item["kind"] == "PersistentVolumeClaim"
+    }
+    assert sizes["gan-checkpoints"] == "100Gi"
+
+
+@pytest.mark.parametrize("page", ["docs/infra.md", "docs/kubeflow.md", "components/storage/mirror.py"])
+def test_the_line_that_starts_the_job_names_it(page: str) -> None:
+    (line,) = re.findall(r"(?m)^# (kubectl .*create job .*)$", MANIFEST.read_text())
+    assert line in (ROOT / page).read_text()
+    assert shlex.split(line)[5] == "--from=cronjob/gan-checkpoints-writable"
