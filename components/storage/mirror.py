@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -44,7 +43,6 @@ def mirrored(
         TryAgain: another process took over, raised at the end; also as `bucket.opened`.
     """
     if isinstance(place, Path):
-        _require_writable(place)
         local = LocalFolder(place / key)
         with contextlib.ExitStack() as stack:
             checkpoints = Checkpoints(local.folder, kept, local.send)
@@ -74,16 +72,6 @@ def _wait(claim: Callable[[], _Claimed], place: Path | Address, pause: Callable[
                 )
             waits = True
         pause(POLL_SECONDS)
-
-
-def _require_writable(place: Path) -> None:
-    """Checks the folder before Python names a subfolder in it that nobody knows."""
-    if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
-        raise InvalidInput(
-            "The folder of the checkpoints must be writable. On Kubernetes, a new volume often belongs to root: "
-            "`kubectl -n kubeflow create job --from=cronjob/gan-checkpoints-writable gan-checkpoints-writable-1` "
-            f"changes that. Received: {place}, for user {os.getuid()}"
-        )
 
 
 class LocalFolder:

@@ -109,7 +109,7 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
         elif isinstance(value, Address) and not isinstance(value, Input):
             require_writable(value)
         elif name == "checkpoints" and isinstance(value, Path):
-            outputs.require_folder(value)
+            _require_checkpoints(value)
     remove_abandoned(Path(tempfile.gettempdir()), PREFIX)
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
         local: dict[str, Path | Output] = {}
@@ -129,6 +129,16 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
 
 def _is_place(value: object) -> bool:
     return isinstance(value, Path | Address)
+
+
+def _require_checkpoints(folder: Path) -> None:
+    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+        raise InvalidInput(
+            "The folder of the checkpoints must be writable. On Kubernetes, a new volume often belongs to root: "
+            "`kubectl -n kubeflow create job --from=cronjob/gan-checkpoints-writable gan-checkpoints-writable-1` "
+            f"changes that. Received: {folder}, for user {os.getuid()} in group {os.getgid()}"
+        )
+    outputs.require_folder(folder)
 
 
 def require_writable(address: Address) -> None:

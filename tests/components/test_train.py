@@ -144,7 +144,7 @@ def test_a_volume_of_another_user_is_refused_with_the_job_that_changes_it(datase
     assert code == 2, errors
     assert re.fullmatch(
         r"error: The folder of the checkpoints must be writable\. On Kubernetes, .*"
-        rf"job --from=cronjob/gan-checkpoints-writable .*\. Received: volume, for user {os.getuid()}",
+        rf"job --from=cronjob/gan-checkpoints-writable .*\. Received: volume, for user {os.getuid()} in group {os.getgid()}",
         errors.splitlines()[-1],
     )
 
