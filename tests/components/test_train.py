@@ -142,11 +142,10 @@ def test_a_volume_of_another_user_is_refused_with_the_job_that_changes_it(datase
     )
     code, errors = finish(process)
     assert code == 2, errors
-    assert re.fullmatch(
-        r"error: The folder of the checkpoints must be writable\. On Kubernetes, .*"
-        rf"job --from=cronjob/gan-checkpoints-writable .*\. Received: volume, for user {os.getuid()} in group {os.getgid()}",
-        errors.splitlines()[-1],
-    )
+    said = errors.splitlines()[-1]
+    assert said.startswith("error: The folder of the checkpoints must be writable. On Kubernetes, ")
+    assert "job --from=cronjob/gan-checkpoints-writable " in said
+    assert said.endswith(f". Received: volume, for user {os.getuid()} in group {os.getgid()}")
 
 
 def test_the_generator_with_the_best_score_is_written(dataset, tmp_path):
