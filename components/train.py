@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
-import time
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from components import executor
@@ -26,8 +23,8 @@ from components.storage.cache_folder import cache_folder
 from components.training.build import build_gan, training_images, version_to_start_from
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
+from components.training.stop_signal import StopSignal
 from gan_core.digests import json_digest
-from gan_core.errors import TryAgain
 from gan_core.exit_codes import run
 from gan_core.printing import fail
 
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from gan_core.training.loop import Scorer, Training
     from gan_core.training.state import Gan
 
-_SIGNAL_SECONDS = 0.1  # how often a waiting process looks for a signal
 _logger = logging.getLogger(__name__)
 
 
@@ -89,12 +85,10 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     identity = identify(
         config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
     )
-    stop, place = _StopSignal(), arguments.checkpoints
+    stop = StopSignal()
+    place = arguments.checkpoints
     try:
-        with mirrored(arguments.checkpoints, identity.key, config.checkpoints_kept, stop.pause) as (
-            mirror,
-            checkpoints,
-        ):
+        with mirrored(place, identity.key, config.checkpoints_kept, stop.pause) as (mirror, checkpoints):
             # An MLflow run has one set of parameters, so a training that continues with more steps gets another run.
             tracking = mirror.folder / f"tracking-{json_digest(config.model_dump())[:16]}"
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
@@ -182,45 +176,6 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
     executor.add_option(options)
     return options
-
-
-class _StopSignal:
-    """Remembers the first SIGTERM or SIGINT, so that step and checkpoint can finish. A second one ends the process."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._receive)
-
-    def _receive(self, number: int, _: FrameType | None) -> None:
-        self.received = number
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def pause(self, seconds: float) -> None:
-        """Waits before the training, until a signal arrives.
-
-        Raises:
-            TryAgain: SIGTERM arrived.
-            KeyboardInterrupt: SIGINT arrived.
-        """
-        end = time.monotonic() + seconds
-        while self.received is None and time.monotonic() < end:
-            time.sleep(_SIGNAL_SECONDS)  # Python continues a sleep after a signal
-        if self.received == signal.SIGTERM:
-            raise TryAgain("The training was told to stop (SIGTERM) while it waited for another process.")
-        if self.received == signal.SIGINT:
-            raise KeyboardInterrupt
-
-    @property
-    def name(self) -> str:
-        """Name of the signal for messages."""
-        return "SIGTERM" if self.received == signal.SIGTERM else "Ctrl-C"
-
-    @property
-    def exit_code(self) -> int:
-        """75 after SIGTERM, because the same command may continue later; 130 after Ctrl-C."""
-        return 75 if self.received == signal.SIGTERM else 130
 
 
 if __name__ == "__main__":

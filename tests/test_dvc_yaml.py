@@ -43,6 +43,7 @@ WITHOUT_EFFECT = {
     "components.tracking.scores": "tells MLflow about scores",
     "components.tracking.tracker": "tells MLflow about a run",
     "components.training.hooks": "prints and tracks what happens around a training's steps",
+    "components.training.stop_signal": "lets a signal stop a training",
     "components.storage.transfer": "copies files to a bucket and back",
     "gan_core": "names what a user of the library imports",
     "gan_core.url_guard": "checks addresses before a request",
