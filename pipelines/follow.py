@@ -11,13 +11,14 @@ from typing import Any
 from gan_core.errors import TryAgain
 from gan_core.printing import printable
 from pipelines.display import Row, display
-from pipelines.pods import Pods, why_failed, why_waiting
+from pipelines.pods import Pods, why_failed
 from pipelines.tasks import ACTIVE, Stage, stages
 
 POLL_SECONDS = 5.0
 LOST_CALLS = 60  # failed calls in a row after which following the run ends; the run itself continues
 PATIENCE_SECONDS = 60.0  # time after which a line says that a stage still waits or runs
 MOST_LOOKS_AFTER_END = 3
+NO_POD = "Argo's controller has not made its pod yet."
 FINAL_STATES = ("SUCCEEDED", "SKIPPED", "FAILED", "CANCELED")
 
 
@@ -138,13 +139,21 @@ class Following:
         for node, name in names.items():
             if not self._lasts(node, "waiting"):
                 continue
-            pods = self.pods.of(node)
-            whys = [why for pod in pods if (why := why_waiting(pod))]
-            why = whys[-1] if whys else "" if pods else self.pods.message(node)
+            why = self._why(node)
             sentence = f"{name} waits. {why}" if why else f"{name} waits for a node or an image."
             if sentence not in self.said:
                 self.said.add(sentence)
                 yield sentence if why else f"{sentence} This line tells why: {self.pods.describe_command()}"
+
+    def _why(self, node: str) -> str:
+        """Returns why a stage waits; empty if Kubernetes does not say it. The node "" is that of the next stage."""
+        pods = self.pods.of(node)
+        if whys := [why for pod in pods if (why := self.pods.why_waiting(pod))]:
+            return whys[-1]
+        if pods and node:
+            return ""
+        message = "" if pods else self.pods.message(node)
+        return message or (NO_POD if pods or self.pods.of("") else "")
 
     def _failure(self, found: Sequence[Stage]) -> Iterator[str]:
         """Yields which steps failed and why, the last lines of their logs, and the command to type next."""

@@ -42,6 +42,29 @@ class Pods:
         ]
         return _sentence(None, max(nodes, key=lambda found: found.get("startedAt") or "")["message"]) if nodes else ""
 
+    def why_waiting(self, pod: Any) -> str:
+        """Returns why a pod does not run, such as `Unschedulable: 0/1 nodes are available: …`; empty if it runs.
+
+        A pod whose volume cannot be mounted has no reason of its own, only events.
+        """
+        waits = False
+        for container in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
+            waiting = container.state.waiting
+            if waiting and waiting.reason not in (None, "PodInitializing", "ContainerCreating"):
+                return _sentence(waiting.reason, waiting.message)
+            waits = waits or waiting is not None
+        for condition in pod.status.conditions or []:
+            if condition.type == "PodScheduled" and condition.status == "False":
+                return _sentence(condition.reason, condition.message)
+        return self._warning(pod.metadata.name) if waits else ""
+
+    def _warning(self, name: str) -> str:
+        """Returns the last warning among the events of the pod `name`; empty if there is none."""
+        selector = f"involvedObject.name={name},type=Warning"
+        listed = self._ask("CoreV1Api", "list_namespaced_event", self.namespace, field_selector=selector)
+        warnings = sorted(listed.items if listed else [], key=lambda event: str(event.last_timestamp or ""))
+        return _sentence(warnings[-1].reason, warnings[-1].message) if warnings else ""
+
     def last_sentence(self, pod: Any) -> str:
         """Returns the last line that the step itself or its driver wrote to its log; empty if there is none."""
         place = (pod.metadata.name, self.namespace)
@@ -78,18 +101,6 @@ class Pods:
 
 def _is_of(node: str, name: str) -> bool:
     return not node or re.match(re.escape(node) + r"($|\(|-driver\()", name) is not None
-
-
-def why_waiting(pod: Any) -> str:
-    """Returns why a pod does not run, such as `Unschedulable: 0/1 nodes are available: …`; empty if it runs."""
-    for container in [*(pod.status.init_container_statuses or []), *(pod.status.container_statuses or [])]:
-        waiting = container.state.waiting
-        if waiting and waiting.reason not in (None, "PodInitializing", "ContainerCreating"):
-            return _sentence(waiting.reason, waiting.message)
-    for condition in pod.status.conditions or []:
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return _sentence(condition.reason, condition.message)
-    return ""
 
 
 def why_failed(pod: Any) -> str:

@@ -233,6 +233,7 @@ class Kubernetes(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pods: list[dict[str, Any]] = []
         self.workflows: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.log = ""
         self.asked: set[str] = set()
 
@@ -243,10 +244,12 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
-        self.server.asked.add(query.get("labelSelector", [parts.path])[0])
+        selectors = [query[name][0] for name in ("labelSelector", "fieldSelector") if name in query]
+        self.server.asked.add(next(iter(selectors), parts.path))
         lists = {
             "/api/v1/namespaces/kubeflow/pods": self.server.pods,
             "/apis/argoproj.io/v1alpha1/namespaces/kubeflow/workflows": self.server.workflows,
+            "/api/v1/namespaces/kubeflow/events": self.server.events,
         }
         is_list = parts.path in lists
         body = json.dumps({"items": lists[parts.path]}) if is_list else self.server.log
@@ -431,3 +434,34 @@ def test_a_broken_kubeconfig_is_as_none(capsys, server, compiled, monkeypatch, t
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
     code, end, _ = followed(capsys, server, compiled, "out of memory")
     assert (code, end[1]) == (1, "train failed")
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_by_the_pods_last_event(
+    capsys, server, compiled, kubernetes, monkeypatch
+) -> None:
+    monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.0)
+    making = container(waiting={"reason": "ContainerCreating"})
+    kubernetes.pods = [pod("prepare", 0, "gan-training-cpu-00006", phase="Pending", containerStatuses=making)]
+    kubernetes.events = [
+        {
+            "metadata": {"name": f"e{minute}"},
+            "involvedObject": {"name": "prepare-0"},
+            "reason": "FailedAttachVolume",
+            "message": f"Multi-Attach error for volume\n{minute}",
+            "lastTimestamp": f"2026-01-01T00:0{minute}:00Z",
+        }
+        for minute in (2, 1)
+    ]
+    _, _, lines = followed(capsys, server, compiled, "no room, then cancelled")
+    assert lines.count("prepare waits. FailedAttachVolume: Multi-Attach error for volume 2") == 1
+    assert "involvedObject.name=prepare-0,type=Warning" in kubernetes.asked
+
+
+def test_a_step_whose_pod_argo_has_not_made_is_told_from_one_that_waits_for_a_node(
+    capsys, server, compiled, kubernetes, monkeypatch
+) -> None:
+    monkeypatch.setattr(follow, "PATIENCE_SECONDS", 0.0)
+    kubernetes.pods = [pod("resolve", 0, "gan-training-cpu-00006", phase="Succeeded")]
+    _, _, lines = followed(capsys, server, compiled, "no room, then cancelled")
+    assert lines.count("prepare waits. Argo's controller has not made its pod yet.") == 1
+    assert not [line for line in lines if line.startswith(("prepare waits for", "The next step waits for"))]
