@@ -94,7 +94,8 @@ def _step(node: str) -> str:
 
 
 def _reason(node: Any) -> str:
-    return " ".join(_CONTAINER.sub("", node.get("message") or "").split())
+    message = " ".join(_CONTAINER.sub("", node.get("message") or "").split())
+    return "out of memory (OOMKilled)" if message.startswith("OOMKilled ") else message
 
 
 def _pod(workflow: str, node: Any) -> str:

@@ -59,7 +59,7 @@ def test_only_the_last_try_of_a_step_counts() -> None:
         node(".evaluate(0).executor(0)", "Error", "pod deleted", at=1),
         node(".evaluate(0).executor(1)", "Succeeded", at=2),
     ]
-    assert parse(answer(*tries)).failed == (FailedStep("train", "OOMKilled (exit code 137)", pod(tries[1])),)
+    assert parse(answer(*tries)).failed == (FailedStep("train", "out of memory (OOMKilled)", pod(tries[1])),)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ RECORDED = json.loads((Path(__file__).parent / "kubeflow-2.17.0-runs.json").read
         ("cancelled", "was cancelled"),
         (
             "out-of-memory",
-            "ended FAILED. train failed: OOMKilled (exit code 1). Its log: kubectl -n kubeflow logs {pod}",
+            "ended FAILED. train failed: out of memory (OOMKilled). Its log: kubectl -n kubeflow logs {pod}",
         ),
     ],
 )
