@@ -6,7 +6,8 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +50,22 @@ def test_the_job_has_the_user_and_the_group_of_the_steps(objects: Objects) -> No
     assert (context["runAsUser"], context.get("runAsGroup"), context["fsGroup"]) == (int(user), None, 0)
 
 
+@pytest.fixture
+def public_folder() -> Iterator[Path]:
+    """A folder that every user can enter; those above `tmp_path` are closed."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize(("mode", "code"), [(0o2775, 0), (0o755, 1)])
 def test_the_jobs_own_command_says_whether_its_user_can_write(
-    mode: int, code: int, tmp_path: Path, render: Callable[..., Objects]
+    mode: int, code: int, public_folder: Path, render: Callable[..., Objects]
 ) -> None:
-    folder = tmp_path / "checkpoints"
+    folder = public_folder / "checkpoints"
     folder.mkdir()
     folder.chmod(mode)
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
     (container,) = pod(render("local"))["containers"]
     command = [*container["command"], *(text.replace("/checkpoints", str(folder)) for text in container["args"])]
     done = subprocess.run(
