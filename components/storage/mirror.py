@@ -51,7 +51,7 @@ def mirrored(
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
         mirror = Mirror(place / key, folder, kept)
         try:
-            _wait(mirror.claim, place / key, pause)
+            _wait(mirror.lease.claim, place / key, pause)
             with Checkpoints(folder, kept, mirror.send) as checkpoints:
                 yield mirror, checkpoints
         finally:
@@ -96,24 +96,19 @@ class LocalFolder:
 
 
 class Mirror:
-    """The checkpoints of one training in a temporary folder, and copies of the newest `kept` at `address`."""
+    """The checkpoints of one training in a temporary folder, and copies of the newest `kept` at `address`.
+
+    Claim `lease` before any other use; `finish` releases it.
+    """
 
     def __init__(self, address: Address, folder: Path, kept: int) -> None:
         self.folder = folder
         self._address = address
         self._kept = kept
-        self._lease = Lease(address)
+        self.lease = Lease(address)
         self._sender = ThreadPoolExecutor(1, "mirror")
         self._sending: Future[None] | None = None
         self._waiting: BinaryIO | None = None
-
-    def claim(self) -> None:
-        """Makes this the one process that trains with these checkpoints. Call it again if another one does.
-
-        Raises:
-            InUse, InvalidInput, TryAgain: as `Lease.claim`.
-        """
-        self._lease.claim()
 
     def restore(self, at_most: int, records: Path) -> None:
         """Restores the newest checkpoint with at most `at_most` images seen, and the folder `records`.
@@ -140,7 +135,7 @@ class Mirror:
         try:
             yield
         finally:
-            if self._lease.lost is None:  # else the other process sends newer ones
+            if self.lease.lost is None:  # else the other process sends newer ones
                 self._send_records(records)
 
     def place_of(self, records: Path) -> Address:
@@ -163,12 +158,12 @@ class Mirror:
     def finish(self) -> None:
         """Waits until pending copies have succeeded or failed, and lets the next process start."""
         self._sender.shutdown()
-        self._lease.release()
+        self.lease.release()
 
     def raise_failure(self) -> None:
         """Raises TryAgain if another process took over."""
-        if self._lease.lost is not None:
-            raise self._lease.lost
+        if self.lease.lost is not None:
+            raise self.lease.lost
 
     def _send_records(self, records: Path) -> None:
         with bucket.opened(self._address) as opened:
@@ -178,7 +173,7 @@ class Mirror:
         """Copies one checkpoint, in the background thread. If the bucket is unavailable, only warns."""
         try:
             with content, bucket.opened(self._address) as opened:
-                self._lease.renew(opened)
+                self.lease.renew(opened)
                 objects.send(opened, (self._address / name).name, content)
                 self._delete_older(opened, name)
         except objects.Conflict:

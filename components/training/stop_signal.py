@@ -37,7 +37,7 @@ class StopSignal:
         if self.received == signal.SIGTERM:
             raise TryAgain("The training was told to stop (SIGTERM) while it waited for another process.")
         if self.received == signal.SIGINT:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)  # Python's own handler has it now
 
     @property
     def name(self) -> str:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+from followed_run import LONG_FIGURES
 from kubectl import port_forward
 
 HOST = "localhost:5000"  # the name under which the server accepts requests through a port-forward
@@ -33,6 +34,12 @@ class Records:
         """Returns the steps (images seen) at which a run has a value of a metric, in order and with repetitions."""
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": "10000"}
         return sorted(int(one["step"]) for one in self._ask("metrics/get-history", **asked).get("metrics", []))
+
+    def require_one_whole_training(self, *kubeflow_runs: str) -> None:
+        """Checks that the Kubeflow runs have one finished MLflow run, with each figure of a LONG training once."""
+        (tracked,) = [run for kubeflow_run in kubeflow_runs for run in self.runs(kubeflow_run)]
+        assert tracked["info"]["status"] == "FINISHED"
+        assert self.figures(tracked, "losses/generator") == LONG_FIGURES
 
     def artifacts(self, run: dict[str, Any], folder: str = "") -> list[str]:
         """Returns the paths of a run's artifacts in a folder."""

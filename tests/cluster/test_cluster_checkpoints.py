@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from followed_run import LONG, LONG_FIGURES, delete_pod, new_seed
+from followed_run import LONG, delete_pod, new_seed
 from mlflow_records import mlflow_records
 
 WAITS = "Another process trains with these checkpoints; this one waits until it ends"
@@ -16,9 +16,7 @@ def test_a_training_whose_pod_is_deleted_resumes_in_the_same_mlflow_run(start: A
     run.succeeded()
     assert "train: done, 2nd try" in run.lines
     with mlflow_records() as records:
-        (tracked,) = records.runs(run.run_id)
-        assert tracked["info"]["status"] == "FINISHED"
-        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
+        records.require_one_whole_training(run.run_id)
 
 
 def test_a_new_run_resumes_a_cancelled_training(start: Any) -> None:
@@ -30,8 +28,7 @@ def test_a_new_run_resumes_a_cancelled_training(start: Any) -> None:
     run = start(seed, *LONG)
     run.succeeded()
     with mlflow_records() as records:
-        (tracked,) = [*records.runs(cancelled.run_id), *records.runs(run.run_id)]
-        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
+        records.require_one_whole_training(cancelled.run_id, run.run_id)
 
 
 def test_of_two_equal_trainings_one_waits(start: Any) -> None:
@@ -41,5 +38,4 @@ def test_of_two_equal_trainings_one_waits(start: Any) -> None:
         run.succeeded()
     assert sorted(WAITS in run.log_of("train") for run in runs) == [False, True]
     with mlflow_records() as records:
-        (tracked,) = [found for run in runs for found in records.runs(run.run_id)]
-        assert records.figures(tracked, "losses/generator") == LONG_FIGURES
+        records.require_one_whole_training(*(run.run_id for run in runs))

@@ -171,6 +171,12 @@ def test_a_stalled_process_notices_that_another_one_took_over(
     other.release()
 
 
+@pytest.fixture
+def _short_transfers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("_short_transfers")
 def test_an_outage_while_renewing_only_warns(
     proxy: StorageProxy,
     claimed: Callable[[], Lease],
@@ -178,7 +184,6 @@ def test_an_outage_while_renewing_only_warns(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 0.1)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
     holder = claimed()
     proxy.before = lambda *_: "503"
@@ -192,14 +197,10 @@ def test_an_outage_while_renewing_only_warns(
     assert holder.lost is None
 
 
+@pytest.mark.usefixtures("_short_transfers")
 def test_an_outage_at_the_end_costs_the_next_process_a_wait(
-    proxy: StorageProxy,
-    claimed: Callable[[], Lease],
-    address: Address,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    proxy: StorageProxy, claimed: Callable[[], Lease], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(bucket, "TRANSFER_WITHIN_SECONDS", 0.1)
     holder = claimed()
     proxy.before = lambda *_: "503"
     holder.release()

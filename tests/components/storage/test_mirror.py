@@ -103,7 +103,8 @@ def test_a_lost_answer_is_not_mistaken_for_another_process(proxy: StorageProxy, 
     assert newest(address) == 20
 
 
-def test_a_slow_upload_skips_to_the_newest_checkpoint(proxy: StorageProxy, address: Address) -> None:
+def hold_uploads(proxy: StorageProxy) -> tuple[threading.Event, threading.Event]:
+    """Holds the uploads of checkpoints; returns what the first one sets, and what lets all go on."""
     begun, release = threading.Event(), threading.Event()
 
     def hold(method: str, name: str, body: bytes) -> None:
@@ -112,6 +113,11 @@ def test_a_slow_upload_skips_to_the_newest_checkpoint(proxy: StorageProxy, addre
             release.wait()
 
     proxy.before = hold
+    return begun, release
+
+
+def test_a_slow_upload_skips_to_the_newest_checkpoint(proxy: StorageProxy, address: Address) -> None:
+    begun, release = hold_uploads(proxy)
     with mirrored(address, "key", 3) as (mirror, _), Checkpoints(mirror.folder / "1", 1, mirror.send) as checkpoints:
         for number in (10, 20, 30, 40):
             checkpoints.write(number, {"number": np.full(1000, number)})
@@ -207,7 +213,7 @@ def test_copies_of_earlier_versions_are_restored(proxy: StorageProxy, address: A
         opened.blob(f"{address.name}/key/records/.whole.json").upload_from_string(listing)
     records = tmp_path / "records"
     mirror = Mirror(address / "key", tmp_path, 3)
-    mirror.claim()
+    mirror.lease.claim()
     mirror.restore(10**9, records)
     assert [path.name[:15] for path in tmp_path.glob("*.npz")] == [f"{20:015d}"]
     assert (records / "training.json").read_text() == "an earlier start's"
@@ -223,7 +229,7 @@ def test_records_are_kept_from_one_start_to_the_next(proxy: StorageProxy, addres
         records = tmp_path / str(start) / "tracking"
         records.parent.mkdir()
         mirror = Mirror(address, records.parent, 3)
-        mirror.claim()
+        mirror.lease.claim()
         mirror.restore(10**9, records)
         if start == 0:
             records.mkdir()
@@ -335,14 +341,7 @@ def test_of_two_equal_trainings_one_waits_and_then_has_the_same_outputs_and_run(
     proxy: StorageProxy, address: Address, digits: Path, project: Path
 ) -> None:
     parameters = small_parameters(checkpoint_every_seconds=0.05)
-    uploading, release = threading.Event(), threading.Event()
-
-    def hold(method: str, name: str, body: bytes) -> None:
-        if method == "POST" and name.endswith(".npz"):
-            uploading.set()
-            release.wait()
-
-    proxy.before = hold
+    uploading, release = hold_uploads(proxy)
     first = train(project, digits, parameters, address)
     assert uploading.wait(300), first.communicate()
     second = train(project, digits, parameters, address, project / "second")
