@@ -28,7 +28,7 @@ def main() -> None:
         evaluation = read_evaluation(local.scores)
         with whole_output(local.registration) as written:
             record = register(config, local.model, evaluation)
-            written.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            written.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     shown = {name: str(record[name]) for name in ("name", "version", "decision", "reason", "run_id")}
     executor.write_output(arguments.executor_input, {"registration": shown})
     known = "nothing new, it was registered before: " if record["repeated"] else ""

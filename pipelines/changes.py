@@ -28,9 +28,10 @@ def split_description(specification: Values) -> tuple[str, list[str]]:
 
 
 def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """Returns the inputs of `after` that differ from `before`, as `train.steps=20000`."""
+    """Returns the inputs of `after` that differ from `before`, as `train.steps=20000`; those of the training first."""
     found = []
-    for name, value in after.items():
+    # Kubeflow's page shows the first 40 characters of a name, and most runs differ in their training.
+    for name, value in sorted(after.items(), key=lambda item: item[0] != "train"):
         if name in SECTIONS:
             earlier = before[name]
             found += [f"{name}.{key}={_shown(new)}" for key, new in value.items() if earlier.get(key) != new]

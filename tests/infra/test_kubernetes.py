@@ -232,6 +232,30 @@ def test_a_step_gets_exactly_the_retries_that_it_requests(tmp_path: Path) -> Non
         assert (re.search(pattern, message) is None) == retried
 
 
+def test_the_requeue_patch_adds_one_variable(tmp_path: Path) -> None:
+    kept = {"name": "LEADER_ELECTION_IDENTITY", "value": "pod"}
+    container = {"name": "workflow-controller", "image": "argo", "env": [kept]}
+    labels = {"app": "workflow-controller"}
+    shipped = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "workflow-controller", "namespace": "kubeflow"},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+    original = tmp_path / "shipped.yaml"
+    original.write_text(yaml.safe_dump(shipped))
+    patch = INFRA / "argo" / "requeue-patch.yaml"
+    command = ("patch", "--local", "--filename", original, "--patch-file", patch, "--output", "yaml")
+    patched = yaml.safe_load(kubectl(*command))
+    added = {"name": "DEFAULT_REQUEUE_TIME", "value": "2s"}
+    (found,) = patched["spec"]["template"]["spec"]["containers"]
+    assert sorted(found.pop("env"), key=lambda one: one["name"]) == [added, kept]
+    assert found == {"name": "workflow-controller", "image": "argo"}
+
+
 def test_the_patched_storage_initializer_is_restricted() -> None:
     patch = yaml.safe_load((INFRA / "k8s/patches/storage-initializer.yaml").read_text())
     assert patch["spec"]["container"]["securityContext"] == {
