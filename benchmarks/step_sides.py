@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gan_core.config import TrainConfig
-from gan_core.networks.shapes import base, widths
+from gan_core.networks.shapes import base, halvings, widths
 
 PEERS_PYTHON = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 _TUTORIAL_BATCH = 64
@@ -136,9 +136,9 @@ def torch_network(config: TrainConfig, shape: tuple[int, int, int], classes: int
         "average_decay": 0.5 ** (config.batch_size / half_life) if half_life else 0.0,
         "dropout": config.dropout,
         "classes": classes,
-        "base": base(shape[0]),
-        "generator_channels": widths(shape[0] // 2, config.generator_width, config.growth)[::-1],
-        "discriminator_channels": widths(shape[0] // 2, config.discriminator_width, config.growth),
+        "base": base(shape)[0],
+        "generator_channels": widths(halvings(shape) - 1, config.generator_width, config.growth)[::-1],
+        "discriminator_channels": widths(halvings(shape) - 1, config.discriminator_width, config.growth),
     }
 
 

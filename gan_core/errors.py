@@ -23,7 +23,7 @@ class InvalidInput(Exception):
 
     >>> PrepareConfig.parse(params["prepare"] | {"resolution": 17})
     Traceback (most recent call last):
-    gan_core.errors.InvalidInput: The parameter 'prepare.resolution' must be 28 or a power of two from 16 to 256. ...
+    gan_core.errors.InvalidInput: The parameter 'prepare.resolution' must be 28 or a power of two from 16 to 512. ...
     """
 
     def __init__(self, message: str) -> None:

@@ -10,10 +10,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_core.config import RESOLUTIONS
 from gan_core.networks import r3gan
 from gan_core.training import penalties
 
 LATENT_SIZE = 5
+SIDES = [*((side, side) for side in RESOLUTIONS), (256, 64), (64, 256), (128, 32), (28, 64)]
+"""Height and width of the images that every architecture is tested with."""
 
 
 def generator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
@@ -45,11 +48,11 @@ def images_of(generator: Any, classes: int, training: bool = False) -> Any:
 
 
 def check_architecture(
-    network: Any, resolution: int, *, normalization: str, largest: float | None, depth: int = 1
+    network: Any, sides: tuple[int, int], *, normalization: str, largest: float | None, depth: int = 1
 ) -> None:
     """Checks shape and type of images and logits, with and without classes, in grey and colour."""
     for channels, classes in ((1, 10), (3, 0)):
-        shape = (resolution, resolution, channels)
+        shape = (*sides, channels)
         shared = {"width": 2, "growth": 2, "depth": depth, "classes": classes}
         generator = generator_of(network, shape, **shared)
         discriminator = discriminator_of(network, shape, dropout=0.5, normalization=normalization, **shared)

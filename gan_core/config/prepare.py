@@ -10,7 +10,7 @@ from gan_core.config.section import Section, Seed
 
 Pairs = Literal["none", "inpainting", "super_resolution"]
 
-RESOLUTIONS = (16, 28, 32, 64, 128, 256)
+RESOLUTIONS = (16, 28, 32, 64, 128, 256, 512)
 """Heights and widths of the images that the networks can generate, in pixels."""
 
 
@@ -39,7 +39,7 @@ class PrepareConfig(Section):
     def _resolution_fits_the_networks(self) -> Self:
         if self.resolution not in RESOLUTIONS:
             raise ValueError(
-                f"The parameter 'prepare.resolution' must be 28 or a power of two from 16 to 256. "
+                f"The parameter 'prepare.resolution' must be 28 or a power of two from 16 to 512. "
                 f"Received: resolution={self.resolution}"
             )
         return self

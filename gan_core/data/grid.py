@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 SIGNATURE = "gan-pipeline"
 """Text field Software of the PNG files that this project writes, by which an earlier output is recognised."""
 _COMFORTABLE_SIDE = 80
+_WIDEST = 320
 _GAP_LEVEL = 255
 _LETTER_PIXELS = 14
 _MOST_LETTERS = 24
 
 
 def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Sequence[str] = ()) -> NDArray[np.uint8]:
-    """Arranges images in rows. Enlarges small images by an integer factor, to a side of about 80 pixels.
+    """Arranges images in rows. Enlarges small images by an integer factor, to a height of about 80 pixels,
+    but not beyond a width of 320.
 
     Args:
         images: uint8 [N, H, W, C].
@@ -33,7 +35,7 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
     (166, 248, 1)
     """
     count, height, width, channels = images.shape
-    factor = max(1, round(_COMFORTABLE_SIDE / height))
+    factor = max(1, min(round(_COMFORTABLE_SIDE / height), _WIDEST // width))
     rows = -(-count // columns)
     cells = np.full((rows * columns, height * factor + gap, width * factor + gap, channels), _GAP_LEVEL, np.uint8)
     cells[:count, gap:, gap:] = images.repeat(factor, axis=1).repeat(factor, axis=2)

@@ -1,10 +1,10 @@
 """Generator and discriminator made of strided convolutions, as in DCGAN.
 
-The generator doubles the resolution from 4×4 (7×7 for 28 pixels) with transposed convolutions; the discriminator halves
-it back. Kernels are 4×4 with stride 2: the stride divides the kernel's size, so all output pixels receive the same
-number of contributions and no checkerboard pattern appears. A layer at 1/2 of the image's resolution has `width`
-channels. The number doubles with every further halving, up to `growth` · `width`. Each of these resolutions has `depth`
-− 1 more layers, with 3×3 kernels and stride 1.
+The generator doubles the resolution from 4×4 (7×7 for 28 pixels, 4×16 for 64×256) with transposed convolutions; the
+discriminator halves it back. Kernels are 4×4 with stride 2: the stride divides the kernel's size, so all output pixels
+receive the same number of contributions and no checkerboard pattern appears. A layer at 1/2 of the image's resolution
+has `width` channels. The number doubles with every further halving, up to `growth` · `width`. Each of these resolutions
+has `depth` − 1 more layers, with 3×3 kernels and stride 1.
 
 References: Radford et al. 2016, arXiv 1511.06434, section 3; Miyato et al. 2018, arXiv 1802.05957, table 3 (the 3×3
 layers); Odena et al. 2016, "Deconvolution and checkerboard artifacts" (kernel and stride).
@@ -13,13 +13,14 @@ layers); Odena et al. 2016, "Deconvolution and checkerboard artifacts" (kernel a
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any, Literal
 
 import keras
 
 from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
 from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
-from gan_core.networks.shapes import base, widths
+from gan_core.networks.shapes import base, halvings, widths
 from gan_core.networks.spectral import SpectralConv2D
 
 
@@ -45,14 +46,15 @@ def build_generator(
     like that of the batch norm's output. Labels do not pass the dense layer together with the latents: the labels would
     come to outweigh the latents, and all images of a class would become identical.
     """
-    channels = widths(shape[0] // 2, width, growth)
-    side = base(shape[0])
+    channels = widths(halvings(shape) - 1, width, growth)
+    height_width = base(shape)
     seeds = itertools.count(1000 * seed)
     inputs = latents = keras.Input((latent_size,), name="latents")
 
     def smallest_map(x: Any, kernel: Any) -> Any:
-        x = keras.layers.Dense(side * side * channels[-1], use_bias=False, kernel_initializer=kernel, dtype=dtype)(x)
-        return keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
+        count = math.prod(height_width) * channels[-1]
+        x = keras.layers.Dense(count, use_bias=False, kernel_initializer=kernel, dtype=dtype)(x)
+        return keras.layers.Reshape((*height_width, channels[-1]), dtype=dtype)(x)
 
     x = smallest_map(latents, keras.initializers.GlorotUniform(next(seeds)))
     for index, filters in enumerate([*reversed(channels[:-1]), shape[2]]):
@@ -109,7 +111,7 @@ class Discriminator(ProjectionDiscriminator):
     ) -> None:
         seeds = itertools.count(1000 * seed)
         x = images = keras.Input(shape)
-        layers = itertools.product(widths(shape[0] // 2, width, growth), range(depth))
+        layers = itertools.product(widths(halvings(shape) - 1, width, growth), range(depth))
         for index, (filters, of_resolution) in enumerate(layers):
             size, stride = (3, 1) if of_resolution else (4, 2)
             batch_normalized = normalization == "batch" and index > 0

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from gan_core.networks.conditioning import ProjectionDiscriminator, latents_and_labels
 from gan_core.networks.grouped import GroupedConv2D
-from gan_core.networks.shapes import base, widths
+from gan_core.networks.shapes import base, halvings, widths
 
 _EXPANSION = 2
 _GROUP_SIZE = 16
@@ -43,13 +43,12 @@ def build_generator(
     convolution. There is no tanh, so the images are not limited to [−1, 1]. With `classes`, the label's embedding is
     appended to the latents.
     """
-    channels = list(reversed(widths(shape[0], width, growth)))
+    channels = list(reversed(widths(halvings(shape), width, growth)))
     make = _Layers(seed, blocks=depth * len(channels), dtype=dtype)
-    side = base(shape[0])
     inputs, x = latents_and_labels(latent_size, classes, make.seeds)
     x = keras.layers.Dense(channels[0], use_bias=False, kernel_initializer=make.kernel(1.0), dtype=dtype)(x)
     x = keras.layers.EinsumDense(
-        "bc,hwc->bhwc", (side, side, channels[0]), kernel_initializer=make.map_kernel(1.0), dtype=dtype
+        "bc,hwc->bhwc", (*base(shape), channels[0]), kernel_initializer=make.map_kernel(1.0), dtype=dtype
     )(x)
     for index, filters in enumerate(channels):
         if index > 0:
@@ -80,7 +79,7 @@ class Discriminator(ProjectionDiscriminator):
         seed: int,
         dtype: str = "float32",
     ) -> None:
-        channels = widths(shape[0], width, growth)
+        channels = widths(halvings(shape), width, growth)
         make = _Layers(seed, blocks=depth * len(channels), dtype=dtype)
         images = keras.Input(shape)
         x = make.pointwise(images, channels[0], 1.0)
@@ -88,9 +87,12 @@ class Discriminator(ProjectionDiscriminator):
             if index > 0:
                 x = make.widened(_BilinearHalving(dtype=dtype)(x), filters)
             x = make.blocks(x, depth)
-        features, side = channels[-1], base(shape[0])
+        features = channels[-1]
         x = keras.layers.EinsumDense(
-            "bhwc,hwc->bc", features, kernel_initializer=make.map_kernel(1 / side), dtype="float32"
+            "bhwc,hwc->bc",
+            features,
+            kernel_initializer=make.map_kernel(1 / math.sqrt(math.prod(base(shape)))),
+            dtype="float32",
         )(x)
         linear = keras.layers.Dense(
             features if classes else 1, use_bias=False, kernel_initializer=make.kernel(1.0), dtype="float32"

@@ -22,7 +22,7 @@ import keras
 
 from gan_core.networks.conditioning import ProjectionDiscriminator, one_hot, projection_layers
 from gan_core.networks.layers import BatchNormalization
-from gan_core.networks.shapes import base, widths
+from gan_core.networks.shapes import base, halvings, widths
 from gan_core.networks.spectral import SpectralConv2D
 
 _RESIDUAL_GAIN = math.sqrt(2)
@@ -47,7 +47,7 @@ def build_generator(
     With `synchronized`, batch norm takes its statistics over all devices.
     """
     builder = _Builder(itertools.count(1000 * seed), spectral=False, use_bias=False, dtype=dtype)
-    side, channels = base(shape[0]), widths(shape[0], width, growth)
+    height_width, channels = base(shape), widths(halvings(shape), width, growth)
     inputs = latents = keras.Input((latent_size,), name="latents")
     classes_of_images = None
     if classes:
@@ -78,8 +78,9 @@ def build_generator(
             x = up(builder.convolution(x, filters, size=1))
         return keras.layers.Add(dtype=dtype)([x, residual])
 
-    x = keras.layers.Dense(side * side * channels[-1], kernel_initializer=builder.kernel(), dtype=dtype)(latents)
-    x = keras.layers.Reshape((side, side, channels[-1]), dtype=dtype)(x)
+    count = math.prod(height_width) * channels[-1]
+    x = keras.layers.Dense(count, kernel_initializer=builder.kernel(), dtype=dtype)(latents)
+    x = keras.layers.Reshape((*height_width, channels[-1]), dtype=dtype)(x)
     for filters in reversed(channels[:-1]):
         for index in range(depth):
             x = block(x, filters, doubling=index == 0)
@@ -111,7 +112,7 @@ class Discriminator(ProjectionDiscriminator):
     ) -> None:
         seeds = itertools.count(1000 * seed)
         builder = _Builder(seeds, spectral=normalization == "spectral", use_bias=True, dtype=dtype)
-        smallest = base(shape[0]) if shape[0] % 7 == 0 or shape[0] > 32 else 8
+        smallest = 8 if min(shape[:2]) in (16, 32) else min(base(shape))
 
         def block(x: Any, filters: int, halving: bool, first: bool) -> Any:
             down = keras.layers.AveragePooling2D(2, dtype=dtype) if halving else _same
@@ -124,9 +125,9 @@ class Discriminator(ProjectionDiscriminator):
             return keras.layers.Add(dtype=dtype)([x, residual])
 
         x = images = keras.Input(shape)
-        for filters in [*(channels := widths(shape[0] // 2, width, growth)), channels[-1]]:
+        for filters in [*(channels := widths(halvings(shape) - 1, width, growth)), channels[-1]]:
             for index in range(depth):
-                x = block(x, filters, halving=index == 0 and x.shape[1] > smallest, first=x is images)
+                x = block(x, filters, halving=index == 0 and min(x.shape[1:3]) > smallest, first=x is images)
         x = keras.layers.ReLU(dtype=dtype)(x)
         features = keras.Model(images, keras.ops.sum(x, axis=(1, 2)))
         layers = projection_layers(features.output_shape[-1], classes, normalization == "spectral", seeds)

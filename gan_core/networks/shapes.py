@@ -10,22 +10,26 @@ def check_shape(shape: tuple[int, int, int]) -> None:
     """Checks that networks can be built for images of `shape` [H, W, C].
 
     Raises:
-        InvalidInput: the resolution or the number of channels is not supported.
+        InvalidInput: the height, the width or the number of channels is not supported.
     """
     height, width, channels = shape
-    if height != width or height not in RESOLUTIONS or channels not in (1, 3):
+    if height not in RESOLUTIONS or width not in RESOLUTIONS or channels not in (1, 3):
         raise InvalidInput(
-            f"The networks take square images of {', '.join(map(str, RESOLUTIONS))} pixels with 1 or 3 channels. "
-            f"Received: height={height}, width={width}, channels={channels}"
+            f"The networks take images whose height and width are each one of {', '.join(map(str, RESOLUTIONS))} "
+            f"pixels, with 1 or 3 channels. Received: height={height}, width={width}, channels={channels}"
         )
 
 
-def base(resolution: int) -> int:
-    """The resolution at which the halvings of `resolution` end: 7 or 4 pixels."""
-    return 7 if resolution % 7 == 0 else 4
+def halvings(shape: tuple[int, int, int]) -> int:
+    """How often networks halve an image of `shape` [H, W, C]: until the shorter side is 4 pixels, or a side is 7."""
+    return min((side // (7 if side % 7 == 0 else 4)).bit_length() - 1 for side in shape[:2])
 
 
-def widths(resolution: int, width: int, growth: int) -> list[int]:
-    """Channels at `resolution`, 1/2, 1/4, … of it down to the base: `width`, doubling up to `growth` · `width`."""
-    halvings = (resolution // base(resolution)).bit_length() - 1
+def base(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the smallest map, such as 4 and 16 for images of 64 × 256 pixels."""
+    return shape[0] >> halvings(shape), shape[1] >> halvings(shape)
+
+
+def widths(halvings: int, width: int, growth: int) -> list[int]:
+    """Channels before and after each of the halvings: `width`, doubling up to `growth` · `width`."""
     return [width * min(2**halving, growth) for halving in range(halvings + 1)]

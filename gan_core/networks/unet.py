@@ -1,9 +1,9 @@
 """Image-to-image generator: encoder and decoder with skip connections.
 
-The encoder halves the resolution down to 4×4 (7×7 for 28 pixels), and the decoder doubles it back. Each layer of the
-decoder also reads the encoder's output of the same resolution. A layer at 1/2 of the image's resolution has `width`
-channels. The number doubles with every further halving, up to `growth` · `width`. The discriminator is that of
-dcgan.py; it reads the image concatenated with the input.
+The encoder halves the resolution down to 4×4 (7×7 for 28 pixels, 4×16 for 64×256), and the decoder doubles it back.
+Each layer of the decoder also reads the encoder's output of the same resolution. A layer at 1/2 of the image's
+resolution has `width` channels. The number doubles with every further halving, up to `growth` · `width`. The
+discriminator is that of dcgan.py; it reads the image concatenated with the input.
 
 Reference: Isola et al. 2017, arXiv 1611.07004, section 3.2 and appendix 6.1.
 """
@@ -16,7 +16,7 @@ from typing import Any
 import keras
 
 from gan_core.networks.layers import BatchNormalization, FromImageConv2D, ToImageConv2DTranspose
-from gan_core.networks.shapes import base, widths
+from gan_core.networks.shapes import base, halvings, widths
 
 
 def build_generator(
@@ -36,7 +36,7 @@ def build_generator(
     convolution, batch norm, ReLU) for each doubling except the last, which ends in tanh. With `synchronized`, batch
     norm takes its statistics over all devices.
     """
-    channels, side = widths(shape[0] // 2, width, growth), base(shape[0])
+    channels = widths(halvings(shape) - 1, width, growth)
     seeds = itertools.count(1000 * seed)
 
     def options(bias: bool) -> dict[str, Any]:
@@ -54,7 +54,9 @@ def build_generator(
         x = kind(filters, 4, **options(bias=index == 0))(x)
         x = keras.layers.LeakyReLU(0.2, dtype=dtype)(normalized(x) if index > 0 else x)
         encoded.append(x)
-    skip = keras.layers.UpSampling2D(side, dtype=dtype)(keras.layers.Reshape((1, 1, latent_size), dtype=dtype)(latents))
+    skip = keras.layers.UpSampling2D(base(shape), dtype=dtype)(
+        keras.layers.Reshape((1, 1, latent_size), dtype=dtype)(latents)
+    )
     for filters, following in zip(reversed(channels[:-1]), reversed(encoded[:-1]), strict=True):
         x = keras.layers.Concatenate(dtype=dtype)([x, skip])
         x = keras.layers.Conv2DTranspose(filters, 4, **options(bias=False))(x)

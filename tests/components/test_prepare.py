@@ -98,7 +98,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(_NOTHING, {"seed": None}, r"The parameter 'prepare.seed' is missing.", id="missing"),
         pytest.param(_NOTHING, {"seed": "a"}, r"'prepare.seed' must be a valid integer.*Received: seed='a'", id="type"),
         pytest.param(
-            _NOTHING, {"resolution": 48}, r"28 or a power of two from 16 to 256. Received: resolution=48", id="range"
+            _NOTHING, {"resolution": 48}, r"28 or a power of two from 16 to 512. Received: resolution=48", id="range"
         ),
         pytest.param(
             _NOTHING, {}, r"embedded, fashion-mnist, digits or an existing folder.*'raw'", id="missing folder"

@@ -189,10 +189,10 @@ def test_valid_warm_starts_are_accepted(text):
     assert small_training(warm_start=text).warm_start == text
 
 
-@pytest.mark.parametrize("resolution", [8, 30, 512])
+@pytest.mark.parametrize("resolution", [8, 30, 1024])
 def test_a_resolution_without_a_network_is_refused(resolution):
     values = project_parameters()["prepare"]
-    with pytest.raises(InvalidInput, match=rf"from 16 to 256\. Received: resolution={resolution}$"):
+    with pytest.raises(InvalidInput, match=rf"from 16 to 512\. Received: resolution={resolution}$"):
         PrepareConfig.parse({**values, "resolution": resolution})
 
 
@@ -288,6 +288,7 @@ def test_networks_beyond_the_size_limit_are_refused_before_they_are_built(change
     with pytest.raises(InvalidInput, match=r"^A network may have at most about [^\n]* Received: about [^\n]*$"):
         require_trainable(small_training(**changes), (64, 64, 3))
     require_trainable(small_training(), (256, 256, 3))
+    require_trainable(small_training(), (512, 64, 3))
 
 
 @pytest.mark.parametrize(

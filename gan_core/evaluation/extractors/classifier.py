@@ -94,7 +94,7 @@ def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = l
 
 
 def _build(shape: tuple[int, int, int], classes: int) -> Any:
-    """Builds uint8 images → convolutions that halve the resolution to 8 pixels or fewer → features → class logits."""
+    """Builds uint8 images → convolutions that halve the longer side to 8 pixels or fewer → features → class logits."""
     import keras
 
     layers = [keras.Input(shape, dtype="uint8"), keras.layers.Rescaling(1 / 127.5, offset=-1.0)]
@@ -102,7 +102,7 @@ def _build(shape: tuple[int, int, int], classes: int) -> Any:
     def initial() -> Any:
         return keras.initializers.HeNormal(seed=len(layers))
 
-    halvings = math.ceil(math.log2(shape[0] / 8))
+    halvings = math.ceil(math.log2(max(shape[:2]) / 8))
     for left in reversed(range(halvings)):
         width = max(16, int(RECIPE["widest"]) >> left)
         layers.append(

@@ -57,3 +57,9 @@ def test_a_png_contains_the_pixels(channels: int, tmp_path: Path) -> None:
     assert (tmp_path / "image.png").read_bytes() == png_bytes(image)
     read = np.asarray(Image.open(io.BytesIO(png_bytes(image))))
     assert np.array_equal(read.reshape(image.shape), image)
+
+
+def test_a_wide_image_is_not_enlarged_beyond_320_pixels() -> None:
+    assert image_grid(np.zeros((1, 16, 128, 1), np.uint8), columns=1, gap=0).shape == (32, 256, 1)
+    assert image_grid(np.zeros((1, 16, 512, 1), np.uint8), columns=1, gap=0).shape == (16, 512, 1)
+    assert image_grid(np.zeros((1, 128, 16, 1), np.uint8), columns=1, gap=0).shape == (128, 16, 1)

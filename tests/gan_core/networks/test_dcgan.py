@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from network_checks import (
+    SIDES,
     check_architecture,
     check_labels,
     check_mixed_precision,
@@ -15,13 +16,12 @@ from network_checks import (
     numbers,
 )
 
-from gan_core.config import RESOLUTIONS
 from gan_core.networks import dcgan
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_have_the_shape_of_the_images(resolution):
-    check_architecture(dcgan, resolution, normalization="batch", largest=1)
+@pytest.mark.parametrize("sides", SIDES)
+def test_both_networks_have_the_shape_of_the_images(sides):
+    check_architecture(dcgan, sides, normalization="batch", largest=1)
 
 
 def test_the_numbers_of_parameters_equal_those_computed_by_hand():
@@ -54,7 +54,7 @@ def test_depth_adds_layers_at_the_same_resolutions(normalization):
         networks = [network_of(dcgan, (28, 28, 1), width=32, depth=depth, **options) for depth in (1, 2, 3)]
         counts = [numbers(network.trainable_variables) for network in networks]
         assert counts == [counts[0], counts[0] + more, counts[0] + 2 * more]
-    check_architecture(dcgan, 28, normalization=normalization, largest=1, depth=2)
+    check_architecture(dcgan, (28, 28), normalization=normalization, largest=1, depth=2)
 
 
 def test_the_channels_stop_growing_at_the_limit():

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from network_checks import (
+    SIDES,
     check_architecture,
     check_labels,
     check_mixed_precision,
@@ -15,13 +16,12 @@ from network_checks import (
     numbers,
 )
 
-from gan_core.config import RESOLUTIONS
 from gan_core.networks import r3gan
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_have_the_shape_of_the_images(resolution):
-    check_architecture(r3gan, resolution, normalization="none", largest=None)
+@pytest.mark.parametrize("sides", SIDES)
+def test_both_networks_have_the_shape_of_the_images(sides):
+    check_architecture(r3gan, sides, normalization="none", largest=None)
 
 
 @pytest.mark.parametrize(

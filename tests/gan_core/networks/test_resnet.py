@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from network_checks import (
+    SIDES,
     check_architecture,
     check_labels,
     check_mixed_precision,
@@ -14,13 +15,12 @@ from network_checks import (
     numbers,
 )
 
-from gan_core.config import RESOLUTIONS
 from gan_core.networks import resnet
 
 
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_both_networks_have_the_shape_of_the_images(resolution):
-    check_architecture(resnet, resolution, normalization="spectral", largest=1)
+@pytest.mark.parametrize("sides", SIDES)
+def test_both_networks_have_the_shape_of_the_images(sides):
+    check_architecture(resnet, sides, normalization="spectral", largest=1)
 
 
 def test_the_numbers_of_parameters_at_32_pixels_are_the_published_ones():

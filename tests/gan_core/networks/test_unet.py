@@ -2,9 +2,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from network_checks import LATENT_SIZE, discriminator_of, draws, numbers
+from network_checks import LATENT_SIZE, SIDES, discriminator_of, draws, numbers
 
-from gan_core.config import RESOLUTIONS
 from gan_core.networks import dcgan, unet
 
 
@@ -18,9 +17,9 @@ def arguments_of(shape):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_images_have_the_shape_of_the_inputs(resolution, channels):
-    shape = (resolution, resolution, channels)
+@pytest.mark.parametrize("sides", SIDES)
+def test_images_have_the_shape_of_the_inputs(sides, channels):
+    shape = (*sides, channels)
     images = generator_of(shape, width=2, growth=2)(arguments_of(shape))
     assert (images.shape, images.dtype) == ((2, *shape), tf.float32)
     assert np.abs(images).max() <= 1

@@ -190,7 +190,7 @@ def test_a_state_of_other_networks_is_refused_and_changes_nothing(shared):
         ({"conditional": "off"}, SHAPE, 3, r"classes must be .* Received: conditional='off', classes=3"),
         ({"conditional": "on"}, SHAPE, 0, r"classes must be .* Received: conditional='on', classes=0"),
         ({"conditional": "on"}, SHAPE, -1, r"classes must be .* Received: conditional='on', classes=-1"),
-        ({}, (17, 17, 1), 0, r"square images .* Received: height=17, width=17, channels=1"),
+        ({}, (17, 17, 1), 0, r"height and width .* Received: height=17, width=17, channels=1"),
         ({"generator_width": 4096, "growth": 64}, SHAPE, 0, r"at most about 1e\+09 parameters"),
     ],
 )
