@@ -22,6 +22,7 @@ BY_HAND = {
     "protobuf": "BSD-3-Clause",
     "pygit2": "GPL-2.0-only with linking exception",
     "skops": "MIT",
+    "soundfile": "BSD-3-Clause AND LGPL-2.1-or-later",  # its wheel contains libsndfile
 }
 SAME = {"Apache Software License": "Apache-2.0", "Mozilla Public License 2.0 (MPL 2.0)": "MPL-2.0"}
 HEAD = """\
@@ -33,7 +34,8 @@ image lists the versions and further details in `/app/sbom.json` (CycloneDX). Th
 
 Some packages have copyleft licences. `grandalf` and `pygit2` come with DVC, which `components.fetch` runs as a separate
 process. `asyncssh` and `dulwich` also come with DVC and offer a choice of licences. `psycopg` is only in the MLflow
-server's image. This project's code imports none of them. Its own licence is MIT.
+server's image. This project's code imports none of them. It imports `soxr` and `soundfile`, whose wheel contains
+libsndfile, as the LGPL allows: unchanged, and replaceable by another version. Its own licence is MIT.
 
 | licence | packages |
 |---|---|

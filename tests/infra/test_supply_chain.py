@@ -21,6 +21,7 @@ REVIEWED = {
     "BSD-3-Clause",
     "EPL-2.0",
     "ISC",
+    "LGPL-2.1-or-later",
     "LGPL-3.0-only",
     "MIT",
     "MIT-0",

@@ -1,0 +1,141 @@
+"""Reads a sound file safely: its header is checked before anything is decoded, and it is decoded in blocks.
+
+Steps: mono by the mean of the channels, resampling, silence trimmed at both ends, cropped or padded to the length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.printing import printable
+
+if TYPE_CHECKING:
+    import soundfile
+
+SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+RATES = (1000, 384_000)
+"""Lowest and highest accepted rate of a file, in Hz."""
+MOST_CHANNELS = 8
+SILENCE = 1e-3
+"""A clip whose peak is below this share of full scale, −60 dB, is silent."""
+
+_FORMATS = frozenset({"WAV", "WAVEX", "FLAC", "OGG", "MP3"})
+_BLOCK_FRAMES = 2**16
+_UNKNOWN_FRAMES = 2**62  # libsndfile's number of frames for a header that does not name it is 2⁶³ − 1
+_LONGEST_REASON = 200
+
+Longer = Literal["crop", "refuse"]
+Shorter = Literal["pad", "refuse"]
+
+
+class UnreadableSound(Exception):
+    """The sound cannot be used. The message is the reason."""
+
+
+def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.float64]:
+    """Decodes a WAV, FLAC, OGG or MP3 file to mono samples at `rate`, float64 [N], with full scale at ±1.
+
+    Args:
+        content: content of the file.
+        rate: samples a second of the result.
+        max_seconds: a longer file is refused before it is decoded.
+
+    Raises:
+        UnreadableSound: the file is damaged, is of another kind, exceeds a limit, or has a sample that is not finite.
+    """
+    import soundfile
+
+    with _reasons():
+        try:
+            file = soundfile.SoundFile(io.BytesIO(content))
+        except soundfile.LibsndfileError as error:
+            raise UnreadableSound(f"not a WAV, FLAC, OGG or MP3 file: {_without_dot(error.error_string)}") from None
+        with file:
+            _require_modest(file, max_seconds)
+            return np.concatenate(list(_resampled(file, rate)))
+
+
+def to_clip(
+    samples: NDArray[np.float64], length: int, *, trim_decibels: float, longer: Longer, shorter: Shorter
+) -> NDArray[np.int16]:
+    """Trims silence at both ends and crops or pads the end, so that the clip has `length` samples, int16 [length].
+
+    Args:
+        samples: float64 [N], full scale at ±1; louder samples are clipped.
+        length: samples of the clip.
+        trim_decibels: samples before the first and after the last one that is within this distance of the peak are
+            silence; 0 trims nothing.
+        longer: what happens to a longer sound: its end is cropped, or it is refused.
+        shorter: what happens to a shorter one: zeros are appended, or it is refused.
+
+    Raises:
+        UnreadableSound: the sound is silent, or too long or too short.
+    """
+    levels = np.abs(samples)
+    peak = levels.max(initial=0.0)
+    if peak < SILENCE:
+        raise UnreadableSound("silent: no sample is above -60 dB of full scale")
+    if trim_decibels > 0:
+        loud = np.flatnonzero(levels >= peak * 10 ** (-trim_decibels / 20))
+        samples = samples[loud[0] : loud[-1] + 1]
+    if len(samples) > length and longer == "refuse":
+        raise UnreadableSound(f"{len(samples)} samples, more than {length}, and longer is refuse")
+    if len(samples) < length and shorter == "refuse":
+        raise UnreadableSound(f"{len(samples)} samples, fewer than {length}, and shorter is refuse")
+    clip = np.zeros(length, np.int16)
+    kept = np.rint(samples[:length] * 2**15)
+    clip[: len(kept)] = np.clip(kept, -(2**15), 2**15 - 1)
+    return clip
+
+
+def _require_modest(file: soundfile.SoundFile, max_seconds: float) -> None:
+    if file.format not in _FORMATS:
+        raise UnreadableSound(f"a {file.format} file, not WAV, FLAC, OGG or MP3")
+    if not RATES[0] <= file.samplerate <= RATES[1]:
+        raise UnreadableSound(f"a rate of {file.samplerate} Hz, outside {RATES[0]} to {RATES[1]} Hz")
+    if file.channels > MOST_CHANNELS:
+        raise UnreadableSound(f"{file.channels} channels, more than {MOST_CHANNELS}")
+    if file.frames >= _UNKNOWN_FRAMES:
+        raise UnreadableSound("its header does not say how long it is")
+    if file.frames > max_seconds * file.samplerate:
+        raise UnreadableSound(f"{file.frames / file.samplerate:.1f} seconds, more than max_seconds allows")
+
+
+def _resampled(file: soundfile.SoundFile, rate: int) -> Iterator[NDArray[np.float64]]:
+    import soxr
+
+    resample = soxr.ResampleStream(file.samplerate, rate, 1, "float64", "HQ") if file.samplerate != rate else None
+    frames = 0
+    while frames < file.frames:
+        block = file.read(min(_BLOCK_FRAMES, file.frames - frames), "float64", always_2d=True)
+        if not len(block):
+            raise UnreadableSound(f"it ends after {frames} of {file.frames} samples")
+        if not np.isfinite(block).all():
+            raise UnreadableSound("a sample is NaN or infinite")
+        frames += len(block)
+        mono = block.mean(axis=1)
+        yield mono if resample is None else resample.resample_chunk(mono, last=frames == file.frames)
+    if not frames:
+        raise UnreadableSound("it has no samples")
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turns every exception into UnreadableSound, because a damaged file can make the decoders raise nearly any."""
+    try:
+        yield
+    except UnreadableSound:
+        raise
+    except Exception as error:
+        reason = _without_dot(getattr(error, "error_string", str(error))) or type(error).__name__
+        raise UnreadableSound(printable(reason)[:_LONGEST_REASON]) from None
+
+
+def _without_dot(sentence: str) -> str:
+    return sentence.removesuffix(".")
