@@ -27,6 +27,7 @@ TINY = (
 # A training that lasts long enough to be disturbed, and the images seen at which its history has figures.
 LONG = ("train.steps=2400", "train.log_every_images=3840", "train.samples_every_images=38400")
 LONG_FIGURES = list(range(3840, 76801, 3840))
+RESUMES = "The training resumes after "
 
 
 def write_profile(folder: Path, **changes: Any) -> Path:
@@ -161,5 +162,5 @@ def wait_for_state(run_id: str, state: str, seconds: float = LONGEST) -> None:
 
 
 def delete_pod(name: str) -> None:
-    """Deletes a pod at once, as the loss of its node does."""
+    """Deletes a pod at once, as the loss of its node does. Argo makes it again, or tries the step a second time."""
     kubectl("delete", "pod", name, "--grace-period=0", "--force")

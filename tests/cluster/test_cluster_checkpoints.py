@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from followed_run import LONG, delete_pod, new_seed
+from followed_run import LONG, RESUMES, delete_pod, new_seed
 from mlflow_records import mlflow_records
 
 WAITS = "Another process trains with these checkpoints; this one waits until it ends"
@@ -14,7 +14,7 @@ def test_a_training_whose_pod_is_deleted_resumes_in_the_same_mlflow_run(start: A
     run = start(new_seed(), *LONG)
     delete_pod(run.unfinished_pod("train", "train: "))
     run.succeeded()
-    assert "train: done, 2nd try" in run.lines
+    assert RESUMES in run.log_of("train")
     with mlflow_records() as records:
         records.require_one_whole_training(run.run_id)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from followed_run import LONG, delete_pod, new_seed
+from followed_run import LONG, RESUMES, delete_pod, new_seed
 from mlflow_records import mlflow_records
 from PIL import Image
 from storage_emulator import BUCKET, storage_emulator
@@ -83,6 +83,6 @@ def test_checkpoints_in_a_bucket_outlive_the_pod(bucket: Bucket, start: Any) -> 
     run = start(new_seed(), *LONG, environment=bucket.environment, checkpoints=checkpoints)
     delete_pod(run.unfinished_pod("train", "train: "))
     run.succeeded()
-    assert "train: done, 2nd try" in run.lines
+    assert RESUMES in run.log_of("train")
     with mlflow_records() as records:
         records.require_one_whole_training(run.run_id)
