@@ -1,4 +1,4 @@
-"""MLflow or Kubeflow's API server is away for a while."""
+"""MLflow or Kubeflow's API server is away for a while, or the namespace's quota is full."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 from followed_run import LONG, new_seed
-from kubectl import scale, wait_for
+from kubectl import kubectl, scale, wait_for
 from mlflow_records import mlflow_records
+
+from pipelines.follow import NO_POD
+
+QUOTA = "gan-cluster-test"
 
 
 @pytest.fixture(autouse=True)
@@ -17,6 +21,7 @@ def _all_is_back() -> Iterator[None]:
     yield
     scale("mlflow", 1, "mlflow")
     scale("ml-pipeline", 1)
+    kubectl("delete", "resourcequota", QUOTA, "--ignore-not-found")
 
 
 def test_what_mlflow_missed_during_the_training_is_sent_later(start: Any) -> None:
@@ -53,3 +58,12 @@ def test_following_survives_an_api_server_that_is_away(start: Any) -> None:
     scale("ml-pipeline", 1)
     run.succeeded()
     assert "train: done" in run.lines
+
+
+def test_a_full_quota_delays_a_run(start: Any) -> None:
+    run = start(new_seed())
+    wait_for("the first step", lambda: "resolve: done" in run.lines, 300)
+    kubectl("create", "quota", QUOTA, "--hard=pods=0")
+    wait_for("the sentence on the missing pod", lambda: NO_POD in run.output, 300)
+    kubectl("delete", "resourcequota", QUOTA)
+    run.succeeded()
