@@ -29,8 +29,8 @@ from benchmarks.timed_training import Specification
 from benchmarks.timed_training import run as run_timed
 from benchmarks.tutorial_dcgan import SETTINGS
 from components.cli.tensorflow_settings import configure_tensorflow
+from gan_core.codecs.grid import image_grid, write_png
 from gan_core.config import TrainConfig
-from gan_core.data.grid import image_grid, write_png
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 

@@ -65,7 +65,14 @@ class Revision:
 
     def _prepare(self, data: str) -> None:
         if not (self._folder / "data" / data).exists():
-            self._run("prepare", config=self._sections["prepare"] | DATA[data], dataset=f"data/{data}")
+            section, changes = self._sections["prepare"], DATA[data]
+            if "image" in section:
+                config = section | changes | {"image": section["image"] | changes["image"]}
+            else:  # a revision in which images were the only data
+                image = changes["image"] | {"resolution": changes["image"]["height"]}
+                del image["height"], image["width"]
+                config = section | {"source": changes["source"]} | image
+            self._run("prepare", config=config, dataset=f"data/{data}")
 
     def _train(self, name: str, case: Case, changes: Mapping[str, Any]) -> None:
         config = self._sections["train"] | SMALL | changes

@@ -22,11 +22,11 @@ class Case(NamedTuple):
 
 MODEL = "same-weights"
 DATA: dict[str, dict[str, Any]] = {
-    "grey": {"source": "digits", "resolution": 16},
-    "colour": {"source": "digits", "resolution": 32, "channels": 3, "fit": "pad"},
-    "inpainting": {"source": "digits", "resolution": 16, "pairs": "inpainting"},
-    "super_resolution": {"source": "digits", "resolution": 16, "pairs": "super_resolution"},
-    "clothes": {"source": "embedded", "resolution": 28},
+    "grey": {"source": "digits", "image": {"height": 16, "width": 16}},
+    "colour": {"source": "digits", "image": {"height": 32, "width": 32, "channels": 3, "fit": "pad"}},
+    "inpainting": {"source": "digits", "image": {"height": 16, "width": 16, "pairs": "inpainting"}},
+    "super_resolution": {"source": "digits", "image": {"height": 16, "width": 16, "pairs": "super_resolution"}},
+    "clothes": {"source": "embedded", "image": {"height": 28, "width": 28}},
 }
 SMALL = {
     "latent_size": 8,

@@ -36,14 +36,15 @@ _SETTLED_AFTER_SECONDS = 2.0
 def main() -> None:
     """Reads the command line and writes the digest."""
     arguments = parser().parse_args()
-    from gan_core.config import PrepareConfig
-    from gan_core.data.sources import BUILT_IN, open_source
+    from gan_core.data.parameters import PrepareConfig
+    from gan_core.modalities.choice import built_in, open_source
 
-    source = read_section(arguments.config, PrepareConfig).source
-    folder = None if source in BUILT_IN else Path(source_folder(source))
+    config = read_section(arguments.config, PrepareConfig)
+    source = config.source
+    folder = None if source in built_in() else Path(source_folder(source))
     require_apart([arguments.output], [folder] if folder else [], [])
     if folder is not None:
-        open_source(str(folder))  # refuses a wrong layout, as prepare would, before any file is read
+        open_source(str(folder), config.modality)  # refuses a wrong layout, as prepare would, before any file is read
     cache = arguments.output.with_name(f".{arguments.output.name}")
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:

@@ -1,4 +1,4 @@
-"""Prepares a data set from raw images: square images of one size in shards, with a manifest and a preview."""
+"""Prepares a data set from raw data: arrays of one shape in shards, with a manifest and a preview."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 
 if TYPE_CHECKING:
+    from gan_core.data.parameters import PrepareConfig
     from gan_core.data.sources import Source
 
 _logger = logging.getLogger(__name__)
@@ -29,23 +30,25 @@ def main() -> None:
     """Reads the command line and prepares."""
     arguments = executor.checked(parser().parse_args(), "dataset")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
-    from gan_core.config import PrepareConfig
+    from gan_core.data.parameters import PrepareConfig
 
     config = read_section(arguments.config, PrepareConfig)
 
     from components.cli.progress import progress
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
-    from gan_core.data.sources import BUILT_IN
+    from gan_core.modalities import MODALITIES
+    from gan_core.modalities.choice import built_in
 
-    folders = [] if config.source in BUILT_IN else [Path(config.source)]
+    folders = [] if config.source in built_in() else [Path(config.source)]
     with paths.local_paths(arguments, *folders) as local, whole_output(local.dataset) as folder:
-        source = _open_source(config.source, local.data)
+        source = _open_source(config, local.data)
+        items = f"{MODALITIES[source.modality].item}s"
         if len(source.classes) == 1:
             _logger.warning(
-                "All images belong to one class, %s. If that folder is not a class, set prepare.source to %s",
-                *(source.classes[0], Path(config.source, source.classes[0])),
+                "All %s belong to one class, %s. If that folder is not a class, set prepare.source to %s",
+                *(items, source.classes[0], Path(config.source, source.classes[0])),
             )
-        with progress(source.count, "images", "prepare") as bar:
+        with progress(source.count, items, "prepare") as bar:
             manifest = prepare(source, config, folder, lambda: bar.advance(1))
     for sentence in manifest.warnings():
         _logger.warning(sentence)
@@ -57,7 +60,7 @@ def main() -> None:
     }
     executor.write_output(arguments.executor_input, {"dataset": shown})
     print(
-        f"{counts['train']} images to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
+        f"{counts['train']} {items} to train on, {counts['held_out']} held out, {len(manifest.classes)} classes, "
         f"{len(manifest.rejected)} rejected. Data {manifest.digest}."
         # The path in a pod is not shown, because nobody can open it.
         + ("" if arguments.executor_input else f" Preview: {arguments.dataset}/{PREVIEW_FILE_NAME}")
@@ -80,26 +83,27 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         type=paths.input_path,
         metavar="FOLDER",
-        help="folder of images that components.fetch wrote; read instead of the folder in prepare.source",
+        help="folder of raw data that components.fetch wrote; read instead of the folder in prepare.source",
     )
     executor.add_option(options)
     return options
 
 
-def _open_source(name: str, fetched: Path | None) -> Source:
-    """Opens the raw images in the folder `fetched`, or those of `prepare.source` if nothing was fetched."""
-    from gan_core.data.sources import BUILT_IN, open_source
+def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
+    """Opens the raw data in the folder `fetched`, or that of `prepare.source` if nothing was fetched."""
+    from gan_core.modalities.choice import built_in, open_source
 
+    name = config.source
     if fetched is None or _is_nothing_fetched(fetched):
-        return open_source(name if name in BUILT_IN else source_folder(name))
+        return open_source(name if name in built_in() else source_folder(name), config.modality)
     if not fetched.is_dir():
-        raise InvalidInput(f"--data must be a folder of images; unpack an archive first. Received: --data {fetched}")
-    if name in BUILT_IN:
+        raise InvalidInput(f"--data must be a folder of raw data; unpack an archive first. Received: --data {fetched}")
+    if name in built_in():
         raise InvalidInput(
-            "The parameter 'prepare.source' must name the images that were fetched, not a built-in data set. "
+            "The parameter 'prepare.source' must name the data that was fetched, not a built-in data set. "
             f"Received: source={name!r}, --data {fetched}"
         )
-    return open_source(str(fetched))
+    return open_source(str(fetched), config.modality)
 
 
 def _is_nothing_fetched(folder: Path) -> bool:

@@ -10,11 +10,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES holds the same for Python
-    from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, TrainConfig
-    from gan_core.data.grid import image_grid, write_png
+    from gan_core.codecs.grid import image_grid, write_png
+    from gan_core.config import EvaluateConfig, RegisterConfig, TrainConfig
+    from gan_core.data.parameters import PrepareConfig
     from gan_core.data.prepare import prepare
     from gan_core.data.prepared import PreparedDataset
-    from gan_core.data.sources import open_source
     from gan_core.errors import InvalidInput, TryAgain
     from gan_core.evaluation.evaluator import evaluate
     from gan_core.evaluation.extractors.build import build_extractor
@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES ho
     from gan_core.evaluation.report.page import render_report
     from gan_core.export import load_generator, save_generator
     from gan_core.generator import Generator
+    from gan_core.modalities.choice import open_source
     from gan_core.sampling import draw_latents
     from gan_core.training.batches import RealBatches, TrainingImages
     from gan_core.training.checkpoints import Checkpoints
@@ -71,11 +72,11 @@ __all__ = [
 ]
 
 _MODULES = {
-    "config": ("EvaluateConfig", "PrepareConfig", "RegisterConfig", "TrainConfig"),
-    "data.grid": ("image_grid", "write_png"),
+    "codecs.grid": ("image_grid", "write_png"),
+    "config": ("EvaluateConfig", "RegisterConfig", "TrainConfig"),
+    "data.parameters": ("PrepareConfig",),
     "data.prepare": ("prepare",),
     "data.prepared": ("PreparedDataset",),
-    "data.sources": ("open_source",),
     "errors": ("InvalidInput", "TryAgain"),
     "evaluation.evaluator": ("evaluate",),
     "evaluation.extractors.build": ("build_extractor",),
@@ -86,6 +87,7 @@ _MODULES = {
     "evaluation.report.page": ("render_report",),
     "export": ("load_generator", "save_generator"),
     "generator": ("Generator",),
+    "modalities.choice": ("open_source",),
     "sampling": ("draw_latents",),
     "training.batches": ("RealBatches", "TrainingImages"),
     "training.checkpoints": ("Checkpoints",),

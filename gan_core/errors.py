@@ -1,4 +1,4 @@
-"""The two failures that a user can act on. Every other exception is a bug in this project."""
+"""The failures that a user can act on. Every other exception is a bug in this project."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class InvalidInput(Exception):
 
     The middle of a very long line is left out.
 
-    >>> PrepareConfig.parse(params["prepare"] | {"resolution": 17})
+    >>> PrepareConfig.parse(params["prepare"] | {"seed": -1})
     Traceback (most recent call last):
-    gan_core.errors.InvalidInput: The parameter 'prepare.resolution' must be 28 or a power of two from 16 to 512. ...
+    gan_core.errors.InvalidInput: The parameter 'prepare.seed' must be greater than or equal to 0. Received: seed=-1
     """
 
     def __init__(self, message: str) -> None:
@@ -33,6 +33,10 @@ class InvalidInput(Exception):
 def _shortened(line: str) -> str:
     half = _MOST_CHARACTERS // 2
     return line if len(line) <= _MOST_CHARACTERS else f"{line[:half]} … {line[-half:]}"
+
+
+class UnreadableItem(Exception):
+    """One raw item cannot be used. The message is the reason, which the manifest records."""
 
 
 class TryAgain(Exception):

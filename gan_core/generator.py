@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from gan_core.codecs import StoredCodec
 from gan_core.errors import InvalidInput
 from gan_core.record import Record
 from gan_core.sampling import draw_labels, latent_batches
@@ -22,7 +23,8 @@ class GeneratorMetadata(Record):
 
     Attributes:
         latent_size: length of a latent vector.
-        shape: height, width, channels of an image.
+        shape: height, width, channels of a generated array, as the data stores it.
+        codec: the codec of the data; None for images. `codec_of` returns it for all.
         classes: class names in label order; empty for an unconditional generator.
         class_shares: probability of each class when labels are drawn: its share of the training images, or equal shares
             if the classes were balanced.
@@ -38,6 +40,7 @@ class GeneratorMetadata(Record):
     format: Literal[1]
     latent_size: int
     shape: tuple[int, int, int]
+    codec: StoredCodec = None
     classes: tuple[str, ...]
     class_shares: tuple[float, ...] = ()
     paired: bool = False
@@ -56,6 +59,8 @@ class GeneratorMetadata(Record):
             raise ValueError("class_shares must hold one share for each class, and their sum must be 1")
         if len(set(self.classes)) != len(self.classes):
             raise ValueError("class names must differ")
+        if self.codec is not None and self.codec.shape != self.shape:
+            raise ValueError("the codec must have the shape of the arrays")
         if self.paired and self.classes:
             raise ValueError("a paired generator has no classes")
         return self

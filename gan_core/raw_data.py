@@ -108,15 +108,15 @@ def require_source(source: str, pointer: str) -> None:
     Raises:
         InvalidInput: data is fetched but a built-in data set is named, or nothing is fetched but a folder is named.
     """
-    from gan_core.data.sources import BUILT_IN
+    from gan_core.modalities.choice import built_in
 
-    if pointer and source in BUILT_IN:
+    if pointer and source in built_in():
         raise InvalidInput(
             "If raw data is fetched, prepare.source must name it (-S prepare.source=cats), not a built-in data set. "
             f"Received: prepare.source={source!r}, data_pointer={pointer[:200]!r}"
         )
-    if not pointer and source not in BUILT_IN:
+    if not pointer and source not in built_in():
         raise InvalidInput(
-            f"On a cluster prepare.source must be one of {', '.join(BUILT_IN)}, or raw data must be given with "
+            f"On a cluster prepare.source must be one of {', '.join(built_in())}, or raw data must be given with "
             f"--data-pointer with --data-remote, or --data-prefix. Received: prepare.source={source!r}"
         )

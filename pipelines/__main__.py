@@ -125,6 +125,7 @@ def _compile(options: argparse.Namespace) -> None:
 
     read = parameters.read(options.params)
     sections = parameters.override(read, _given_overrides(options))
+    sections["prepare"] = parameters.chosen_only(sections["prepare"])
     profile = Profile.read(options.profile)
     defaults: dict[str, object] = dict(sections)
     compiled_in = changes.between(read, sections)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_core.raw_data import DvcPointer
 from pipelines import package
-from pipelines.parameters import SECTIONS, Values
+from pipelines.parameters import SECTIONS, Values, flat
 
 MOST_CHARACTERS = 255  # Kubeflow's columns for the names and descriptions of runs
 _MOST_IN_NAME = 100
@@ -33,8 +33,8 @@ def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     # Kubeflow's page shows the first 40 characters of a name, and most runs differ in their training.
     for name, value in sorted(after.items(), key=lambda item: item[0] != "train"):
         if name in SECTIONS:
-            earlier = before[name]
-            found += [f"{name}.{key}={_shown(new)}" for key, new in value.items() if earlier.get(key) != new]
+            earlier = flat(before[name])
+            found += [f"{name}.{key}={_shown(new)}" for key, new in flat(value).items() if earlier.get(key) != new]
         elif name == "data_pointer" and value and not value.startswith("gs://"):
             import yaml
 

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from gan_core.errors import InvalidInput
 
-_FORM = re.compile(r"(?P<section>\w+)\.(?P<key>\w+)=(?P<text>.*)", re.DOTALL)
+_FORM = re.compile(r"(?P<section>\w+)\.(?P<key>\w+(\.\w+)?)=(?P<text>.*)", re.DOTALL)
 _PARTS = re.compile(
     r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|\[[^\]]*\]|\([^)]*\)|\{[^}]*\}|[^,])+|(?<=,)(?=,|$)|^(?=,)""", re.DOTALL
 )
@@ -26,7 +26,7 @@ class Override:
     """One override.
 
     Attributes:
-        section, key: the parameter that it changes.
+        section, key: the parameter that it changes; the key of a nested section is `image.height`.
         text: the value as written.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 import re
@@ -9,9 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_core.config import EvaluateConfig, PrepareConfig, RegisterConfig, Section, TrainConfig, nearest
+from pydantic.fields import FieldInfo
+
+from gan_core.config import EvaluateConfig, RegisterConfig, Section, TrainConfig, nearest
+from gan_core.data.parameters import PrepareConfig, moved
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
+from gan_core.modalities import MODALITIES
+from gan_core.modalities.choice import known_modality
 from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {
@@ -48,10 +54,15 @@ def preset(path: Path) -> list[str]:
     for name, values in document.items():
         if name not in SECTIONS:
             raise InvalidInput(f"There is no section '{name}'{nearest(str(name), SECTIONS)}. Received: {path}")
-        for key, value in values.items():
-            if key not in SECTIONS[name].model_fields:
-                hint = nearest(str(key), SECTIONS[name].model_fields)
-                raise InvalidInput(f"There is no parameter '{name}.{key}'{hint}. Received: {path}")
+        for key, value in flat(values).items():
+            if key not in _fields(name):
+                sentence = moved(str(key), value) if name == "prepare" else None
+                hint = nearest(str(key), _fields(name))
+                raise InvalidInput(
+                    f"{sentence}, {path}"
+                    if sentence
+                    else f"There is no parameter '{name}.{key}'{hint}. Received: {path}"
+                )
             # Quoted as JSON, so that text stays text.
             found.append(f"{name}.{key}={json.dumps(value, ensure_ascii=False, default=str)}")
     return found
@@ -63,7 +74,7 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
     Raises:
         InvalidInput: an override is malformed, names no parameter, or gives a wrong value.
     """
-    changed = {name: dict(values) for name, values in sections.items()}
+    changed = {name: copy.deepcopy(values) for name, values in sections.items()}
     for text in overrides:
         found = Override.read(text)
         if found.section in SECTIONS and found.section not in changed:
@@ -75,16 +86,65 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
             raise InvalidInput(
                 f"There is no section '{found.section}'{nearest(found.section, SECTIONS)}. Received: {text}"
             )
-        changed[found.section][found.key] = found.value(is_text(found.section, found.key))
+        if found.section == "prepare" and found.key in MODALITIES:
+            raise InvalidInput(f"An override changes one parameter, such as prepare.image.height=64. Received: {text}")
+        value = found.value(is_text(found.section, found.key))
+        nested, _, key = found.key.rpartition(".")
+        if nested and not isinstance(changed[found.section].setdefault(nested, {}), dict):
+            raise InvalidInput(f"There is no section '{found.section}.{nested}'. Received: {text}")
+        (changed[found.section][nested] if nested else changed[found.section])[key] = value
     for name, values in changed.items():
         SECTIONS[name].parse(values)
+    _require_chosen(changed, overrides)
     check_sections(EvaluateConfig.parse(changed["evaluate"]), RegisterConfig.parse(changed["register"]))
     return changed
 
 
+def flat(values: Values) -> Values:
+    """Returns the parameters of a section, those of a nested section as `image.height`."""
+    found: Values = {}
+    for key, value in values.items():
+        found |= {f"{key}.{inner}": one for inner, one in value.items()} if _is_nested(key, value) else {key: value}
+    return found
+
+
+def _is_nested(key: str, value: Any) -> bool:
+    return key in MODALITIES and isinstance(value, dict)
+
+
+def chosen_only(prepare: Values) -> Values:
+    """Returns the section prepare without the nested sections of modalities that its data certainly does not have.
+
+    So a change of a parameter of sound does not change the inputs of a run on images, by which Kubeflow finds the
+    results of earlier runs.
+    """
+    chosen = known_modality(prepare["source"], prepare["modality"])
+    return {key: value for key, value in prepare.items() if key not in MODALITIES or chosen in (key, None)}
+
+
+def _require_chosen(sections: Mapping[str, Values], overrides: Sequence[str]) -> None:
+    """Refuses an override of a parameter that the data does not have."""
+    kept = flat(chosen_only(sections["prepare"]))
+    for text in overrides:
+        found = Override.read(text)
+        if found.section == "prepare" and found.key not in kept:
+            raise InvalidInput(
+                f"The parameter 'prepare.{found.key}' must be one of the data's modality. Received: {text}, "
+                f"source={kept['source']!r}, modality={kept['modality']!r}"
+            )
+
+
+def _fields(section: str) -> dict[str, FieldInfo]:
+    """The parameters of a section, with those of nested sections as `image.height`."""
+    nested = MODALITIES if section == "prepare" else {}
+    return SECTIONS[section].model_fields | {
+        f"{name}.{key}": field for name, one in nested.items() for key, field in one.settings.model_fields.items()
+    }
+
+
 def is_text(section: str, key: str) -> bool:
     """Whether a parameter is free text, so that its value is taken literally."""
-    field = SECTIONS[section].model_fields.get(key) if section in SECTIONS else None
+    field = _fields(section).get(key) if section in SECTIONS else None
     return field is not None and field.annotation is str
 
 

@@ -52,6 +52,8 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
     """
     compiled = package.sections(specification)
     changed = parameters.override(compiled, overrides)
+    if "prepare" in changed:
+        changed["prepare"] = parameters.chosen_only(changed["prepare"])
     values = {name: value for name, value in changed.items() if value != compiled[name]}
     given = {"data_pointer": data.pointer, "data_remote": data.remote}
     given_values = {name: value for name, value in given.items() if value is not None}

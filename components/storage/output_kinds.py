@@ -95,7 +95,7 @@ def _is_grid(content: bytes) -> bool:
     """Whether it is a PNG that `write_png` signed, or an earlier version's unsigned grid, which has a white border."""
     from PIL import Image
 
-    from gan_core.data.grid import SIGNATURE
+    from gan_core.codecs.grid import SIGNATURE
 
     try:
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:

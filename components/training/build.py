@@ -50,8 +50,8 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
         )
     if images.paired != config.paired:
         raise InvalidInput(
-            "The network unet needs pairs of images (prepare.pairs), and the other networks single images. Received: "
-            f"network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
+            "The network unet needs pairs of images (prepare.image.pairs), and the other networks single images. "
+            f"Received: network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
     if config.score_every_images:
         require_images_to_score_while_training(dataset, config.score_samples)

@@ -53,6 +53,6 @@ class Hooks:
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         """Tracks a grid of samples."""
-        from gan_core.data.grid import image_grid
+        from gan_core.codecs.grid import image_grid
 
         self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))

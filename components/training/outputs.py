@@ -28,7 +28,7 @@ def write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
     """Writes the outputs that `arguments` names, all of them or none."""
-    from gan_core.data.grid import image_grid, write_png
+    from gan_core.codecs.grid import image_grid, write_png
     from gan_core.export import save_generator
     from gan_core.training.course import CourseRecord
     from gan_core.training.describe import describe_generator
@@ -74,7 +74,7 @@ def write_outputs(
 
 def _samples_page(grid: NDArray[np.uint8], images_seen: int) -> str:
     """Returns an HTML page with the grid of samples, because Kubeflow's page does not show a PNG file."""
-    from gan_core.data.grid import png_bytes
+    from gan_core.codecs.grid import png_bytes
 
     picture = base64.b64encode(png_bytes(grid)).decode()
     text = f"Samples after {images_seen:,} images"

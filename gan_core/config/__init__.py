@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gan_core.config.drift import DriftConfig
 from gan_core.config.evaluate import FEATURE_SIZES, EvaluateConfig
-from gan_core.config.prepare import RESOLUTIONS, Pairs, PrepareConfig
+from gan_core.config.image import RESOLUTIONS, ImageSettings, Pairs
 from gan_core.config.register import RegisterConfig
 from gan_core.config.section import Section, nearest
 from gan_core.config.train import Switch, TrainConfig
@@ -14,8 +14,8 @@ __all__ = [
     "RESOLUTIONS",
     "DriftConfig",
     "EvaluateConfig",
+    "ImageSettings",
     "Pairs",
-    "PrepareConfig",
     "RegisterConfig",
     "Section",
     "Switch",

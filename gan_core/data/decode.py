@@ -1,4 +1,4 @@
-"""Decodes one image of any accepted format to uint8 [resolution, resolution, channels]."""
+"""Decodes one image of any accepted format to uint8 [height, width, channels]."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.config import PrepareConfig
+from gan_core.config import ImageSettings
 from gan_core.data.side_data import UPRIGHT, without_side_data
+from gan_core.errors import UnreadableItem
 from gan_core.printing import printable
 
 if TYPE_CHECKING:
     from PIL import Image
 
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LONGEST_SIDE = 2**20
 """In pixels. Resizing needs 48 bytes of memory for each pixel of a side, even if the image has few pixels in total."""
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -25,15 +27,11 @@ _LONGEST_REASON = 200
 _STRIP_PIXELS = 2**20
 
 
-class UnreadableImage(Exception):
-    """The image cannot be used. The message is the reason, which the manifest records."""
-
-
 def open_image(content: bytes) -> Image.Image:
     """Opens a PNG, JPEG or WebP file from its content. Reads only the header, and drops the side data.
 
     Raises:
-        UnreadableImage: it is not such a file.
+        UnreadableItem: it is not such a file.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -42,30 +40,30 @@ def open_image(content: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(pixels), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise UnreadableImage("not a PNG, JPEG or WebP image") from None
+        raise UnreadableItem("not a PNG, JPEG or WebP image") from None
     image.info[_ORIENTATION] = orientation
     return image
 
 
-def decode(opener: Callable[[], Image.Image], config: PrepareConfig) -> NDArray[np.uint8]:
-    """Opens and decodes an image, turns it upright, makes it square, resizes it and converts it to grey or RGB.
+def decode(opener: Callable[[], Image.Image], config: ImageSettings) -> NDArray[np.uint8]:
+    """Opens and decodes an image, turns it upright, fits it to the shape, resizes it and converts it to grey or RGB.
 
     Transparent pixels are composited over the background. 16-bit levels are scaled to 8 bits. Grey is the luma of ITU-R
     601-2. Only the first frame of an animated image is used. Colour profiles are ignored.
 
     Returns:
-        uint8 [resolution, resolution, channels].
+        uint8 [height, width, channels].
 
     Raises:
-        UnreadableImage: the file is not an image, is damaged, or has more pixels than `max_image_megapixels`.
+        UnreadableItem: the file is not an image, is damaged, or has more pixels than `max_image_megapixels`.
     """
     with _reasons():
         image = _upright(opener, config.max_image_megapixels)
         if config.fit == "center_crop":
-            image = _crop_to_square(image)
+            image = _crop_to_shape(image, config.height, config.width)
         image = _in_mode(_over_background(image, config.background), "RGB" if config.channels == 3 else "L")
-        image = _fit_into_square(image, config.resolution, config.background)
-        return np.asarray(image).reshape(config.resolution, config.resolution, config.channels)
+        image = _resize(image, config)
+        return np.asarray(image).reshape(config.height, config.width, config.channels)
 
 
 def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> NDArray[np.uint8]:
@@ -75,7 +73,7 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
         uint8 [H, W, 1] for a grey image, [H, W, 3] for any other.
 
     Raises:
-        UnreadableImage: the file is not an image, is damaged, or has more than `max_megapixels`.
+        UnreadableItem: the file is not an image, is damaged, or has more than `max_megapixels`.
     """
     with _reasons():
         image = _over_background(_upright(opener, max_megapixels), 0)
@@ -87,7 +85,7 @@ def require_image(content: bytes, max_megapixels: float) -> None:
     """Checks the size in a file's header, without decoding the image.
 
     Raises:
-        UnreadableImage: the file is not an image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a
+        UnreadableItem: the file is not an image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a
             side.
     """
     with _reasons(), open_image(content) as image:
@@ -97,21 +95,21 @@ def require_image(content: bytes, max_megapixels: float) -> None:
 def _require_modest(image: Image.Image, max_megapixels: float) -> None:
     size = f"{image.width} × {image.height} pixels"
     if image.width * image.height > max_megapixels * 1e6:
-        raise UnreadableImage(f"{size}, more than max_image_megapixels allows")
+        raise UnreadableItem(f"{size}, more than max_image_megapixels allows")
     if max(image.size) > LONGEST_SIDE:
-        raise UnreadableImage(f"{size}, of which a side has more than {LONGEST_SIDE}")
+        raise UnreadableItem(f"{size}, of which a side has more than {LONGEST_SIDE}")
 
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Turns every exception into UnreadableImage, because a damaged file can make Pillow raise nearly anything."""
+    """Turns every exception into UnreadableItem, because a damaged file can make Pillow raise nearly anything."""
     try:
         yield
-    except UnreadableImage:
+    except UnreadableItem:
         raise
     except Exception as error:
         reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        raise UnreadableImage(printable(reason)[:_LONGEST_REASON]) from None
+        raise UnreadableItem(printable(reason)[:_LONGEST_REASON]) from None
 
 
 def _upright(opener: Callable[[], Image.Image], max_megapixels: float) -> Image.Image:
@@ -132,10 +130,12 @@ def _upright(opener: Callable[[], Image.Image], max_megapixels: float) -> Image.
     return image if turn is None else image.transpose(turn)
 
 
-def _crop_to_square(image: Image.Image) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+def _crop_to_shape(image: Image.Image, height: int, width: int) -> Image.Image:
+    """Returns the largest part in the centre that has the proportion of `height` and `width`."""
+    wanted_width = min(image.width, max(1, round(image.height * width / height)))
+    wanted_height = min(image.height, max(1, round(image.width * height / width)))
+    left, top = (image.width - wanted_width) // 2, (image.height - wanted_height) // 2
+    return image.crop((left, top, left + wanted_width, top + wanted_height))
 
 
 def _over_background(image: Image.Image, background: int) -> Image.Image:
@@ -166,18 +166,20 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _fit_into_square(image: Image.Image, resolution: int, background: int) -> Image.Image:
-    """Resizes the longer side to the resolution and pads the shorter one on both sides.
+def _resize(image: Image.Image, config: ImageSettings) -> Image.Image:
+    """Resizes a cropped image to the shape; resizes any other until it fits into the shape, and pads two sides.
 
     Shrinking uses Lanczos, which prevents aliasing. Enlarging uses bilinear, because Lanczos rings around hard edges.
     """
     from PIL import Image
 
-    scale = resolution / max(image.size)
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    image = image.resize((width, height), Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BILINEAR)
-    if width == height:
+    whole = (config.width, config.height)
+    scale = min(config.width / image.width, config.height / image.height)
+    scaled = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    size = whole if config.fit == "center_crop" else scaled
+    image = image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BILINEAR)
+    if size == whole:
         return image
-    canvas = Image.new(image.mode, (resolution, resolution), (background,) * len(image.getbands()))
-    canvas.paste(image, ((resolution - width) // 2, (resolution - height) // 2))
+    canvas = Image.new(image.mode, whole, (config.background,) * len(image.getbands()))
+    canvas.paste(image, ((config.width - image.width) // 2, (config.height - image.height) // 2))
     return canvas

@@ -1,4 +1,4 @@
-"""Selects and reads the image files of a folder or an archive, for `prepare` and `evaluate`."""
+"""Selects and reads the raw files of a folder or an archive, for `prepare` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import re
 from collections.abc import Iterator, Set
 from pathlib import Path
 
-from gan_core.data.decode import UnreadableImage
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 from gan_core.untrusted_files import read_bytes
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 LARGEST_FILE_BYTES = 2**28
 # System folders of macOS, Synology, Windows and Linux.
 _SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found"})
@@ -26,9 +24,9 @@ def is_ignored(name: str) -> bool:
     return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
-def is_image_name(name: str) -> bool:
-    """Whether a file's name has the suffix of a PNG, JPEG or WebP image."""
-    return os.path.splitext(name)[1].lower() in SUFFIXES
+def has_suffix(name: str, suffixes: Set[str]) -> bool:
+    """Whether a file's name has one of the suffixes, in upper or lower case."""
+    return os.path.splitext(name)[1].lower() in suffixes
 
 
 def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
@@ -46,8 +44,10 @@ def is_marked(folder: Path, name: str, keys: Set[str]) -> bool:
     return document == {} or (isinstance(document, dict) and document.keys() >= keys)
 
 
-def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+def scan(folder: Path, suffixes: Set[str]) -> Iterator[os.DirEntry[str]]:
     """Yields the files and folders that are not ignored, in any order. No folder among them is a link.
+
+    A dead link counts as a file if its name has one of the suffixes.
 
     Raises:
         InvalidInput: the folder cannot be read, or contains a link to a folder or a dead link.
@@ -57,45 +57,44 @@ def scan(folder: Path) -> Iterator[os.DirEntry[str]]:
             for entry in entries:
                 if is_ignored(entry.name):
                     continue
-                if entry.is_symlink() and not _may_be_a_file(entry):
+                if entry.is_symlink() and not _may_be_a_file(entry, suffixes):
                     raise InvalidInput(
-                        "A link in a folder of images must point to a file: replace the link by the folder itself. "
+                        "A link in a folder of raw data must point to a file: replace the link by the folder itself. "
                         f"Received: {printable(entry.path)}, which points to {printable(os.readlink(entry.path))}"
                     )
                 yield entry
     except OSError as error:
         raise InvalidInput(
-            f"A folder of images must be readable: {error.strerror}. Received: {printable(str(folder))}"
+            f"A folder of raw data must be readable: {error.strerror}. Received: {printable(str(folder))}"
         ) from None
 
 
 def read_below(root: Path, path: Path) -> bytes:
-    """Returns the content of an image file below the resolved folder `root`.
+    """Returns the content of a file below the resolved folder `root`.
 
     A link may also point to a file in a DVC cache (`cache.type symlink`), whose name is the MD5 of its content.
 
     Raises:
-        UnreadableImage: it is not a regular file, cannot be read, is too large, or is a link to another file.
+        UnreadableItem: it is not a regular file, cannot be read, is too large, or is a link to another file.
     """
     try:
         target = path.resolve()
         inside = target.is_relative_to(root)
         if not path.is_file():  # opening a named pipe would wait for ever
-            raise UnreadableImage("not a regular file, or a link to nothing")
+            raise UnreadableItem("not a regular file, or a link to nothing")
         if inside or _MD5.fullmatch(_last_two(target)):
             if path.stat().st_size > LARGEST_FILE_BYTES:
-                raise UnreadableImage(f"more than {LARGEST_FILE_BYTES} bytes")
+                raise UnreadableItem(f"more than {LARGEST_FILE_BYTES} bytes")
             content = path.read_bytes()
             if inside or hashlib.md5(content, usedforsecurity=False).hexdigest() == _last_two(target):
                 return content
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
-        raise UnreadableImage(getattr(error, "strerror", None) or "a link to nothing") from None
-    raise UnreadableImage(f"a symbolic link that leads out of the folder, to {printable(str(target))}")
+        raise UnreadableItem(getattr(error, "strerror", None) or "a link to nothing") from None
+    raise UnreadableItem(f"a symbolic link that leads out of the folder, to {printable(str(target))}")
 
 
-def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
-    """Whether a link points to a file. A dead link counts as a file if it has an image's name."""
-    return not entry.is_dir() if os.path.exists(entry.path) else is_image_name(entry.name)
+def _may_be_a_file(entry: os.DirEntry[str], suffixes: Set[str]) -> bool:
+    return not entry.is_dir() if os.path.exists(entry.path) else has_suffix(entry.name, suffixes)
 
 
 def _last_two(path: Path) -> str:

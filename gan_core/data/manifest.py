@@ -8,12 +8,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from gan_core.codecs import StoredCodec
+from gan_core.codecs.codec import Side
 from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput
 from gan_core.record import Record, faults
 
 Split = Literal["train", "held_out"]
-Side = Annotated[int, Field(ge=1, le=2**16)]
 Count = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 _NAMED = 5
@@ -49,7 +50,7 @@ class ShardEntry(_Entry):
 
 
 class ClassEntry(_Entry):
-    """A class of images. Its position in the manifest is its label."""
+    """A class of items. Its position in the manifest is its label."""
 
     name: str
     train: Count
@@ -57,7 +58,7 @@ class ClassEntry(_Entry):
 
 
 class RejectedEntry(_Entry):
-    """A rejected image: its path below the source, and the reason."""
+    """A rejected item: its path below the source, and the reason."""
 
     path: str
     reason: str
@@ -67,14 +68,15 @@ class Manifest(_Entry):
     """Description of a prepared data set.
 
     Attributes:
-        digest: `sha256-<hex>` of the decoded images, their labels and the split. The same content gives the same digest
-            on every machine and in any file order.
+        digest: `sha256-<hex>` of the decoded items, their labels, the split and the codec. The same content gives the
+            same digest on every machine and in any file order.
         source: value of `prepare.source`.
-        shape: height, width, channels.
-        counts: number of images in each split.
+        shape: height, width, channels of a stored array.
+        codec: turns the stored arrays into what a person perceives; None for images. `codec_of` returns it for all.
+        counts: number of items in each split.
         classes: in label order; empty if the data has no labels.
         mean, standard_deviation: one number for each channel, over the train split, in grey levels 0..255.
-        settings: the prepare section with which the data was prepared.
+        settings: the parameters with which the data was prepared: those of `prepare`, and `<modality>.<key>`.
         seal: SHA-256 of all other values, which reveals manual changes; None in manifests of earlier versions.
     """
 
@@ -82,6 +84,7 @@ class Manifest(_Entry):
     digest: Annotated[str, Field(pattern=r"^sha256-[0-9a-f]{64}$")]
     source: str
     shape: tuple[Side, Side, Side]
+    codec: StoredCodec = None
     counts: dict[Split, Count]
     classes: tuple[ClassEntry, ...]
     mean: tuple[float, ...]
@@ -109,6 +112,7 @@ class Manifest(_Entry):
                     for entry in self.shards
                 ),
             ),
+            ("the codec must have the shape of the arrays", self.codec is None or self.codec.shape == self.shape),
             ("either all shards must have inputs or none", len({entry.inputs is None for entry in self.shards}) < 2),
             (
                 "the classes' counts must match the splits",

@@ -108,7 +108,7 @@ class ImageSplit:
         """
         if not self.paired:
             raise InvalidInput(
-                f"The images must be pairs (prepare.pairs). Received: {self._folder}, with single images"
+                f"The images must be pairs (prepare.image.pairs). Received: {self._folder}, with single images"
             )
         return self._gather(self._inputs, indices)
 

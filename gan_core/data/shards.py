@@ -1,49 +1,54 @@
-"""Collects decoded images in a flat file, in the order of decoding, then writes them in any order as .npy shards.
+"""Collects decoded items in a flat file, in the order of decoding, then encodes them in any order into .npy shards.
 
 A shard is a plain .npy array, so that any program can read it and memory-map it.
 """
 
 from __future__ import annotations
 
+import math
 import os
 from array import array
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from gan_core.codecs.codec import Codec
 from gan_core.config import Pairs
 from gan_core.data.manifest import ShardEntry, Split
 from gan_core.data.pairs import input_of
 from gan_core.digests import file_digest
 
 
-class ImageStore:
-    """Decoded images in a flat file. Only the digest and label of each image, 36 bytes, stay in memory.
+class ItemStore:
+    """Decoded items in a flat file. Only the digest and label of each item, 36 bytes, stay in memory.
 
-    Attributes:
-        shape: height, width, channels.
+    Args:
+        file: the file.
+        shape: the shape of every decoded item.
+        dtype: the type of its numbers.
     """
 
-    def __init__(self, file: IO[bytes], shape: tuple[int, int, int]) -> None:
-        self.shape = shape
+    def __init__(self, file: IO[bytes], shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self._file = file
-        self._bytes_per_image = shape[0] * shape[1] * shape[2]
+        self._shape, self._dtype = shape, np.dtype(dtype)
+        self._bytes_per_item = math.prod(shape) * self._dtype.itemsize
         self._digests = bytearray()
         self._labels = array("i")
 
-    def append(self, image: NDArray[np.uint8], digest: bytes, label: int) -> None:
-        """Adds an image [H, W, C] with the SHA-256 of its pixels."""
-        self._file.write(image.tobytes())
+    def append(self, item: NDArray[Any], digest: bytes, label: int) -> None:
+        """Adds a decoded item with the SHA-256 of its array."""
+        self._file.write(item.tobytes())
         self._digests += digest
         self._labels.append(label)
 
     @property
     def digests(self) -> NDArray[np.uint8]:
-        """SHA-256 of the pixels in order of decoding, [N, 32]."""
+        """SHA-256 of the items in order of decoding, [N, 32]."""
         return np.frombuffer(bytes(self._digests), np.uint8).reshape(-1, 32)
 
     @property
@@ -51,48 +56,61 @@ class ImageStore:
         """Labels in order of decoding, [N]; −1 without classes."""
         return np.array(self._labels, np.int32)
 
-    def read(self, index: int) -> NDArray[np.uint8]:
-        """The image at `index` in order of decoding, [H, W, C]."""
+    def read(self, index: int) -> NDArray[Any]:
+        """The decoded item at `index` in order of decoding."""
         self._file.flush()
-        pixels = os.pread(self._file.fileno(), self._bytes_per_image, index * self._bytes_per_image)
-        return np.frombuffer(pixels, np.uint8).reshape(self.shape)
+        content = os.pread(self._file.fileno(), self._bytes_per_item, index * self._bytes_per_item)
+        return np.frombuffer(content, self._dtype).reshape(self._shape)
+
+
+@dataclass(frozen=True)
+class ItemsOf:
+    """The decoded items at `indices` of a store, in that order; each iteration reads them again."""
+
+    store: ItemStore
+    indices: NDArray[np.int64]
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        """Yields the items."""
+        return (self.store.read(index) for index in self.indices)
 
 
 def write_shards(
     folder: Path,
     split: Split,
-    store: ImageStore,
-    indices: NDArray[np.int64],
+    items: ItemsOf,
+    codec: Codec,
     labels: NDArray[np.int64] | None,
     *,
     pairs: Pairs,
     images_per_shard: int,
 ) -> Iterator[ShardEntry]:
-    """Writes the images at `indices` of the store, in that order, as shards of one split.
+    """Encodes the items and writes them as shards of one split.
 
     Args:
         folder: folder for the files.
         split: the split; the names of the files begin with it.
-        store: the images.
-        indices: indices of the images in the store, [N].
-        labels: labels of these images, [N]; None without classes.
-        pairs: kind of input images to make from these images and write to separate files.
-        images_per_shard: images in a file; the last one may hold fewer.
+        items: the decoded items.
+        codec: encodes them.
+        labels: labels of the items, [N]; None without classes.
+        pairs: kind of input arrays to make from the encoded arrays and write to separate files.
+        images_per_shard: items in a file; the last one may hold fewer.
     """
-    for number, start in enumerate(range(0, len(indices), images_per_shard)):
-        chosen = indices[start : start + images_per_shard]
+    for number, start in enumerate(range(0, len(items.indices), images_per_shard)):
+        chosen = ItemsOf(items.store, items.indices[start : start + images_per_shard])
+        count = len(chosen.indices)
         images_path = folder / f"{split}-{number:05d}.npy"
         labels_path = folder / f"{split}-{number:05d}-labels.npy"
         inputs_path = folder / f"{split}-{number:05d}-inputs.npy"
-        _write_images(images_path, store.shape, (store.read(index) for index in chosen), len(chosen))
+        _write_arrays(images_path, codec.shape, map(codec.encode, chosen), count)
         if pairs != "none":
-            inputs = (input_of(store.read(index), pairs) for index in chosen)
-            _write_images(inputs_path, store.shape, inputs, len(chosen))
+            arrays = np.load(images_path, mmap_mode="r")
+            _write_arrays(inputs_path, codec.shape, (input_of(array, pairs) for array in arrays), count)
         if labels is not None:
             np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)
         yield ShardEntry(
             split=split,
-            count=len(chosen),
+            count=count,
             images=images_path.name,
             images_sha256=file_digest(images_path),
             labels=None if labels is None else labels_path.name,
@@ -102,8 +120,8 @@ def write_shards(
         )
 
 
-def _write_images(path: Path, shape: tuple[int, int, int], images: Iterable[NDArray[np.uint8]], count: int) -> None:
+def _write_arrays(path: Path, shape: tuple[int, int, int], arrays: Iterable[NDArray[np.uint8]], count: int) -> None:
     with path.open("wb") as file:
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
-        for image in images:
-            file.write(np.ascontiguousarray(image).data)
+        for array in arrays:
+            file.write(np.ascontiguousarray(array).data)

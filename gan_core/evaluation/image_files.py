@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.data.decode import UnreadableImage, decode_whole, open_image, require_image
-from gan_core.data.folders import LARGEST_FILE_BYTES, SUFFIXES, is_ignored, is_image_name, read_below, scan
-from gan_core.errors import InvalidInput
+from gan_core.data.decode import SUFFIXES, decode_whole, open_image, require_image
+from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix, is_ignored, read_below, scan
+from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 
 LARGEST_IMAGE_MEGAPIXELS = 80.0
@@ -79,11 +79,11 @@ class FileImages:
         """Yields the names below the folder, each with a function that reads the file."""
         root, folders = self._path.resolve(), [self._path]
         while folders:
-            for entry in scan(folders.pop()):
+            for entry in scan(folders.pop(), SUFFIXES):
                 path = Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(path)
-                elif is_image_name(entry.name):
+                elif has_suffix(entry.name, SUFFIXES):
                     yield path.relative_to(self._path).as_posix(), functools.partial(read_below, root, path)
 
     def _in_archive(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
@@ -99,14 +99,14 @@ class FileImages:
             ) from None
         for member in archive.infolist():
             folders_and_name = [part for part in re.split(r"[/\\]", member.filename) if part not in (".", "..")]
-            if is_image_name(member.filename) and not any(map(is_ignored, folders_and_name)):
+            if has_suffix(member.filename, SUFFIXES) and not any(map(is_ignored, folders_and_name)):
                 yield member.filename, functools.partial(_read_member, archive, member)
 
     @contextlib.contextmanager
     def _named(self, name: str) -> Iterator[None]:
         try:
             yield
-        except UnreadableImage as error:
+        except UnreadableItem as error:
             raise InvalidInput(
                 f"An image must be readable: {error}. Received: {self._path}, {printable(name)}"
             ) from None
@@ -123,9 +123,9 @@ def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
         with archive.open(member) as stream:
             content = stream.read(LARGEST_FILE_BYTES + 1)
     except Exception as error:  # encrypted, damaged, or compressed with an unknown method
-        raise UnreadableImage(f"the archive cannot be read: {error or type(error).__name__}") from None
+        raise UnreadableItem(f"the archive cannot be read: {error or type(error).__name__}") from None
     if len(content) > LARGEST_FILE_BYTES:
-        raise UnreadableImage(f"more than {LARGEST_FILE_BYTES} bytes")
+        raise UnreadableItem(f"more than {LARGEST_FILE_BYTES} bytes")
     return content
 
 

@@ -100,7 +100,7 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:
         raise InvalidInput(
-            "A paired generator can only be evaluated on a prepared data set with pairs (prepare.pairs). "
+            "A paired generator can only be evaluated on a prepared data set with pairs (prepare.image.pairs). "
             f"Received: {real}"
         )
     by_statistics = _is_statistics(real)

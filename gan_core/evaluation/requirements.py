@@ -49,8 +49,8 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
         require_labels(dataset)
     if register.score == "target_l1" and not split.paired:
         raise InvalidInput(
-            "The score target_l1 requires paired images: set prepare.pairs and train.network=unet, or choose another "
-            f"register.score. Received: register.score='target_l1', unpaired images in {dataset.folder}"
+            "The score target_l1 requires paired images: set prepare.image.pairs and train.network=unet, or choose "
+            f"another register.score. Received: register.score='target_l1', unpaired images in {dataset.folder}"
         )
     require_images(split.count, evaluate.reference, dataset.folder, evaluate.metrics)
     require_images(dataset.split("train").count, "train", dataset.folder)

@@ -25,6 +25,7 @@ def describe_generator(gan: Gan, dataset: PreparedDataset) -> GeneratorMetadata:
         format=1,
         latent_size=gan.config.latent_size,
         shape=dataset.manifest.shape,
+        codec=dataset.manifest.codec,
         classes=tuple(one.name for one in classes),
         class_shares=tuple(count / sum(seen) for count in seen),
         paired=gan.config.paired,

@@ -18,7 +18,7 @@ from pipelines.server import connected
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST = 1200.0  # seconds after which a run that has not ended fails its test
 TINY = (
-    *("prepare.source=digits", "prepare.resolution=16"),
+    *("prepare.source=digits", "prepare.image.height=16", "prepare.image.width=16"),
     *("train.steps=200", "train.latent_size=8", "train.generator_width=8", "train.discriminator_width=8"),
     *("train.batch_size=32", "train.log_every_images=320", "train.samples_every_images=3200"),
     *("train.score_every_images=0", "train.checkpoint_every_seconds=3"),

@@ -28,7 +28,7 @@ REFUSED = [
     ("unlabelled", {"evaluate.extractor": "random"}, "register.score='fd_classifier'"),
     ("labelled", {"evaluate.metrics": ["kid", "prdc"]}, "register.score='fd_classifier'"),
     ("labelled", {"register.score": "fd_infinity_classifier", "evaluate.samples": 100}, "evaluate.samples=100"),
-    ("labelled", {"register.score": "target_l1"}, "target_l1 requires paired images.*set prepare.pairs"),
+    ("labelled", {"register.score": "target_l1"}, "target_l1 requires paired images.*set prepare.image.pairs"),
     (
         "five_held_out",
         NO_LABELS,

@@ -117,4 +117,4 @@ def test_a_paired_generator_requires_a_data_set_of_pairs(workspace: Path, capsys
     with pytest.raises(SystemExit) as ended:
         run_evaluate(workspace, "data", "paired")
     assert ended.value.code == 2
-    assert "on a prepared data set with pairs (prepare.pairs). Received: " in capsys.readouterr().err
+    assert "on a prepared data set with pairs (prepare.image.pairs). Received: " in capsys.readouterr().err

@@ -17,7 +17,7 @@ from components.tracking.runs import experiment_id
 from components.tracking.scores import log_evaluation
 from components.tracking.server import connect
 from components.tracking.tracker import TrainingTracker
-from gan_core.data.grid import image_grid
+from gan_core.codecs.grid import image_grid
 from gan_core.data.prepared import PreparedDataset
 
 CHROMIUM = shutil.which("chromium")

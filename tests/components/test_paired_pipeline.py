@@ -26,7 +26,8 @@ def stage(folder: Path, name: str, *arguments: str) -> str:
 
 def test_a_paired_generator_is_trained_scored_and_registered_by_its_target_score(tmp_path: Path) -> None:
     parameters = project_parameters()
-    parameters["prepare"] |= {"source": "digits", "resolution": 16, "pairs": "inpainting"}
+    parameters["prepare"] |= {"source": "digits"}
+    parameters["prepare"]["image"] |= {"height": 16, "width": 16, "pairs": "inpainting"}
     objective = {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0}
     parameters["train"] = small_parameters(**objective, score_every_images=100, score_samples=60)
     parameters["evaluate"] |= {"samples": 100, "sampling_seeds": 2, "bootstrap_replicates": 5, "metrics": ["fid"]}

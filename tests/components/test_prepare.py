@@ -22,16 +22,20 @@ from gan_core.data.prepared import PreparedDataset
 _ROOT = Path(__file__).resolve().parents[2]
 _PARAMETERS = {
     "source": "raw",
-    "resolution": 16,
-    "channels": 1,
-    "fit": "center_crop",
-    "pairs": "none",
-    "background": 0,
+    "modality": "auto",
     "held_out_fraction": 0.5,
     "max_rejected_fraction": 0.1,
-    "max_image_megapixels": 1,
     "images_per_shard": 100,
     "seed": 0,
+    "image": {
+        "height": 16,
+        "width": 16,
+        "channels": 1,
+        "fit": "center_crop",
+        "pairs": "none",
+        "background": 0,
+        "max_image_megapixels": 1,
+    },
 }
 
 
@@ -76,7 +80,9 @@ def test_a_folder_of_photographs_becomes_a_data_set(tmp_path: Path) -> None:
         r"^WARNING: 1 of 3 classes have no (training|held-out) image, .*: rare\. ", done.stderr, re.MULTILINE
     )
     assert manifest.source == "raw"
-    assert manifest.settings == _PARAMETERS
+    general = {key: value for key, value in _PARAMETERS.items() if key != "image"}
+    nested = {f"image.{key}": value for key, value in _PARAMETERS["image"].items()}
+    assert manifest.settings == general | nested | {"modality": "image"}
     assert [(entry.path, entry.reason) for entry in manifest.rejected] == [
         ("cat/00.png", "not a PNG, JPEG or WebP image")
     ]
@@ -98,14 +104,36 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(_NOTHING, {"seed": None}, r"The parameter 'prepare.seed' is missing.", id="missing"),
         pytest.param(_NOTHING, {"seed": "a"}, r"'prepare.seed' must be a valid integer.*Received: seed='a'", id="type"),
         pytest.param(
-            _NOTHING, {"resolution": 48}, r"28 or a power of two from 16 to 512. Received: resolution=48", id="range"
+            _NOTHING,
+            {"image": _PARAMETERS["image"] | {"width": 48}},
+            r"'prepare.image.width' must be 28 or a power of two from 16 to 512. Received: width=48",
+            id="range",
+        ),
+        pytest.param(
+            _NOTHING,
+            {"resolution": 48},
+            r"The parameter 'prepare.resolution' is now 'prepare.image.height' and 'prepare.image.width'. "
+            r"Received: resolution=48",
+            id="earlier place",
+        ),
+        pytest.param(
+            _NOTHING,
+            {"modality": "smell"},
+            r"'prepare.modality' must be auto, image. Received: modality='smell'",
+            id="modality",
+        ),
+        pytest.param(
+            _NOTHING, {"source": "digits", "image": None}, r"the section 'prepare.image' .*none", id="no section"
         ),
         pytest.param(
             _NOTHING, {}, r"embedded, fashion-mnist, digits or an existing folder.*'raw'", id="missing folder"
         ),
         pytest.param(lambda raw: raw.mkdir(), {}, r"must contain images .*with 0 other files", id="empty folder"),
         pytest.param(
-            lambda raw: _write_images(raw, 1), {}, r"Both splits, .* must get an image.*: 1 usable", id="one image"
+            lambda raw: _write_images(raw, 1),
+            {},
+            r"Both splits, .* must get at least one image.*: 1 usable",
+            id="one image",
         ),
         pytest.param(
             lambda raw: _write_unreadable(raw, 3),

@@ -18,16 +18,20 @@ from tests.datasets import blobs
 
 CONFIG = {
     "source": "data/raw/blobs",
-    "resolution": 16,
-    "channels": 1,
-    "fit": "center_crop",
-    "pairs": "none",
-    "background": 0,
+    "modality": "auto",
     "held_out_fraction": 0.25,
     "max_rejected_fraction": 0.0,
-    "max_image_megapixels": 1,
     "images_per_shard": 100,
     "seed": 0,
+    "image": {
+        "height": 16,
+        "width": 16,
+        "channels": 1,
+        "fit": "center_crop",
+        "pairs": "none",
+        "background": 0,
+        "max_image_megapixels": 1,
+    },
 }
 
 

@@ -21,7 +21,7 @@ from pipelines.parameters import override, read
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMETERS = [
-    *("prepare.source=data/raw/digits", "prepare.resolution=16"),
+    *("prepare.source=data/raw/digits", "prepare.image.height=16", "prepare.image.width=16"),
     *("train.steps=60", "train.latent_size=8", "train.generator_width=8", "train.discriminator_width=8"),
     *("train.batch_size=32", "train.log_every_images=640", "train.samples_every_images=1920"),
     *("train.collapse_diversity=0", "train.warm_start=champion"),

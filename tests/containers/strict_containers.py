@@ -11,7 +11,7 @@ from docker.types import Mount
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
-    *("prepare.source=digits", "prepare.resolution=16"),
+    *("prepare.source=digits", "prepare.image.height=16", "prepare.image.width=16"),
     *("train.steps=60", "train.latent_size=8", "train.generator_width=8", "train.discriminator_width=8"),
     *("train.batch_size=32", "train.log_every_images=320", "train.samples_every_images=960"),
     *("evaluate.samples=300", "evaluate.sampling_seeds=2", "evaluate.kid_subsets=10", "evaluate.kid_subset_size=100"),

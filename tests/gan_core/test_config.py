@@ -11,11 +11,12 @@ from gan_core.config import (
     FEATURE_SIZES,
     DriftConfig,
     EvaluateConfig,
-    PrepareConfig,
+    ImageSettings,
     RegisterConfig,
     Section,
     TrainConfig,
 )
+from gan_core.data.parameters import PrepareConfig
 from gan_core.errors import InvalidInput
 from gan_core.networks.size import require_trainable
 
@@ -192,8 +193,34 @@ def test_valid_warm_starts_are_accepted(text):
 @pytest.mark.parametrize("resolution", [8, 30, 1024])
 def test_a_resolution_without_a_network_is_refused(resolution):
     values = project_parameters()["prepare"]
-    with pytest.raises(InvalidInput, match=rf"from 16 to 512\. Received: resolution={resolution}$"):
-        PrepareConfig.parse({**values, "resolution": resolution})
+    for side in ("height", "width"):
+        with pytest.raises(InvalidInput, match=rf"image\.{side}' .* from 16 to 512\. Received: {side}={resolution}$"):
+            PrepareConfig.parse({**values, "image": {**values["image"], side: resolution}})
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "place"),
+    [
+        ("resolution", 64, "'prepare.image.height' and 'prepare.image.width'"),
+        ("channels", 3, "'prepare.image.channels'"),
+        ("pairs", "none", "'prepare.image.pairs'"),
+        ("max_image_megapixels", 1, "'prepare.image.max_image_megapixels'"),
+    ],
+)
+def test_an_earlier_parameter_of_images_names_its_present_place(key, value, place):
+    values = project_parameters()["prepare"]
+    sentence = rf"^The parameter 'prepare\.{key}' is now {place}\. Received: {key}={value!r}$"
+    with pytest.raises(InvalidInput, match=sentence):
+        PrepareConfig.parse({**values, key: value})
+    with pytest.raises(InvalidInput, match=sentence):  # and no other complaint
+        PrepareConfig.parse({name: one for name, one in values.items() if name != "image"} | {key: value})
+
+
+def test_only_the_parameters_of_the_datas_modality_are_recorded():
+    values = project_parameters()["prepare"]
+    recorded = PrepareConfig.parse(values).recorded("image")
+    assert recorded["modality"] == "image"
+    assert {key for key in recorded if "." in key} == {f"image.{key}" for key in values["image"]}
 
 
 @pytest.mark.parametrize(
@@ -265,11 +292,13 @@ def test_the_feature_sizes_are_those_of_the_extractors() -> None:
     } == FEATURE_SIZES
 
 
-@pytest.mark.parametrize("section", [PrepareConfig, TrainConfig, EvaluateConfig, RegisterConfig, DriftConfig])
+@pytest.mark.parametrize(
+    "section", [PrepareConfig, ImageSettings, TrainConfig, EvaluateConfig, RegisterConfig, DriftConfig]
+)
 def test_every_whole_number_has_an_upper_limit(section: type[Section]) -> None:
     for name, field in section.model_fields.items():
-        # The resolution has a list of values; the memory of the features limits samples and sampling seeds.
-        if field.annotation is int and name not in ("resolution", "samples", "sampling_seeds"):
+        # The sides of an image have a list of values; the memory of the features limits samples and sampling seeds.
+        if field.annotation is int and name not in ("height", "width", "samples", "sampling_seeds"):
             limits = [limit for one in field.metadata for limit in (getattr(one, "le", None), getattr(one, "lt", None))]
             assert any(limit is not None for limit in limits), name
 
@@ -293,7 +322,7 @@ def test_networks_beyond_the_size_limit_are_refused_before_they_are_built(change
 
 @pytest.mark.parametrize(
     ("section", "name", "key"),
-    [(TrainConfig, "train", "steps"), (TrainConfig, "train", "beta_1"), (PrepareConfig, "prepare", "channels")],
+    [(TrainConfig, "train", "steps"), (TrainConfig, "train", "beta_1"), (PrepareConfig, "prepare", "seed")],
 )
 def test_a_boolean_is_not_accepted_as_a_number(section: type[Section], name: str, key: str) -> None:
     parameters = project_parameters()[name]

@@ -71,7 +71,8 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     """The folder in which the script of docs/library.md ran with small parameters, and the names that it defined."""
     folder = tmp_path_factory.mktemp("examples")
     parameters = {
-        "prepare": PARAMETERS["prepare"] | {"source": "digits", "resolution": 16},
+        "prepare": PARAMETERS["prepare"]
+        | {"source": "digits", "image": PARAMETERS["prepare"]["image"] | {"height": 16, "width": 16}},
         "train": small_parameters(),
         "evaluate": PARAMETERS["evaluate"] | SMALL_EVALUATION,
         "register": PARAMETERS["register"],

@@ -6,13 +6,16 @@ import json
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import load_yaml
 
+from gan_core.config import Section
 from gan_core.errors import InvalidInput
+from gan_core.modalities import MODALITIES
 from pipelines import changes, parameters
 from pipelines.overrides import Override, words
 
@@ -104,6 +107,63 @@ def test_the_error_for_an_unknown_key_names_the_nearest_key(sections, text: str,
         parameters.override(sections, [text])
 
 
+def test_a_nested_parameter_is_overridden_as_in_dvc(sections, tmp_path: Path) -> None:
+    text = "prepare.image.height=64"
+    changed = parameters.override(sections, [text])
+    image = {**sections["prepare"]["image"], "height": 64}
+    assert changed == {**sections, "prepare": {**sections["prepare"], "image": image}}
+    assert sections["prepare"]["image"]["height"] == 28
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(sections))
+    assert parameters.for_dvc([text]) == [text]
+    apply_overrides(path, [text])
+    assert load_yaml(path) == changed
+    assert changes.between(sections, changed) == [text]
+
+
+class _Sound(Section):
+    section = "prepare.sound"
+    rate: int
+
+
+@pytest.fixture
+def with_sound(sections, monkeypatch: pytest.MonkeyPatch) -> dict[str, parameters.Values]:
+    """The sections with those of a second modality, which has the built-in source `speech`."""
+    sound = SimpleNamespace(settings=_Sound, built_in={"speech": None}, suffixes={".wav"}, item="clip")
+    monkeypatch.setitem(MODALITIES, "sound", sound)
+    return {**sections, "prepare": {**sections["prepare"], "sound": {"rate": 8000}}}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kept"),
+    [
+        ([], {"image"}),
+        (["prepare.image.height=64"], {"image"}),
+        (["prepare.source=speech", "prepare.sound.rate=9"], {"sound"}),
+        (["prepare.modality=sound", "prepare.source=data/raw/clips", "prepare.sound.rate=9"], {"sound"}),
+        (["prepare.source=data/raw/clips", "prepare.sound.rate=9"], {"image", "sound"}),  # its files decide
+    ],
+)
+def test_only_the_section_of_the_datas_modality_is_kept(with_sound, overrides: list[str], kept: set[str]) -> None:
+    changed = parameters.override(with_sound, overrides)
+    assert parameters.chosen_only(changed["prepare"]).keys() & MODALITIES.keys() == kept
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["prepare.sound.rate=9"],
+        ["prepare.source=speech", "prepare.image.height=64"],
+        ["prepare.source=data/raw/cats", "prepare.modality=image", "prepare.sound.rate=9"],
+    ],
+)
+def test_a_parameter_of_another_modality_is_refused(with_sound, overrides: list[str]) -> None:
+    with pytest.raises(
+        InvalidInput, match=rf"one of the data's modality\. Received: {re.escape(overrides[-1])}, source="
+    ):
+        parameters.override(with_sound, overrides)
+
+
 def test_words_are_split_as_in_a_shell_but_a_single_quotation_mark_is_a_character() -> None:
     assert words("""prepare.source='a b' train.steps=3""") == ["prepare.source=a b", "train.steps=3"]
     assert words("prepare.source=o'brien train.steps=3") == ["prepare.source=o'brien", "train.steps=3"]
@@ -120,6 +180,12 @@ def test_words_are_split_as_in_a_shell_but_a_single_quotation_mark_is_a_characte
         ("~train", "without + or ~"),
         ("train=1", "without + or ~"),
         ("train.steps", "must be section.key=value"),
+        ("prepare.resolution=64", "is now 'prepare.image.height' and 'prepare.image.width'. Received: resolution=64"),
+        ("prepare.image.colour=3", "There is no parameter 'prepare.image.colour'"),
+        ("prepare.image={height: 64}", "An override changes one parameter"),
+        ("prepare.image.height.top=64", "must be section.key=value"),
+        ("train.image.height=64", "There is no parameter 'train.image'"),
+        ("train.steps.more=64", "There is no section 'train.steps'"),
         ("train.steps=0", "'train.steps' must be greater than or equal to 1"),
         ("train.steps=10.5", "'train.steps' must be a valid integer"),
         ("train.seed=0,1", "must be section.key=value"),
@@ -197,18 +263,21 @@ def test_an_invalid_params_file_is_refused(text, tmp_path: Path) -> None:
 
 def test_a_preset_becomes_overrides_in_its_order_and_later_overrides_win(sections, tmp_path: Path) -> None:
     values = {
-        "prepare": {"source": 'data/raw/my cats, "all" = 2=1', "channels": 3},
+        "prepare": {"source": 'data/raw/my cats, "all" = 2=1', "image": {"channels": 3, "fit": "pad"}},
         "train": {"augment": ["color", "cutout"], "augment_probability": 0.00005, "conditional": True, "xla": "off"},
         "evaluate": {"inception_weights": "1e-4"},
     }
     path = tmp_path / "cats.yaml"
     path.write_text(json.dumps(values))  # JSON quotes text
     found = parameters.preset(path)
-    assert [one.partition("=")[0] for one in found] == [f"{name}.{key}" for name in values for key in values[name]]
+    assert [one.partition("=")[0] for one in found] == [
+        f"{name}.{key}" for name in values for key in parameters.flat(values[name])
+    ]
     expected = {name: {**section, **values.get(name, {})} for name, section in sections.items()}
+    expected["prepare"]["image"] = {**sections["prepare"]["image"], **values["prepare"]["image"]}
     assert parameters.override(sections, found) == expected
-    changed = parameters.override(sections, [*found, "train.augment=[translation]", "prepare.channels=1"])
-    assert (changed["train"]["augment"], changed["prepare"]["channels"]) == (["translation"], 1)
+    changed = parameters.override(sections, [*found, "train.augment=[translation]", "prepare.image.channels=1"])
+    assert (changed["train"]["augment"], changed["prepare"]["image"]["channels"]) == (["translation"], 1)
 
 
 @pytest.mark.parametrize("text", ["", "# nothing differs\n", "{}"])
@@ -224,6 +293,9 @@ def test_a_preset_may_be_empty(text, tmp_path: Path) -> None:
         ("drift: {blocks: 3}", "There is no section 'drift'"),
         ("train: {stepz: 3}", "There is no parameter 'train.stepz'"),
         ("train: {1: 3}", "There is no parameter 'train.1'"),
+        ("prepare: {image: {colour: 3}}", "There is no parameter 'prepare.image.colour'"),
+        ("prepare: {image: 3}", "There is no parameter 'prepare.image'"),
+        ("prepare: {channels: 3}", "The parameter 'prepare.channels' is now 'prepare.image.channels'"),
         ("train:", "must have sections of parameters"),
         ("train: 3", "must have sections of parameters"),
         ("- train", "must have sections of parameters"),

@@ -52,20 +52,22 @@ def sections(name: str) -> dict[str, parameters.Values]:
 
 
 def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
-    prepare = preset["prepare"]
-    return prepare["resolution"], prepare["resolution"], prepare["channels"]
+    image = preset["prepare"]["image"]
+    return image["height"], image["width"], image["channels"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_contains_only_values_that_differ(name) -> None:
     defaults, resolved = parameters.read(ROOT / "params.yaml"), sections(name)
     document = YAML(typ="safe", pure=True).load(ROOT / "presets" / f"{name}.yaml") or {}
-    given = {(section, key): value for section, values in document.items() for key, value in values.items()}
+    given = {
+        (section, key): value for section, values in document.items() for key, value in parameters.flat(values).items()
+    }
     changed = {
         (section, key): value
         for section, values in resolved.items()
-        for key, value in values.items()
-        if value != defaults[section][key]
+        for key, value in parameters.flat(values).items()
+        if value != parameters.flat(defaults[section])[key]
     }
     assert changed == given
 

@@ -24,9 +24,9 @@ from components.storage.bucket import Address
 from components.storage.output_kinds import Kind
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
-from gan_core.data.grid import image_grid, write_png
-from gan_core.data.sources import open_source
+from gan_core.codecs.grid import image_grid, write_png
 from gan_core.errors import InvalidInput
+from gan_core.modalities.choice import open_source
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Kind("a box", lambda content: content == b"box", "mark", lambda _: {"old", "new", "deep/old"})
@@ -359,7 +359,7 @@ def test_outputs_that_overlap_with_inputs_are_refused(tmp_path: Path) -> None:
 
 def run_prepare(monkeypatch: pytest.MonkeyPatch, source: str, *options: str) -> None:
     section = project_parameters()["prepare"]
-    config = json.dumps({**section, "source": source, "resolution": 16, "max_rejected_fraction": 0.9})
+    config = json.dumps({**section, "source": source, "max_rejected_fraction": 0.9})
     monkeypatch.setattr(sys, "argv", ["prepare", "--config", config, *options])
     prepare.main()
 

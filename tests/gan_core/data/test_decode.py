@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from gan_core.data.decode import UnreadableImage, decode, open_image
+from gan_core.data.decode import decode, open_image
+from gan_core.errors import UnreadableItem
 
 Settings = Callable[..., Any]
 
@@ -35,17 +36,17 @@ _RAMP = np.arange(256).reshape(16, 16)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey_levels_are_kept(channels: int, tmp_path: Path, prepare_config: Settings) -> None:
-    pixels = _decode(_save(tmp_path, _grey(_RAMP)), prepare_config(channels=channels))
+def test_grey_levels_are_kept(channels: int, tmp_path: Path, image_settings: Settings) -> None:
+    pixels = _decode(_save(tmp_path, _grey(_RAMP)), image_settings(channels=channels))
 
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels, np.repeat(_RAMP[..., None], channels, axis=2))
 
 
-def test_colour_becomes_grey_by_luma(tmp_path: Path, prepare_config: Settings) -> None:
+def test_colour_becomes_grey_by_luma(tmp_path: Path, image_settings: Settings) -> None:
     # ITU-R 601-2: 0.299 R + 0.587 G + 0.114 B
     for colour, luma in {(255, 0, 0): 76, (0, 255, 0): 150, (0, 0, 255): 29, (255, 255, 255): 255}.items():
-        pixels = _decode(_save(tmp_path, Image.new("RGB", (16, 16), colour)), prepare_config())
+        pixels = _decode(_save(tmp_path, Image.new("RGB", (16, 16), colour)), image_settings())
         assert (pixels == luma).all()
 
 
@@ -78,26 +79,26 @@ def test_each_png_mode_is_composited_over_the_background(
     options: dict[str, Any],
     expected: tuple[int, int, int],
     tmp_path: Path,
-    prepare_config: Settings,
+    image_settings: Settings,
 ) -> None:
     path = _save(tmp_path, image, **options)
 
-    assert (_decode(path, prepare_config(channels=3, background=100)) == expected).all()
+    assert (_decode(path, image_settings(channels=3, background=100)) == expected).all()
 
 
-def test_16_bits_are_scaled_not_clipped(tmp_path: Path, prepare_config: Settings) -> None:
+def test_16_bits_are_scaled_not_clipped(tmp_path: Path, image_settings: Settings) -> None:
     path = _save(tmp_path, Image.fromarray((_RAMP * 257).astype(np.uint16)))
 
     with Image.open(path) as stored:
         assert stored.mode == "I;16"
-    assert np.array_equal(_decode(path, prepare_config())[..., 0], _RAMP)
+    assert np.array_equal(_decode(path, image_settings())[..., 0], _RAMP)
 
 
-def test_cmyk_becomes_rgb(tmp_path: Path, prepare_config: Settings) -> None:
+def test_cmyk_becomes_rgb(tmp_path: Path, image_settings: Settings) -> None:
     path = _save(tmp_path, Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "jpg", quality=100)
 
-    assert np.abs(_decode(path, prepare_config(channels=3)).astype(int) - (255, 0, 0)).max() <= 2
-    assert np.abs(_decode(path, prepare_config()).astype(int) - 76).max() <= 2
+    assert np.abs(_decode(path, image_settings(channels=3)).astype(int) - (255, 0, 0)).max() <= 2
+    assert np.abs(_decode(path, image_settings()).astype(int) - 76).max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -116,63 +117,96 @@ def test_cmyk_becomes_rgb(tmp_path: Path, prepare_config: Settings) -> None:
 )
 @pytest.mark.parametrize("suffix", ["png", "webp"])
 def test_exif_orientation_is_undone(
-    orientation: int, upright: Any, suffix: str, tmp_path: Path, prepare_config: Settings
+    orientation: int, upright: Any, suffix: str, tmp_path: Path, image_settings: Settings
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = _save(tmp_path, _grey(_RAMP), suffix, exif=exif, lossless=True)
 
-    assert np.array_equal(_decode(path, prepare_config())[..., 0], upright(_RAMP))
+    assert np.array_equal(_decode(path, image_settings())[..., 0], upright(_RAMP))
 
 
-def test_a_wide_and_a_tall_image_are_cropped_in_the_centre(tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_wide_and_a_tall_image_are_cropped_in_the_centre(tmp_path: Path, image_settings: Settings) -> None:
     wide = np.arange(16 * 21).reshape(16, 21) % 251
 
     for stored in (wide, wide.T):
         expected = wide[:, 2:18] if stored is wide else wide.T[2:18]
-        assert np.array_equal(_decode(_save(tmp_path, _grey(stored)), prepare_config())[..., 0], expected)
+        assert np.array_equal(_decode(_save(tmp_path, _grey(stored)), image_settings())[..., 0], expected)
+
+
+@pytest.mark.parametrize(("height", "width"), [(16, 32), (32, 16), (16, 28), (64, 16)])
+@pytest.mark.parametrize("stored", [(40, 40), (20, 77), (77, 20), (3, 3), (1, 90)])
+def test_an_image_is_cropped_to_the_proportions_of_a_rectangle(
+    stored: tuple[int, int], height: int, width: int, tmp_path: Path, image_settings: Settings
+) -> None:
+    rows, columns = stored
+    scale = max(height / rows, width / columns)  # the crop fills the shape
+    ramp = np.add.outer(np.zeros(rows), np.linspace(0, 255, columns)).round()
+
+    pixels = _decode(_save(tmp_path, _grey(ramp)), image_settings(height=height, width=width))
+
+    assert pixels.shape == (height, width, 1)
+    if min(stored) > 16:
+        shown = width / scale / columns * 255  # the levels of the ramp in the columns that are left
+        assert abs(int(pixels.max()) - int(pixels.min()) - shown) < 255 / min(columns, width) * 2
+
+
+@pytest.mark.parametrize(
+    ("stored", "box"),
+    [((16, 16), np.s_[:, 8:24]), ((40, 20), np.s_[:, 12:20]), ((10, 80), np.s_[6:10, :])],
+)
+def test_an_image_is_padded_to_a_rectangle(
+    stored: tuple[int, int], box: tuple[slice, slice], tmp_path: Path, image_settings: Settings
+) -> None:
+    path = _save(tmp_path, _grey(np.full(stored, 50)))
+
+    pixels = _decode(path, image_settings(fit="pad", background=200, height=16, width=32))
+
+    expected = np.full((16, 32), 200)
+    expected[box] = 50
+    np.testing.assert_array_equal(pixels[:, :, 0], expected)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_wide_image_is_padded_above_and_below(channels: int, tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_wide_image_is_padded_above_and_below(channels: int, tmp_path: Path, image_settings: Settings) -> None:
     path = _save(tmp_path, Image.new("L", (32, 16), 50))
 
-    pixels = _decode(path, prepare_config(fit="pad", background=200, channels=channels))
+    pixels = _decode(path, image_settings(fit="pad", background=200, channels=channels))
 
     assert (pixels[4:12] == 50).all()
     assert (pixels[:4] == 200).all()
     assert (pixels[12:] == 200).all()
 
 
-def test_a_line_is_padded_without_a_huge_canvas(tmp_path: Path, prepare_config: Settings) -> None:
-    pixels = _decode(_save(tmp_path, Image.new("L", (1, 60_000), 50)), prepare_config(fit="pad"))
+def test_a_line_is_padded_without_a_huge_canvas(tmp_path: Path, image_settings: Settings) -> None:
+    pixels = _decode(_save(tmp_path, Image.new("L", (1, 60_000), 50)), image_settings(fit="pad"))
 
     assert (pixels[:, 7] == 50).all()
     assert pixels.sum() == 50 * 16
 
 
-def test_shrinking_antialiases(tmp_path: Path, prepare_config: Settings) -> None:
+def test_shrinking_antialiases(tmp_path: Path, image_settings: Settings) -> None:
     checkerboard = np.indices((64, 64)).sum(axis=0) % 2 * 255
 
-    pixels = _decode(_save(tmp_path, _grey(checkerboard)), prepare_config())
+    pixels = _decode(_save(tmp_path, _grey(checkerboard)), image_settings())
 
     assert np.abs(pixels[2:-2, 2:-2] - 127.5).max() <= 2
 
 
-def test_enlarging_does_not_ring(tmp_path: Path, prepare_config: Settings) -> None:
+def test_enlarging_does_not_ring(tmp_path: Path, image_settings: Settings) -> None:
     edge = np.repeat([[64, 192]], 4, axis=1).repeat(8, axis=0)
 
-    pixels = _decode(_save(tmp_path, _grey(edge)), prepare_config(resolution=32))
+    pixels = _decode(_save(tmp_path, _grey(edge)), image_settings(height=32, width=32))
 
     assert pixels.min() == 64
     assert pixels.max() == 192
 
 
-def test_an_animation_gives_its_first_frame(tmp_path: Path, prepare_config: Settings) -> None:
+def test_an_animation_gives_its_first_frame(tmp_path: Path, image_settings: Settings) -> None:
     frames = [Image.new("RGB", (16, 16), (level, level, level)) for level in (10, 200)]
     path = _save(tmp_path, frames[0], "webp", save_all=True, append_images=frames[1:], lossless=True)
 
-    assert (_decode(path, prepare_config()) == 10).all()
+    assert (_decode(path, image_settings()) == 10).all()
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:
@@ -188,55 +222,55 @@ def _png_of_size(width: int, height: int) -> bytes:
     return _png(width, height, 0, b"", zlib.compress(b""))
 
 
-def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
+def test_too_many_pixels_are_refused_by_the_header(tmp_path: Path, image_settings: Settings) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(_png_of_size(50_000, 50_000))
 
-    with pytest.raises(UnreadableImage, match=r"^50000 × 50000 pixels, more than max_image_megapixels allows$"):
-        _decode(path, prepare_config())
+    with pytest.raises(UnreadableItem, match=r"^50000 × 50000 pixels, more than max_image_megapixels allows$"):
+        _decode(path, image_settings())
 
 
-def test_the_configured_limit_replaces_pillows_own(tmp_path: Path, prepare_config: Settings) -> None:
+def test_the_configured_limit_replaces_pillows_own(tmp_path: Path, image_settings: Settings) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(_png_of_size(200_000, 1000))  # 200 megapixels: Pillow alone would raise
 
-    with pytest.raises(UnreadableImage, match="truncated"):
-        _decode(path, prepare_config(max_image_megapixels=201))
+    with pytest.raises(UnreadableItem, match="truncated"):
+        _decode(path, image_settings(max_image_megapixels=201))
 
 
-def test_too_long_a_side_is_refused_by_the_header(tmp_path: Path, prepare_config: Settings) -> None:
+def test_too_long_a_side_is_refused_by_the_header(tmp_path: Path, image_settings: Settings) -> None:
     path = tmp_path / "wide.png"
     path.write_bytes(_png_of_size(90_000_000, 1))
 
-    with pytest.raises(UnreadableImage, match=r"^90000000 × 1 pixels, of which a side has more than 1048576$"):
-        _decode(path, prepare_config(fit="pad"))
+    with pytest.raises(UnreadableItem, match=r"^90000000 × 1 pixels, of which a side has more than 1048576$"):
+        _decode(path, image_settings(fit="pad"))
 
 
-def test_a_file_whose_conversion_fails_is_unreadable(tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_file_whose_conversion_fails_is_unreadable(tmp_path: Path, image_settings: Settings) -> None:
     palette = _chunk(b"PLTE", b"\1\2\3") + _chunk(b"tRNS", bytes(300))
     (tmp_path / "palette.png").write_bytes(_png(16, 16, 3, palette, zlib.compress((b"\0" + b"\xff" * 16) * 16)))
 
-    with pytest.raises(UnreadableImage):
-        _decode(tmp_path / "palette.png", prepare_config())
+    with pytest.raises(UnreadableItem):
+        _decode(tmp_path / "palette.png", image_settings())
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp"])
-def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path, prepare_config: Settings) -> None:
+def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path, image_settings: Settings) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64))
     path = _save(tmp_path, _grey(noise), suffix)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    with pytest.raises(UnreadableImage):
-        _decode(path, prepare_config())
+    with pytest.raises(UnreadableItem):
+        _decode(path, image_settings())
 
 
-def test_the_content_determines_the_format_not_the_name(tmp_path: Path, prepare_config: Settings) -> None:
+def test_the_content_determines_the_format_not_the_name(tmp_path: Path, image_settings: Settings) -> None:
     _grey(_RAMP).save(tmp_path / "png.jpg", "PNG")
-    assert np.array_equal(_decode(tmp_path / "png.jpg", prepare_config())[..., 0], _RAMP)
+    assert np.array_equal(_decode(tmp_path / "png.jpg", image_settings())[..., 0], _RAMP)
 
     _grey(_RAMP).save(tmp_path / "gif.png", "GIF")
-    with pytest.raises(UnreadableImage, match=r"^not a PNG, JPEG or WebP image$"):
-        _decode(tmp_path / "gif.png", prepare_config())
+    with pytest.raises(UnreadableItem, match=r"^not a PNG, JPEG or WebP image$"):
+        _decode(tmp_path / "gif.png", image_settings())
 
 
 def _encoded(suffix: str) -> bytes:
@@ -250,7 +284,7 @@ def _encoded(suffix: str) -> bytes:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), suffix=st.sampled_from(["PNG", "JPEG", "WEBP"]))
 def test_a_damaged_file_gives_an_image_or_a_reason(
-    data: st.DataObject, suffix: str, tmp_path: Path, prepare_config: Settings
+    data: st.DataObject, suffix: str, tmp_path: Path, image_settings: Settings
 ) -> None:
     content = bytearray(_encoded(suffix))
     for position in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
@@ -258,8 +292,8 @@ def test_a_damaged_file_gives_an_image_or_a_reason(
     (tmp_path / "image").write_bytes(content)
 
     try:
-        outcome = _decode(tmp_path / "image", prepare_config()).shape
-    except UnreadableImage as error:
+        outcome = _decode(tmp_path / "image", image_settings()).shape
+    except UnreadableItem as error:
         outcome = str(error)
 
     assert outcome == (16, 16, 1) or (0 < len(outcome) <= 200 and str(tmp_path) not in outcome)

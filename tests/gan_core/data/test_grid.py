@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_core.data.grid import image_grid, png_bytes, write_png
+from gan_core.codecs.grid import image_grid, png_bytes, write_png
 
 
 def test_images_are_laid_out_row_by_row_with_white_gaps() -> None:

@@ -19,8 +19,9 @@ from gan_core.data.manifest import Manifest
 from gan_core.data.pairs import input_of
 from gan_core.data.prepare import PREVIEW_FILE_NAME, is_held_out, prepare
 from gan_core.data.prepared import PreparedDataset
-from gan_core.data.sources import RawImage, Source, open_source
+from gan_core.data.sources import RawItem, Source
 from gan_core.errors import InvalidInput
+from gan_core.modalities.choice import open_source
 
 Settings = Callable[..., Any]
 
@@ -29,14 +30,15 @@ class Arrays:
     """A source whose images are made when they are opened."""
 
     def __init__(self, make: Callable[[int], np.ndarray], labels: Sequence[int], classes: Sequence[str] = ()) -> None:
+        self.modality = "image"
         self.classes, self.count = classes, len(labels)
         self.taken = 0
         self._make, self._labels = make, labels
 
-    def __iter__(self) -> Iterator[RawImage]:
+    def __iter__(self) -> Iterator[RawItem]:
         for index, label in enumerate(self._labels):
             self.taken += 1
-            yield RawImage(f"{index}.png", label, functools.partial(self._open, index))
+            yield RawItem(f"{index}.png", label, functools.partial(self._open, index))
 
     def _open(self, index: int) -> Image.Image:
         return Image.fromarray(self._make(index))
@@ -75,7 +77,9 @@ def _rows(dataset: PreparedDataset, split: str) -> list[tuple[bytes, int]]:
 def test_built_in_data_has_the_same_digest_on_every_machine(
     source: str, resolution: int, digest: str, tmp_path: Path, prepare_config: Settings
 ) -> None:
-    config = prepare_config(source=source, resolution=resolution, held_out_fraction=0.25, images_per_shard=4096)
+    config = prepare_config(
+        source=source, height=resolution, width=resolution, held_out_fraction=0.25, images_per_shard=4096
+    )
 
     manifest, _ = _prepare(open_source(source), config, tmp_path / "prepared")
 
@@ -260,7 +264,7 @@ def test_too_many_rejected_images_are_an_error_that_names_them(tmp_path: Path, p
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_split_is_never_empty(count: int, tmp_path: Path, prepare_config: Settings) -> None:
-    with pytest.raises(InvalidInput, match=f"Both .* must get an image.*Received: {count} usable images"):
+    with pytest.raises(InvalidInput, match=f"Both .* must get at least one image.*Received: {count} usable images"):
         _prepare(Arrays(lambda _: _noise(0), [-1] * count), prepare_config(), tmp_path / "prepared")
 
 
@@ -298,12 +302,12 @@ def test_decoding_runs_only_a_few_images_ahead(tmp_path: Path, prepare_config: S
     source = Arrays(_noise, [-1] * 1000)
     done, ahead = 0, 0
 
-    def on_image() -> None:
+    def on_item() -> None:
         nonlocal done, ahead
         done += 1
         ahead = max(ahead, source.taken - done)
 
-    prepare(source, prepare_config(), tmp_path / "prepared", on_image)
+    prepare(source, prepare_config(), tmp_path / "prepared", on_item)
 
     assert done == 1000
     assert ahead < 600
@@ -320,6 +324,6 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, prepare_
     def make(index: int) -> np.ndarray:
         return np.full((64, 64, 3), index % 251, np.uint8)
 
-    config = prepare_config(resolution=64, channels=3, images_per_shard=100_000)
+    config = prepare_config(height=64, width=64, channels=3, images_per_shard=100_000)
 
     assert peak(900) - peak(300) < 900 * 64 * 64 * 3 / 10

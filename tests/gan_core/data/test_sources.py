@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_core.data.decode import UnreadableImage
-from gan_core.data.sources import open_source
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.modalities.choice import open_source
 
 
 def _write(path: Path, level: int = 0) -> None:
@@ -18,7 +17,7 @@ def _write(path: Path, level: int = 0) -> None:
 
 def _reason(folder: Path, path: str) -> str:
     (image,) = (image for image in open_source(str(folder)) if image.path == path)
-    with pytest.raises(UnreadableImage) as caught:
+    with pytest.raises(UnreadableItem) as caught:
         image.open()
     return str(caught.value)
 
@@ -202,7 +201,7 @@ def test_digits_are_scaled_to_8_bits() -> None:
         ),
         (
             ["cat/a.png", "dog/a.gif", "empty/.gitignore"],
-            "class must contain an image .* with 2 that contain none: dog, empty",
+            "class must contain at least one image .* with 2 that contain none: dog, empty",
         ),
     ],
 )

@@ -1,0 +1,10 @@
+"""The modalities by name: how raw files of each kind become arrays. `gan_core.codecs` turns arrays back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gan_core.modalities.image import Image
+from gan_core.modalities.modality import Modality
+
+MODALITIES: dict[str, Modality[Any]] = {"image": Image()}

@@ -1,0 +1,90 @@
+"""Finds the modality of a source of raw data, and opens it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_core.data.folders import scan
+from gan_core.data.sources import Source, members_of
+from gan_core.errors import InvalidInput
+from gan_core.modalities import MODALITIES
+
+
+def built_in() -> dict[str, str]:
+    """Returns the modality of each built-in data set, by the value of `prepare.source`."""
+    return {source: name for name, modality in MODALITIES.items() for source in modality.built_in}
+
+
+def known_modality(source: str, modality: str) -> str | None:
+    """Returns the modality that the parameters alone determine; None if it depends on the files in a folder."""
+    return built_in().get(source) if modality == "auto" else modality
+
+
+def open_source(name: str, modality: str = "auto") -> Source:
+    """Opens `embedded`, `fashion-mnist`, `digits`, or the folder of that name.
+
+    Args:
+        name: the value of `prepare.source`.
+        modality: the value of `prepare.modality`; `auto` recognises a folder by the suffixes of its files.
+
+    Raises:
+        InvalidInput: there is no such source, its layout is invalid, or its files belong to several modalities.
+        TryAgain: the source must be downloaded, and that failed.
+
+    >>> source = open_source("embedded")
+    >>> source.count, source.classes[8]
+    (10000, 'Bag')
+    """
+    chosen = known_modality(name, modality)
+    if name in built_in():
+        if chosen != built_in()[name]:
+            raise InvalidInput(
+                f"The parameter 'prepare.modality' must be auto or {built_in()[name]} for this built-in source. "
+                f"Received: source={name!r}, modality={modality!r}"
+            )
+        return MODALITIES[chosen].built_in[name]()
+    path = Path(name)
+    if not path.exists():
+        raise InvalidInput(
+            f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder. Unpack archives "
+            f"first. Received: source={name!r}"
+        )
+    return MODALITIES[chosen or _modality_of_files(path)].open(path)
+
+
+def _modality_of_files(path: Path) -> str:
+    """Returns the modality whose suffixes the files have."""
+    suffixes = Counter(os.path.splitext(name)[1].lower() for name in _file_names(path))
+    found = {
+        name: count
+        for name, modality in MODALITIES.items()
+        if (count := sum(suffixes[suffix] for suffix in modality.suffixes))
+    }
+    if len(found) > 1:
+        raise InvalidInput(
+            "The files of a folder must belong to one modality; 'prepare.modality' chooses one and ignores the other "
+            f"files. Received: source={str(path)!r} with "
+            + ", ".join(f"{count} {MODALITIES[name].item}s" for name, count in found.items())
+        )
+    if not found:
+        kinds = " or ".join(f"{one.item}s ({', '.join(sorted(one.suffixes))})" for one in MODALITIES.values())
+        raise InvalidInput(
+            f"The folder must contain {kinds}. Received: source={str(path)!r} with {suffixes.total()} other files"
+        )
+    return next(iter(found))
+
+
+def _file_names(path: Path) -> Iterator[str]:
+    """Yields the name of the file, or of each file in the folder and in the folders of its classes."""
+    suffixes = frozenset().union(*(modality.suffixes for modality in MODALITIES.values()))
+    if not path.is_dir():
+        yield path.name
+        return
+    for entry in scan(path, suffixes):
+        if entry.is_dir(follow_symlinks=False):
+            yield from (member.name for member in members_of(Path(entry.path), suffixes))
+        else:
+            yield entry.name
