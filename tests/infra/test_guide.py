@@ -50,6 +50,6 @@ def test_every_pipelines_command_is_accepted() -> None:
 
 
 def test_the_page_has_the_commands_in_the_comments_of_the_patches() -> None:
-    for patch in ("argo/retry-patch.yaml", "argo/requeue-patch.yaml", "k8s/patches/storage-initializer.yaml"):
+    for patch in ("argo/retry-patch.yaml", "k8s/patches/storage-initializer.yaml"):
         (line,) = re.findall(r"(?m)^# (kubectl .*patch .*)$", (INFRA / patch).read_text())
         assert line in LINES
