@@ -1,0 +1,64 @@
+"""The codec of texts: a stored array holds a code for each symbol, and 0 after the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from gan_core.codecs.codec import Codec
+from gan_core.codecs.grid import image_grid
+
+MOST_SYMBOLS = 255
+_LETTER_PIXELS = 14
+_MOST_LETTERS_SHOWN = 40
+
+
+class TextCodec(Codec):
+    """Stores a text as codes, uint8 [length, 1, 1]: 1 for the first symbol of the alphabet, and so on.
+
+    Attributes:
+        alphabet: the symbols of the data, in the order of their code points.
+    """
+
+    modality: Literal["text"] = "text"
+    alphabet: Annotated[str, Field(min_length=1, max_length=MOST_SYMBOLS)]
+
+    @model_validator(mode="after")
+    def _symbols_differ(self) -> Self:
+        if list(self.alphabet) != sorted(set(self.alphabet)) or not self.alphabet.isprintable():
+            raise ValueError("the alphabet must hold different printable symbols in order")
+        if self.shape[1:] != (1, 1):
+            raise ValueError("a stored text must have the shape [length, 1, 1]")
+        return self
+
+    def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
+        """Returns the codes of a text, which is given as code points followed by zeros."""
+        symbols = np.array([0, *map(ord, self.alphabet)], decoded.dtype)
+        codes = np.zeros(self.shape, np.uint8)
+        count = min(len(decoded), self.shape[0])
+        codes[:count, 0, 0] = np.searchsorted(symbols, decoded[:count])
+        return codes
+
+    def text(self, array: NDArray[np.uint8]) -> str:
+        """Returns the text of an array, uint8 [length, 1, 1], up to the first 0."""
+        codes = array[:, 0, 0].tolist()
+        return "".join(self.alphabet[code - 1] for code in codes[: [*codes, 0].index(0)])
+
+    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+        """Writes the texts in black on white."""
+        from PIL import Image, ImageDraw, ImageFont
+
+        font = ImageFont.load_default(_LETTER_PIXELS)
+        texts = [self.text(array) for array in arrays]
+        texts = [text if len(text) <= _MOST_LETTERS_SHOWN else text[: _MOST_LETTERS_SHOWN - 1] + "…" for text in texts]
+        width = max(round(font.getlength(text)) for text in texts) + _LETTER_PIXELS
+        cells = np.empty((len(texts), 2 * _LETTER_PIXELS, width, 1), np.uint8)
+        for cell, text in zip(cells, texts, strict=True):
+            drawn = Image.new("L", (width, len(cell)), 255)
+            ImageDraw.Draw(drawn).text((_LETTER_PIXELS // 2, len(cell) // 2), text, fill=0, font=font, anchor="lm")
+            cell[:, :, 0] = np.asarray(drawn)
+        return image_grid(cells, columns, names=names)

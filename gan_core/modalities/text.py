@@ -1,0 +1,103 @@
+"""Texts: files with one text in a line, and the built-in names."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
+from gan_core.config.text import TextSettings
+from gan_core.data.folders import has_suffix, scan
+from gan_core.data.sources import RawItem
+from gan_core.data.texts import NAMES_CLASSES, names, read_texts
+from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.modalities.modality import Modality
+from gan_core.printing import printable
+
+SUFFIXES = frozenset({".txt"})
+_CODE_POINT = np.dtype("<u4")
+
+
+class Texts:
+    """Texts in memory, a list for each class; a single list has no class.
+
+    Args:
+        texts: the lists.
+        classes: the names of their classes.
+        places: what messages call each list.
+    """
+
+    modality = "text"
+
+    def __init__(self, texts: Sequence[Sequence[str]], classes: Sequence[str], places: Sequence[str]) -> None:
+        self.classes = classes if len(classes) > 1 else ()
+        self.count = sum(map(len, texts))
+        self._texts, self._places = texts, places
+
+    def __iter__(self) -> Iterator[RawItem]:
+        """Yields the texts."""
+        for label, (texts, place) in enumerate(zip(self._texts, self._places, strict=True)):
+            for number, text in enumerate(texts, start=1):
+                opener = functools.partial(str, text)
+                yield RawItem(f"{place}, text {number}", label if self.classes else -1, opener)
+
+
+class Text(Modality[TextSettings]):
+    """Texts; the decoded item is the code points of the text, followed by zeros."""
+
+    item = "text"
+    settings = TextSettings
+    suffixes = SUFFIXES
+
+    def __init__(self) -> None:
+        self.built_in = {"names": lambda: Texts(names(), NAMES_CLASSES, NAMES_CLASSES)}
+
+    def open(self, path: Path) -> Texts:
+        """Opens a file of texts, or a folder of such files, each of which is a class."""
+        files = [path]
+        if path.is_dir():
+            entries = [entry for entry in scan(path, SUFFIXES) if has_suffix(entry.name, SUFFIXES)]
+            files = sorted(Path(entry.path) for entry in entries)
+        texts = [read_texts(file) for file in files]
+        empty = [printable(file.name) for file, found in zip(files, texts, strict=True) if not found]
+        if not files or empty:
+            raise InvalidInput(
+                f"The source must be a file of texts ({', '.join(SUFFIXES)}) or a folder of such files, and each must "
+                f"contain a text. Received: source={str(path)!r} with "
+                + (f"the empty file {empty[0]}" if empty else "no such file")
+            )
+        return Texts(texts, [printable(file.stem) for file in files], [printable(file.name) for file in files])
+
+    def decoded(self, settings: TextSettings) -> tuple[tuple[int, ...], DTypeLike]:
+        """Returns the largest length of a text, and uint32."""
+        return (settings.max_length,), _CODE_POINT
+
+    def decode(self, opener: Callable[[], Any], settings: TextSettings) -> NDArray[np.uint32]:
+        """Returns the code points of a text."""
+        text = opener()
+        if len(text) > settings.max_length:
+            raise UnreadableItem(f"{len(text)} symbols, more than prepare.text.max_length={settings.max_length}")
+        points = np.zeros(settings.max_length, _CODE_POINT)
+        points[: len(text)] = [ord(symbol) for symbol in text]
+        return points
+
+    def fit(self, train: Iterable[NDArray[Any]], held_out: Iterable[NDArray[Any]], settings: TextSettings) -> TextCodec:
+        """Returns the codec with the alphabet and the largest length of both splits."""
+        del settings
+        symbols: set[int] = set()
+        length = 1
+        for points in (points for split in (train, held_out) for points in split):
+            symbols.update(points.tolist())
+            length = max(length, int(np.count_nonzero(points)))
+        alphabet = "".join(map(chr, sorted(symbols - {0})))
+        if len(alphabet) > MOST_SYMBOLS:
+            raise InvalidInput(
+                f"Texts may use at most {MOST_SYMBOLS} different symbols. Received: {len(alphabet)}, such as "
+                f"{alphabet[-1]!r}"
+            )
+        return TextCodec(shape=(length, 1, 1), alphabet=alphabet)

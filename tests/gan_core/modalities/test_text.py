@@ -1,0 +1,96 @@
+"""Tests of the modality text: from files to stored codes, and back to texts."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from gan_core.codecs.text import TextCodec
+from gan_core.config.text import TextSettings
+from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.modalities.text import Text
+
+_SETTINGS = TextSettings(max_length=8)
+
+
+def _points(text: str, settings: TextSettings = _SETTINGS) -> np.ndarray:
+    return Text().decode(functools.partial(str, text), settings)
+
+
+def test_a_file_has_no_classes_and_a_folder_has_a_class_for_each_file(tmp_path: Path) -> None:
+    (tmp_path / "birds.txt").write_text("owl\ntit\n", encoding="utf-8")
+    (tmp_path / "fish.TXT").write_text("cod\n", encoding="utf-8")
+    (tmp_path / "notes.md").write_text("ignored\n", encoding="utf-8")
+    one = Text().open(tmp_path / "birds.txt")
+    assert (one.modality, one.classes, one.count) == ("text", (), 2)
+    assert [(item.path, item.label, item.open()) for item in one] == [
+        ("birds.txt, text 1", -1, "owl"),
+        ("birds.txt, text 2", -1, "tit"),
+    ]
+    both = Text().open(tmp_path)
+    assert (list(both.classes), both.count) == (["birds", "fish"], 3)
+    assert [(item.label, item.open()) for item in both] == [(0, "owl"), (0, "tit"), (1, "cod")]
+
+
+def test_a_source_without_texts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"must be a file of texts .*with no such file$"):
+        Text().open(tmp_path)
+    (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"must contain a text.*with the empty file empty\.txt$"):
+        Text().open(tmp_path)
+
+
+def test_the_built_in_names_have_three_classes() -> None:
+    source = Text().built_in["names"]()
+    assert (source.classes, source.count) == (("female", "male", "surname"), 94_293)
+    first = next(iter(source))
+    assert (first.path, first.label, first.open()) == ("female, text 1", 0, "AARON")
+
+
+def test_a_text_is_stored_as_codes_and_read_back() -> None:
+    texts = ["bad", "cab", "a", "déjà vu"]
+    arrays = [_points(text) for text in texts]
+    assert {(array.shape, array.dtype.str) for array in arrays} == {((8,), "<u4")}
+    assert Text().decoded(_SETTINGS) == ((8,), np.dtype("<u4"))
+    codec = Text().fit(arrays[:2], arrays[2:], _SETTINGS)
+    assert (codec.alphabet, codec.shape) == (" abcdjuvàé", (7, 1, 1))
+    codes = [codec.encode(array) for array in arrays]
+    assert {(code.shape, code.dtype) for code in codes} == {((7, 1, 1), np.dtype(np.uint8))}
+    assert codes[0].ravel().tolist() == [3, 2, 5, 0, 0, 0, 0]
+    assert [codec.text(code) for code in codes] == texts
+    assert codec.text(np.array([2, 0, 3, 4, 0, 0, 0], np.uint8).reshape(7, 1, 1)) == "a"
+    assert TextCodec.model_validate(codec.model_dump(mode="json")) == codec
+
+
+def test_a_text_that_is_too_long_is_rejected_and_a_large_alphabet_refused() -> None:
+    with pytest.raises(UnreadableItem, match=r"^9 symbols, more than prepare\.text\.max_length=8$"):
+        _points("nine char")
+    settings = TextSettings(max_length=256)
+    with pytest.raises(InvalidInput, match=r"at most 255 different symbols\. Received: 256"):
+        Text().fit([_points("".join(map(chr, range(0x4E00, 0x4F00))), settings)], [], settings)
+    most = Text().fit([_points("".join(map(chr, range(0x4E00, 0x4EFF))), settings)], [], settings)
+    assert most.encode(np.array([0x4EFE], "<u4"))[0, 0, 0] == 255
+
+
+@pytest.mark.parametrize(
+    "changes", [{"alphabet": "ba"}, {"alphabet": "aa"}, {"alphabet": "\x1b"}, {"alphabet": ""}, {"shape": (4, 4, 1)}]
+)
+def test_a_hostile_codec_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        TextCodec.model_validate({"modality": "text", "shape": (4, 1, 1), "alphabet": "ab"} | changes)
+
+
+def test_the_grid_shows_every_text_in_its_cell() -> None:
+    codec = TextCodec(shape=(50, 1, 1), alphabet="abc")
+    arrays = np.zeros((3, 50, 1, 1), np.uint8)
+    arrays[0, :2] = 1
+    arrays[2] = 3  # longer than what is shown
+    grid = codec.grid(arrays, columns=3, names=["row"])
+    assert (grid.ndim, grid.dtype, grid.shape[2]) == (3, np.uint8, 1)
+    plain = codec.grid(arrays, columns=3)
+    cells = np.split(plain[:, :-2, 0], 3, axis=1)
+    assert [bool((cell < 128).any()) for cell in cells] == [True, False, True]
