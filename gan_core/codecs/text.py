@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -44,9 +45,9 @@ class TextCodec(Codec):
         return codes
 
     def text(self, array: NDArray[np.uint8]) -> str:
-        """Returns the text of an array, uint8 [length, 1, 1], up to the first 0."""
-        codes = array[:, 0, 0].tolist()
-        return "".join(self.alphabet[code - 1] for code in codes[: [*codes, 0].index(0)])
+        """Returns the text of an array, uint8 [length, 1, 1], up to the first code that is no symbol's."""
+        symbols = dict(enumerate(self.alphabet, start=1))
+        return "".join(map(symbols.__getitem__, itertools.takewhile(symbols.__contains__, array[:, 0, 0].tolist())))
 
     def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
         """Writes the texts in black on white."""

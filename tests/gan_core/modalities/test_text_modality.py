@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from gan_core.codecs import CODECS, codec_of
 from gan_core.codecs.text import TextCodec
 from gan_core.config.text import TextSettings
+from gan_core.data.parameters import PrepareConfig
+from gan_core.data.prepare import prepare
+from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.modalities import MODALITIES
 from gan_core.modalities.text import Text
 
 _SETTINGS = TextSettings(max_length=8)
@@ -63,6 +68,7 @@ def test_a_text_is_stored_as_codes_and_read_back() -> None:
     assert codes[0].ravel().tolist() == [3, 2, 5, 0, 0, 0, 0]
     assert [codec.text(code) for code in codes] == texts
     assert codec.text(np.array([2, 0, 3, 4, 0, 0, 0], np.uint8).reshape(7, 1, 1)) == "a"
+    assert codec.text(np.array([2, 200, 3, 4, 0, 0, 0], np.uint8).reshape(7, 1, 1)) == "a"
     assert TextCodec.model_validate(codec.model_dump(mode="json")) == codec
 
 
@@ -94,3 +100,29 @@ def test_the_grid_shows_every_text_in_its_cell() -> None:
     plain = codec.grid(arrays, columns=3)
     cells = np.split(plain[:, :-2, 0], 3, axis=1)
     assert [bool((cell < 128).any()) for cell in cells] == [True, False, True]
+
+
+def test_texts_are_prepared_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODALITIES, "text", Text())
+    monkeypatch.setitem(CODECS, "text", TextCodec)
+    source = tmp_path / "source"
+    source.mkdir()
+    words = {"even": [f"{number} times" for number in range(0, 40, 2)], "odd": [str(n) for n in range(1, 40, 2)]}
+    for name, texts in words.items():
+        (source / f"{name}.txt").write_text("\n".join([*texts, "far too long"]), encoding="utf-8")
+    general = {"held_out_fraction": 0.5, "max_rejected_fraction": 0.1, "images_per_shard": 7, "seed": 0}
+    config = PrepareConfig.parse({**general, "source": str(source), "modality": "text", "text": {"max_length": 9}})
+    manifest = prepare(Text().open(source), config, tmp_path / "prepared")
+    assert [entry.reason[:10] for entry in manifest.rejected] == ["12 symbols"] * 2
+    dataset = PreparedDataset(tmp_path / "prepared")
+    codec = codec_of(dataset.manifest)
+    assert isinstance(codec, TextCodec)
+    assert codec.shape == dataset.manifest.shape == (8, 1, 1)
+    found: dict[str, list[str]] = {"even": [], "odd": []}
+    for name in ("train", "held_out"):
+        split = dataset.split(name)
+        for start in range(split.count):
+            position = np.array([start])
+            label = dataset.manifest.classes[split.labels(position)[0]].name
+            found[label].append(codec.text(split.images(position)[0]))
+    assert {name: sorted(texts) for name, texts in found.items()} == {n: sorted(texts) for n, texts in words.items()}

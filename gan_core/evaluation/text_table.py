@@ -1,0 +1,128 @@
+"""Scores of generated texts in one table with those of a language model of the same data and of real texts.
+
+Scores of texts by themselves mislead: an n-gram model, which no one would call a good generator, reaches values that
+look good. So a generator's scores always stand next to those of such a model.
+
+Reference: Semeniuta et al. 2018, arXiv 1806.04936 (reverse language model score, and the comparison).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_core.errors import InvalidInput
+from gan_core.evaluation.extractors.features import extract
+from gan_core.evaluation.extractors.ngram import NgramExtractor
+from gan_core.evaluation.language_model import LanguageModel
+from gan_core.evaluation.metrics.frechet import frechet_distance
+from gan_core.evaluation.metrics.ngrams import jensen_shannon
+from gan_core.evaluation.metrics.texts import nearest, novel_share, unique_share, valid
+
+LOWER_IS_BETTER = ("fd_ngram", *(f"jensen_shannon_{length}" for length in range(1, 5)), "reverse_bits")
+"""The scores that decide which of two sets of texts is nearer to the real ones."""
+SEARCHED = 200
+"""Number of texts whose nearest training text is searched."""
+_BATCH = 4096
+
+
+class TextColumn(NamedTuple):
+    """Means of scores over sampling seeds, and their standard deviations (0 for one seed)."""
+
+    means: dict[str, float]
+    deviations: dict[str, float]
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """The scores of three sources of texts, each of as many texts, against the same held-out texts.
+
+    Attributes:
+        generated, language_model: samples of the generator and of the model, for each sampling seed.
+        real: other held-out texts.
+        count: number of texts of each set.
+    """
+
+    generated: TextColumn
+    language_model: TextColumn
+    real: TextColumn
+    count: int
+
+    def leaders(self) -> dict[str, str]:
+        """Returns who is ahead in each of LOWER_IS_BETTER: `generated`, `language_model`, or `neither`.
+
+        Neither is if the difference is within twice the deviation of a difference of two samples.
+        """
+        found = {}
+        for name in LOWER_IS_BETTER:
+            difference = self.language_model.means[name] - self.generated.means[name]
+            deviation = np.hypot(self.language_model.deviations[name], self.generated.deviations[name])
+            ahead = "generated" if difference > 0 else "language_model"
+            found[name] = ahead if abs(difference) > 2 * deviation else "neither"
+        return found
+
+
+def text_table(
+    generated: Sequence[NDArray[np.uint8]],
+    model: LanguageModel,
+    train: NDArray[np.uint8],
+    held_out: NDArray[np.uint8],
+    seed: int = 0,
+) -> TextTable:
+    """Scores generated texts, a language model's and real ones.
+
+    Args:
+        generated: texts [N, length] for each sampling seed.
+        model: a language model of the training texts.
+        train: the training texts [N, length].
+        held_out: other real texts. Half of them, at random, are the reference, and the other half the column `real`.
+        seed: of the halves, and first seed of the model's samples.
+
+    Raises:
+        InvalidInput: there are fewer than 2 texts in a set.
+    """
+    shuffled = np.random.Generator(np.random.Philox(key=seed)).permutation(held_out)
+    count = min(len(held_out) // 2, *(len(texts) for texts in generated))
+    if count < 2:
+        raise InvalidInput(f"Texts are scored with at least 2 of them and 4 held-out ones. Received: {count} of a set")
+    reference = shuffled[count : 2 * count]
+
+    def column(sets: Sequence[NDArray[np.uint8]]) -> TextColumn:
+        scores = [text_scores(texts[:count], reference, train, model) for texts in sets]
+        values = {name: [one[name] for one in scores] for name in scores[0]}
+        deviations = {name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()}
+        return TextColumn({name: float(np.mean(found)) for name, found in values.items()}, deviations)
+
+    sampled = [model.sample(count, seed + number) for number in range(len(generated))]
+    return TextTable(column(generated), column(sampled), column([shuffled]), count)
+
+
+def text_scores(
+    texts: NDArray[np.uint8], reference: NDArray[np.uint8], train: NDArray[np.uint8], model: LanguageModel
+) -> dict[str, float]:
+    """Returns the scores of texts [N, length] against as many real texts.
+
+    `fd_ngram`: Fréchet distance of hashed n-gram counts. `jensen_shannon_1` to `_4`: divergence of n-grams, in bits.
+    `reverse_bits`: bits per character of the reference under a language model of the texts, of the same order and
+    discount as `model`. `valid`, `unique`, `novel`: shares of texts. `edit_distance`: mean distance of the first
+    SEARCHED texts to the nearest training text.
+    """
+    extractor = NgramExtractor()
+    sides = [
+        extract(extractor, (one[start : start + _BATCH, :, None, None] for start in range(0, len(one), _BATCH)))
+        for one in (texts, reference)
+    ]
+    reverse = LanguageModel(texts, model.symbols, model.order, model.discount)
+    return {
+        "fd_ngram": frechet_distance(*(part for side in sides for part in (side.mean, side.covariance))),
+        **{f"jensen_shannon_{length}": jensen_shannon(texts, reference, length) for length in range(1, 5)},
+        "reverse_bits": reverse.bits_per_character(reference),
+        "valid": float(valid(texts, model.symbols).mean()),
+        "unique": unique_share(texts),
+        "novel": novel_share(texts, train),
+        "edit_distance": float(nearest(texts[:SEARCHED], train)[0].mean()),
+    }
