@@ -7,6 +7,7 @@ from gan_core.config.evaluate import FEATURE_SIZES, EvaluateConfig
 from gan_core.config.image import RESOLUTIONS, ImageSettings, Pairs
 from gan_core.config.register import RegisterConfig
 from gan_core.config.section import Section, nearest
+from gan_core.config.text import TextSettings
 from gan_core.config.train import Switch, TrainConfig
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "RegisterConfig",
     "Section",
     "Switch",
+    "TextSettings",
     "TrainConfig",
     "nearest",
 ]

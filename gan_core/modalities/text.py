@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
-from gan_core.config.text import TextSettings
+from gan_core.config import TextSettings
 from gan_core.data.folders import has_suffix, scan
 from gan_core.data.sources import RawItem
 from gan_core.data.texts import NAMES_CLASSES, names, read_texts

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from gan_core.codecs import CODECS, codec_of
 from gan_core.codecs.text import TextCodec
-from gan_core.config.text import TextSettings
+from gan_core.config import TextSettings
 from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import PreparedDataset
