@@ -54,11 +54,13 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
         if differences:
             raise InvalidInput(
                 "All trials must be evaluated under the same protocol. Received: trial "
-                f"{position}, which differs from trial 0 in {'; '.join(differences)}"
+                f"{position + 1}, which differs from trial 1 in {'; '.join(differences)}"
             )
         value = evaluation.scores.get(score)
         if value is None or not math.isfinite(value):
-            raise InvalidInput(f"Every trial must have a finite score '{score}'. Received: {value} in trial {position}")
+            raise InvalidInput(
+                f"Every trial must have a finite score '{score}'. Received: {value} in trial {position + 1}"
+            )
         values.append(value)
     return min(range(len(values)), key=lambda position: (collapsed[position], values[position]))
 
@@ -83,7 +85,7 @@ def main() -> None:
     position = best(evaluations, collapsed, config.score)
     for trial, evaluation in enumerate(evaluations):
         remarks = ", collapsed" * collapsed[trial] + ", chosen" * (trial == position)
-        print(f"trial {trial}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
+        print(f"trial {trial + 1}: {config.score} {evaluation.scores[config.score]:.6g}{remarks}")
     with paths.local_paths(arguments) as local:
         with whole_output(local.model) as folder:
             shutil.copytree(models[position], folder)

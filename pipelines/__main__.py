@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
+from pipelines.stored_text import require_name, require_storable
 
 _IMAGE = re.compile(r"[A-Za-z0-9][\w.:/-]*(@sha256:[0-9a-f]{64})?", re.ASCII)
 
@@ -128,6 +129,7 @@ def _compile(options: argparse.Namespace) -> None:
     sections["prepare"] = parameters.chosen_only(sections["prepare"])
     profile = Profile.read(options.profile)
     defaults: dict[str, object] = dict(sections)
+    require_storable(sections, "A parameter")
     compiled_in = changes.between(read, sections)
     if options.pipeline == "sweep":
         trials = defaults["trials"] = changes.labelled(parameters.trials(sections, options.grid, options.trial))
@@ -205,6 +207,8 @@ def _submit(options: argparse.Namespace) -> None:
     data = submit.read_data(options.data_pointer, options.data_prefix, options.data_remote)
     account = Profile.read(options.profile).service_account if options.profile else None
     overrides = _given_overrides(options)
+    if options.name is not None:
+        require_name(options.name, "--name")
     if options.file:
         specification = package.read(options.file)
         values = submit.arguments(specification, overrides, data)
@@ -228,7 +232,12 @@ def _submit(options: argparse.Namespace) -> None:
             inputs = package.inputs(specification) | values
             pods = Pods(options.namespace, run_id)
             trials = [trial.get("label", "") for trial in inputs.get("trials", [])]
-            if not Following(client, run_id, pods, trials, options.timeout).to_the_end():
+            try:
+                succeeded = Following(client, run_id, pods, trials, options.timeout).to_the_end()
+            except KeyboardInterrupt:
+                print("The run continues.", file=sys.stderr)
+                raise
+            if not succeeded:
                 sys.exit(1)
 
 

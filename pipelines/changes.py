@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 from gan_core.raw_data import DvcPointer
 from pipelines import package
 from pipelines.parameters import SECTIONS, Values, flat
+from pipelines.stored_text import MOST_CHARACTERS
 
-MOST_CHARACTERS = 255  # Kubeflow's columns for the names and descriptions of runs
 _MOST_IN_NAME = 100
 _COMPILED = " Compiled with "
+_SEPARATOR = re.compile(r", (?=[\w.]+=|\d+ trials?$)")
 
 
 def compiled_description(description: str, changes: Sequence[str]) -> str:
@@ -24,7 +26,7 @@ def compiled_description(description: str, changes: Sequence[str]) -> str:
 def split_description(specification: Values) -> tuple[str, list[str]]:
     """Returns a compiled pipeline's own description, and the overrides that were compiled in."""
     description, _, changes = str(specification["pipelineInfo"].get("description", "")).partition(_COMPILED)
-    return description, [changes.removesuffix(".")] if changes else []
+    return description, _SEPARATOR.split(changes.removesuffix(".")) if changes else []
 
 
 def between(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
@@ -59,13 +61,16 @@ def run_description(specification: Values, values: Values) -> str:
     """Returns the description of a run: its changed inputs, and the pipeline's description if it fits."""
     changes = all_changes(specification, values)
     description, _ = split_description(specification)
-    text = f"Overrides: {listed(changes, MOST_CHARACTERS - 20)}." if changes else "No overrides."
+    shown = listed(changes, MOST_CHARACTERS - 20)
+    text = f"Overrides: {shown}{'' if shown.endswith('…') else '.'}" if changes else "No overrides."
     return f"{text} {description}" if len(text) + len(description) < MOST_CHARACTERS else text
 
 
 def all_changes(specification: Values, values: Values) -> list[str]:
-    """Returns the overrides that were compiled in, and those of `values`."""
-    return [*split_description(specification)[1], *between(package.inputs(specification), values)]
+    """Returns the overrides of `values`, and then those that were compiled in and that they do not replace."""
+    own = between(package.inputs(specification), values)
+    replaced = {change.partition("=")[0] for change in own}
+    return own + [one for one in split_description(specification)[1] if one.partition("=")[0] not in replaced]
 
 
 def listed(changes: Sequence[str], most: int) -> str:

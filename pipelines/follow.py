@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from gan_core.errors import TryAgain
+from gan_core.errors import InvalidInput, TryAgain
 from gan_core.printing import printable
 from pipelines.display import Row, display
 from pipelines.pods import Pods, why_failed
@@ -48,6 +48,7 @@ class Following:
 
         Raises:
             TryAgain: the time is over, or the server stopped answering; the run is not affected.
+            InvalidInput: someone deleted the run.
         """
         started, looks_after_end = time.monotonic(), 0
         with display() as shown:
@@ -92,7 +93,10 @@ class Following:
                 return self.client.get_run(self.run_id)
             except (kfp_server_api.ApiException, urllib3.exceptions.HTTPError) as error:
                 lost += 1
-                if lost > LOST_CALLS or getattr(error, "status", None) in (401, 403, 404):
+                status = getattr(error, "status", None)
+                if status == 404:
+                    raise InvalidInput(f"A run that is followed must not be deleted. Received: {self.run_id}") from None
+                if lost > LOST_CALLS or status in (401, 403):
                     raise
             self._pause(started)
 

@@ -11,6 +11,7 @@ from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.staging import whole_file
 from gan_core.yaml_limits import MOST_CHARACTERS, require_bounded
 from pipelines.parameters import SECTIONS, Values
+from pipelines.stored_text import require_storable
 
 if TYPE_CHECKING:
     from kfp.dsl.base_component import BaseComponent
@@ -85,7 +86,7 @@ def checked(specification: Any, place: str) -> Values:
     """Returns the specification found at `place` after checking that it is a pipeline's.
 
     Raises:
-        InvalidInput: a part is missing.
+        InvalidInput: a part is missing, or Kubeflow cannot store it.
     """
     try:
         str.encode(specification["pipelineInfo"]["name"])
@@ -97,6 +98,7 @@ def checked(specification: Any, place: str) -> Values:
             raise TypeError("its inputs are not the sections of params.yaml")
     except (KeyError, TypeError, AttributeError, IndexError):
         raise InvalidInput(f"A pipeline must be one compiled by `compile`. Received: {place}") from None
+    require_storable(specification, "A pipeline")
     values: Values = specification
     return values
 

@@ -64,6 +64,18 @@ class Resources(Record):
     timeout_seconds: Seconds
     retries: Annotated[int, Field(ge=0)]
 
+    @model_validator(mode="after")
+    def _limits_allow_the_requests(self) -> Self:
+        from kubernetes.utils import parse_quantity
+
+        for resource in ("cpu", "memory"):
+            request, limit = getattr(self, f"{resource}_request"), getattr(self, f"{resource}_limit")
+            if parse_quantity(limit) < parse_quantity(request):
+                raise ValueError(
+                    f"{resource}_limit must not be below {resource}_request. Received: {limit}, below {request}"
+                )
+        return self
+
 
 class Secret(Record):
     """Keys of a Kubernetes secret that some steps get as environment variables.

@@ -57,7 +57,12 @@ def publish(file: Path, host: str | None, namespace: str, dry_run: bool) -> str:
                 )
             ).pipeline_id
         existing = server.pages(client.list_pipeline_versions, "pipeline_versions", pipeline_id=pipeline_id)
-        if version in [found.display_name for found in existing]:
+        if found := [one for one in existing if one.display_name == version]:
+            if server.specification_of(found[0]) != specification:
+                raise InvalidInput(
+                    "A published version cannot change, so commit the change first. "
+                    f"Received: {file}, which differs from {name} {version} on the server"
+                )
             return f"{name} {version} is already published"
         whole = specification["pipelineInfo"].get("description")
         client.upload_pipeline_version(str(file), version, pipeline_id=pipeline_id, description=whole)

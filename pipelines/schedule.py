@@ -22,6 +22,7 @@ from gan_core.record import Record, faults
 from pipelines import changes, server
 from pipelines.cron import require_cron
 from pipelines.parameters import Values, load_yaml
+from pipelines.stored_text import MOST_CHARACTERS, require_name
 from pipelines.submit import Data, arguments, complete
 
 Text = Annotated[str, Field(min_length=1)]
@@ -80,6 +81,7 @@ class Schedules(Record):
         if len(set(names)) < len(names):
             raise InvalidInput(f"Each schedule must have its own name. Received: {', '.join(names)}")
         for schedule in schedules.schedules:
+            require_name(schedule.name, "The name of a schedule")
             require_cron(schedule.cron)
             try:
                 require_data(schedule.data_pointer or "", schedule.data_remote or "", yaml.safe_load)
@@ -113,7 +115,7 @@ def wanted(client: Any, owner: str, schedule: Schedule) -> Wanted:
     content = [schedule.cron, version.pipeline_version_id, experiment_id, schedule.service_account, values]
     mark = f"declared by {owner}, sha256-{json_digest(content)}"
     shown = [f"{schedule.pipeline} {schedule.version}", *changes.all_changes(specification, values)]
-    description = f"{changes.listed(shown, changes.MOST_CHARACTERS - len(mark) - 2)}; {mark}"
+    description = f"{changes.listed(shown, MOST_CHARACTERS - len(mark) - 2)}; {mark}"
     return Wanted(schedule, version, experiment_id, complete(specification, values), description)
 
 

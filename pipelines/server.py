@@ -7,6 +7,7 @@ import itertools
 import json
 import logging
 import os
+import shlex
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -162,6 +163,6 @@ def find_experiment(client: Any, name: str) -> str:
     if name not in known:
         raise InvalidInput(
             f"The experiment must be one of {', '.join(sorted(known)) or 'none yet'} "
-            f"(create it with `kfp experiment create {name}`). Received: {name}"
+            f"(create it with `kfp experiment create {shlex.quote(name)}`). Received: {name}"
         )
     return known[name]

@@ -13,6 +13,7 @@ from gan_core.errors import InvalidInput, TryAgain
 from gan_core.raw_data import MAX_CHARACTERS, DvcPointer, require_data, require_source
 from pipelines import package, parameters, server
 from pipelines.parameters import Values
+from pipelines.stored_text import require_storable
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
 
     Raises:
         InvalidInput: an override is wrong, or names a section for which the pipeline has no input; or the run could not
-            read the raw data.
+            read the raw data; or Kubeflow cannot store an input.
     """
     compiled = package.sections(specification)
     changed = parameters.override(compiled, overrides)
@@ -58,6 +59,7 @@ def arguments(specification: Values, overrides: Sequence[str], data: Data) -> Va
     given = {"data_pointer": data.pointer, "data_remote": data.remote}
     given_values = {name: value for name, value in given.items() if value is not None}
     _require_data(package.inputs(specification) | changed | given_values)
+    require_storable(values | given_values, "An input of a run")
     return values | given_values
 
 

@@ -45,10 +45,10 @@ def test_the_lowest_score_is_best_and_a_collapsed_generator_comes_last() -> None
         (
             [evaluation(1.0), evaluation(0.5, samples=20)],
             "fd_classifier",
-            "same protocol.*trial 1, which differs from trial 0 in .*samples: 20, not 10",
+            "same protocol.*trial 2, which differs from trial 1 in .*samples: 20, not 10",
         ),
         ([evaluation(1.0)], "fid", "must have a finite score 'fid'"),
-        ([evaluation(1.0), evaluation(float("inf"))], "fd_classifier", "Received: inf in trial 1"),
+        ([evaluation(1.0), evaluation(float("inf"))], "fd_classifier", "Received: inf in trial 2"),
     ],
 )
 def test_incomparable_scores_are_refused(evaluations, score, message) -> None:
@@ -93,9 +93,9 @@ def test_the_best_model_and_its_scores_are_written(tmp_path: Path, monkeypatch, 
     output = json.loads((tmp_path / "output.json").read_text())
     assert output["artifacts"]["scores"]["artifacts"][0]["metadata"] == {"fd_classifier": 1.0}
     assert capsys.readouterr().out.splitlines() == [
-        "trial 0: fd_classifier 3",
-        "trial 1: fd_classifier 1, chosen",
-        "trial 2: fd_classifier 2",
+        "trial 1: fd_classifier 3",
+        "trial 2: fd_classifier 1, chosen",
+        "trial 3: fd_classifier 2",
     ]
 
 

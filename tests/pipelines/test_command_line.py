@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -29,6 +30,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 CATS = ("-S", "prepare.source=cats")
+PREFIX = ("--data-prefix", "gs://bucket/cats")
 
 
 def refused(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
@@ -177,7 +179,7 @@ def test_an_override_has_priority_over_a_preset_in_compile_and_submit(
 
 
 def test_publish_creates_the_pipeline_and_the_version_once(
-    capsys, server: KubeflowServer, compiled, repository
+    capsys, server: KubeflowServer, compiled, repository, monkeypatch, tmp_path
 ) -> None:
     head = subprocess.check_output(["git", "rev-parse", "--short=12", "HEAD"], text=True).strip()
     code, out, _ = run(capsys, "publish", str(compiled))
@@ -193,6 +195,13 @@ def test_publish_creates_the_pipeline_and_the_version_once(
     assert "nodeSelector" not in str(version["pipeline_spec"]["platform_spec"])
     code, out, _ = run(capsys, "publish", str(compiled))
     assert (code, "already published" in out, len(server.calls)) == (0, True, 2)
+    changed = str(tmp_path / "changed.yaml")
+    given = ["training", "--image", IMAGE, "--output", changed, "-S", "train.steps=300"]
+    with monkeypatch.context() as patch:
+        patch.chdir(ROOT)
+        assert run(capsys, "compile", *given)[0] == 0
+    code, _, error = run(capsys, "publish", changed)
+    assert (code, "A published version cannot change" in error, len(server.calls)) == (2, True, 2)
 
 
 def test_an_interrupted_publish_can_be_repeated(capsys, server: KubeflowServer, compiled, repository) -> None:
@@ -245,18 +254,20 @@ def test_the_description_of_a_run_lists_its_changed_values(capsys, server, compi
         (compiled, []),
         (compiled, ["-S", "train.steps=8", "-S", "train.seed=0"]),
         (other, ["-S", "evaluate.seed=3", *CATS, "--data-prefix", "gs://bucket/cats"]),
+        (other, ["-S", "train.steps=9"]),
     ):
         assert run(capsys, "submit", "--file", str(file), *arguments)[0] == 0
         body = server.calls[-1][2]
         printed.append((re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$", "TIME", body["display_name"]), body["description"]))
     purpose = "Raw images in, an evaluated and registered generator out."
-    special = (
-        "train.dropout=0.5, train.steps=7, register.model_name=cats and dogs, evaluate.seed=3, prepare.source=cats"
-    )
+    submitted = "evaluate.seed=3, prepare.source=cats, data_pointer=gs://bucket/cats"
+    special = f"{submitted}, train.dropout=0.5, train.steps=7, register.model_name=cats and dogs"
+    replaced = "train.steps=9, train.dropout=0.5, register.model_name=cats and dogs"
     assert printed == [
         ("gan-training-cpu TIME", f"No overrides. {purpose}"),
         ("gan-training-cpu train.steps=8 TIME", f"Overrides: train.steps=8. {purpose}"),
-        (f"gan-training-cpu {special[:99]}… TIME", f"Overrides: {special}, data_pointer=gs://bucket/cats. {purpose}"),
+        (f"gan-training-cpu {special[:99]}… TIME", f"Overrides: {special}. {purpose}"),
+        (f"gan-training-cpu {replaced} TIME", f"Overrides: {replaced}. {purpose}"),
     ]
 
 
@@ -266,6 +277,35 @@ def test_names_and_descriptions_fit_kubeflows_columns(capsys, server, compiled) 
     body = server.calls[-1][2]
     assert max(len(body["display_name"]), len(body["description"])) <= 255
     assert body["description"].startswith(f"Overrides: prepare.source={'s' * 200}, register.m")
+    assert body["description"].endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--name", ""], "--name must have 1 to 255 characters. Received: 0"),
+        (["--name", "n" * 256], "--name must have 1 to 255 characters. Received: 256"),
+        (["--name", "cats \U0001f431"], r"--name must not have characters above U\+FFFF, .*\(U\+1F431\)"),
+        (["-S", "prepare.source=\U00020bb7", *PREFIX], r"An input of a run must not .*\(U\+20BB7\)"),
+    ],
+)
+def test_what_kubeflow_cannot_store_is_refused_before_anything_is_sent(
+    capsys, server, compiled, arguments, sentence
+) -> None:
+    """Kubeflow starts the workflow of such a run, then fails to store the run and answers 500."""
+    code, _, error = run(capsys, "submit", "--file", str(compiled), *arguments)
+    assert (code, server.calls) == (2, [])
+    assert re.search(sentence, error)
+    assert run(capsys, "submit", "--file", str(compiled), "--name", "n" * 255)[0] == 0
+
+
+def test_a_reader_that_has_ended_is_no_failure_of_the_command(compiled) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "pipelines", "submit", "--dry-run", "--file", str(compiled), "-S", "train.steps=7"]
+    with os.fdopen(writer, "w") as output:
+        answer = subprocess.run(command, cwd=ROOT, stdout=output, stderr=subprocess.PIPE, text=True, check=False)
+    assert (answer.returncode, answer.stderr) == (141, "")
 
 
 def test_a_published_version_runs_with_its_own_defaults(capsys, server, compiled, repository) -> None:

@@ -51,6 +51,8 @@ def test_the_steps_fit_a_node_with_2_processors_and_4_gib_and_differ_from_cpu_in
         ({"train__gpus": 2}, "train.gpus: Extra inputs"),
         ({"namespace": "x"}, "namespace: Extra inputs"),
         ({"train__memory_limit": "16 GB"}, "train.memory_limit"),
+        ({"train__memory_limit": "500Mi"}, "memory_limit must not be below memory_request. Received: 500Mi, below "),
+        ({"light__cpu_limit": "0"}, "cpu_limit must not be below cpu_request. Received: 0, below "),
         ({"train__timeout_seconds": 0}, "train.timeout_seconds"),
         ({"checkpoints": "checkpoints"}, "checkpoints"),
         ({"checkpoints_claim": "a b"}, "checkpoints_claim"),

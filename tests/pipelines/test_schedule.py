@@ -177,11 +177,18 @@ def test_a_schedule_shows_its_version_and_its_values(capsys, server, version, tm
         weekly["overrides"] = ["train.steps=7", f"prepare.source={source}"]
         assert run(capsys, "schedule", "apply", declare(tmp_path, weekly))[0] == 0
         (recurring,) = server.recurring.values()
-        shown = f"gan-training-cpu {version}, prepare.source={source[:80]}"
+        shown = f"gan-training-cpu {version}, train.steps=7, prepare.source={source[:80]}"
         assert recurring["description"].startswith(shown)
-        assert (", train.steps=7, data_pointer=gs://bucket/cats; " in recurring["description"]) == (source == "cats")
+        assert ("s, data_pointer=gs://bucket/cats; " in recurring["description"]) == (source == "cats")
         assert re.search(r"; declared by gan-pipeline, sha256-[0-9a-f]{64}$", recurring["description"])
         assert len(recurring["description"]) <= 255
+
+
+def test_a_name_that_kubeflow_cannot_store_is_refused(capsys, server, version, tmp_path) -> None:
+    for name in ("weekly \U0001f431", "n" * 256):
+        declared = declare(tmp_path, {**WEEKLY, "version": version, "name": name})
+        assert "The name of a schedule must " in refused(capsys, 2, "schedule", "apply", declared)
+    assert not server.recurring
 
 
 def test_a_schedule_of_an_earlier_version_is_still_its_owners(capsys, server, version, tmp_path) -> None:
