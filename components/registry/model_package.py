@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gan_core
+from gan_core.codecs import codec_of
 from gan_core.generator import GeneratorMetadata
 from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
@@ -33,7 +34,10 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
         example["label"] = generator.classes[0]
     if generator.paired:
         example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
-    outputs = [TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]
+    answer = codec_of(generator).answer(np.zeros((1, *generator.shape), np.uint8))
+    outputs = (
+        Schema([TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]) if isinstance(answer, np.ndarray) else None
+    )
     with tempfile.TemporaryDirectory() as folder:
         # Copies only the two files, because MLflow would follow a link in the folder and upload its target.
         package = Path(folder) / "generator"
@@ -46,7 +50,8 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
             python_model=str(Path(__file__).with_name("served_generator.py")),
             artifacts={"generator": str(package)},
             code_paths=[gan_core.__path__[0]],
-            signature=ModelSignature(outputs=Schema(outputs)),  # served_generator.py says why there are no inputs
+            # served_generator.py says why there are no inputs; None would let MLflow infer them from the example
+            signature=isinstance(answer, np.ndarray) and ModelSignature(outputs=Schema(outputs)),
             input_example=pd.DataFrame([example]),
             pip_requirements=_requirements(),
         )

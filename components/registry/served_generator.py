@@ -23,6 +23,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 from numpy.typing import NDArray
 
+from gan_core.codecs import codec_of
 from gan_core.export import Generator, draw_latents, load_generator
 
 MOST_IMAGES = 1024  # in one request
@@ -48,7 +49,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
 
     # Type hints here would become an input schema.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
-        """Draws images, uint8 [B, H, W, C].
+        """Draws images, uint8 [B, H, W, C]; for other data, what its codec answers.
 
         Args:
             context: unused.
@@ -58,8 +59,10 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
         Raises:
             MlflowException: the request is wrong; the server answers 400 with the message.
         """
+        return codec_of(self._generator.metadata).answer(self._generated(_columns(model_input)))
+
+    def _generated(self, columns: Mapping[str, list[Any]]) -> NDArray[np.uint8]:
         metadata = self._generator.metadata
-        columns = _columns(model_input)
         label = {"label"} if metadata.classes else set()
         known = {"input", "seed"} if metadata.paired else {"count", "seed", "truncation", "latents"} | label
         form = _FORMS["paired" if metadata.paired else "conditional" if metadata.classes else "plain"]

@@ -29,7 +29,10 @@ class Hooks:
         stop_requested: Callable[[], bool],
         dataset: PreparedDataset,
     ) -> None:
+        from gan_core.codecs import codec_of
+
         self.stop_requested = stop_requested
+        self._codec = codec_of(dataset.manifest)
         self._bar = bar
         self._columns = training.samples.columns
         self._names = [one.name for one in dataset.manifest.classes] if training.gan.classes else []
@@ -53,6 +56,4 @@ class Hooks:
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
         """Tracks a grid of samples."""
-        from gan_core.codecs.grid import image_grid
-
-        self._tracker.log_image(images_seen, "samples", image_grid(images, self._columns, names=self._names))
+        self._tracker.log_image(images_seen, "samples", self._codec.grid(images, self._columns, names=self._names))

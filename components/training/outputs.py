@@ -28,7 +28,8 @@ def write_outputs(
     arguments: argparse.Namespace, training: Training, dataset: PreparedDataset, tracker: TrainingTracker
 ) -> None:
     """Writes the outputs that `arguments` names, all of them or none."""
-    from gan_core.codecs.grid import image_grid, write_png
+    from gan_core.codecs import codec_of
+    from gan_core.codecs.grid import write_png
     from gan_core.export import save_generator
     from gan_core.training.course import CourseRecord
     from gan_core.training.describe import describe_generator
@@ -37,7 +38,7 @@ def write_outputs(
     images_seen = training.best.load_into(training.gan)
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
     metadata = describe_generator(training.gan, dataset)
-    grid = image_grid(training.samples.grid(), training.samples.columns, names=metadata.classes)
+    grid = codec_of(metadata).grid(training.samples.grid(), training.samples.columns, names=metadata.classes)
     tracker.log_image(images_seen, "samples", grid)
     course = CourseRecord(
         moments=training.course.moments(images_seen, training.samples.images()),

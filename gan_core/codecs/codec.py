@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from gan_core.codecs.grid import image_grid
 from gan_core.record import Record
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -30,10 +31,14 @@ class Codec(Record):
     def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
         """Returns the stored array, uint8 [H, W, C], of an item that the modality decoded."""
 
-    @abstractmethod
-    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
-        """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`; `names` names the rows.
+    def picture(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Draws one stored array [H, W, C] as a picture, uint8 [H', W', 1 or 3]; by default the array itself."""
+        return array
 
-        Returns:
-            A picture, uint8 [H', W', 1 or 3].
-        """
+    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+        """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`, as `image_grid` does."""
+        return image_grid(np.stack([self.picture(array) for array in arrays]), columns, names=names)
+
+    def answer(self, arrays: NDArray[np.uint8]) -> Any:
+        """Returns what a served generator answers for the arrays, uint8 [B, H, W, C]; by default the arrays."""
+        return arrays

@@ -24,7 +24,7 @@ class PrepareConfig(Section):
 
     >>> config = PrepareConfig.parse(params["prepare"] | {"source": "digits"})
     >>> config.of("image").height
-    28
+    16
     """
 
     section = "prepare"

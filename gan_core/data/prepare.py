@@ -56,7 +56,7 @@ def prepare(
     >>> config = PrepareConfig.parse(params["prepare"] | {"source": "digits"})
     >>> manifest = prepare(open_source(config.source), config, Path("prepared"))
     >>> manifest.shape, manifest.counts
-    ((28, 28, 1), {'train': 1318, 'held_out': 479})
+    ((16, 16, 1), {'train': 1322, 'held_out': 475})
     """
     folder = Path(folder)
     folder.mkdir()

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs import codec_of
+from gan_core.codecs.codec import Codec
 from gan_core.config import EvaluateConfig
 from gan_core.data.folders import is_marked
 from gan_core.data.manifest import Split
@@ -77,6 +79,12 @@ class Sides:
         """Class names of the prepared data set, in label order."""
         return _class_names(self.dataset) if self.dataset else ()
 
+    @property
+    def codec(self) -> Codec | None:
+        """The codec of the prepared data set or of the generator; None if images in files are on both sides."""
+        described = self.dataset.manifest if self.dataset else self.generator
+        return codec_of(described) if described else None
+
 
 def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) -> Sides:
     """Opens both sides.
@@ -96,6 +104,12 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
         raise InvalidInput(
             f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
             f"{generator.shape} in {generated}"
+        )
+    codecs = [one.codec for one in (dataset and dataset.manifest, generator) if one]
+    if any(codec != codecs[0] or (codec and len(codecs) < 2) for codec in codecs):
+        raise InvalidInput(
+            "Real and generated data must have the same codec: the generator must be trained on data that was prepared "
+            f"with the same parameters. Received: {real} and {generated}"
         )
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:

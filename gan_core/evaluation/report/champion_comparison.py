@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_core.evaluation.champion import Comparison
-from gan_core.evaluation.images import Images
 from gan_core.evaluation.protocol import Evaluation
-from gan_core.evaluation.report.pictures import Picture, strip
+from gan_core.evaluation.report.pictures import Picture, Pictures, strip
 from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
 
 SAMPLES = 20
@@ -47,14 +46,14 @@ class ChampionSection:
     remarks: tuple[str, ...]
 
 
-def champion_section(evaluation: Evaluation, generated: Images, comparison: Comparison) -> ChampionSection:
+def champion_section(evaluation: Evaluation, generated: Pictures, comparison: Comparison) -> ChampionSection:
     """Draws samples of both generators and compares their scores."""
     samples = None
     if comparison.images:
         indices = np.arange(min(SAMPLES, generated.count, comparison.images.count))
         samples = (
-            strip(generated.images(indices), COLUMNS, f"{len(indices)} images of this generator"),
-            strip(comparison.images.images(indices), COLUMNS, f"{len(indices)} images of the champion"),
+            strip(generated.at(indices), COLUMNS, f"{len(indices)} images of this generator"),
+            strip(generated.of(comparison.images.images(indices)), COLUMNS, f"{len(indices)} images of the champion"),
         )
     rows = _rows(evaluation, comparison.evaluation) if comparison.evaluation else []
     return ChampionSection(comparison.name, samples, rows, comparison.remarks)

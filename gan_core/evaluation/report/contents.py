@@ -14,7 +14,7 @@ from gan_core.evaluation.report import gallery
 from gan_core.evaluation.report.champion_comparison import ChampionSection, champion_section
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, NearestNeighbours
-from gan_core.evaluation.report.pictures import Picture
+from gan_core.evaluation.report.pictures import Picture, Pictures
 from gan_core.generator import GeneratorMetadata
 from gan_core.training.course import CourseRecord
 
@@ -92,28 +92,31 @@ def collect_contents(
         ImagesWithFeatures(sides.training.images, extracted.training) if sides.training and extracted.training else None
     )
     known, known_kind = (training, "training image") if training else (real, "real image")
-    best, worst = gallery.most_and_least_realistic(real, generated, classes) if real else ([], [])
+    codec = sides.codec
+    generated_pictures = Pictures(generated.images, codec)
+    real_pictures = Pictures(real.images, codec) if real else None
+    best, worst = gallery.most_and_least_realistic(real, generated, classes, codec) if real else ([], [])
     paired = bool(generator and generator.metadata.paired)
     return ReportContents(
         subtitle=_subtitle(extracted, evaluation),
-        samples=gallery.pairs(generated.images, sides.inputs, real.images)
-        if paired and sides.inputs and real
-        else gallery.samples(generated.images),
-        real_samples=gallery.real_samples(real.images) if real and not paired else None,
+        samples=gallery.pairs(generated_pictures, sides.inputs, real_pictures)
+        if paired and sides.inputs and real_pictures
+        else gallery.samples(generated_pictures),
+        real_samples=gallery.real_samples(real_pictures) if real_pictures and not paired else None,
         most_realistic=best,
         least_realistic=worst,
-        classes=gallery.class_rows(evaluation.classes, classes, real.images, generated.images, extractor.name)
-        if classes and real
+        classes=gallery.class_rows(evaluation.classes, classes, real_pictures, generated_pictures, extractor.name)
+        if classes and real_pictures
         else [],
         classes_assigned_by=classes.assigned_by if classes else "",
-        nearest_neighbours=gallery.nearest_neighbours(known, generated, known_kind) if known else [],
+        nearest_neighbours=gallery.nearest_neighbours(known, generated, known_kind, codec) if known else [],
         known_kind=known_kind,
-        interpolations=gallery.interpolations(generated.images, seed)
+        interpolations=gallery.interpolations(generated.images, codec, seed)
         if generator and isinstance(generated.images, GeneratedImages)
         else None,
-        champion=champion_section(evaluation, generated.images, comparison) if comparison else None,
+        champion=champion_section(evaluation, generated_pictures, comparison) if comparison else None,
         charts=charts,
-        training_samples=gallery.training_samples(course.moments) if course else [],
+        training_samples=gallery.training_samples(course.moments, generated_pictures) if course else [],
         training=_training_sentence(course, generator.metadata) if course and generator else "",
         lineage=_lineage(generator.metadata, evaluation.tracking_run_id) if generator else {},
         parameters=generator.metadata.parameters if generator else {},

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs.codec import Codec
 from gan_core.evaluation.classes import Classes
-from gan_core.evaluation.images import GeneratedImages, Images, ImagesWithFeatures
+from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import nearest, realism
 from gan_core.evaluation.protocol import ClassScores
 from gan_core.evaluation.report.most_realistic import most_realistic
-from gan_core.evaluation.report.pictures import Picture, captioned_tiles, strip
+from gan_core.evaluation.report.pictures import Picture, Pictures, captioned_tiles, strip
 from gan_core.evaluation.score_meanings import MEANINGS, score_name
 from gan_core.generator import Conditions
 from gan_core.sampling import draw_latents
@@ -59,31 +60,31 @@ class NearestNeighbours:
     neighbours: list[Picture]
 
 
-def samples(generated: Images) -> Picture:
+def samples(generated: Pictures) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.count)
     caption = "The first generated images, without selection."
-    return strip(generated.images(np.arange(count)), COLUMNS, f"{count} generated images, without selection", caption)
+    return strip(generated.at(np.arange(count)), COLUMNS, f"{count} generated images, without selection", caption)
 
 
-def real_samples(real: Images) -> Picture:
+def real_samples(real: Pictures) -> Picture:
     """Real images at regular intervals of the set, because images may be stored class by class."""
     indices = np.unique(np.linspace(0, real.count - 1, min(SAMPLES, real.count)).astype(np.int64))
     caption = "Real images, evenly spaced over the data set."
-    return strip(real.images(indices), COLUMNS, f"{len(indices)} real images", caption)
+    return strip(real.at(indices), COLUMNS, f"{len(indices)} real images", caption)
 
 
-def pairs(generated: Images, inputs: Conditions, targets: Images) -> Picture:
+def pairs(generated: Pictures, inputs: Conditions, targets: Pictures) -> Picture:
     """The first generated images of a paired generator, each between its input and its target."""
     indices = np.arange(min(PAIRS, generated.count, targets.count))
-    triples = zip(inputs(indices), generated.images(indices), targets.images(indices), strict=True)
+    triples = zip(generated.of(inputs(indices)), generated.at(indices), targets.at(indices), strict=True)
     alt_text = f"{len(indices)} generated images, each between its input and its target"
     caption = "Input, generated image and target, for the first images of the reference, without selection."
     return strip((image for triple in triples for image in triple), 9, alt_text, caption)
 
 
 def most_and_least_realistic(
-    real: ImagesWithFeatures, generated: ImagesWithFeatures, classes: Classes | None
+    real: ImagesWithFeatures, generated: ImagesWithFeatures, classes: Classes | None, codec: Codec | None
 ) -> tuple[list[Picture], list[Picture]]:
     """The most and the least realistic generated images; both empty if there are too few images to compute realism.
 
@@ -97,7 +98,8 @@ def most_and_least_realistic(
 
     def shown(indices: NDArray[np.int64], description: str) -> list[Picture]:
         captions = [f"{values[index]:.2f}" for index in indices]
-        return captioned_tiles(generated.images.images(indices), captions, description) if len(indices) else []
+        pictures = Pictures(generated.images, codec)
+        return captioned_tiles(pictures.at(indices), captions, description) if len(indices) else []
 
     return (
         shown(most_realistic(real, generated, classes, values, count), "Generated image of high realism"),
@@ -106,13 +108,13 @@ def most_and_least_realistic(
 
 
 def class_rows(
-    scores: Sequence[ClassScores], classes: Classes, real: Images, generated: Images, extractor: str
+    scores: Sequence[ClassScores], classes: Classes, real: Pictures, generated: Pictures, extractor: str
 ) -> list[ClassRow]:
     """A row for each of the first classes. The names of the scores end with `extractor`."""
 
-    def first(images: Images, labels: NDArray[np.integer], label: int, description: str) -> Picture | None:
+    def first(images: Pictures, labels: NDArray[np.integer], label: int, description: str) -> Picture | None:
         indices = np.flatnonzero(labels == label)[:PER_CLASS]
-        return strip(images.images(indices), PER_CLASS, description) if len(indices) else None
+        return strip(images.at(indices), PER_CLASS, description) if len(indices) else None
 
     rows = []
     for label, entry in enumerate(scores[:CLASSES]):
@@ -134,34 +136,38 @@ def class_rows(
     return rows
 
 
-def nearest_neighbours(known: ImagesWithFeatures, generated: ImagesWithFeatures, kind: str) -> list[NearestNeighbours]:
+def nearest_neighbours(
+    known: ImagesWithFeatures, generated: ImagesWithFeatures, kind: str, codec: Codec | None
+) -> list[NearestNeighbours]:
     """The generated images that are nearest to a known image, with their nearest known images.
 
     Args:
         known: training images, or real images.
         generated: the generated images.
         kind: "training image" or "real image".
+        codec: draws the images.
     """
     count = min(NEIGHBOURS, len(known.features.features))
+    samples, others = Pictures(generated.images, codec), Pictures(known.images, codec)
     indices, distances = nearest(generated.features.features, known.features.features, count)
     rows = []
     for index in np.argsort(distances[:, 0], kind="stable")[:NEAREST_SAMPLES]:
-        (sample,) = captioned_tiles(generated.images.images(np.array([index])), ["generated"], "Image to compare")
+        (sample,) = captioned_tiles(samples.at(np.array([index])), ["generated"], "Image to compare")
         captions = [f"{distance:.2f}" for distance in distances[index]]
-        neighbours = captioned_tiles(known.images.images(indices[index]), captions, f"Nearest {kind}, distance")
+        neighbours = captioned_tiles(others.at(indices[index]), captions, f"Nearest {kind}, distance")
         rows.append(NearestNeighbours(sample, neighbours))
     return rows
 
 
-def training_samples(samples: Mapping[int, NDArray[np.uint8]]) -> list[tuple[str, Picture]]:
+def training_samples(samples: Mapping[int, NDArray[np.uint8]], generated: Pictures) -> list[tuple[str, Picture]]:
     """A row of samples for each recorded moment of the training, with the number of images seen."""
     return [
-        (f"{seen:,}", strip(images, len(images), f"Samples after {seen:,} real images"))
+        (f"{seen:,}", strip(generated.of(images), len(images), f"Samples after {seen:,} real images"))
         for seen, images in samples.items()
     ]
 
 
-def interpolations(generated: GeneratedImages, seed: int) -> Picture:
+def interpolations(generated: GeneratedImages, codec: Codec | None, seed: int) -> Picture:
     """Spherical interpolations between two latents. Each keeps its class, or its input image.
 
     slerp(a, b; t) = (sin((1 − t)Ω)·a + sin(tΩ)·b) / sin Ω, with Ω the angle between a and b.
@@ -176,4 +182,8 @@ def interpolations(generated: GeneratedImages, seed: int) -> Picture:
         paths.append((np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle))
     latents = np.concatenate(paths).astype(np.float32)
     images = generated.draw(latents, np.arange(INTERPOLATIONS).repeat(STEPS))
-    return strip(images, STEPS, f"{INTERPOLATIONS} rows, each of which turns one generated image into another")
+    return strip(
+        Pictures(generated, codec).of(images),
+        STEPS,
+        f"{INTERPOLATIONS} rows, each of which turns one generated image into another",
+    )

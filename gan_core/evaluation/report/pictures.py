@@ -5,17 +5,46 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gan_core.codecs.codec import Codec
+from gan_core.evaluation.images import Images
 
 PAGE_BYTES = 3_400_000
 """Maximum size of all pictures' pixels. With base64, which adds a third, the page stays below 5 MB."""
 PAGE_TILES = 380
 """Maximum number of images on a page."""
 GAP = 2
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images as the pictures that their codec draws.
+
+    Attributes:
+        images: the images.
+        codec: their codec; None for images that are not of prepared data.
+    """
+
+    images: Images
+    codec: Codec | None
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return self.images.count
+
+    def at(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
+        """Yields the pictures of the images at `indices`, each uint8 [H, W, 1 or 3]."""
+        return self.of(self.images.images(indices))
+
+    def of(self, arrays: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+        """Yields the pictures of other arrays of the same codec."""
+        return iter(arrays) if self.codec is None else map(self.codec.picture, arrays)
 
 
 @dataclass(frozen=True)
