@@ -26,8 +26,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     import mlflow.pyfunc
     import numpy as np
     import pandas as pd
-    from mlflow.models import ModelSignature
-    from mlflow.types.schema import Schema, TensorSpec
+    from mlflow.models import infer_signature
 
     example: dict[str, Any] = {"count": 4, "seed": 0, "truncation": 1.0}
     if generator.classes:
@@ -35,9 +34,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
     if generator.paired:
         example = {"input": np.full(generator.shape, 128).tolist(), "seed": 0}
     answer = codec_of(generator).answer(np.zeros((1, *generator.shape), np.uint8))
-    outputs = (
-        Schema([TensorSpec(np.dtype(np.uint8), (-1, *generator.shape))]) if isinstance(answer, np.ndarray) else None
-    )
+    signature = infer_signature(model_output=answer)  # served_generator.py says why there are no inputs
     with tempfile.TemporaryDirectory() as folder:
         # Copies only the two files, because MLflow would follow a link in the folder and upload its target.
         package = Path(folder) / "generator"
@@ -50,8 +47,7 @@ def save_served_model(target: Path, model: Path, generator: GeneratorMetadata, d
             python_model=str(Path(__file__).with_name("served_generator.py")),
             artifacts={"generator": str(package)},
             code_paths=[gan_core.__path__[0]],
-            # served_generator.py says why there are no inputs; None would let MLflow infer them from the example
-            signature=isinstance(answer, np.ndarray) and ModelSignature(outputs=Schema(outputs)),
+            signature=signature,
             input_example=pd.DataFrame([example]),
             pip_requirements=_requirements(),
         )
