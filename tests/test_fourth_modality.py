@@ -114,6 +114,7 @@ def run(monkeypatch: pytest.MonkeyPatch, stage: Any, *options: str) -> None:
     stage.main()
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow and Keras warn on import and on load
 def test_a_modality_of_one_file_goes_through_all_stages(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(monkeypatch, prepare, "--dataset", "data")
     manifest = Manifest.parse((project / "data" / "manifest.json").read_text(), "")
