@@ -139,7 +139,7 @@ def test_a_modality_of_one_file_goes_through_all_stages(project: Path, monkeypat
     registration = json.loads((project / "registration.json").read_text())
     assert registration["decision"] == "champion"
 
-    served = mlflow.pyfunc.load_model(f"models:/{registration['model_name']}/{registration['version']}")
+    served = mlflow.pyfunc.load_model(f"models:/raw-16x16x1/{registration['version']}")
     answers = served.predict([{"count": 2, "seed": 0}])
     assert [len(answer["curve"]) for answer in answers] == [SIDE * SIDE] * 2
     assert max(max(answer["curve"]) for answer in answers) <= manifest.codec.largest
