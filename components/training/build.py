@@ -25,6 +25,7 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
     Raises:
         InvalidInput: they do not.
     """
+    from gan_core.codecs import codec_of
     from gan_core.data.manifest import first_names
     from gan_core.evaluation.requirements import require_images_to_score_while_training
     from gan_core.networks.shapes import check_shape
@@ -52,6 +53,12 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
         raise InvalidInput(
             "The network unet needs pairs of images (prepare.image.pairs), and the other networks single images. "
             f"Received: network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
+        )
+    codec = codec_of(dataset.manifest)
+    if unfit := [name for name in config.augment if name not in codec.augmentations]:
+        raise InvalidInput(
+            f"The parameter 'train.augment' must be made of {', '.join(sorted(codec.augmentations))} for data of the "
+            f"modality {codec.modality}. Received: augment={unfit}, {place}"
         )
     if config.score_every_images:
         require_images_to_score_while_training(dataset, config.score_samples)

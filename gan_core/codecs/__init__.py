@@ -10,10 +10,11 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import Field, PlainSerializer, PlainValidator
 
+from gan_core.codecs.audio import AudioCodec
 from gan_core.codecs.codec import Codec
 from gan_core.codecs.image import ImageCodec
 
-CODECS: dict[str, type[Codec]] = {"image": ImageCodec}
+CODECS: dict[str, type[Codec]] = {"image": ImageCodec, "audio": AudioCodec}
 
 
 def _read(value: Any) -> Codec | None:

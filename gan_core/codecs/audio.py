@@ -11,27 +11,30 @@ Reference: Donahue, McAuley and Puckette 2019, arXiv 1802.04208, section 3.2.
 
 from __future__ import annotations
 
+import base64
 import io
 import wave
 from collections.abc import Iterable
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
+from gan_core.codecs.codec import Codec
 from gan_core.codecs.spectrogram import Frames
-from gan_core.record import Record
+from gan_core.errors import InvalidInput
 
 _EPSILON = 1e-3
 _CLIPPED_DEVIATIONS = 3.0
 _SMALLEST_DEVIATION = 1e-3  # of a bin that is the same in all clips
 _DECIMALS = 6  # of means and deviations, so that the last bits of a machine's arithmetic do not change them
 _FULL_SCALE = 2**15
+_CLIPS_AT_ONCE = 32  # bounds the memory of Griffin-Lim
 
 
-class AudioCodec(Record):
-    """Turns clips of `samples` int16 samples into uint8 spectrograms [frame_length / 2, samples / frame_step, 1].
+class AudioCodec(Codec):
+    """Stores a clip of `samples` int16 samples as a spectrogram [frame_length / 2, samples / frame_step, 1].
 
     Attributes:
         rate: samples a second.
@@ -42,16 +45,23 @@ class AudioCodec(Record):
     """
 
     modality: Literal["audio"] = "audio"
-    rate: Annotated[int, Field(ge=1)]
-    samples: Annotated[int, Field(ge=1)]
-    frame_length: Annotated[int, Field(ge=2)]
-    frame_step: Annotated[int, Field(ge=1)]
-    mean: tuple[float, ...]
-    deviation: tuple[Annotated[float, Field(gt=0)], ...]
+    lossy: ClassVar[bool] = True
+    augmentations: ClassVar[frozenset[str]] = frozenset({"time_translation"})
+    rate: Annotated[int, Field(ge=1, le=2**20)]
+    samples: Annotated[int, Field(ge=1, le=2**20)]
+    frame_length: Annotated[int, Field(ge=2, le=2**17)]
+    frame_step: Annotated[int, Field(ge=2, le=2**16)]
+    mean: tuple[Annotated[float, Field(ge=-30, le=30)], ...]
+    deviation: tuple[Annotated[float, Field(gt=0, le=30)], ...]
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if not len(self.mean) == len(self.deviation) == self.frame_length // 2:
+        length, step = self.frame_length, self.frame_step
+        if length % 2 or step % 2 or 2 * step > length or self.samples % step:
+            raise ValueError("frame_length and frame_step must be even, and frames must overlap by half or more")
+        if self.shape != (length // 2, self.samples // step, 1):
+            raise ValueError("shape must be frame_length / 2, samples / frame_step, 1")
+        if not len(self.mean) == len(self.deviation) == length // 2:
             raise ValueError("mean and deviation must have a value for each frequency bin")
         return self
 
@@ -70,6 +80,7 @@ class AudioCodec(Record):
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, _SMALLEST_DEVIATION**2))
         return cls(
+            shape=(frame_length // 2, samples // frame_step, 1),
             rate=rate,
             samples=samples,
             frame_length=frame_length,
@@ -78,39 +89,53 @@ class AudioCodec(Record):
             deviation=tuple(np.round(deviation, _DECIMALS).tolist()),
         )
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Frequency bins, frames, 1."""
-        return self.frame_length // 2, self.samples // self.frame_step, 1
+    def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
+        """Returns the spectrogram of a clip, int16 [samples], with the highest frequency in the first row."""
+        spectrogram: NDArray[np.uint8] = self.spectrograms(decoded[None])[0]
+        return spectrogram
 
-    def encode(self, clips: NDArray[np.int16]) -> NDArray[np.uint8]:
-        """Clips int16 [B, samples] → spectrograms uint8 [B, H, W, 1], with the highest frequency in the first row."""
+    def spectrograms(self, clips: NDArray[np.int16]) -> NDArray[np.uint8]:
+        """Returns the spectrograms, uint8 [B, H, W, 1], of clips, int16 [B, samples]."""
         levels = _log_magnitudes(self._frames, clips)
         scaled = (levels - np.array(self.mean)) / (_CLIPPED_DEVIATIONS * np.array(self.deviation))
-        pictures = np.clip(np.floor(scaled * 127.5 + 128), 0, 255).astype(np.uint8)
-        return np.ascontiguousarray(pictures.transpose(0, 2, 1)[:, ::-1, :, None])
+        levels = np.clip(np.floor(scaled * 127.5 + 128), 0, 255)
+        spectrograms: NDArray[np.uint8] = levels.transpose(0, 2, 1)[:, ::-1, :, None].astype(np.uint8, order="C")
+        return spectrograms
 
     def decode(self, spectrograms: NDArray[np.uint8]) -> NDArray[np.int16]:
         """Spectrograms uint8 [B, H, W, 1] → clips int16 [B, samples], with phases found by Griffin-Lim."""
+        starts = range(_CLIPS_AT_ONCE, len(spectrograms), _CLIPS_AT_ONCE)
+        return np.concatenate([self._decode(few) for few in np.split(spectrograms, starts)])
+
+    def _decode(self, spectrograms: NDArray[np.uint8]) -> NDArray[np.int16]:
         scaled = spectrograms[:, ::-1, :, 0].transpose(0, 2, 1) / 127.5 - 1
         levels = scaled * (_CLIPPED_DEVIATIONS * np.array(self.deviation)) + np.array(self.mean)
         magnitudes = np.pad(np.maximum(np.exp(levels) - _EPSILON, 0), ((0, 0), (0, 0), (0, 1)))
         samples = np.rint(self._frames.with_magnitudes(magnitudes) * _FULL_SCALE)
-        return np.clip(samples, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+        clips: NDArray[np.int16] = np.clip(samples, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
+        return clips
 
-    def perceived(self, spectrograms: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The spectrograms [B, H, W, 1] of the clips that a person hears."""
-        return self.encode(self.decode(spectrograms))
+    def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
+        """Returns the spectrograms of the clips that a person hears, which Griffin-Lim cannot match exactly.
 
-    def wav(self, clip: NDArray[np.int16]) -> bytes:
-        """A WAV file of a clip, int16 [samples]."""
-        content = io.BytesIO()
-        with wave.open(content, "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate)
-            file.writeframes(clip.astype("<i2").tobytes())
-        return content.getvalue()
+        The codec of other data has another mean and deviation; its clips must have the same rate and length.
+        """
+        super().perceived(arrays, by)
+        by = cast("AudioCodec", by)
+        if (by.rate, by.samples) != (self.rate, self.samples):
+            raise InvalidInput(
+                f"Real and generated clips must have the same rate and length. Received: generated clips of "
+                f"{self.samples} samples at {self.rate} Hz, real ones of {by.samples} at {by.rate} Hz"
+            )
+        return by.spectrograms(self.decode(arrays))
+
+    def sounds(self, arrays: NDArray[np.uint8]) -> list[bytes]:
+        """Returns the content of a WAV file of each spectrogram."""
+        return [wav(clip, self.rate) for clip in self.decode(arrays)]
+
+    def answer(self, arrays: NDArray[np.uint8]) -> list[dict[str, str | int]]:
+        """Returns for each spectrogram a WAV file, in base64, and its rate in Hz."""
+        return [{"wav": base64.b64encode(sound).decode(), "rate": self.rate} for sound in self.sounds(arrays)]
 
     @property
     def _frames(self) -> Frames:
@@ -122,3 +147,14 @@ def _log_magnitudes(frames: Frames, clips: NDArray[np.int16]) -> NDArray[np.floa
     magnitudes = np.abs(frames.transform(clips / _FULL_SCALE))[:, :, :-1]
     levels: NDArray[np.float64] = np.log(magnitudes + _EPSILON)
     return levels
+
+
+def wav(clip: NDArray[np.int16], rate: int) -> bytes:
+    """Returns the content of a WAV file of a clip, int16 [N]."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(clip.astype("<i2").tobytes())
+    return content.getvalue()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from gan_core.codecs.grid import image_grid
+from gan_core.errors import InvalidInput
 from gan_core.record import Record
 
 Side = Annotated[int, Field(ge=1, le=2**16)]
@@ -22,10 +23,14 @@ class Codec(Record):
     Attributes:
         modality: the name of the modality, by which a reader finds this class in `gan_core.codecs.CODECS`.
         shape: height, width, channels of a stored array, uint8.
+        lossy: whether decoding loses a part of an item, so that scores need the codec floor beside them.
+        augmentations: values of `train.augment` after which an item could still be a real one.
     """
 
     modality: str
     shape: tuple[Side, Side, Side]
+    lossy: ClassVar[bool] = False
+    augmentations: ClassVar[frozenset[str]] = frozenset({"color", "translation", "cutout"})
 
     @abstractmethod
     def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
@@ -34,6 +39,27 @@ class Codec(Record):
     def picture(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Draws one stored array [H, W, C] as a picture, uint8 [H', W', 1 or 3]; by default the array itself."""
         return array
+
+    def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
+        """Returns what the codec `by` of real data stores of generated items, as a person perceives them.
+
+        Args:
+            arrays: generated arrays of this codec, uint8 [B, H, W, C].
+            by: the codec of the real items that they are compared with.
+
+        Raises:
+            InvalidInput: the items of the two codecs cannot be compared.
+        """
+        if by.modality != self.modality:
+            raise InvalidInput(
+                f"Real and generated items must be of the same modality. Received: {by.modality} and {self.modality}"
+            )
+        return arrays
+
+    def sounds(self, arrays: NDArray[np.uint8]) -> list[bytes]:
+        """Returns the content of a WAV file of each array, uint8 [B, H, W, C]; nothing if the items are not sound."""
+        del arrays
+        return []
 
     def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
         """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`, as `image_grid` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gan_core.config.audio import AudioSettings
 from gan_core.config.drift import DriftConfig
 from gan_core.config.evaluate import FEATURE_SIZES, EvaluateConfig
 from gan_core.config.image import RESOLUTIONS, ImageSettings, Pairs
@@ -13,6 +14,7 @@ from gan_core.config.train import Switch, TrainConfig
 __all__ = [
     "FEATURE_SIZES",
     "RESOLUTIONS",
+    "AudioSettings",
     "DriftConfig",
     "EvaluateConfig",
     "ImageSettings",

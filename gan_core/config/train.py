@@ -59,7 +59,7 @@ class TrainConfig(Section):
     r2_weight: Weight
     gradient_penalty_weight: Weight
     penalty_interval: Annotated[int, Field(ge=1, le=10**4)]
-    augment: tuple[Literal["color", "translation", "cutout"], ...]
+    augment: tuple[Literal["color", "translation", "cutout", "time_translation"], ...]
     augment_probability: Share
     augment_target: Share
     steps: Annotated[int, Field(ge=1, le=10**9)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.errors import UnreadableItem
 from gan_core.printing import printable
 
 if TYPE_CHECKING:
@@ -34,10 +35,6 @@ Longer = Literal["crop", "refuse"]
 Shorter = Literal["pad", "refuse"]
 
 
-class UnreadableSound(Exception):
-    """The sound cannot be used. The message is the reason."""
-
-
 def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.float64]:
     """Decodes a WAV, FLAC, OGG or MP3 file to mono samples at `rate`, float64 [N], with full scale at ±1.
 
@@ -47,7 +44,7 @@ def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.floa
         max_seconds: a longer file is refused before it is decoded.
 
     Raises:
-        UnreadableSound: the file is damaged, is of another kind, exceeds a limit, or has a sample that is not finite.
+        UnreadableItem: the file is damaged, is of another kind, exceeds a limit, or has a sample that is not finite.
     """
     import soundfile
 
@@ -55,7 +52,7 @@ def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.floa
         try:
             file = soundfile.SoundFile(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
-            raise UnreadableSound(f"not a WAV, FLAC, OGG or MP3 file: {_without_dot(error.error_string)}") from None
+            raise UnreadableItem(f"not a WAV, FLAC, OGG or MP3 file: {_without_dot(error.error_string)}") from None
         with file:
             _require_modest(file, max_seconds)
             return np.concatenate(list(_resampled(file, rate)))
@@ -75,19 +72,19 @@ def to_clip(
         shorter: what happens to a shorter one: zeros are appended, or it is refused.
 
     Raises:
-        UnreadableSound: the sound is silent, or too long or too short.
+        UnreadableItem: the sound is silent, or too long or too short.
     """
     levels = np.abs(samples)
     peak = levels.max(initial=0.0)
     if peak < SILENCE:
-        raise UnreadableSound("silent: no sample is above -60 dB of full scale")
+        raise UnreadableItem("silent: no sample is above -60 dB of full scale")
     if trim_decibels > 0:
         loud = np.flatnonzero(levels >= peak * 10 ** (-trim_decibels / 20))
         samples = samples[loud[0] : loud[-1] + 1]
     if len(samples) > length and longer == "refuse":
-        raise UnreadableSound(f"{len(samples)} samples, more than {length}, and longer is refuse")
+        raise UnreadableItem(f"{len(samples)} samples, more than {length}, and longer is refuse")
     if len(samples) < length and shorter == "refuse":
-        raise UnreadableSound(f"{len(samples)} samples, fewer than {length}, and shorter is refuse")
+        raise UnreadableItem(f"{len(samples)} samples, fewer than {length}, and shorter is refuse")
     clip = np.zeros(length, np.int16)
     kept = np.rint(samples[:length] * 2**15)
     clip[: len(kept)] = np.clip(kept, -(2**15), 2**15 - 1)
@@ -96,15 +93,15 @@ def to_clip(
 
 def _require_modest(file: soundfile.SoundFile, max_seconds: float) -> None:
     if file.format not in _FORMATS:
-        raise UnreadableSound(f"a {file.format} file, not WAV, FLAC, OGG or MP3")
+        raise UnreadableItem(f"a {file.format} file, not WAV, FLAC, OGG or MP3")
     if not RATES[0] <= file.samplerate <= RATES[1]:
-        raise UnreadableSound(f"a rate of {file.samplerate} Hz, outside {RATES[0]} to {RATES[1]} Hz")
+        raise UnreadableItem(f"a rate of {file.samplerate} Hz, outside {RATES[0]} to {RATES[1]} Hz")
     if file.channels > MOST_CHANNELS:
-        raise UnreadableSound(f"{file.channels} channels, more than {MOST_CHANNELS}")
+        raise UnreadableItem(f"{file.channels} channels, more than {MOST_CHANNELS}")
     if file.frames >= _UNKNOWN_FRAMES:
-        raise UnreadableSound("its header does not say how long it is")
+        raise UnreadableItem("its header does not say how long it is")
     if file.frames > max_seconds * file.samplerate:
-        raise UnreadableSound(f"{file.frames / file.samplerate:.1f} seconds, more than max_seconds allows")
+        raise UnreadableItem(f"{file.frames / file.samplerate:.1f} seconds, more than max_seconds allows")
 
 
 def _resampled(file: soundfile.SoundFile, rate: int) -> Iterator[NDArray[np.float64]]:
@@ -115,26 +112,26 @@ def _resampled(file: soundfile.SoundFile, rate: int) -> Iterator[NDArray[np.floa
     while frames < file.frames:
         block = file.read(min(_BLOCK_FRAMES, file.frames - frames), "float64", always_2d=True)
         if not len(block):
-            raise UnreadableSound(f"it ends after {frames} of {file.frames} samples")
+            raise UnreadableItem(f"it ends after {frames} of {file.frames} samples")
         if not np.isfinite(block).all():
-            raise UnreadableSound("a sample is NaN or infinite")
+            raise UnreadableItem("a sample is NaN or infinite")
         frames += len(block)
         mono = block.mean(axis=1)
         yield mono if resample is None else resample.resample_chunk(mono, last=frames == file.frames)
     if not frames:
-        raise UnreadableSound("it has no samples")
+        raise UnreadableItem("it has no samples")
 
 
 @contextlib.contextmanager
 def _reasons() -> Iterator[None]:
-    """Turns every exception into UnreadableSound, because a damaged file can make the decoders raise nearly any."""
+    """Turns every exception into UnreadableItem, because a damaged file can make the decoders raise nearly any."""
     try:
         yield
-    except UnreadableSound:
+    except UnreadableItem:
         raise
     except Exception as error:
         reason = _without_dot(getattr(error, "error_string", str(error))) or type(error).__name__
-        raise UnreadableSound(printable(reason)[:_LONGEST_REASON]) from None
+        raise UnreadableItem(printable(reason)[:_LONGEST_REASON]) from None
 
 
 def _without_dot(sentence: str) -> str:

@@ -6,13 +6,17 @@ licence is `embedded/LICENSE-speech`; infra/embedded_speech.py writes the data f
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import lzma
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs.audio import wav
+from gan_core.data.sources import RawItem
 from gan_core.errors import InvalidInput
 
 RATE = 8000
@@ -23,6 +27,21 @@ CLIPS_FILE = "speech-clips.tsv"
 # SHA-256 of the decompressed samples followed by the clips' names and lengths.
 _SHA256 = "9acd08acbcd264ecfad8eff1eb8220a6995b096d95fce5547e731ef3fc84f7de"
 _MU_LAW_BIAS = 132
+
+
+class Speech:
+    """The source `speech`: each item opens as the content of a WAV file."""
+
+    modality = "audio"
+
+    def __init__(self) -> None:
+        self.classes: Sequence[str] = CLASSES
+        self._clips, self._labels, self._syllables = speech()
+        self.count = len(self._clips)
+
+    def __iter__(self) -> Iterator[RawItem]:
+        for clip, label, syllable in zip(self._clips, self._labels, self._syllables, strict=True):
+            yield RawItem(syllable, int(label), functools.partial(wav, clip, RATE))
 
 
 def speech(folder: Path = FOLDER) -> tuple[list[NDArray[np.int16]], NDArray[np.int64], list[str]]:

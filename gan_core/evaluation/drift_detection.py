@@ -76,6 +76,11 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
             "Reference and data must have images of the same shape. "
             f"Received: {reference.shape} in the reference, {data.shape} in the data"
         )
+    if reference.codec != data.codec:
+        raise InvalidInput(
+            "Drift detection requires data sets of one codec: it compares images, or sound or text whose codec was "
+            "fitted to the same items. Received: different codecs"
+        )
     counts = reference.counts["held_out"], data.counts["held_out"]
     fewest = config.blocks * FEWEST_IMAGES_IN_A_BLOCK
     if min(counts) < fewest:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gan_core.config import EvaluateConfig
 from gan_core.evaluation.classes import score_classes
+from gan_core.evaluation.codec_floor import codec_floor
 from gan_core.evaluation.confidence import bootstrap_distances, distance_interval, normal_interval
 from gan_core.evaluation.extractors.features import Extractor, FeatureSet
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
@@ -58,6 +59,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
     frechet_error, errors, intervals = _uncertainty(config, means, real, draws[0])
     classes = extracted.classes(extractor)
     dataset, generator = extracted.sides.dataset, extracted.generated.generator
+    codec = extracted.sides.codec
     metadata = generator.metadata if generator else None
 
     def named(values: dict[str, Value]) -> dict[str, Value]:
@@ -101,6 +103,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
         dataset_digest=metadata.dataset_digest if metadata else "",
         tracking_run_id=metadata.tracking_run_id if metadata else None,
         generator_digest=generator.digest if generator else None,
+        codec_floor=codec_floor(config, codec, extractor, extracted) if codec and codec.lossy else (),
     )
 
 

@@ -117,7 +117,7 @@ def draw_and_extract(
     a conditional generator are ignored if its classes differ from those of the data.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
-    images = [GeneratedImages(generator, config.samples, seed, sides.inputs) for seed in seeds]
+    images = [GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec) for seed in seeds]
     labels = [drawn.labels if sides.classes == generator.metadata.classes else None for drawn in images]
     with counting(config.samples * len(seeds), description) as advance:
         draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]

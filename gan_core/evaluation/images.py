@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs import codec_of
+from gan_core.codecs.codec import Codec
 from gan_core.evaluation.extractors.features import FeatureSet
 from gan_core.generator import Conditions, Generator
 from gan_core.sampling import draw_labels, draw_latents
@@ -55,8 +58,18 @@ class GeneratedImages:
         latent_size: length of a latent vector.
     """
 
-    def __init__(self, generator: Generator, count: int, seed: int, inputs: Conditions | None = None) -> None:
-        """`inputs` returns the input images by index for a paired generator; other generators ignore it."""
+    def __init__(
+        self,
+        generator: Generator,
+        count: int,
+        seed: int,
+        inputs: Conditions | None = None,
+        compared: Codec | None = None,
+    ) -> None:
+        """`inputs` returns the input images by index for a paired generator; other generators ignore it.
+
+        `compared` is the codec of the real images; None for that of the generator's own data.
+        """
         metadata = generator.metadata
         self.count = count
         self.labels = draw_labels(count, metadata.class_shares, seed) if metadata.classes else None
@@ -64,12 +77,15 @@ class GeneratedImages:
         self._conditions = inputs if metadata.paired else None
         if self.labels is not None:
             self._conditions = self.labels.__getitem__
+        self._codec = codec_of(metadata)
+        self._compared = compared or self._codec
         self._generator = generator
         self._seed = seed
 
     def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yields all images in order, uint8 [≤ batch_size, H, W, C]."""
-        return self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
+        """Yields what a person perceives of all images in order, uint8 [≤ batch_size, H, W, C]."""
+        drawn = self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
+        return map(functools.partial(self._codec.perceived, by=self._compared), drawn)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Returns the images at `indices`, uint8 [B, H, W, C]."""

@@ -91,6 +91,24 @@ class ChampionScores(Record):
     standard_errors: dict[str, float]
 
 
+class FloorScores(Record):
+    """Distances of a set of items from half of the real items, which are untouched.
+
+    Attributes:
+        name: the set.
+        count: number of items in each of the two sets.
+        fd, kid: Fréchet and kernel distance.
+        fd_interval, kid_interval: their 95 % intervals over the choice of items.
+    """
+
+    name: str
+    count: int
+    fd: float
+    fd_interval: Interval
+    kid: float
+    kid_interval: Interval
+
+
 class Evaluation(Record):
     """The record that components.evaluate writes.
 
@@ -110,6 +128,7 @@ class Evaluation(Record):
         tracking_run_id: the MLflow run of the generator's training.
         generator_digest: digest of the generator's files, from `export.generator_digest`; None if images are given
             instead of a generator, and in records of earlier versions.
+        codec_floor: for data whose codec loses something, distances that show what the codec alone costs.
         champion: the champion's scores; None if there was no champion or it could not be scored.
 
     >>> Evaluation.parse(evaluation.model_dump_json(), "scores.json") == evaluation
@@ -129,6 +148,7 @@ class Evaluation(Record):
     dataset_digest: str
     tracking_run_id: str | None
     generator_digest: str | None = None
+    codec_floor: tuple[FloorScores, ...] = Field(default=(), exclude_if=lambda rows: not rows)
     champion: ChampionScores | None = None
 
     def metrics(self) -> dict[str, float]:

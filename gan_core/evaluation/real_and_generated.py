@@ -18,7 +18,7 @@ from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.image_files import FileImages
 from gan_core.evaluation.images import Images
-from gan_core.evaluation.requirements import require_images
+from gan_core.evaluation.requirements import require_extractor, require_images
 from gan_core.export import read_metadata
 from gan_core.generator import Conditions, GeneratorMetadata
 from gan_core.output_files import MANIFEST_FILE, MANIFEST_KEYS, METADATA_FILE, METADATA_KEYS
@@ -111,6 +111,8 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
             "Real and generated data must have the same codec: the generator must be trained on data that was prepared "
             f"with the same parameters. Received: {real} and {generated}"
         )
+    if dataset:
+        require_extractor(config.extractor, codec_of(dataset.manifest))
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:
         raise InvalidInput(

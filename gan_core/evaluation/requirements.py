@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from gan_core.codecs import codec_of
+from gan_core.codecs.codec import Codec
 from gan_core.config import EvaluateConfig, RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
@@ -45,6 +47,7 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
         InvalidInput: labels, pairs or images are missing.
     """
     split = dataset.split(evaluate.reference)
+    require_extractor(evaluate.extractor, codec_of(dataset.manifest))
     if evaluate.extractor == "classifier":
         require_labels(dataset)
     if register.score == "target_l1" and not split.paired:
@@ -55,6 +58,19 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
     require_images(split.count, evaluate.reference, dataset.folder, evaluate.metrics)
     require_images(dataset.split("train").count, "train", dataset.folder)
     require_images(evaluate.samples, "generated", "evaluate.samples", evaluate.metrics)
+
+
+def require_extractor(extractor: str, codec: Codec) -> None:
+    """Checks that the extractor's features mean something for the data.
+
+    Raises:
+        InvalidInput: they do not.
+    """
+    if extractor == "inception" and codec.modality != "image":
+        raise InvalidInput(
+            "The parameter 'evaluate.extractor' must be classifier or random for data of another modality than image, "
+            f"because the Inception network knows photos. Received: extractor='inception', {codec.modality}"
+        )
 
 
 def require_images(count: int, kind: str, place: Path | str, metrics: Collection[str] = ()) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gan_core.modalities.audio import Audio
 from gan_core.modalities.image import Image
 from gan_core.modalities.modality import Modality
 
-MODALITIES: dict[str, Modality[Any]] = {"image": Image()}
+MODALITIES: dict[str, Modality[Any]] = {"image": Image(), "audio": Audio()}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
-POLICIES = ("color", "translation", "cutout")
+POLICIES = ("color", "translation", "cutout", "time_translation")
 NUMBERS = 12
 _LARGEST_SHIFT = 0.125
 _CUTOUT_SIDE = 0.5
@@ -26,8 +26,8 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
 
     Color: brightness x + b with b in ±0.5; saturation m + s·(x − m), where m is the mean over a pixel's channels and s
     lies in [0, 2); contrast in the same way about an image's mean, with a factor in [0.5, 1.5). Translation: a shift by
-    whole pixels, up to an eighth of each side, filled with 0. Cutout: a rectangle of half the height and half the width
-    is set to 0, with its centre anywhere in the image.
+    whole pixels, up to an eighth of each side, filled with 0; time translation: along the width
+    alone. Cutout: a rectangle of half the height and half the width is set to 0, with its centre anywhere in the image.
 
     Each of the five transforms is applied to each image with `probability`. The `uniforms` [B, NUMBERS] lie in [0, 1):
     the first 5 decide which transforms apply to an image, the other 7 are the transforms' parameters.
@@ -39,11 +39,12 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
         factor = 1.0 + chosen[:, 1] * (2.0 * saturation - 1.0)
         images = _stretch(images, factor, axis=[3])
         images = _stretch(images, 1.0 + chosen[:, 2] * (contrast - 0.5), axis=[1, 2, 3])
+    rows, columns = (
+        _shift(chosen[:, 3], uniform, size) for uniform, size in zip((down, right), images.shape[1:3], strict=True)
+    )
     if "translation" in policy:
-        rows, columns = (
-            _shift(chosen[:, 3], uniform, size) for uniform, size in zip((down, right), images.shape[1:3], strict=True)
-        )
         images = tf.einsum("bij,bjwc->biwc", rows, images)
+    if not {"translation", "time_translation"}.isdisjoint(policy):
         images = tf.einsum("bij,bhjc->bhic", columns, images)
     if "cutout" in policy:
         rows, columns = (_stripe(uniform, size) for uniform, size in zip((row, column), images.shape[1:3], strict=True))

@@ -23,7 +23,7 @@ from pipelines import parameters
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
-LABELLED = ("embedded", "fashion-mnist", "data/raw/cifar10")
+LABELLED = ("embedded", "fashion-mnist", "speech", "data/raw/cifar10")
 STEPS, STOP_AFTER_STEPS = 3, 2
 # Makes a preset small enough for a CPU, but keeps its layers, loss and penalties.
 SMALL = {"generator_width": 2, "discriminator_width": 2, "latent_size": 4, "batch_size": 4, "steps": STEPS}
@@ -52,6 +52,9 @@ def sections(name: str) -> dict[str, parameters.Values]:
 
 
 def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
+    if preset["prepare"]["source"] == "speech":
+        audio = preset["prepare"]["audio"]
+        return audio["frame_length"] // 2, audio["samples"] // audio["frame_step"], 1
     image = preset["prepare"]["image"]
     return image["height"], image["width"], image["channels"]
 

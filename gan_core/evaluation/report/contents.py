@@ -12,6 +12,7 @@ from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report import gallery
 from gan_core.evaluation.report.champion_comparison import ChampionSection, champion_section
+from gan_core.evaluation.report.clips import ClipRow, clip_rows
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, NearestNeighbours
 from gan_core.evaluation.report.pictures import Picture, Pictures
@@ -36,6 +37,7 @@ class ReportContents:
         known_kind: what the known images are: "training image" or "real image".
         interpolations: latent interpolations; None if images are given instead of a generator.
         champion: comparison with the champion; None if it was not requested.
+        clips: sounds to play: rows of generated clips, real ones, and the nearest training clips; empty without sound.
         charts: curves of the training.
         training_samples: samples of the same latents during the training, each with the number of images seen.
         training: a sentence on the training's data, end, duration and machine; empty if unknown.
@@ -54,6 +56,7 @@ class ReportContents:
     known_kind: str
     interpolations: Picture | None
     champion: ChampionSection | None
+    clips: list[ClipRow]
     charts: Sequence[Chart]
     training_samples: list[tuple[str, Picture]]
     training: str
@@ -115,6 +118,7 @@ def collect_contents(
         if generator and isinstance(generated.images, GeneratedImages)
         else None,
         champion=champion_section(evaluation, generated_pictures, comparison) if comparison else None,
+        clips=clip_rows(sides.codec, generated, known, known_kind) if sides.codec else [],
         charts=charts,
         training_samples=gallery.training_samples(course.moments, generated_pictures) if course else [],
         training=_training_sentence(course, generator.metadata) if course and generator else "",

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from pydantic import ValidationError
 
-from gan_core.codecs.audio import AudioCodec
+from gan_core.codecs.audio import AudioCodec, wav
 from gan_core.data.sound import to_clip
 from gan_core.data.speech import speech
 
@@ -40,7 +40,7 @@ def test_the_sizes(rate: int, samples: int, length: int, step: int, shape: tuple
     noise = np.random.default_rng(0).integers(-9000, 9000, (2, samples)).astype(np.int16)
     codec = AudioCodec.fit(noise, rate=rate, samples=samples, frame_length=length, frame_step=step)
     assert codec.shape == shape
-    spectrograms = codec.encode(noise)
+    spectrograms = codec.spectrograms(noise)
     assert spectrograms.shape == (2, *shape)
     assert spectrograms.dtype == np.uint8
     assert codec.decode(spectrograms).shape == (2, samples)
@@ -64,24 +64,24 @@ def test_a_byte_is_the_clipped_and_scaled_level(codec: AudioCodec) -> None:
     level = (math.log(abs(spectrum) + 1e-3) - codec.mean[5]) / (3 * codec.deviation[5])
     expected = math.floor(127.5 * (1 + min(max(level, -1), 1)) + 0.5)
     assert 0 < expected < 255
-    assert codec.encode(clip[None])[0, 63 - 5, 20, 0] == expected
+    assert codec.encode(clip)[63 - 5, 20, 0] == expected
 
 
 def test_the_first_row_is_the_highest_frequency(codec: AudioCodec) -> None:
     time = np.arange(3072) / 8000
     low = (8000 * np.sin(2 * np.pi * 250 * time)).astype(np.int16)
-    rows = codec.encode(low[None])[0, :, 20, 0].astype(int)
+    rows = codec.encode(low)[:, 20, 0].astype(int)
     assert rows[-5] > 200 > rows[0]
 
 
 def test_the_codec_loses_little(codec: AudioCodec) -> None:
     """Spectral convergence of real speech through the codec, and the bytes after decoding and encoding again."""
     real = clips()
-    heard = codec.decode(codec.encode(real))
+    heard = codec.decode(codec.spectrograms(real))
     magnitudes, found = (np.abs(codec._frames.transform(side / 2**15)) for side in (real, heard))
     convergence = np.linalg.norm(found - magnitudes, axis=(1, 2)) / np.linalg.norm(magnitudes, axis=(1, 2))
     assert 20 * np.log10(convergence).mean() < -25
-    difference = codec.perceived(codec.encode(real)).astype(float) - codec.encode(real)
+    difference = codec.perceived(codec.spectrograms(real), codec).astype(float) - codec.spectrograms(real)
     assert np.sqrt((difference**2).mean()) < 5
 
 
@@ -93,7 +93,7 @@ def test_extreme_spectrograms_decode(codec: AudioCodec) -> None:
 
 def test_a_wav_file_holds_the_clip_and_its_rate(codec: AudioCodec) -> None:
     clip = clips()[0]
-    samples, rate = soundfile.read(io.BytesIO(codec.wav(clip)), dtype="int16")
+    samples, rate = soundfile.read(io.BytesIO(wav(clip, codec.rate)), dtype="int16")
     assert rate == 8000
     assert np.array_equal(samples, clip)
 
@@ -101,7 +101,7 @@ def test_a_wav_file_holds_the_clip_and_its_rate(codec: AudioCodec) -> None:
 def test_a_bin_that_never_changes_has_a_positive_deviation() -> None:
     codec = AudioCodec.fit(np.zeros((2, 3072), np.int16), **SIZES)
     assert min(codec.deviation) > 0
-    assert not codec.decode(codec.encode(np.zeros((1, 3072), np.int16))).any()
+    assert not codec.decode(codec.spectrograms(np.zeros((1, 3072), np.int16))).any()
 
 
 def test_a_codec_needs_a_value_for_each_bin(codec: AudioCodec) -> None:
@@ -114,10 +114,10 @@ def test_another_process_gets_the_same_bytes(codec: AudioCodec) -> None:
         "import sys; from gan_core.codecs.audio import AudioCodec; import numpy as np;"
         "codec = AudioCodec.model_validate_json(sys.argv[1]);"
         "clips = np.frombuffer(sys.stdin.buffer.read(), np.int16).reshape(-1, 3072);"
-        "sys.stdout.buffer.write(codec.perceived(codec.encode(clips)).tobytes());"
+        "sys.stdout.buffer.write(codec.perceived(codec.spectrograms(clips), codec).tobytes());"
         "assert not {'tensorflow', 'soundfile', 'PIL'} & sys.modules.keys()"
     )
     real = clips(200)
     command = [sys.executable, "-c", script, codec.model_dump_json()]
     result = subprocess.run(command, input=real.tobytes(), capture_output=True, check=True)
-    assert result.stdout == codec.perceived(codec.encode(real)).tobytes()
+    assert result.stdout == codec.perceived(codec.spectrograms(real), codec).tobytes()

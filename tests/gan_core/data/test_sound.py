@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from gan_core.data.sound import UnreadableSound, read_sound, to_clip
+from gan_core.data.sound import read_sound, to_clip
+from gan_core.errors import UnreadableItem
 
 RATE = 16000
 TONE = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
@@ -82,14 +83,14 @@ WAV, FLAC = file(TONE, "WAV"), file(TONE, "FLAC")
     ],
 )
 def test_a_file_that_cannot_be_used_has_a_reason(content: bytes, reason: str) -> None:
-    with pytest.raises(UnreadableSound, match=reason):
+    with pytest.raises(UnreadableItem, match=reason):
         read_sound(content, 8000, 2)
 
 
 def test_a_long_file_is_refused_before_it_is_decoded() -> None:
     hour = file(np.zeros(3600 * 1000, np.int16), "FLAC", rate=1000)
     tracemalloc.start()
-    with pytest.raises(UnreadableSound, match=r"3600\.0 seconds"):
+    with pytest.raises(UnreadableItem, match=r"3600\.0 seconds"):
         read_sound(hour, 8000, 60)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
@@ -98,7 +99,7 @@ def test_a_long_file_is_refused_before_it_is_decoded() -> None:
 
 @pytest.mark.parametrize("peak", [0, 0.0009])
 def test_a_silent_clip_is_refused(peak: float) -> None:
-    with pytest.raises(UnreadableSound, match="silent"):
+    with pytest.raises(UnreadableItem, match="silent"):
         clip(np.full(100, peak), 100)
 
 
@@ -112,9 +113,9 @@ def test_a_clip_is_cropped_or_padded_at_its_end_or_refused() -> None:
     sound = np.array([0.5, 0.25, -0.5])
     assert clip(sound, 2).tolist() == [16384, 8192]
     assert clip(sound, 5).tolist() == [16384, 8192, -16384, 0, 0]
-    with pytest.raises(UnreadableSound, match="3 samples, more than 2"):
+    with pytest.raises(UnreadableItem, match="3 samples, more than 2"):
         clip(sound, 2, longer="refuse")
-    with pytest.raises(UnreadableSound, match="3 samples, fewer than 5"):
+    with pytest.raises(UnreadableItem, match="3 samples, fewer than 5"):
         clip(sound, 5, shorter="refuse")
 
 

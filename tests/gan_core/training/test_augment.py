@@ -27,11 +27,13 @@ def augment_by_hand(image, policy, u, probability):
             x = grey + 2 * u[6] * (x - grey)
         if chosen[2]:
             x = x.mean() + (u[7] + 0.5) * (x - x.mean())
-    if "translation" in policy and chosen[3]:
+    if {"translation", "time_translation"} & set(policy) and chosen[3]:
         offsets = []
         for uniform, size in ((u[8], height), (u[9], width)):
             largest = round(size / 8)
             offsets.append(list(range(-largest, largest + 1))[int(uniform * (2 * largest + 1))])
+        if "translation" not in policy:
+            offsets[0] = 0
         moved = np.zeros_like(x)
         for row in range(height):
             for column in range(width):
