@@ -29,6 +29,7 @@ def write_clips(folder: Path, count: int = 60) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType:UserWarning")
 @pytest.mark.filterwarnings("ignore:Operation with range is deprecated")
+@pytest.mark.filterwarnings("ignore:.*Inferred schema contains integer column:UserWarning")
 def test_a_generator_of_sound_is_trained_scored_registered_and_served(tmp_path: Path) -> None:
     write_clips(tmp_path / "raw")
     parameters = project_parameters()
