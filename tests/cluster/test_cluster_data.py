@@ -80,7 +80,8 @@ def test_a_folder_under_dvc_is_the_data(bucket: Bucket, start: Any) -> None:
 
 def test_checkpoints_in_a_bucket_outlive_the_pod(bucket: Bucket, start: Any) -> None:
     checkpoints = f"gs://{BUCKET}/checkpoints"
-    run = start(new_seed(), *LONG, environment=bucket.environment, checkpoints=checkpoints)
+    place = {"checkpoints": checkpoints, "checkpoints_claim": None}
+    run = start(new_seed(), *LONG, environment=bucket.environment, **place)
     delete_pod(run.unfinished_pod("train", "train: "))
     run.succeeded()
     assert RESUMES in run.log_of("train")
