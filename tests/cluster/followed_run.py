@@ -95,7 +95,7 @@ class FollowedRun:
     @property
     def lines(self) -> list[str]:
         """The lines about steps that have ended or will not run, without times."""
-        pattern = re.compile(r"^([\w-]+(, trial \d+[^:]*)?: (?!running)[a-z ]+(, \dnd try)?)", re.MULTILINE)
+        pattern = re.compile(r"^([\w-]+(, trial \d+[^:]*)?: (?!running)[a-z ]+(, \d[nrt][dh] try)?)", re.MULTILINE)
         return [found[1] for found in pattern.finditer(self.output)]
 
     def ended(self, seconds: float = LONGEST) -> int:

@@ -51,8 +51,8 @@ def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:
 
 
 def test_following_survives_an_api_server_that_is_away(start: Any) -> None:
-    run = start(new_seed())
-    run.unfinished_pod("train")
+    run = start(new_seed(), *LONG)  # so that no driver begins meanwhile: it would fail without the server
+    run.unfinished_pod("train", "train: ")
     scale("ml-pipeline", 0)
     time.sleep(25)
     scale("ml-pipeline", 1)

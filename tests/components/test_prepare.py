@@ -119,7 +119,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             _NOTHING,
             {"modality": "smell"},
-            r"'prepare.modality' must be auto, image. Received: modality='smell'",
+            r"'prepare.modality' must be auto, image, audio. Received: modality='smell'",
             id="modality",
         ),
         pytest.param(
