@@ -11,8 +11,6 @@ from followed_run import LONG, new_seed
 from kubectl import kubectl, scale, wait_for
 from mlflow_records import mlflow_records
 
-from pipelines.follow import NO_POD
-
 QUOTA = "gan-cluster-test"
 
 
@@ -64,6 +62,6 @@ def test_a_full_quota_delays_a_run(start: Any) -> None:
     run = start(new_seed())
     wait_for("the first step", lambda: "resolve: done" in run.lines, 300)
     kubectl("create", "quota", QUOTA, "--hard=pods=0")
-    wait_for("the sentence on the missing pod", lambda: NO_POD in run.output, 300)
+    wait_for("the reason", lambda: f"is forbidden: exceeded quota: {QUOTA}" in run.output, 300)
     kubectl("delete", "resourcequota", QUOTA)
     run.succeeded()
