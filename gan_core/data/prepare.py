@@ -166,7 +166,9 @@ def _split_indices(
 
 def _statistics(shards: Sequence[Path]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns each channel's mean and standard deviation, from histograms, which are exact in any order."""
-    histogram = np.int64(0) + sum(_histogram(array) for path in shards for array in np.load(path, mmap_mode="r"))
+    histogram = np.int64(0) + sum(
+        _histogram(array) for path in shards for array in np.load(path, mmap_mode="r", allow_pickle=False)
+    )
     levels = np.arange(256)
     mean = histogram @ levels / histogram.sum(axis=1)
     variance = (histogram * (levels - mean[:, None]) ** 2).sum(axis=1) / histogram.sum(axis=1)

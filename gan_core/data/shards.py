@@ -104,7 +104,7 @@ def write_shards(
         inputs_path = folder / f"{split}-{number:05d}-inputs.npy"
         _write_arrays(images_path, codec.shape, map(codec.encode, chosen), count)
         if pairs != "none":
-            arrays = np.load(images_path, mmap_mode="r")
+            arrays = np.load(images_path, mmap_mode="r", allow_pickle=False)
             _write_arrays(inputs_path, codec.shape, (input_of(array, pairs) for array in arrays), count)
         if labels is not None:
             np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)

@@ -126,7 +126,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
             _NOTHING, {"source": "digits", "image": None}, r"the section 'prepare.image' .*none", id="no section"
         ),
         pytest.param(
-            _NOTHING, {}, r"embedded, fashion-mnist, digits or an existing folder.*'raw'", id="missing folder"
+            _NOTHING, {}, r"embedded, fashion-mnist, digits, speech or an existing folder.*'raw'", id="missing folder"
         ),
         pytest.param(lambda raw: raw.mkdir(), {}, r"must contain images .*with 0 other files", id="empty folder"),
         pytest.param(

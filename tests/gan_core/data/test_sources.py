@@ -214,5 +214,5 @@ def test_a_folder_with_an_invalid_layout_is_refused(files: list[str], message: s
 
 
 def test_the_error_for_a_missing_folder_names_the_built_in_sources() -> None:
-    with pytest.raises(InvalidInput, match=r"embedded, fashion-mnist, digits or an existing folder.*'no/such'"):
+    with pytest.raises(InvalidInput, match=r"embedded, fashion-mnist, digits, speech or an existing folder.*'no/such'"):
         open_source("no/such")

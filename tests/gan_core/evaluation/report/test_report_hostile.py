@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluations import evaluation
 
+from gan_core.evaluation.report.clips import Clip, ClipRow
 from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.gallery import ClassRow
 from gan_core.evaluation.report.page import render_report
@@ -23,6 +24,7 @@ def test_names_from_outside_are_escaped() -> None:
         classes=[ClassRow(HOSTILE, 0.5, 0.5, [HOSTILE], picture, picture)],
         classes_assigned_by="labels",
         nearest_neighbours=[],
+        clips=[ClipRow(HOSTILE, [Clip(picture, "data:audio/wav;base64,AAAA")])],
         known_kind=HOSTILE,
         interpolations=picture,
         champion=None,
