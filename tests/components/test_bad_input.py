@@ -35,7 +35,7 @@ OPTIONS = {
 }
 # A numeric parameter of each stage, and a value outside its limits.
 OUT_OF_RANGE = {
-    "prepare": ("background", 256),
+    "prepare": ("images_per_shard", 0),
     "train": ("batch_size", 1),
     "evaluate": ("samples", 1),
     "register": ("minimum_improvement", 1.0),
