@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 
 from gan_core.config import ImageSettings
 from gan_core.data.side_data import UPRIGHT, without_side_data
+from gan_core.data.unreadable import reasons
 from gan_core.errors import UnreadableItem
-from gan_core.printing import printable
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,7 +22,6 @@ LONGEST_SIDE = 2**20
 """In pixels. Resizing needs 48 bytes of memory for each pixel of a side, even if the image has few pixels in total."""
 _FORMATS = ("PNG", "JPEG", "WEBP")
 _ORIENTATION = "orientation"  # in the image's info
-_LONGEST_REASON = 200
 _STRIP_PIXELS = 2**20
 
 
@@ -57,7 +55,7 @@ def decode(opener: Callable[[], Image.Image], config: ImageSettings) -> NDArray[
     Raises:
         UnreadableItem: the file is not an image, is damaged, or has more pixels than `max_image_megapixels`.
     """
-    with _reasons():
+    with reasons():
         image = _upright(opener, config.max_image_megapixels)
         if config.fit == "center_crop":
             image = _crop_to_shape(image, config.height, config.width)
@@ -75,7 +73,7 @@ def decode_whole(opener: Callable[[], Image.Image], max_megapixels: float) -> ND
     Raises:
         UnreadableItem: the file is not an image, is damaged, or has more than `max_megapixels`.
     """
-    with _reasons():
+    with reasons():
         image = _over_background(_upright(opener, max_megapixels), 0)
         image = _in_mode(image, "L" if image.mode in ("1", "L") else "RGB")
         return np.asarray(image).reshape(image.height, image.width, -1)
@@ -88,7 +86,7 @@ def require_image(content: bytes, max_megapixels: float) -> None:
         UnreadableItem: the file is not an image, has more than `max_megapixels`, or more than LONGEST_SIDE pixels a
             side.
     """
-    with _reasons(), open_image(content) as image:
+    with reasons(), open_image(content) as image:
         _require_modest(image, max_megapixels)
 
 
@@ -98,18 +96,6 @@ def _require_modest(image: Image.Image, max_megapixels: float) -> None:
         raise UnreadableItem(f"{size}, more than max_image_megapixels allows")
     if max(image.size) > LONGEST_SIDE:
         raise UnreadableItem(f"{size}, of which a side has more than {LONGEST_SIDE}")
-
-
-@contextlib.contextmanager
-def _reasons() -> Iterator[None]:
-    """Turns every exception into UnreadableItem, because a damaged file can make Pillow raise nearly anything."""
-    try:
-        yield
-    except UnreadableItem:
-        raise
-    except Exception as error:
-        reason = (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
-        raise UnreadableItem(printable(reason)[:_LONGEST_REASON]) from None
 
 
 def _upright(opener: Callable[[], Image.Image], max_megapixels: float) -> Image.Image:

@@ -5,7 +5,6 @@ Steps: mono by the mean of the channels, resampling, silence trimmed at both end
 
 from __future__ import annotations
 
-import contextlib
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.data.unreadable import reasons
 from gan_core.errors import UnreadableItem
-from gan_core.printing import printable
 
 if TYPE_CHECKING:
     import soundfile
@@ -29,7 +28,6 @@ SILENCE = 1e-3
 _FORMATS = frozenset({"WAV", "WAVEX", "FLAC", "OGG", "MP3"})
 _BLOCK_FRAMES = 2**16
 _UNKNOWN_FRAMES = 2**62  # libsndfile's number of frames for a header that does not name it is 2⁶³ − 1
-_LONGEST_REASON = 200
 
 Longer = Literal["crop", "refuse"]
 Shorter = Literal["pad", "refuse"]
@@ -48,11 +46,11 @@ def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.floa
     """
     import soundfile
 
-    with _reasons():
+    with reasons():
         try:
             file = soundfile.SoundFile(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
-            raise UnreadableItem(f"not a WAV, FLAC, OGG or MP3 file: {_without_dot(error.error_string)}") from None
+            raise UnreadableItem(f"not a WAV, FLAC, OGG or MP3 file: {error.error_string.removesuffix('.')}") from None
         with file:
             _require_modest(file, max_seconds)
             return np.concatenate(list(_resampled(file, rate)))
@@ -120,19 +118,3 @@ def _resampled(file: soundfile.SoundFile, rate: int) -> Iterator[NDArray[np.floa
         yield mono if resample is None else resample.resample_chunk(mono, last=frames == file.frames)
     if not frames:
         raise UnreadableItem("it has no samples")
-
-
-@contextlib.contextmanager
-def _reasons() -> Iterator[None]:
-    """Turns every exception into UnreadableItem, because a damaged file can make the decoders raise nearly any."""
-    try:
-        yield
-    except UnreadableItem:
-        raise
-    except Exception as error:
-        reason = _without_dot(getattr(error, "error_string", str(error))) or type(error).__name__
-        raise UnreadableItem(printable(reason)[:_LONGEST_REASON]) from None
-
-
-def _without_dot(sentence: str) -> str:
-    return sentence.removesuffix(".")

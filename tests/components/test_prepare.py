@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from recipes import small_images
 
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
@@ -27,15 +28,7 @@ _PARAMETERS = {
     "max_rejected_fraction": 0.1,
     "images_per_shard": 100,
     "seed": 0,
-    "image": {
-        "height": 16,
-        "width": 16,
-        "channels": 1,
-        "fit": "center_crop",
-        "pairs": "none",
-        "background": 0,
-        "max_image_megapixels": 1,
-    },
+    "image": small_images(),
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from recipes import small_images
 
 from components import fetch, prepare
 from components.storage.dvc_pointer import NOTHING_FETCHED
@@ -23,15 +24,7 @@ CONFIG = {
     "max_rejected_fraction": 0.0,
     "images_per_shard": 100,
     "seed": 0,
-    "image": {
-        "height": 16,
-        "width": 16,
-        "channels": 1,
-        "fit": "center_crop",
-        "pairs": "none",
-        "background": 0,
-        "max_image_megapixels": 1,
-    },
+    "image": small_images(),
 }
 
 
