@@ -26,8 +26,8 @@ def augment(images: tf.Tensor, policy: Iterable[str], uniforms: tf.Tensor, proba
 
     Color: brightness x + b with b in ±0.5; saturation m + s·(x − m), where m is the mean over a pixel's channels and s
     lies in [0, 2); contrast in the same way about an image's mean, with a factor in [0.5, 1.5). Translation: a shift by
-    whole pixels, up to an eighth of each side, filled with 0; time translation: along the width
-    alone. Cutout: a rectangle of half the height and half the width is set to 0, with its centre anywhere in the image.
+    whole pixels, up to an eighth of each side, filled with 0; time translation: the same along the width alone. Cutout:
+    a rectangle of half the height and half the width is set to 0, with its centre anywhere in the image.
 
     Each of the five transforms is applied to each image with `probability`. The `uniforms` [B, NUMBERS] lie in [0, 1):
     the first 5 decide which transforms apply to an image, the other 7 are the transforms' parameters.
