@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.generator import to_uint8
+from gan_core.representation import to_arrays
 from gan_core.sampling import draw_labels, draw_latents
 
 Draw = Callable[[NDArray[np.float32], NDArray[np.int32]], NDArray[np.float32]]
@@ -83,6 +83,6 @@ class Recorder:
         if not np.isfinite(images).all():
             self.failure = f"samples that are not finite after {seconds:.0f} s"
             return
-        np.save(self._folder / f"{reached[-1]:g}.npy", to_uint8(images), allow_pickle=False)
+        np.save(self._folder / f"{reached[-1]:g}.npy", to_arrays(images, symbols=0), allow_pickle=False)
         self.rows.append({"moment": reached[-1], "seconds": seconds, "images_seen": images_seen})
         print(f"  {reached[-1]:g} s: {images_seen} images, {images_seen / seconds:.0f} a second", flush=True)

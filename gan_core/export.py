@@ -14,11 +14,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gan_core.codecs import codec_of
 from gan_core.errors import InvalidInput
 from gan_core.generator import Generator, GeneratorMetadata
 from gan_core.keras_file import check_keras_file
 from gan_core.output_files import METADATA_FILE, MODEL_FILE
 from gan_core.record import faults
+from gan_core.representation import network_shape
 from gan_core.sampling import draw_latents
 from gan_core.untrusted_files import read_bytes, require_regular
 
@@ -127,9 +129,10 @@ def load_generator(folder: str | Path) -> Generator:
         inputs.append(((), "int32"))
     if metadata.paired:
         inputs.append((metadata.shape, "float32"))
-    if received != [inputs, [(metadata.shape, "float32")]]:
+    outputs = [(network_shape(metadata.shape, codec_of(metadata).symbols), "float32")]
+    if received != [inputs, outputs]:
         raise InvalidInput(
             f"{MODEL_FILE} must have the inputs and output that {METADATA_FILE} describes: {inputs} and "
-            f"{[(metadata.shape, 'float32')]}. Received: {received[0]} and {received[1]} in {folder}"
+            f"{outputs}. Received: {received[0]} and {received[1]} in {folder}"
         )
     return Generator(model, metadata, digest)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from gan_core.codecs import StoredCodec
+from gan_core.codecs import StoredCodec, codec_of
 from gan_core.errors import InvalidInput
 from gan_core.record import Record
+from gan_core.representation import network_shape, to_arrays, to_network
 from gan_core.sampling import draw_labels, latent_batches
 
 Conditions = Callable[[NDArray[np.int64]], NDArray[Any]]
@@ -70,8 +71,9 @@ class Generator:
     """A generator ready to sample.
 
     Attributes:
-        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1]. A conditional
-            model also takes labels [B] int32, a paired one input images [B, H, W, C] float32 in [−1, 1].
+        model: Keras model, latents [B, latent_size] float32 → images [B, H, W, C] float32 in [−1, 1], or distributions
+            over symbols; see `gan_core.representation`. A conditional model also takes labels [B] int32, a paired one
+            input images [B, H, W, C] float32 in [−1, 1].
         metadata: its description and origin.
         digest: digest of its files, from `generator_digest`; None if it was not loaded from files.
 
@@ -89,6 +91,7 @@ class Generator:
         self.model = model
         self.metadata = metadata
         self.digest = digest
+        self._symbols = codec_of(metadata).symbols
         self._network = tf.function(model, autograph=False, reduce_retracing=True)
 
     def sample(
@@ -144,10 +147,10 @@ class Generator:
                     "A paired generator needs input images. Received: none for a generator of "
                     f"{self.metadata.dataset_source}"
                 )
-            condition = condition / np.float32(127.5) - np.float32(1)
+            condition = to_network(condition, self._symbols)
         arguments = latents if condition is None else [latents, condition]
         images = self._run(arguments)
-        if images.shape != (expected := (len(latents), *self.metadata.shape)):
+        if images.shape != (expected := (len(latents), *network_shape(self.metadata.shape, self._symbols))):
             raise InvalidInput(
                 f"A generator must give one image for each latent vector: {expected}. Received: {images.shape}"
             )
@@ -156,7 +159,7 @@ class Generator:
                 f"A generator's images must be finite. Received: NaN or infinity from a generator of "
                 f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
             )
-        return to_uint8(images)
+        return to_arrays(images, self._symbols)
 
     def _run(self, arguments: Any) -> NDArray[np.float32]:
         """Runs the network.
@@ -180,9 +183,3 @@ class Generator:
                 f"A generator's network must run: {reason}. Received: a generator of {self.metadata.dataset_source}"
             ) from None
         return images
-
-
-def to_uint8(images: NDArray[np.floating]) -> NDArray[np.uint8]:
-    """Converts images in [−1, 1] to grey levels: round(127.5·(x + 1)), halves up, the inverse of u / 127.5 − 1."""
-    levels: NDArray[np.uint8] = np.clip(np.floor(images * 127.5 + 128.0), 0, 255).astype(np.uint8)
-    return levels

@@ -31,7 +31,8 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
     from gan_core.networks.shapes import check_shape
     from gan_core.networks.size import require_trainable
 
-    check_shape(dataset.manifest.shape)
+    codec = codec_of(dataset.manifest)
+    check_shape(config.network, codec.shape, codec.symbols)
     require_trainable(config, dataset.manifest.shape)
     images, place = dataset.split("train"), dataset.folder
     if images.count == 0:
@@ -54,11 +55,10 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
             "The network unet needs pairs of images (prepare.image.pairs), and the other networks single images. "
             f"Received: network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
         )
-    codec = codec_of(dataset.manifest)
     if unfit := [name for name in config.augment if name not in codec.augmentations]:
         raise InvalidInput(
-            f"The parameter 'train.augment' must be made of {', '.join(sorted(codec.augmentations))} for data of the "
-            f"modality {codec.modality}. Received: augment={unfit}, {place}"
+            f"The parameter 'train.augment' must be made of {', '.join(sorted(codec.augmentations)) or 'nothing'} for "
+            f"data of the modality {codec.modality}. Received: augment={unfit}, {place}"
         )
     if config.score_every_images:
         require_images_to_score_while_training(dataset, config.score_samples)
@@ -84,14 +84,22 @@ def version_to_start_from(warm_start: str, champion: str | Path | None, dataset:
 
 def build_gan(config: TrainConfig, dataset: PreparedDataset) -> tuple[Gan, bool, bool]:
     """Builds the networks on the available devices. Returns them, and whether XLA and mixed precision are used."""
+    from gan_core.codecs import codec_of
     from gan_core.training.distribution import Distribution
     from gan_core.training.state import Gan
 
     distribution = Distribution(config.distribution)
     xla, mixed_precision = _xla(config, distribution), _switch("mixed_precision", config.mixed_precision)
-    manifest = dataset.manifest
-    classes = len(manifest.classes) if config.conditional == "on" else 0
-    gan = Gan(config, manifest.shape, classes, distribution=distribution, mixed_precision=mixed_precision)
+    classes = len(dataset.manifest.classes) if config.conditional == "on" else 0
+    codec = codec_of(dataset.manifest)
+    gan = Gan(
+        config,
+        codec.shape,
+        classes,
+        symbols=codec.symbols,
+        distribution=distribution,
+        mixed_precision=mixed_precision,
+    )
     return gan, xla, mixed_precision
 
 

@@ -13,8 +13,9 @@ from pydantic import Field, PlainSerializer, PlainValidator
 from gan_core.codecs.audio import AudioCodec
 from gan_core.codecs.codec import Codec
 from gan_core.codecs.image import ImageCodec
+from gan_core.codecs.text import TextCodec
 
-CODECS: dict[str, type[Codec]] = {"image": ImageCodec, "audio": AudioCodec}
+CODECS: dict[str, type[Codec]] = {"image": ImageCodec, "audio": AudioCodec, "text": TextCodec}
 
 
 def _read(value: Any) -> Codec | None:

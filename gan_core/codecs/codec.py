@@ -32,6 +32,11 @@ class Codec(Record):
     lossy: ClassVar[bool] = False
     augmentations: ClassVar[frozenset[str]] = frozenset({"color", "translation", "cutout"})
 
+    @property
+    def symbols(self) -> int:
+        """Number of different codes in the arrays; 0 if they hold levels. See `gan_core.representation`."""
+        return 0
+
     @abstractmethod
     def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
         """Returns the stored array, uint8 [H, W, C], of an item that the modality decoded."""

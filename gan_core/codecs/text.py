@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ class TextCodec(Codec):
     """
 
     modality: Literal["text"] = "text"
+    augmentations: ClassVar[frozenset[str]] = frozenset()
     alphabet: Annotated[str, Field(min_length=1, max_length=MOST_SYMBOLS)]
 
     @model_validator(mode="after")
@@ -35,6 +36,11 @@ class TextCodec(Codec):
         if self.shape[1:] != (1, 1):
             raise ValueError("a stored text must have the shape [length, 1, 1]")
         return self
+
+    @property
+    def symbols(self) -> int:
+        """Number of symbols, with the mark after the last one."""
+        return 1 + len(self.alphabet)
 
     def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
         """Returns the codes of a text, which is given as code points followed by zeros."""
@@ -48,6 +54,10 @@ class TextCodec(Codec):
         """Returns the text of an array, uint8 [length, 1, 1], up to the first code that is no symbol's."""
         symbols = dict(enumerate(self.alphabet, start=1))
         return "".join(map(symbols.__getitem__, itertools.takewhile(symbols.__contains__, array[:, 0, 0].tolist())))
+
+    def answer(self, arrays: NDArray[np.uint8]) -> list[str]:
+        """Returns the texts of arrays [B, length, 1, 1]."""
+        return [self.text(array) for array in arrays]
 
     def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
         """Writes the texts in black on white."""

@@ -28,6 +28,7 @@ _NORMALIZATIONS = {
     "unet": ("batch", "spectral", "none"),
     "resnet": ("spectral", "none"),
     "r3gan": ("none",),
+    "text": ("none",),
 }
 
 
@@ -42,7 +43,7 @@ class TrainConfig(Section):
     section = "train"
 
     seed: Seed
-    network: Literal["dcgan", "resnet", "r3gan", "unet"]
+    network: Literal["dcgan", "resnet", "r3gan", "unet", "text"]
     normalization: Literal["batch", "spectral", "none"]
     latent_size: Annotated[int, Field(ge=1, le=2**14)]
     generator_width: Width
@@ -141,7 +142,7 @@ class TrainConfig(Section):
             ),
             (
                 "'train.normalization' must be batch, spectral or none for dcgan and unet, spectral or none for "
-                "resnet, and none for r3gan",
+                "resnet, and none for r3gan and text",
                 self.normalization not in _NORMALIZATIONS[self.network],
                 ("network", "normalization"),
             ),
@@ -161,6 +162,11 @@ class TrainConfig(Section):
                 "'train.depth' must be 1 for unet, which has one layer at each resolution",
                 self.depth > 1 and self.paired,
                 ("network", "depth"),
+            ),
+            (
+                "'train.growth' must be 1 for text, whose layers all have the same width",
+                self.growth > 1 and self.network == "text",
+                ("network", "growth"),
             ),
             (
                 "'train.conditional' must not be on for unet, because its input image takes the place of the class",

@@ -7,5 +7,6 @@ from typing import Any
 from gan_core.modalities.audio import Audio
 from gan_core.modalities.image import Image
 from gan_core.modalities.modality import Modality
+from gan_core.modalities.text import Text
 
-MODALITIES: dict[str, Modality[Any]] = {"image": Image(), "audio": Audio()}
+MODALITIES: dict[str, Modality[Any]] = {"image": Image(), "audio": Audio(), "text": Text()}

@@ -49,8 +49,8 @@ def open_source(name: str, modality: str = "auto") -> Source:
     path = Path(name)
     if not path.exists():
         raise InvalidInput(
-            f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder. Unpack archives "
-            f"first. Received: source={name!r}"
+            f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder or file of texts. "
+            f"Unpack archives first. Received: source={name!r}"
         )
     return MODALITIES[chosen or _modality_of_files(path)].open(path)
 
@@ -63,6 +63,8 @@ def _modality_of_files(path: Path) -> str:
         for name, modality in MODALITIES.items()
         if (count := sum(suffixes[suffix] for suffix in modality.suffixes))
     }
+    if len(found) > 1:
+        found = {name: count for name, count in found.items() if not MODALITIES[name].companion}
     if len(found) > 1:
         raise InvalidInput(
             "The files of a folder must belong to one modality; 'prepare.modality' chooses one and ignores the other "

@@ -23,12 +23,15 @@ class Modality(ABC, Generic[Settings]):
         item: what messages call an item; an s is added for several.
         settings: the type of its section.
         suffixes: suffixes of its raw files, in lower case, by which a folder's modality is recognised.
+        companion: whether such files often lie beside those of other modalities, as a licence in a text file does; then
+            the others decide.
         built_in: functions that open its built-in data sets, by the value of `prepare.source`.
     """
 
     item: str
     settings: type[Settings]
     suffixes: Set[str]
+    companion: bool = False
     built_in: Mapping[str, Callable[[], Source]]
 
     @abstractmethod

@@ -53,6 +53,7 @@ class Text(Modality[TextSettings]):
     item = "text"
     settings = TextSettings
     suffixes = SUFFIXES
+    companion = True
 
     def __init__(self) -> None:
         self.built_in = {"names": lambda: Texts(names(), NAMES_CLASSES, NAMES_CLASSES)}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from gan_core.config import TrainConfig
-from gan_core.networks import dcgan, r3gan, resnet, unet
+from gan_core.networks import dcgan, r3gan, resnet, text, unet
 from gan_core.networks.conditioning import ProjectionDiscriminator
 
 
@@ -18,7 +18,7 @@ def build_generator(
 
     Args:
         config: parameters of the training.
-        shape: height, width, channels of an image.
+        shape: height, width, channels of what networks read; see `gan_core.representation`.
         classes: number of classes of a conditional GAN, else 0.
         synchronized: whether batch norm takes its statistics over all devices.
         dtype: Keras's dtype policy, from `dtype_policy`.
@@ -40,6 +40,9 @@ def build_generator(
             return r3gan.build_generator(shape, **layout, **options)
         case "unet":
             return unet.build_generator(shape, synchronized=synchronized, **options)
+        case "text":
+            del options["growth"]
+            return text.build_generator(shape, **layout, **options)
 
 
 def build_discriminator(
@@ -70,6 +73,9 @@ def build_discriminator(
         case "unet":
             both = (height, width, 2 * channels)
             return dcgan.Discriminator(both, normalization=normalization, synchronized=synchronized, **options)
+        case "text":
+            del options["growth"]
+            return text.Discriminator(shape, **options)
 
 
 def dtype_policy(config: TrainConfig, *, mixed_precision: bool) -> str:

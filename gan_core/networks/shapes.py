@@ -6,13 +6,26 @@ from gan_core.config import RESOLUTIONS
 from gan_core.errors import InvalidInput
 
 
-def check_shape(shape: tuple[int, int, int]) -> None:
-    """Checks that networks can be built for images of `shape` [H, W, C].
+def check_shape(network: str, shape: tuple[int, int, int], symbols: int = 0) -> None:
+    """Checks that the networks can be built for stored arrays of `shape` [H, W, C].
+
+    Args:
+        network: the value of `train.network`.
+        shape: height, width, channels.
+        symbols: number of different codes in an array; 0 for levels.
 
     Raises:
-        InvalidInput: the height, the width or the number of channels is not supported.
+        InvalidInput: the network is for other data, or the height, the width or the number of channels is not
+            supported.
     """
     height, width, channels = shape
+    if (network == "text") != bool(symbols):
+        raise InvalidInput(
+            "The parameter 'train.network' must be text for texts, and dcgan, resnet, r3gan or unet for other data. "
+            f"Received: network={network!r}, {'texts' if symbols else 'other data'}"
+        )
+    if symbols:
+        return
     if height not in RESOLUTIONS or width not in RESOLUTIONS or channels not in (1, 3):
         raise InvalidInput(
             f"The networks take images whose height and width are each one of {', '.join(map(str, RESOLUTIONS))} "

@@ -26,7 +26,7 @@ def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
     """
     shorter, longer = sorted(shape[:2])
     factor = min(config.growth, 2 ** max(0, math.ceil(math.log2(shorter / 4))))
-    base_pixels = 16 * longer // shorter
+    base_pixels = longer if shorter == 1 else 16 * longer // shorter  # the network of texts does not halve them
     for name in ("generator_width", "discriminator_width"):
         width = getattr(config, name)
         widest = width * factor

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from gan_core.config import TrainConfig
+from gan_core.representation import to_network_tensor
 from gan_core.training.augment import NUMBERS
 from gan_core.training.distribution import Distribution
 
@@ -47,7 +48,7 @@ class Part(NamedTuple):
     """One replica's share of a batch or, with gradient accumulation, of a part of it: B images and random numbers.
 
     Attributes:
-        real_images: [B, H, W, C] in [−1, 1].
+        real_images: as networks read them, [B, H, W, C] in [−1, 1].
         labels: int32 [B] for a conditional GAN, else None.
         inputs: images of the same form for a paired GAN, else None.
         latents: [B, latent_size], standard normal.
@@ -74,6 +75,7 @@ def draw_parts(
     *,
     distribution: Distribution,
     dropout_features: int,
+    symbols: int,
 ) -> list[Part]:
     """Returns this replica's `accumulation_steps` parts for one step of the discriminator.
 
@@ -84,6 +86,7 @@ def draw_parts(
         images_seen: real images seen before it, a scalar int64.
         distribution: the split of the batch among replicas.
         dropout_features: number of features that dropout masks; 0 for a discriminator without dropout.
+        symbols: number of different codes in the images; 0 for levels.
     """
     rows = config.batch_size
 
@@ -109,9 +112,9 @@ def draw_parts(
             return PassDraws(mask, augmentation)
 
         return Part(
-            real_images=_scaled(share(batch.images[turn])),
+            real_images=to_network_tensor(share(batch.images[turn]), symbols),
             labels=None if batch.labels is None else share(batch.labels[turn]),
-            inputs=None if batch.inputs is None else _scaled(share(batch.inputs[turn])),
+            inputs=None if batch.inputs is None else to_network_tensor(share(batch.inputs[turn]), symbols),
             latents=share(tf.random.stateless_normal((rows, config.latent_size), seed(_LATENTS), alg="philox")),
             interpolation=uniform(_INTERPOLATION, 1, 1, 1),
             real_pass=draws(_REAL),
@@ -120,8 +123,3 @@ def draw_parts(
         )
 
     return [part_of_batch(part) for part in range(config.accumulation_steps)]
-
-
-def _scaled(images: tf.Tensor) -> tf.Tensor:
-    """Scales grey levels from 0..255 to [−1, 1]."""
-    return tf.cast(images, tf.float32) / 127.5 - 1.0

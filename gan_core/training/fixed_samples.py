@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.generator import to_uint8
+from gan_core.representation import to_arrays, to_network
 from gan_core.sampling import draw_latents
 from gan_core.training.batches import RealBatches
 from gan_core.training.diversity import mean_pairwise_distance
@@ -47,18 +47,20 @@ class FixedSamples:
             labels = batches.images.labels(np.arange(batches.images.count))
             compared = np.concatenate([np.flatnonzero(labels == label)[:_COLUMNS] for label in range(classes_shown)])
             known_labels = labels[compared]
-        self.real_distance = mean_pairwise_distance(batches.images.images(compared) / np.float32(127.5), known_labels)
+        images = batches.images.images(compared)
+        values = to_network(images, gan.symbols) if gan.symbols else images / np.float32(127.5)
+        self.real_distance = mean_pairwise_distance(values, known_labels)
 
     def draw(self) -> NDArray[np.float32]:
-        """The current samples, float32 [N, H, W, C] in [−1, 1]."""
+        """The current samples as the generator writes them, float32 [N, *network_shape]."""
         condition: NDArray[Any] | None = self.labels
         if self._inputs is not None:
-            condition = self._inputs / np.float32(127.5) - np.float32(1)
+            condition = to_network(self._inputs, self._gan.symbols)
         return self._gan.sample(self._latents, condition)
 
     def images(self) -> NDArray[np.uint8]:
         """The current samples, uint8 [N, H, W, C]; for a conditional GAN, the classes alternate."""
-        return to_uint8(self.draw())
+        return to_arrays(self.draw(), self._gan.symbols)
 
     def grid(self) -> NDArray[np.uint8]:
         """The current samples in the order of a grid with `columns` columns, uint8 [N, H, W, C].

@@ -54,8 +54,11 @@ class ReplicaStep:
         discriminator: Any,
         optimizers: tuple[Adam, Adam],
         distribution: Distribution,
+        *,
+        symbols: int = 0,
     ) -> None:
         self._config = config
+        self._symbols = symbols
         self._distribution = distribution
         self._dropout_features = discriminator.dropout_features
         self._generator_optimizer, self._discriminator_optimizer = optimizers
@@ -91,6 +94,7 @@ class ReplicaStep:
                     seen,
                     distribution=self._distribution,
                     dropout_features=self._dropout_features,
+                    symbols=self._symbols,
                 ),
                 values.learning_rate * learning_rate_scale,
                 values.beta_2,

@@ -15,6 +15,7 @@ from gan_core.errors import InvalidInput
 from gan_core.networks.build import build_discriminator, build_generator, dtype_policy
 from gan_core.networks.shapes import check_shape
 from gan_core.networks.size import require_trainable
+from gan_core.representation import network_shape
 from gan_core.training.distribution import Distribution, check_replicas
 from gan_core.training.optimizer import Adam
 from gan_core.training.schedules import scheduled
@@ -29,8 +30,9 @@ class Gan:
 
     Args:
         config: parameters of the training.
-        shape: height, width, channels of an image.
+        shape: height, width, channels of a stored array.
         classes: number of classes of a conditional GAN, else 0.
+        symbols: number of different codes in the arrays, such as `codec_of(manifest).symbols`; 0 for levels.
         distribution: the devices; by default one.
         mixed_precision: compute in float16, or in bfloat16 for r3gan.
 
@@ -58,14 +60,16 @@ class Gan:
         shape: tuple[int, int, int],
         classes: int = 0,
         *,
+        symbols: int = 0,
         distribution: Distribution | None = None,
         mixed_precision: bool = False,
     ) -> None:
-        check_shape(shape)
+        check_shape(config.network, shape, symbols)
         require_trainable(config, shape)
         _require_fitting_classes(config, classes)
         self.config = config
         self.shape = shape
+        self.symbols = symbols
         self.classes = classes
         self.images_seen = 0
         self.images_per_step = config.batch_size * config.discriminator_steps
@@ -73,12 +77,13 @@ class Gan:
         check_replicas(config.batch_size, config.accumulation_steps, self.distribution.replicas)
         synchronized = self.distribution.replicas > 1
         dtype = dtype_policy(config, mixed_precision=mixed_precision)
+        read = network_shape(shape, symbols)
         with self.distribution.scope():
-            self.generator = build_generator(config, shape, classes, synchronized=synchronized, dtype=dtype)
-            self.discriminator = build_discriminator(config, shape, classes, synchronized=synchronized, dtype=dtype)
+            self.generator = build_generator(config, read, classes, synchronized=synchronized, dtype=dtype)
+            self.discriminator = build_discriminator(config, read, classes, synchronized=synchronized, dtype=dtype)
             self.generator_optimizer = Adam(self.generator, mixed_precision=mixed_precision)
             self.discriminator_optimizer = Adam(self.discriminator, mixed_precision=mixed_precision)
-        self.averaged_generator = build_generator(config, shape, classes, synchronized=synchronized, dtype="float32")
+        self.averaged_generator = build_generator(config, read, classes, synchronized=synchronized, dtype="float32")
         self.augment_probability = tf.Variable(config.augment_probability)
         self.learning_rate_scale = tf.Variable(1.0)
         self.metrics = StepMetrics()
@@ -86,7 +91,7 @@ class Gan:
         self._norms = tf.function(self._weight_norms, autograph=False)
 
     def sample(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.float32]:
-        """Images of the averaged generator, float32 [B, H, W, C] in [−1, 1].
+        """Images of the averaged generator, float32 [B, H, W, C] in [−1, 1]; of codes, distributions over the symbols.
 
         `condition` is int32 [B] labels of a conditional GAN, or input images float32 [B, H, W, C] in [−1, 1] of a
         paired one.

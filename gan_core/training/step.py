@@ -38,7 +38,8 @@ class TrainStep:
         several = not xla and gan.distribution.replicas == 1
         self.steps_per_execution = gan.config.steps_per_execution if several else 1
         optimizers = (gan.generator_optimizer, gan.discriminator_optimizer)
-        self._on_replica = ReplicaStep(gan.config, gan.generator, gan.discriminator, optimizers, gan.distribution)
+        networks = (gan.generator, gan.discriminator)
+        self._on_replica = ReplicaStep(gan.config, *networks, optimizers, gan.distribution, symbols=gan.symbols)
         self._compiled = tf.function(self._steps, jit_compile=xla, autograph=False)
 
     def __call__(self, batches: Batch) -> None:

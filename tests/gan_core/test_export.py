@@ -9,9 +9,9 @@ from generators import generator_metadata
 
 from gan_core.errors import InvalidInput
 from gan_core.export import load_generator, read_metadata, save_generator
-from gan_core.generator import to_uint8
 from gan_core.networks import r3gan
 from gan_core.networks.dcgan import build_generator
+from gan_core.representation import to_arrays
 from gan_core.sampling import draw_latents
 
 ARCHITECTURE = {"latent_size": 4, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
@@ -35,7 +35,7 @@ def test_a_saved_generator_is_loaded_with_its_metadata_and_images(folder):
     assert generator.metadata.parameters == {"seed": 3, "loss": "minimax", "learning_rate": 0.5}
     assert generator.metadata.shape == (16, 16, 3)
     original = build_generator((16, 16, 3), **ARCHITECTURE)
-    expected = to_uint8(original(draw_latents(5, 4, seed=9)).numpy())
+    expected = to_arrays(original(draw_latents(5, 4, seed=9)).numpy(), 0)
     np.testing.assert_array_equal(generator.sample(5, seed=9), expected)
 
 
@@ -73,7 +73,7 @@ def test_an_invalid_generator_is_refused(folder, tmp_path):
 def test_a_generator_with_our_own_layer_is_loaded_in_a_new_process(folder, tmp_path, monkeypatch):
     generator = r3gan.build_generator((16, 16, 3), **ARCHITECTURE)
     save_generator(tmp_path / "generator", generator, read_metadata(folder))
-    expected = to_uint8(generator(draw_latents(5, 4, seed=9)).numpy())
+    expected = to_arrays(generator(draw_latents(5, 4, seed=9)).numpy(), 0)
     # In a new process Keras does not know the layer.
     monkeypatch.delitem(sys.modules, "gan_core.networks.grouped")
     monkeypatch.delitem(keras.saving.get_custom_objects(), "gan_core>GroupedConv2D")

@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from generators import generator_metadata
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from gan_core.errors import InvalidInput
-from gan_core.generator import Generator, to_uint8
+from gan_core.generator import Generator
 from gan_core.networks.dcgan import build_generator
 from gan_core.sampling import draw_labels, draw_latents
 
@@ -65,13 +63,3 @@ def test_a_paired_generator_gets_inputs_from_minus_1_to_1():
     assert 0.9 < shown[0][1].max() <= 1
     with pytest.raises(InvalidInput, match="needs input images"):
         generator.sample(5, 2)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 255))
-def test_scaling_grey_levels_and_scaling_them_back_changes_nothing(level):
-    assert to_uint8(np.array([np.float32(level) / np.float32(127.5) - 1]))[0] == level
-
-
-def test_values_outside_the_range_are_clipped():
-    np.testing.assert_array_equal(to_uint8(np.array([-1.1, -1.0, 1.0, 1.1], np.float32)), [0, 0, 255, 255])

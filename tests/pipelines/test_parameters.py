@@ -141,7 +141,7 @@ def with_sound(sections, monkeypatch: pytest.MonkeyPatch) -> dict[str, parameter
         (["prepare.image.height=64"], {"image"}),
         (["prepare.source=speech", "prepare.sound.rate=9"], {"sound"}),
         (["prepare.modality=sound", "prepare.source=data/raw/clips", "prepare.sound.rate=9"], {"sound"}),
-        (["prepare.source=data/raw/clips", "prepare.sound.rate=9"], {"image", "audio", "sound"}),  # its files decide
+        (["prepare.source=data/raw/clips", "prepare.sound.rate=9"], {*MODALITIES, "sound"}),  # its files decide
     ],
 )
 def test_only_the_section_of_the_datas_modality_is_kept(with_sound, overrides: list[str], kept: set[str]) -> None:

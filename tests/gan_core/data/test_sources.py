@@ -193,7 +193,7 @@ def test_digits_are_scaled_to_8_bits() -> None:
     ("files", "message"),
     [
         ([], r"must contain images .*\. Received: source='.*' with 0 other files"),
-        (["notes.txt"], "with 1 other files"),
+        (["notes.md"], "with 1 other files"),
         (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images and .* cat"),
         (
             ["cat/tabby/a.png"],
@@ -214,5 +214,8 @@ def test_a_folder_with_an_invalid_layout_is_refused(files: list[str], message: s
 
 
 def test_the_error_for_a_missing_folder_names_the_built_in_sources() -> None:
-    with pytest.raises(InvalidInput, match=r"embedded, fashion-mnist, digits, speech or an existing folder.*'no/such'"):
+    with pytest.raises(
+        InvalidInput,
+        match=r"embedded, fashion-mnist, digits, speech, names or an existing folder or.*'no/such'",
+    ):
         open_source("no/such")

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from gan_core.codecs import CODECS, codec_of
+from gan_core.codecs import codec_of
 from gan_core.codecs.text import TextCodec
 from gan_core.config import TextSettings
 from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepare import prepare
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, UnreadableItem
-from gan_core.modalities import MODALITIES
+from gan_core.modalities.choice import open_source
 from gan_core.modalities.text import Text
 
 _SETTINGS = TextSettings(max_length=8)
@@ -102,9 +102,7 @@ def test_the_grid_shows_every_text_in_its_cell() -> None:
     assert [bool((cell < 128).any()) for cell in cells] == [True, False, True]
 
 
-def test_texts_are_prepared_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(MODALITIES, "text", Text())
-    monkeypatch.setitem(CODECS, "text", TextCodec)
+def test_texts_are_prepared_and_read_back(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
     words = {"even": [f"{number} times" for number in range(0, 40, 2)], "odd": [str(n) for n in range(1, 40, 2)]}
@@ -126,3 +124,14 @@ def test_texts_are_prepared_and_read_back(tmp_path: Path, monkeypatch: pytest.Mo
             label = dataset.manifest.classes[split.labels(position)[0]].name
             found[label].append(codec.text(split.images(position)[0]))
     assert {name: sorted(texts) for name, texts in found.items()} == {n: sorted(texts) for n, texts in words.items()}
+
+
+def test_files_of_texts_decide_the_modality_only_if_there_are_no_others(tmp_path: Path) -> None:
+    for name, texts in {"birds": "owl\ntit\n", "fish": "cod\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(texts, encoding="utf-8")
+    assert open_source(str(tmp_path)).modality == "text"
+    assert open_source(str(tmp_path / "birds.txt")).count == 2
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").touch()
+    assert open_source(str(tmp_path)).modality == "image"
+    assert open_source("names").modality == "text"
