@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.networks.build import build_discriminator, build_generator
+from gan_core.representation import network_shape
 from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
 from gan_core.training.loop import Training
@@ -23,7 +24,8 @@ from pipelines import parameters
 ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
-LABELLED = ("embedded", "fashion-mnist", "speech", "data/raw/cifar10")
+LABELLED = ("embedded", "fashion-mnist", "speech", "names", "data/raw/cifar10")
+LETTERS = 26  # of the names
 STEPS, STOP_AFTER_STEPS = 3, 2
 # Makes a preset small enough for a CPU, but keeps its layers, loss and penalties.
 SMALL = {"generator_width": 2, "discriminator_width": 2, "latent_size": 4, "batch_size": 4, "steps": STEPS}
@@ -55,8 +57,21 @@ def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
     if preset["prepare"]["source"] == "speech":
         audio = preset["prepare"]["audio"]
         return audio["frame_length"] // 2, audio["samples"] // audio["frame_step"], 1
+    if preset["prepare"]["source"] == "names":
+        return 13, 1, 1
     image = preset["prepare"]["image"]
     return image["height"], image["width"], image["channels"]
+
+
+def symbols_of(preset: dict[str, parameters.Values]) -> int:
+    return 1 + LETTERS if preset["train"]["network"] == "text" else 0
+
+
+def arrays(preset: dict[str, parameters.Values], count: int, seed: int) -> np.ndarray:
+    shape = shape_of(preset)
+    if symbols := symbols_of(preset):
+        return np.random.default_rng(seed).integers(0, symbols, (count, *shape)).astype(np.uint8)
+    return blobs(count, *shape[1:], seed=seed)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,10 +116,10 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
     labelled = preset["prepare"]["source"] in LABELLED
     config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).resolved(labelled=labelled)
     classes = 3 if config.conditional == "on" else 0
-    data = write_dataset(tmp_path / "data", blobs(12, *shape[1:]), blobs(4, *shape[1:], seed=1), classes)
+    data = write_dataset(tmp_path / "data", arrays(preset, 12, seed=0), arrays(preset, 4, seed=1), classes)
     images = PreparedDataset(data).split("train")
 
-    gan = Gan(config, shape, classes)
+    gan = Gan(config, shape, classes, symbols=symbols_of(preset))
 
     def train(folder: Path, stop_after_steps: int) -> bool:
         with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
@@ -126,7 +141,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None
 @pytest.mark.parametrize("name", NAMES)
 def test_the_networks_are_built_at_full_size(name) -> None:
     preset = sections(name)
-    train, shape = preset["train"], shape_of(preset)
+    train, shape = preset["train"], network_shape(shape_of(preset), symbols_of(preset))
     config = TrainConfig.parse(train).resolved(labelled=preset["prepare"]["source"] in LABELLED)
     classes = 10 if config.conditional == "on" else 0
     generator = build_generator(config, shape, classes, synchronized=False, dtype="float32")
