@@ -62,8 +62,14 @@ class Text(Modality[TextSettings]):
         """Opens a file of texts, or a folder of such files, each of which is a class."""
         files = [path]
         if path.is_dir():
-            entries = [entry for entry in scan(path, SUFFIXES) if has_suffix(entry.name, SUFFIXES)]
-            files = sorted(Path(entry.path) for entry in entries)
+            entries = list(scan(path, SUFFIXES))
+            folders = sorted(printable(entry.name) for entry in entries if entry.is_dir(follow_symlinks=False))
+            if folders:
+                raise InvalidInput(
+                    "A folder of texts must contain files, each of which is a class, and no folders. Received: "
+                    f"source={str(path)!r} with {folders[0]}"
+                )
+            files = sorted(Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES))
         texts = [read_texts(file) for file in files]
         empty = [printable(file.name) for file, found in zip(files, texts, strict=True) if not found]
         if not files or empty:

@@ -47,6 +47,9 @@ def test_a_source_without_texts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n", encoding="utf-8")
     with pytest.raises(InvalidInput, match=r"must contain a text.*with the empty file empty\.txt$"):
         Text().open(tmp_path)
+    (tmp_path / "more").mkdir()
+    with pytest.raises(InvalidInput, match=r"must contain files.* and no folders\. Received: .*with more$"):
+        Text().open(tmp_path)
 
 
 def test_the_built_in_names_have_three_classes() -> None:
