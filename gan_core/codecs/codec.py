@@ -25,12 +25,15 @@ class Codec(Record):
         shape: height, width, channels of a stored array, uint8.
         lossy: whether decoding loses a part of an item, so that scores need the codec floor beside them.
         augmentations: values of `train.augment` after which an item could still be a real one.
+        extractors: values of `evaluate.extractor` whose features mean something for the items. The second one is
+            neither trained nor downloaded.
     """
 
     modality: str
     shape: tuple[Side, Side, Side]
     lossy: ClassVar[bool] = False
     augmentations: ClassVar[frozenset[str]] = frozenset({"color", "translation", "cutout"})
+    extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "inception")
 
     @property
     def symbols(self) -> int:

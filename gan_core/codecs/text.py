@@ -27,6 +27,7 @@ class TextCodec(Codec):
 
     modality: Literal["text"] = "text"
     augmentations: ClassVar[frozenset[str]] = frozenset()
+    extractors: ClassVar[tuple[str, ...]] = ("classifier", "ngram")
     alphabet: Annotated[str, Field(min_length=1, max_length=MOST_SYMBOLS)]
 
     @model_validator(mode="after")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from gan_core.codecs import codec_of
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.extractors.classifier import train_classifier
 from gan_core.evaluation.extractors.features import Extractor, extract, extract_cached
-from gan_core.evaluation.extractors.random_network import RandomExtractor
+from gan_core.evaluation.extractors.untrained import untrained_extractor
 from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.metrics.frechet import frechet_distance
 from gan_core.evaluation.metrics.neighbours import precision_recall
@@ -27,8 +28,8 @@ def scorer(
 ) -> Callable[[], Mapping[str, float]]:
     """Returns a function that scores `generator` in its current state by Fréchet distance, precision and recall.
 
-    The features are those of the extractor `classifier`, or of `random` if there are fewer than two classes. They are
-    compared with the features of the held-out images. The Fréchet distance comes first.
+    The features are those of the extractor `classifier`, or of an untrained one if there are fewer than two classes.
+    They are compared with the features of the held-out images. The Fréchet distance comes first.
 
     Args:
         generator: the generator, whose weights may change between calls.
@@ -37,7 +38,8 @@ def scorer(
         cache: folder for cached results.
     """
     labelled = len(dataset.manifest.classes) > 1
-    extractor: Extractor = train_classifier(dataset, cache, lambda _: None) if labelled else RandomExtractor()
+    untrained = codec_of(dataset.manifest).extractors[1]
+    extractor: Extractor = train_classifier(dataset, cache) if labelled else untrained_extractor(untrained)
     held_out = dataset.split("held_out")
     content = {"digest": dataset.manifest.digest, "name": "held_out"}
     real = extract_cached(extractor, held_out.batches(_BATCH_SIZE), content, cache)

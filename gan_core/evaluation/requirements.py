@@ -66,10 +66,10 @@ def require_extractor(extractor: str, codec: Codec) -> None:
     Raises:
         InvalidInput: they do not.
     """
-    if extractor == "inception" and codec.modality != "image":
+    if extractor not in codec.extractors:
         raise InvalidInput(
-            "The parameter 'evaluate.extractor' must be classifier or random for data of another modality than image, "
-            f"because the Inception network knows photos. Received: extractor='inception', {codec.modality}"
+            f"The parameter 'evaluate.extractor' must be one of {', '.join(codec.extractors)} for data of the modality "
+            f"{codec.modality}. Received: extractor={extractor!r}"
         )
 
 

@@ -8,6 +8,7 @@ from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.extractors.features import Counting, Extractor, silently
 from gan_core.evaluation.extractors.labels import require_labels
+from gan_core.evaluation.extractors.untrained import untrained_extractor
 
 
 def build_extractor(
@@ -35,10 +36,8 @@ def build_extractor(
         from gan_core.evaluation.extractors.inception_weights import load_weights
 
         return InceptionExtractor(load_weights(config.inception_weights, cache), config.resize)
-    if config.extractor == "random":
-        from gan_core.evaluation.extractors.random_network import RandomExtractor
-
-        return RandomExtractor()
+    if config.extractor != "classifier":
+        return untrained_extractor(config.extractor)
     dataset = require_labels(dataset)
     from gan_core.evaluation.extractors.classifier import IMAGES_SHOWN, train_classifier
 

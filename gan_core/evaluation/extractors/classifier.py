@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs import codec_of
+from gan_core.codecs.codec import Codec
 from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.cache import Arrays, cached, digest_of
 from gan_core.evaluation.extractors.features import Advance
+from gan_core.representation import network_shape, to_network_tensor
 
 RECIPE: dict[str, int | float] = {
     "version": 1,
@@ -90,14 +93,17 @@ def train_classifier(dataset: PreparedDataset, cache: Path, advance: Advance = l
     manifest = dataset.manifest
     parts = {"what": "classifier", "dataset": manifest.digest, **RECIPE}
     arrays = cached(cache, parts, lambda: _train(dataset, advance))
-    return ClassifierExtractor(digest_of(parts), _build(manifest.shape, len(manifest.classes)), arrays)
+    model = _build(codec_of(manifest), len(manifest.classes))
+    return ClassifierExtractor(digest_of(parts), model, arrays)
 
 
-def _build(shape: tuple[int, int, int], classes: int) -> Any:
+def _build(codec: Codec, classes: int) -> Any:
     """Builds uint8 images → convolutions that halve the longer side to 8 pixels or fewer → features → class logits."""
     import keras
 
-    layers = [keras.Input(shape, dtype="uint8"), keras.layers.Rescaling(1 / 127.5, offset=-1.0)]
+    shape, symbols = codec.shape, codec.symbols
+    one_hot = keras.layers.Lambda(lambda codes: to_network_tensor(codes, symbols), network_shape(shape, symbols))
+    layers = [keras.Input(shape, dtype="uint8"), one_hot if symbols else keras.layers.Rescaling(1 / 127.5, offset=-1.0)]
 
     def initial() -> Any:
         return keras.initializers.HeNormal(seed=len(layers))
@@ -121,7 +127,7 @@ def _train(dataset: PreparedDataset, advance: Advance) -> Arrays:
 
     split, batch_size = dataset.split("train"), int(RECIPE["batch_size"])
     steps = int(RECIPE["steps"])
-    model = _build(dataset.manifest.shape, len(dataset.manifest.classes))
+    model = _build(codec_of(dataset.manifest), len(dataset.manifest.classes))
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(float(RECIPE["learning_rate"]), steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gan_core.codecs import codec_of
+from gan_core.codecs.image import ImageCodec
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 
@@ -14,11 +16,18 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
     """
     classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
     if dataset is None or len(classes) < 2:
+        extractors = codec_of(dataset.manifest).extractors if dataset else ImageCodec.extractors
+        untrained = extractors[1]
+        inception = (
+            "; or set it to 'inception', which requires its weights, and register.score to fid"
+            if "inception" in extractors
+            else ""
+        )
         received = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "only images"
         raise InvalidInput(
             "The extractor 'classifier' is trained on labels, so it requires a prepared data set with at least two "
-            "classes. Either prepare images in class subfolders; or set evaluate.extractor to 'random', an untrained "
-            "network, and register.score to fd_random; or set evaluate.extractor to 'inception', which requires its "
-            f"weights, and register.score to fid. Received: evaluate.extractor='classifier', {received}"
+            "classes. Either prepare data with classes, such as class subfolders; or set evaluate.extractor to "
+            f"{untrained!r}, which needs neither labels nor weights, and register.score to fd_{untrained}{inception}. "
+            f"Received: evaluate.extractor='classifier', {received}"
         )
     return dataset

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from datasets import blobs, write_dataset
 
+from gan_core.codecs.image import ImageCodec
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors import classifier
@@ -109,7 +110,7 @@ def test_images_of_another_shape_are_refused(trained: tuple[PreparedDataset, Pat
 def test_the_architecture_of_this_version_is_unchanged(shape: tuple[int, int, int], widths: list[int]) -> None:
     """A change of the architecture requires a new RECIPE version, because scores are then not comparable."""
     assert classifier.RECIPE["version"] == 1
-    model = classifier._build(shape, 10)
+    model = classifier._build(ImageCodec(shape=shape), 10)
     assert [weight.shape[-1] for weight in model.weights[::2]] == [*widths, 64, 10]
     assert [weight.shape[:2] for weight in model.weights[: 2 * len(widths) : 2]] == [(3, 3)] * len(widths)
 
