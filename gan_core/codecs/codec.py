@@ -69,6 +69,11 @@ class Codec(Record):
         del arrays
         return []
 
+    def texts(self, arrays: NDArray[np.uint8]) -> list[str]:
+        """Returns the text of each array, uint8 [B, H, W, C]; nothing if the items are not texts."""
+        del arrays
+        return []
+
     def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
         """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`, as `image_grid` does."""
         return image_grid(np.stack([self.picture(array) for array in arrays]), columns, names=names)

@@ -56,21 +56,39 @@ class TextCodec(Codec):
         symbols = dict(enumerate(self.alphabet, start=1))
         return "".join(map(symbols.__getitem__, itertools.takewhile(symbols.__contains__, array[:, 0, 0].tolist())))
 
-    def answer(self, arrays: NDArray[np.uint8]) -> list[str]:
-        """Returns the texts of arrays [B, length, 1, 1]."""
+    def texts(self, arrays: NDArray[np.uint8]) -> list[str]:
+        """Returns the text of each array, uint8 [B, length, 1, 1]."""
         return [self.text(array) for array in arrays]
 
-    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
-        """Writes the texts in black on white."""
-        from PIL import Image, ImageDraw, ImageFont
+    def answer(self, arrays: NDArray[np.uint8]) -> list[str]:
+        """Returns the texts."""
+        return self.texts(arrays)
 
-        font = ImageFont.load_default(_LETTER_PIXELS)
-        texts = [self.text(array) for array in arrays]
-        texts = [text if len(text) <= _MOST_LETTERS_SHOWN else text[: _MOST_LETTERS_SHOWN - 1] + "…" for text in texts]
-        width = max(round(font.getlength(text)) for text in texts) + _LETTER_PIXELS
-        cells = np.empty((len(texts), 2 * _LETTER_PIXELS, width, 1), np.uint8)
-        for cell, text in zip(cells, texts, strict=True):
-            drawn = Image.new("L", (width, len(cell)), 255)
-            ImageDraw.Draw(drawn).text((_LETTER_PIXELS // 2, len(cell) // 2), text, fill=0, font=font, anchor="lm")
-            cell[:, :, 0] = np.asarray(drawn)
-        return image_grid(cells, columns, names=names)
+    def picture(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Writes a text in black on white, uint8 [28, W, 1]; W is the same for all texts of the codec."""
+        return _written(self.text(array), _LETTER_PIXELS * (1 + min(self.shape[0], _MOST_LETTERS_SHOWN)))
+
+    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+        """Writes the texts in black on white, in columns as wide as the longest one."""
+        texts = self.texts(arrays)
+        width = max(round(_font().getlength(_shortened(text))) for text in texts) + _LETTER_PIXELS
+        return image_grid(np.stack([_written(text, width) for text in texts]), columns, names=names)
+
+
+def _font() -> Any:
+    from PIL import ImageFont
+
+    return ImageFont.load_default(_LETTER_PIXELS)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS_SHOWN else text[: _MOST_LETTERS_SHOWN - 1] + "…"
+
+
+def _written(text: str, width: int) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw
+
+    drawn = Image.new("L", (width, 2 * _LETTER_PIXELS), 255)
+    place = (_LETTER_PIXELS // 2, _LETTER_PIXELS)
+    ImageDraw.Draw(drawn).text(place, _shortened(text), fill=0, font=_font(), anchor="lm")
+    return np.asarray(drawn)[:, :, None]

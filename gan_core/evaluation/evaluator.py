@@ -20,6 +20,7 @@ from gan_core.evaluation.score_meanings import MEANINGS, score_name
 from gan_core.evaluation.score_warnings import score_warnings
 from gan_core.evaluation.scores import score
 from gan_core.evaluation.shared_images import shared_images
+from gan_core.evaluation.text_comparison import compare_texts
 
 Value = TypeVar("Value")
 
@@ -104,6 +105,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
         tracking_run_id=metadata.tracking_run_id if metadata else None,
         generator_digest=generator.digest if generator else None,
         codec_floor=codec_floor(config, codec, extractor, extracted) if codec and codec.lossy else (),
+        texts=compare_texts(config, extracted, codec.symbols) if codec and codec.symbols else None,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from gan_core import metric_names
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.text_record import TextTable
 from gan_core.record import Record, faults
 
 
@@ -129,6 +130,7 @@ class Evaluation(Record):
         generator_digest: digest of the generator's files, from `export.generator_digest`; None if images are given
             instead of a generator, and in records of earlier versions.
         codec_floor: for data whose codec loses something, distances that show what the codec alone costs.
+        texts: for texts, their scores beside those of a language model and of real texts.
         champion: the champion's scores; None if there was no champion or it could not be scored.
 
     >>> Evaluation.parse(evaluation.model_dump_json(), "scores.json") == evaluation
@@ -149,12 +151,17 @@ class Evaluation(Record):
     tracking_run_id: str | None
     generator_digest: str | None = None
     codec_floor: tuple[FloorScores, ...] = Field(default=(), exclude_if=lambda rows: not rows)
+    texts: TextTable | None = Field(default=None, exclude_if=lambda table: table is None)
     champion: ChampionScores | None = None
 
     def metrics(self) -> dict[str, float]:
         """Returns scores and uncertainties by name, such as `scores/fd_classifier`, without those of single classes."""
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
-        return {metric_names.score(place): value for place, value in _leaves(self.model_dump(include=parts))}
+        values = self.model_dump(include=parts)
+        if self.texts:
+            columns = {"generated": self.texts.generated, "language_model": self.texts.language_model}
+            values["texts"] = {name: column.means for name, column in (*columns.items(), ("real", self.texts.real))}
+        return {metric_names.score(place): value for place, value in _leaves(values)}
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Evaluation:

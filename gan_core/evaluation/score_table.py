@@ -37,6 +37,8 @@ def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
     lines.append(f"{protocol.samples:,} generated images{seeds} and {real}real images ({protocol.reference})")
     if evaluation.extractor_accuracy is not None:
         lines.append(f"accuracy of the {protocol.extractor}: {evaluation.extractor_accuracy:.1%} of held-out images")
+    if evaluation.texts:
+        lines.append(evaluation.texts.sentence())
     remarks = comparison.remarks if comparison else ()
     lines += [f"warning: {sentence}" for sentence in evaluation.warnings]
     return "\n".join([*lines, *(f"note: {sentence}" for sentence in remarks)])

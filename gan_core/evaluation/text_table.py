@@ -9,8 +9,6 @@ Reference: Semeniuta et al. 2018, arXiv 1806.04936 (reverse language model score
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,48 +20,11 @@ from gan_core.evaluation.language_model import LanguageModel
 from gan_core.evaluation.metrics.frechet import frechet_distance
 from gan_core.evaluation.metrics.ngrams import jensen_shannon
 from gan_core.evaluation.metrics.texts import nearest, novel_share, unique_share, valid
+from gan_core.evaluation.text_record import TextColumn, TextTable
 
-LOWER_IS_BETTER = ("fd_ngram", *(f"jensen_shannon_{length}" for length in range(1, 5)), "reverse_bits")
-"""The scores that decide which of two sets of texts is nearer to the real ones."""
 SEARCHED = 200
 """Number of texts whose nearest training text is searched."""
 _BATCH = 4096
-
-
-class TextColumn(NamedTuple):
-    """Means of scores over sampling seeds, and their standard deviations (0 for one seed)."""
-
-    means: dict[str, float]
-    deviations: dict[str, float]
-
-
-@dataclass(frozen=True)
-class TextTable:
-    """The scores of three sources of texts, each of as many texts, against the same held-out texts.
-
-    Attributes:
-        generated, language_model: samples of the generator and of the model, for each sampling seed.
-        real: other held-out texts.
-        count: number of texts of each set.
-    """
-
-    generated: TextColumn
-    language_model: TextColumn
-    real: TextColumn
-    count: int
-
-    def leaders(self) -> dict[str, str]:
-        """Returns who is ahead in each of LOWER_IS_BETTER: `generated`, `language_model`, or `neither`.
-
-        Neither is if the difference is within twice the deviation of a difference of two samples.
-        """
-        found = {}
-        for name in LOWER_IS_BETTER:
-            difference = self.language_model.means[name] - self.generated.means[name]
-            deviation = np.hypot(self.language_model.deviations[name], self.generated.deviations[name])
-            ahead = "generated" if difference > 0 else "language_model"
-            found[name] = ahead if abs(difference) > 2 * deviation else "neither"
-        return found
 
 
 def text_table(
@@ -95,10 +56,17 @@ def text_table(
         scores = [text_scores(texts[:count], reference, train, model) for texts in sets]
         values = {name: [one[name] for one in scores] for name in scores[0]}
         deviations = {name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()}
-        return TextColumn({name: float(np.mean(found)) for name, found in values.items()}, deviations)
+        return TextColumn(means={name: float(np.mean(found)) for name, found in values.items()}, deviations=deviations)
 
     sampled = [model.sample(count, seed + number) for number in range(len(generated))]
-    return TextTable(column(generated), column(sampled), column([shuffled]), count)
+    return TextTable(
+        generated=column(generated),
+        language_model=column(sampled),
+        real=column([shuffled]),
+        count=count,
+        order=model.order,
+        discount=model.discount,
+    )
 
 
 def text_scores(

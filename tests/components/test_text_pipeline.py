@@ -12,6 +12,8 @@ from PIL import Image
 from recipes import project_parameters, small_parameters
 from test_paired_pipeline import stage
 
+from gan_core.evaluation.protocol import Evaluation
+
 TEXT_NETWORK = {"network": "text", "normalization": "none", "growth": 1, "depth": 1}
 PENALTY = {"loss": "wasserstein", "gradient_penalty_weight": 10.0, "discriminator_steps": 2}
 
@@ -48,7 +50,16 @@ def test_a_generator_of_texts_is_trained_scored_registered_and_served(tmp_path: 
             assert np.asarray(grid).min() < 100  # letters on white
     scored = ("--real", "data", "--generated", "model", "--history", "history.csv")
     stage(tmp_path, "evaluate", *scored, "--scores", "scores.json", "--report", "report.html")
-    assert json.loads((tmp_path / "scores.json").read_text())["scores"]["fd_ngram"] > 0
+    record = Evaluation.parse((tmp_path / "scores.json").read_text(), "scores.json")
+    assert record.scores["fd_ngram"] > 0
+    assert record.texts.count == 30
+    # After 30 steps, the letters are still nearly random, and a language model is far ahead.
+    assert record.texts.leaders()["fd_ngram"] == "language_model"
+    assert record.texts.real.means["fd_ngram"] < record.texts.generated.means["fd_ngram"]
+    assert record.metrics()["scores/texts/language_model/valid"] == 1
+    page = (tmp_path / "report.html").read_text()
+    assert record.texts.sentence() in page
+    assert page.count("<th>Nearest</th>") == 2  # a table for each class
     stage(tmp_path, "register", "--model", "model", "--scores", "scores.json", "--registration", "registration.json")
 
     import mlflow.pyfunc

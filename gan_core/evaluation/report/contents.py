@@ -16,6 +16,7 @@ from gan_core.evaluation.report.clips import ClipRow, clip_rows
 from gan_core.evaluation.report.curves import Chart
 from gan_core.evaluation.report.gallery import ClassRow, NearestNeighbours
 from gan_core.evaluation.report.pictures import Picture, Pictures
+from gan_core.evaluation.report.text_rows import TextRows, text_rows
 from gan_core.generator import GeneratorMetadata
 from gan_core.training.course import CourseRecord
 
@@ -38,6 +39,7 @@ class ReportContents:
         interpolations: latent interpolations; None if images are given instead of a generator.
         champion: comparison with the champion; None if it was not requested.
         clips: sounds to play: rows of generated clips, real ones, and the nearest training clips; empty without sound.
+        texts: generated texts by class, each with the nearest training text; empty without text.
         charts: curves of the training.
         training_samples: samples of the same latents during the training, each with the number of images seen.
         training: a sentence on the training's data, end, duration and machine; empty if unknown.
@@ -57,6 +59,7 @@ class ReportContents:
     interpolations: Picture | None
     champion: ChampionSection | None
     clips: list[ClipRow]
+    texts: list[TextRows]
     charts: Sequence[Chart]
     training_samples: list[tuple[str, Picture]]
     training: str
@@ -119,6 +122,7 @@ def collect_contents(
         else None,
         champion=champion_section(evaluation, generated_pictures, comparison) if comparison else None,
         clips=clip_rows(sides.codec, generated, known, known_kind) if sides.codec else [],
+        texts=text_rows(sides.codec, generated, known, sides.classes) if sides.codec else [],
         charts=charts,
         training_samples=gallery.training_samples(course.moments, generated_pictures) if course else [],
         training=_training_sentence(course, generator.metadata) if course and generator else "",

@@ -7,7 +7,8 @@ import pytest
 
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.language_model import LanguageModel
-from gan_core.evaluation.text_table import LOWER_IS_BETTER, TextColumn, TextTable, text_scores, text_table
+from gan_core.evaluation.text_record import LOWER_IS_BETTER, TextColumn, TextTable
+from gan_core.evaluation.text_table import text_scores, text_table
 
 
 def _words(count: int, seed: int) -> np.ndarray:
@@ -55,11 +56,16 @@ def test_the_table_names_who_is_ahead(model: LanguageModel) -> None:
 
 def test_a_difference_within_the_deviation_has_no_leader() -> None:
     def column(value: float, deviation: float) -> TextColumn:
-        return TextColumn(dict.fromkeys(LOWER_IS_BETTER, value), dict.fromkeys(LOWER_IS_BETTER, deviation))
+        return TextColumn(
+            means=dict.fromkeys(LOWER_IS_BETTER, value), deviations=dict.fromkeys(LOWER_IS_BETTER, deviation)
+        )
 
     for value, leader in ((1.0, "generated"), (1.5, "neither"), (2.3, "neither"), (3.0, "language_model")):
-        table = TextTable(column(value, 0.3), column(2.0, 0.1), column(0.5, 0.0), 9)
+        columns = {"generated": column(value, 0.3), "language_model": column(2.0, 0.1), "real": column(0.5, 0.0)}
+        table = TextTable(**columns, count=9, order=3, discount=0.5)
         assert set(table.leaders().values()) == {leader}
+        named = {"generated": "the generator", "neither": "neither", "language_model": "the language model"}[leader]
+        assert f"(order 3), {named} is ahead in fd_ngram, jensen_shannon_1" in table.sentence()
 
 
 def test_too_few_texts_are_refused(model: LanguageModel) -> None:

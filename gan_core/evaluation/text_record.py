@@ -1,0 +1,59 @@
+"""The record of the scores of texts: a generator's, a language model's, and those of real texts."""
+
+from __future__ import annotations
+
+import math
+
+from gan_core.record import Record
+
+LOWER_IS_BETTER = ("fd_ngram", *(f"jensen_shannon_{length}" for length in range(1, 5)), "reverse_bits")
+"""The scores that decide which of two sets of texts is nearer to the real ones."""
+
+
+class TextColumn(Record):
+    """Means of scores over sampling seeds, and their standard deviations (0 for one seed)."""
+
+    means: dict[str, float]
+    deviations: dict[str, float]
+
+
+class TextTable(Record):
+    """The scores of three sources of texts, each of as many texts, against the same held-out texts.
+
+    Attributes:
+        generated, language_model: samples of the generator and of the model, for each sampling seed.
+        real: other held-out texts.
+        count: number of texts of each set.
+        order, discount: of the language model.
+    """
+
+    generated: TextColumn
+    language_model: TextColumn
+    real: TextColumn
+    count: int
+    order: int
+    discount: float
+
+    def leaders(self) -> dict[str, str]:
+        """Returns who is ahead in each of LOWER_IS_BETTER: `generated`, `language_model`, or `neither`.
+
+        Neither is if the difference is within twice the deviation of a difference of two samples.
+        """
+        found = {}
+        for name in LOWER_IS_BETTER:
+            difference = self.language_model.means[name] - self.generated.means[name]
+            deviation = math.hypot(self.language_model.deviations[name], self.generated.deviations[name])
+            ahead = "generated" if difference > 0 else "language_model"
+            found[name] = ahead if abs(difference) > 2 * deviation else "neither"
+        return found
+
+    def sentence(self) -> str:
+        """Says who is ahead in which scores."""
+        leaders = self.leaders()
+        names = {"generated": "the generator", "language_model": "the language model", "neither": "neither"}
+        parts = [
+            f"{names[leader]} is ahead in {', '.join(name for name in leaders if leaders[name] == leader)}"
+            for leader in names
+            if leader in leaders.values()
+        ]
+        return f"Of a generator and a language model of the same texts (order {self.order}), {'; '.join(parts)}."
