@@ -50,11 +50,9 @@ def test_sigterm_ends_all_processes_and_removes_all_files(tmp_path):
         while not list(tmp_path.glob("*/old/data")) and process.poll() is None:
             time.sleep(0.1)
         process.terminate()
-        assert process.wait(60) == 143, (tmp_path / "output").read_text()
-    waited = time.monotonic()
-    while (remaining := processes_of(process.pid)) and time.monotonic() - waited < 10:
+        assert process.wait() == 143, (tmp_path / "output").read_text()
+    while processes_of(process.pid):  # they end after the first one
         time.sleep(0.1)
-    assert remaining == []
     assert [path.name for path in tmp_path.iterdir()] == ["output"]
 
 
