@@ -1,0 +1,163 @@
+"""The stages keep the same promises for every modality, from raw files to the served champion's successor."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from modalities import EXAMPLES, Example
+
+from components import choose, drift, evaluate, prepare, register, train
+from components.registry.model_package import save_served_model
+from gan_core.data.manifest import Manifest
+from gan_core.export import load_generator, read_metadata
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow and Keras warn on import and on load
+
+
+def run(stage: Any, *options: str, **sections: Any) -> tuple[str, str]:
+    """Runs a command in this process; `sections` replace params.yaml. Returns what it printed."""
+    output, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", [stage.__name__, "--config", sections.get("config", "params.yaml"), *options])
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+            stage.main()
+    return output.getvalue(), errors.getvalue()
+
+
+def run_all(folder: Path, *, raw: Path, example: Example, **changes: Any) -> None:
+    """Prepares the raw data, trains, evaluates and registers in `folder`, which is the working directory then."""
+    folder.mkdir(exist_ok=True)
+    os.chdir(folder)
+    if raw != folder / "raw":
+        shutil.copytree(raw, folder / "raw")
+    (folder / "params.yaml").write_text(yaml.safe_dump(example.parameters(**changes)))
+    run(prepare, "--dataset", "data")
+    outputs = ("--checkpoints", "checkpoints", "--history", "history.csv", "--samples", "samples.png")
+    run(train, "--dataset", "data", "--model", "model", "--champion", "params.yaml", *outputs)
+    scored = ("--real", "data", "--generated", "model", "--history", "history.csv", "--champion", "params.yaml")
+    run(evaluate, *scored, "--scores", "scores.json", "--report", "report.html", "--cache", "cache")
+    run(register, "--model", "model", "--scores", "scores.json", "--registration", "registration.json")
+
+
+@pytest.fixture(scope="module", params=EXAMPLES, ids=str)
+def example(request: pytest.FixtureRequest) -> Example:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def first(example: Example, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project's folder after its first training."""
+    folder, here = tmp_path_factory.mktemp(example.modality) / "project", Path.cwd()
+    folder.mkdir()
+    shutil.copy(mlflow_database, folder / "mlflow.db")
+    example.write(folder / "raw", 0, 120, False)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+            patch.delenv(name)
+        run_all(folder, raw=folder / "raw", example=example, score_every_images=120, score_samples=20)
+    os.chdir(here)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(first: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in its own folder, with its own copy of MLflow's database."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+def registration(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "registration.json").read_text())
+
+
+def test_the_manifest_records_this_modality_only(example: Example, first: Path) -> None:
+    manifest = Manifest.parse((first / "data" / "manifest.json").read_text(), "")
+    assert manifest.shape == example.shape
+    nested = {name.partition(".")[0] for name in manifest.settings if "." in name}
+    assert nested == {example.modality}
+
+
+def test_the_first_generator_is_the_champion_and_is_served(example: Example, first: Path, tmp_path: Path) -> None:
+    import mlflow.pyfunc
+
+    assert (registration(first)["decision"], registration(first)["version"]) == ("champion", "1")
+    save_served_model(tmp_path / "served", first / "model", read_metadata(first / "model"))
+    served = mlflow.pyfunc.load_model(str(tmp_path / "served"))
+    label = read_metadata(first / "model").classes[1]
+    answers = served.predict([{"count": 3, "seed": 5, "label": label}])
+    assert len(answers) == 3
+    assert all(map(example.answers, answers))
+
+
+def test_another_folder_gives_the_same_bytes(
+    example: Example, first: Path, tmp_path: Path, mlflow_database: Path
+) -> None:
+    shutil.copy(mlflow_database, tmp_path / "mlflow.db")
+    run_all(tmp_path, raw=first / "raw", example=example, score_every_images=120, score_samples=20)
+    for path in sorted((first / "data").iterdir()):
+        assert path.read_bytes() == (tmp_path / "data" / path.name).read_bytes(), path.name
+    assert (first / "samples.png").read_bytes() == (tmp_path / "samples.png").read_bytes()
+    for ours, theirs in zip(*(load_generator(f / "model").model.get_weights() for f in (first, tmp_path)), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    ours, theirs = (json.loads((folder / "scores.json").read_text()) for folder in (first, tmp_path))
+    for name in ("scores", "spread", "standard_errors", "intervals", "protocol"):
+        assert ours[name] == theirs[name]
+
+
+def test_more_data_start_from_the_champion_and_are_compared_with_it(
+    example: Example, first: Path, tmp_path: Path, mlflow_database: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    project = shutil.copytree(first, tmp_path / "project")
+    example.write(project / "raw", 120, 200, False)
+    for name in ("data", "model", "report.html", "registration.json"):
+        path = project / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with caplog.at_level("INFO"):
+        run_all(project, raw=project / "raw", example=example, warm_start="champion")
+    assert f"The training starts from the networks of version 1 of {example.model}." in caplog.text
+    second = registration(project)
+    assert (second["version"], second["champion"]) == ("2", "1")
+    assert "of version 1: " in second["reason"]
+    assert f"version 1 of {example.model}" in (project / "report.html").read_text()
+
+
+def test_drift_is_found_in_changed_items_and_not_in_more_of_the_same(example: Example, tmp_path: Path) -> None:
+    if example.modality == "audio":
+        pytest.skip("two data sets of sound have different codecs, and drift detection refuses them")
+    sections = example.parameters()
+    sections["drift"]["blocks"] = 4
+    Path("params.yaml").write_text(yaml.safe_dump(sections))
+    reference = example.prepared(tmp_path / "reference", 0, 400)
+    for name, changed in (("more", False), ("changed", True)):
+        data = example.prepared(tmp_path / name, 400, 800, changed=changed)
+        found, _ = run(drift, "--reference", str(reference), "--data", str(data), "--record", "drift.json",
+                       "--cache", "cache")  # fmt: skip
+        assert found.splitlines()[0] == ("drifted" if changed else "not drifted"), found
+
+
+def test_a_sweep_chooses_the_trial_with_the_better_score(example: Example, first: Path, tmp_path: Path) -> None:
+    score = f"fd_{example.extractor}"
+    trials = [first, shutil.copytree(first, tmp_path / "worse")]
+    record = json.loads((trials[1] / "scores.json").read_text())
+    record["scores"][score] += 1
+    (trials[1] / "scores.json").write_text(json.dumps(record))
+    made = [{"artifacts": [{"uri": str(trial / name)} for trial in trials]} for name in ("model", "scores.json")]
+    outputs = {name: {"artifacts": [{"uri": str(tmp_path / name)}]} for name in ("model", "scores")}
+    given = {
+        "inputs": {"artifacts": dict(zip(("models", "evaluations"), made, strict=True))},
+        "outputs": {"artifacts": outputs, "outputFile": str(tmp_path / "output.json")},
+    }
+    config = json.dumps(example.parameters()["register"])
+    printed, _ = run(choose, "--model", "model", "--scores", "scores", "--executor-input", json.dumps(given),
+                     config=config)  # fmt: skip
+    assert printed.splitlines()[0].endswith(", chosen")
+    assert (tmp_path / "model" / "generator.keras").read_bytes() == (first / "model" / "generator.keras").read_bytes()
