@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gan_core.evaluation.extractors.features import Extractor
     from gan_core.evaluation.feature_extraction import ExtractedFeatures
     from gan_core.evaluation.protocol import ChampionScores, Evaluation
+    from gan_core.evaluation.report.text_rows import TextRows
 
 
 def main() -> None:
@@ -73,15 +74,18 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
             place.write_text(evaluation.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        texts: list[TextRows] = []
         if arguments.report:
             place = outputs.enter_context(whole_output(arguments.report))
             contents = collect_contents(
                 extractor, extracted, evaluation, charts, comparison=comparison, seed=config.seed
             )
             place.write_text(render_report(evaluation, contents), encoding="utf-8")
+            texts = contents.texts
         if arguments.statistics:
             write_statistics(outputs.enter_context(whole_output(arguments.statistics)), extracted.real, extractor)
-    log_evaluation(evaluation, arguments.report.place if arguments.report else None, required=bool(run_id))
+    report = arguments.report.place if arguments.report else None
+    log_evaluation(evaluation, report, texts, required=bool(run_id))
     trial = {"trial": arguments.trial} if arguments.trial else {}
     executor.write_output(arguments.executor_input, {"scores": {**trial, **evaluation.scores}})
     print(table(evaluation, comparison))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,15 @@ from components.tracking.server import connect
 from components.tracking.spool import now_milliseconds
 from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
+from gan_core.evaluation.report.text_rows import TextRows
+
+TEXTS = "texts.json"
 
 
-def log_evaluation(evaluation: Evaluation, report: Path | None, *, required: bool = False) -> None:
-    """Logs the scores, and the report if there is one, to the run of the generator's training.
+def log_evaluation(
+    evaluation: Evaluation, report: Path | None, texts: Sequence[TextRows] = (), *, required: bool = False
+) -> None:
+    """Logs the scores, and the report and generated texts if there are any, to the run of the generator's training.
 
     If the scores cannot be logged, one sentence says why; the evaluation fails only if they are `required` and may be
     logged later. Scores of images that no training of this project generated belong to no run.
@@ -33,14 +40,14 @@ def log_evaluation(evaluation: Evaluation, report: Path | None, *, required: boo
         return
     try:
         with answered("receive the scores") if required else contextlib.nullcontext():
-            _log(run_id, evaluation, report)
+            _log(run_id, evaluation, report, texts)
     except Exception as error:  # no other failure of the server may fail the evaluation
         if required and isinstance(error, TryAgain):
             raise
         _say(f"The scores are not in MLflow: {explain(error)}")
 
 
-def _log(run_id: str, evaluation: Evaluation, report: Path | None) -> None:
+def _log(run_id: str, evaluation: Evaluation, report: Path | None, texts: Sequence[TextRows]) -> None:
     client = connect()
     from mlflow.entities import RunTag
 
@@ -48,6 +55,11 @@ def _log(run_id: str, evaluation: Evaluation, report: Path | None) -> None:
     client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
     if report:
         client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
+    if texts:
+        data = [[rows.title, *pair] for rows in texts for pair in map(dataclasses.astuple, rows.pairs)]
+        client.log_dict(run_id, {"columns": ["class", "text", "nearest", "edits"], "data": data}, TEXTS)
+        # MLflow's page shows the artifacts in this tag as tables. `log_table` would add rows to earlier ones.
+        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": TEXTS, "type": "table"}]))
     describe_run(client, run_id, evaluation)
 
 

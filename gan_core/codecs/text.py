@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,16 @@ class TextCodec(Codec):
         """Returns the text of an array, uint8 [length, 1, 1], up to the first code that is no symbol's."""
         symbols = dict(enumerate(self.alphabet, start=1))
         return "".join(map(symbols.__getitem__, itertools.takewhile(symbols.__contains__, array[:, 0, 0].tolist())))
+
+    def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
+        """Returns the codes that the codec `by` gives to the texts, which end before a symbol that it does not have."""
+        super().perceived(arrays, by)
+        by = cast("TextCodec", by)
+        codes = np.zeros(256, np.uint8)
+        for code, symbol in enumerate(self.alphabet, start=1):
+            codes[code] = by.alphabet.find(symbol) + 1
+        length = by.shape[0]
+        return np.pad(codes[arrays[:, :length]], ((0, 0), (0, max(0, length - self.shape[0])), (0, 0), (0, 0)))
 
     def texts(self, arrays: NDArray[np.uint8]) -> list[str]:
         """Returns the text of each array, uint8 [B, length, 1, 1]."""

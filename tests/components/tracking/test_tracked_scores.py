@@ -16,10 +16,11 @@ from datasets import blobs
 from evaluations import evaluation
 from trackers import NO_SERVER, history, only_run, tracker
 
-from components.tracking.scores import log_evaluation
+from components.tracking.scores import TEXTS, log_evaluation
 from components.tracking.server import connect
 from gan_core.data.manifest import Manifest
 from gan_core.evaluation.protocol import ClassScores, Interval
+from gan_core.evaluation.report.text_rows import TextPair, TextRows
 from gan_core.metric_names import score
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -35,6 +36,17 @@ def test_an_evaluation_is_logged_once_in_the_run_of_its_training(manifest: Manif
     assert history("scores/spread/kid_classifier") == [(64, 0.005)]
     assert "report.html" in [file.path for file in connect().list_artifacts(track.run_id)]
     assert only_run().info.status == "FINISHED"
+
+
+def test_generated_texts_are_a_table_that_a_later_evaluation_replaces(manifest: Manifest, project: Path) -> None:
+    with tracker(manifest) as track:
+        track.log_row(64, {"loss": 1.0})
+    for text in ("ANA", "EVA"):
+        rows = [TextRows("female", [TextPair(text, "ANNA", 1), TextPair("BO", "BO", 0)])]
+        log_evaluation(evaluation(12.5, 0.5, track.run_id), None, rows)
+    table = connect().load_table(only_run().info.experiment_id, TEXTS)
+    assert list(table.columns) == ["class", "text", "nearest", "edits"]
+    assert table.to_numpy().tolist() == [["female", "EVA", "ANNA", 1], ["female", "BO", "BO", 0]]
 
 
 def test_the_description_of_a_run_shows_score_samples_and_report_unless_a_person_wrote_one(

@@ -138,3 +138,14 @@ def test_files_of_texts_decide_the_modality_only_if_there_are_no_others(tmp_path
     (tmp_path / "cat" / "1.png").touch()
     assert open_source(str(tmp_path)).modality == "image"
     assert open_source("names").modality == "text"
+
+
+def test_another_codec_reads_a_text_up_to_the_first_symbol_that_it_lacks() -> None:
+    one, other = TextCodec(shape=(4, 1, 1), alphabet="abz"), TextCodec(shape=(6, 1, 1), alphabet="abcd")
+    arrays = np.array([[2, 1, 0, 0], [1, 3, 2, 0]], np.uint8)[:, :, None, None]  # ba, azb
+    read = one.perceived(arrays, by=other)
+    assert read.shape == (2, *other.shape)
+    assert other.texts(read) == ["ba", "a"]
+    np.testing.assert_array_equal(one.perceived(arrays, by=one), arrays)
+    longer = np.array([[1, 2, 1, 2, 1, 2]], np.uint8)[:, :, None, None]
+    assert one.texts(other.perceived(longer, by=one)) == ["abab"]

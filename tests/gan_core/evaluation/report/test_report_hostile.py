@@ -9,6 +9,7 @@ from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.gallery import ClassRow
 from gan_core.evaluation.report.page import render_report
 from gan_core.evaluation.report.pictures import Picture
+from gan_core.evaluation.report.text_rows import TextPair, TextRows
 
 HOSTILE = "\"'><script>fetch('https://evil.example')</script><img src=x onerror=alert(1)>\u202e\x1b[2J\udcff"
 
@@ -25,6 +26,7 @@ def test_names_from_outside_are_escaped() -> None:
         classes_assigned_by="labels",
         nearest_neighbours=[],
         clips=[ClipRow(HOSTILE, [Clip(picture, "data:audio/wav;base64,AAAA")])],
+        texts=[TextRows(HOSTILE, [TextPair(HOSTILE, HOSTILE, 0)])],
         known_kind=HOSTILE,
         interpolations=picture,
         champion=None,
