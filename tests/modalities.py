@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from gan_core.modalities.choice import open_source
 _RATE = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Example:
     """Raw files of two classes, and the parameters that make small arrays of them.
 
@@ -62,6 +62,10 @@ class Example:
         sections["evaluate"] |= {"kid_subset_size": 10, "kid_subsets": 4}
         sections["register"]["score"] = f"fd_{self.extractor}"
         return sections
+
+    def with_pairs(self, pairs: str) -> Example:
+        """Returns the example with pairs, which only images have."""
+        return replace(self, prepare={**self.prepare, "pairs": pairs})
 
     def prepared(self, folder: Path, first: int = 0, last: int = 100, *, changed: bool = False) -> Path:
         """Writes items into `folder`, and prepares them; returns the prepared data set."""

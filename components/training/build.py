@@ -52,8 +52,9 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
         )
     if images.paired != config.paired:
         raise InvalidInput(
-            "The network unet needs pairs of images (prepare.image.pairs), and the other networks single images. "
-            f"Received: network={config.network!r}, {'pairs' if images.paired else 'single images'} in {place}"
+            "The parameter 'train.network' must be unet for pairs, which only images can have (prepare.image.pairs), "
+            "and dcgan, resnet or r3gan otherwise. "
+            f"Received: network={config.network!r}, {'pairs' if images.paired else 'single items'} in {place}"
         )
     if unfit := [name for name in config.augment if name not in codec.augmentations]:
         raise InvalidInput(

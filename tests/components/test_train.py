@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
+from modalities import EACH
 from recipes import small_parameters, small_training
 from train_commands import finish, outcome, start, wait_for, wait_for_a_new_checkpoint
 
@@ -41,9 +42,12 @@ def tracked(folder, query):
         return database.execute(query).fetchall()
 
 
-def test_a_training_killed_repeatedly_gives_the_same_weights(dataset, tmp_path):
+@EACH
+def test_a_training_killed_repeatedly_gives_the_same_weights(example, tmp_path):
+    dataset = example.prepared(tmp_path / "of")
     # checkpoint_every_seconds changes only when checkpoints are written, so both runs are the same training.
-    parameters = small_parameters(steps=1000, log_every_images=800, samples_every_images=4000)
+    intervals = {"log_every_images": 800, "samples_every_images": 1600}
+    parameters = small_parameters(**example.train, steps=400, **intervals)
     often = json.dumps({**parameters, "checkpoint_every_seconds": 0.05})
     undisturbed = start(tmp_path, dataset, json.dumps(parameters))
     code, errors = finish(undisturbed)
@@ -65,19 +69,19 @@ def test_a_training_killed_repeatedly_gives_the_same_weights(dataset, tmp_path):
             assert "Traceback" not in errors
     code, errors = finish(start(disturbed, dataset, often))
     assert code == 0, errors
-    assert re.search(r"The training resumes after [1-9]\d* of 8000 images \(", errors)
+    assert re.search(r"The training resumes after [1-9]\d* of 3200 images \(", errors)
 
     rows, weights, samples, metadata = outcome(disturbed)
     assert rows == expected_rows
     for ours, theirs in zip(weights, expected_weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     assert samples == expected_samples
-    assert metadata.images_seen == 8000
+    assert metadata.images_seen == 3200
     assert metadata.parameters == {
         **parameters,
         "checkpoint_every_seconds": 0.05,
-        "conditional": "off",
-    }  # the data have no labels
+        "conditional": "on",
+    }  # the data have labels
     assert metadata.tracking_run_id is not None
     names = {path.name for path in disturbed.iterdir() if "mlflow.db" not in path.name}
     assert names == {"checkpoints", "history.csv", "mlruns", "model", "samples.png"}
@@ -332,7 +336,7 @@ def _single(folder):
     [
         (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional='on'"),
         (_single, {"balanced_classes": True}, "'train.balanced_classes' needs images with labels."),
-        (_single, {"network": "unet"}, "Received: network='unet', single images in "),
+        (_single, {"network": "unet"}, "Received: network='unet', single items in "),
         (_paired, {}, "Received: network='dcgan', pairs in "),
         (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must not be on for unet"),
     ],
