@@ -74,9 +74,15 @@ class Codec(Record):
         del arrays
         return []
 
-    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+    def grid(
+        self,
+        arrays: NDArray[np.uint8],
+        columns: int,
+        names: Sequence[str] = (),
+        filled: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.uint8]:
         """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`, as `image_grid` does."""
-        return image_grid(np.stack([self.picture(array) for array in arrays]), columns, names=names)
+        return image_grid(np.stack([self.picture(array) for array in arrays]), columns, names=names, filled=filled)
 
     def answer(self, arrays: NDArray[np.uint8]) -> Any:
         """Returns what a served generator answers for the arrays, uint8 [B, H, W, C]; by default the arrays."""

@@ -18,7 +18,13 @@ _LETTER_PIXELS = 14
 _MOST_LETTERS = 24
 
 
-def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+def image_grid(
+    images: NDArray[np.uint8],
+    columns: int,
+    gap: int = 2,
+    names: Sequence[str] = (),
+    filled: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint8]:
     """Arranges images in rows. Enlarges small images by an integer factor, to a height of about 80 pixels,
     but not beyond a width of 320.
 
@@ -27,6 +33,8 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
         columns: number of images in a row; the last row is completed with white.
         gap: white pixels between two images and around the grid.
         names: names of the rows, written in a margin on the left; without names there is no margin.
+        filled: bool [M], the cells that the images fill, row by row, with N of them true; the others are white. By
+            default the first N cells.
 
     Returns:
         uint8 [H', W', C].
@@ -36,9 +44,10 @@ def image_grid(images: NDArray[np.uint8], columns: int, gap: int = 2, names: Seq
     """
     count, height, width, channels = images.shape
     factor = max(1, min(round(_COMFORTABLE_SIDE / height), _WIDEST // width))
-    rows = -(-count // columns)
+    chosen = np.arange(count) if filled is None else np.flatnonzero(filled)
+    rows = -(-(count if filled is None else len(filled)) // columns)
     cells = np.full((rows * columns, height * factor + gap, width * factor + gap, channels), _GAP_LEVEL, np.uint8)
-    cells[:count, gap:, gap:] = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    cells[chosen, gap:, gap:] = images.repeat(factor, axis=1).repeat(factor, axis=2)
     grid = cells.reshape(rows, columns, *cells.shape[1:]).swapaxes(1, 2)
     grid = grid.reshape(rows * cells.shape[1], columns * cells.shape[2], channels)
     if names:

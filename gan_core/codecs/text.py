@@ -78,11 +78,17 @@ class TextCodec(Codec):
         """Writes a text in black on white, uint8 [28, W, 1]; W is the same for all texts of the codec."""
         return _written(self.text(array), _LETTER_PIXELS * (1 + min(self.shape[0], _MOST_LETTERS_SHOWN)))
 
-    def grid(self, arrays: NDArray[np.uint8], columns: int, names: Sequence[str] = ()) -> NDArray[np.uint8]:
+    def grid(
+        self,
+        arrays: NDArray[np.uint8],
+        columns: int,
+        names: Sequence[str] = (),
+        filled: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.uint8]:
         """Writes the texts in black on white, in columns as wide as the longest one."""
         texts = self.texts(arrays)
         width = max(round(_font().getlength(_shortened(text))) for text in texts) + _LETTER_PIXELS
-        return image_grid(np.stack([_written(text, width) for text in texts]), columns, names=names)
+        return image_grid(np.stack([_written(text, width) for text in texts]), columns, names=names, filled=filled)
 
 
 def _font() -> Any:

@@ -217,9 +217,7 @@ def _preview(
     """Returns a grid of training items, with a row for each of the first classes if there are classes."""
     first = [indices[start : start + _PREVIEW_COLUMNS] for start in range(0, len(indices), _PREVIEW_COLUMNS)]
     of_class = [indices[labels[indices] == label] for label in range(labels.max() + 1)]
-    rows = (of_class if classes else first)[:_PREVIEW_ROWS]
-    arrays = np.full((len(rows), _PREVIEW_COLUMNS, *codec.shape), 255, np.uint8)
-    for row, chosen in enumerate(rows):
-        for column, index in enumerate(chosen[:_PREVIEW_COLUMNS]):
-            arrays[row, column] = codec.encode(store.read(index))
-    return codec.grid(arrays.reshape(-1, *codec.shape), _PREVIEW_COLUMNS, names=classes)
+    rows = [row[:_PREVIEW_COLUMNS] for row in (of_class if classes else first)[:_PREVIEW_ROWS]]
+    arrays = np.stack([codec.encode(store.read(index)) for row in rows for index in row])
+    filled = np.array([column < len(row) for row in rows for column in range(_PREVIEW_COLUMNS)])
+    return codec.grid(arrays, _PREVIEW_COLUMNS, names=classes, filled=filled)

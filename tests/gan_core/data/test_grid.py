@@ -22,6 +22,12 @@ def test_images_are_laid_out_row_by_row_with_white_gaps() -> None:
     assert (grid[~cells] == 255).all()
 
 
+def test_cells_that_no_image_fills_are_white() -> None:
+    images = np.stack([np.full((80, 80, 1), level, np.uint8) for level in (10, 20)])
+    grid = image_grid(images, columns=2, gap=0, filled=np.array([True, False, False, True]))
+    assert [grid[row, column, 0] for row in (0, 80) for column in (0, 80)] == [10, 255, 255, 20]
+
+
 def test_small_images_are_enlarged_by_an_integer_factor() -> None:
     image = np.array([[0, 50], [100, 150]], np.uint8).repeat(14, axis=0).repeat(14, axis=1)[None, :, :, None]
 
