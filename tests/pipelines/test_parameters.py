@@ -139,6 +139,7 @@ def with_sound(sections, monkeypatch: pytest.MonkeyPatch) -> dict[str, parameter
     [
         ([], {"image"}),
         (["prepare.image.height=64"], {"image"}),
+        (["prepare.source=names", "prepare.text.max_length=9"], {"text"}),
         (["prepare.source=speech", "prepare.sound.rate=9"], {"sound"}),
         (["prepare.modality=sound", "prepare.source=data/raw/clips", "prepare.sound.rate=9"], {"sound"}),
         (["prepare.source=data/raw/clips", "prepare.sound.rate=9"], {*MODALITIES, "sound"}),  # its files decide
