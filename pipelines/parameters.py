@@ -96,6 +96,8 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
     for name, values in changed.items():
         SECTIONS[name].parse(values)
     _require_chosen(changed, overrides)
+    if chosen := known_modality(changed["prepare"]["source"], changed["prepare"]["modality"]):
+        PrepareConfig.parse(changed["prepare"]).of(chosen)
     check_sections(EvaluateConfig.parse(changed["evaluate"]), RegisterConfig.parse(changed["register"]))
     return changed
 

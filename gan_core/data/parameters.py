@@ -73,7 +73,8 @@ class PrepareConfig(Section):
         """
         if modality not in self._nested:
             raise InvalidInput(
-                f"The parameters must have the section 'prepare.{modality}' for data of this modality. Received: "
+                f"The parameters must have the section 'prepare.{modality}' for data of this modality; a pipeline that "
+                "is compiled for other data has none, so give all of it, as a preset does. Received: "
                 f"{', '.join(f'prepare.{name}' for name in self._nested) or 'none'}, source={self.source!r}"
             )
         return self._nested[modality]

@@ -12,7 +12,9 @@ from datasets import blobs, write_dataset
 from ruamel.yaml import YAML
 
 from gan_core.config import TrainConfig
+from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepared import PreparedDataset
+from gan_core.errors import InvalidInput
 from gan_core.networks.build import build_discriminator, build_generator
 from gan_core.representation import network_shape
 from gan_core.training.batches import RealBatches
@@ -25,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 NAMES = [path.stem for path in PRESETS]
 LABELLED = ("embedded", "fashion-mnist", "speech", "names", "data/raw/cifar10")
+COMPLETE = {"speech": "audio", "names": "text"}  # sections that a pipeline compiled for images lacks
 LETTERS = 26  # of the names
 STEPS, STOP_AFTER_STEPS = 3, 2
 # Makes a preset small enough for a CPU, but keeps its layers, loss and penalties.
@@ -85,9 +88,21 @@ def test_a_preset_contains_only_values_that_differ(name) -> None:
         (section, key): value
         for section, values in resolved.items()
         for key, value in parameters.flat(values).items()
-        if value != parameters.flat(defaults[section])[key]
+        if value != parameters.flat(defaults[section])[key] or key.partition(".")[0] == COMPLETE.get(name)
     }
     assert changed == given
+
+
+@pytest.mark.parametrize("name", COMPLETE)
+def test_a_pipeline_compiled_for_images_runs_other_data_by_the_presets_parameters_alone(name) -> None:
+    defaults = parameters.read(ROOT / "params.yaml")
+    compiled = {**defaults, "prepare": parameters.chosen_only(defaults["prepare"])}
+    assert compiled["prepare"].keys() & COMPLETE.values() == set()
+    changed = parameters.override(compiled, parameters.preset(ROOT / "presets" / f"{name}.yaml"))
+    sent = PrepareConfig.parse(parameters.chosen_only(changed["prepare"]))
+    assert sent.of(COMPLETE[name]).model_dump() == defaults["prepare"][COMPLETE[name]]
+    with pytest.raises(InvalidInput, match=rf"must have the section 'prepare.{COMPLETE[name]}'.*as a preset does"):
+        parameters.override(compiled, [f"prepare.source={name}"])
 
 
 def test_the_readme_lists_exactly_the_presets() -> None:
