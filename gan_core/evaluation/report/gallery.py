@@ -64,14 +64,15 @@ def samples(generated: Pictures) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.count)
     caption = "The first generated images, without selection."
-    return strip(generated.at(np.arange(count)), COLUMNS, f"{count} generated images, without selection", caption)
+    alt_text = f"{count} generated images, without selection"
+    return strip(generated.at(np.arange(count)), COLUMNS, alt_text, caption, fewer_if_wide=True)
 
 
 def real_samples(real: Pictures) -> Picture:
     """Real images at regular intervals of the set, because images may be stored class by class."""
     indices = np.unique(np.linspace(0, real.count - 1, min(SAMPLES, real.count)).astype(np.int64))
     caption = "Real images, evenly spaced over the data set."
-    return strip(real.at(indices), COLUMNS, f"{len(indices)} real images", caption)
+    return strip(real.at(indices), COLUMNS, f"{len(indices)} real images", caption, fewer_if_wide=True)
 
 
 def pairs(generated: Pictures, inputs: Conditions, targets: Pictures) -> Picture:
@@ -114,7 +115,7 @@ def class_rows(
 
     def first(images: Pictures, labels: NDArray[np.integer], label: int, description: str) -> Picture | None:
         indices = np.flatnonzero(labels == label)[:PER_CLASS]
-        return strip(images.at(indices), PER_CLASS, description) if len(indices) else None
+        return strip(images.at(indices), PER_CLASS, description, fewer_if_wide=True) if len(indices) else None
 
     rows = []
     for label, entry in enumerate(scores[:CLASSES]):

@@ -71,15 +71,20 @@ def tile(image: NDArray[np.uint8], alt_text: str, caption: str = "") -> Picture:
     return _picture(_fitted(image), alt_text, caption)
 
 
-def strip(images: Iterable[NDArray[np.uint8]], columns: int, alt_text: str, caption: str = "") -> Picture:
+def strip(
+    images: Iterable[NDArray[np.uint8]], columns: int, alt_text: str, caption: str = "", *, fewer_if_wide: bool = False
+) -> Picture:
     """Arranges images, each uint8 [H, W, 1 or 3], in rows with transparent gaps.
 
     If there are fewer images than columns, the rest of the row stays empty. So images have the same size in all strips
-    with the same number of columns.
+    with the same number of columns. With `fewer_if_wide`, images more than twice as wide as high, such as texts, get
+    fewer columns, so that they stay readable.
     """
     fitted = [_fitted(image) for image in images]
     height, width = (max(image.shape[axis] for image in fitted) + GAP for axis in (0, 1))
     channels = max(image.shape[2] for image in fitted)
+    if fewer_if_wide and width > 2 * height:
+        columns = max(1, round(2 * columns * height / width))
     rows = math.ceil(len(fitted) / columns)
     sheet = np.zeros((rows * height - GAP, columns * width - GAP, channels + 1), np.uint8)
     for index, image in enumerate(fitted):
@@ -94,11 +99,13 @@ def _fitted(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     from PIL import Image
 
     channels = image.shape[2]
-    largest = math.isqrt(PAGE_BYTES // (PAGE_TILES * channels))
-    if max(image.shape[:2]) <= largest:
+    height, width = image.shape[:2]
+    scale = math.sqrt(PAGE_BYTES // (PAGE_TILES * channels) / (height * width))
+    if scale >= 1:
         return image
     reduced = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    reduced.thumbnail((largest, largest), Image.Resampling.LANCZOS)
+    sides = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
+    reduced = reduced.resize(sides, Image.Resampling.LANCZOS)
     return np.asarray(reduced).reshape(reduced.height, reduced.width, channels)
 
 

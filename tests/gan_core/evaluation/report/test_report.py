@@ -269,3 +269,10 @@ def test_images_of_different_sizes_fit_into_one_strip() -> None:
     images = [np.zeros((10, 20, 1), np.uint8), np.zeros((30, 5, 1), np.uint8), np.zeros((4, 4, 3), np.uint8)]
     sheet = strip(images, 2, "x")
     assert (sheet.width, sheet.height) == (2 * 22 - 2, 2 * 32 - 2)
+
+
+def test_wide_images_get_fewer_columns_if_their_rows_mean_nothing() -> None:
+    texts, squares = [np.zeros((28, 196, 1), np.uint8)] * 8, [np.zeros((28, 28, 1), np.uint8)] * 8
+    assert strip(texts, 8, "x").width == 8 * 198 - 2
+    assert strip(texts, 8, "x", fewer_if_wide=True).width == 2 * 198 - 2
+    assert strip(squares, 8, "x", fewer_if_wide=True).width == 8 * 30 - 2
