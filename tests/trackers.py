@@ -36,12 +36,15 @@ def log_three_rows(track: TrainingTracker) -> None:
     for step in (1, 2, 3):
         track.log_row(step, {"loss": float(step)})
     track.log_image(3, "samples", blobs(1)[0])
+    track.log_sounds(3, "samples", [b"RIFF of one", b"RIFF of two"])
 
 
 def require_three_rows() -> None:
     """Checks that the only run has what `log_three_rows` logs, once, and has finished."""
     assert history("loss") == [(1, 1.0), (2, 2.0), (3, 3.0)]
     assert pictures() == ["samples+step+3.png", "samples+step+3.webp"]
+    sounds = connect().list_artifacts(only_run().info.run_id, "sounds/000000003")
+    assert [sound.path for sound in sounds] == [f"sounds/000000003/samples-{number}.wav" for number in (1, 2)]
     assert only_run().info.status == "FINISHED"
 
 

@@ -25,7 +25,7 @@ from gan_core.errors import InvalidInput
 def packed(folder: Path, output: Output | None) -> Iterator[None]:
     """Writes the records in `folder` to the tar file `output` when the body has succeeded.
 
-    Pictures that MLflow has received are left out.
+    Pictures and sounds that MLflow has received are left out.
     """
     yield
     if output is None:

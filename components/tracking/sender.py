@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import uuid
 from pathlib import Path
@@ -16,6 +17,7 @@ from components.tracking.spool import Spool
 METRICS_IN_A_BATCH = 1000  # MLflow's limit
 DATASET_DIGEST_LENGTH = 36  # MLflow's limit; the complete digest is a tag of the input and of the run
 PREVIEW_PIXELS = 256
+STEP_DIGITS = 9  # MLflow orders folders by name
 
 
 class Sender:
@@ -43,7 +45,8 @@ class Sender:
                 )
                 self._spool.mark(**{kind: sent[kind] + len(rows)})
         for picture in self._spool.pictures():
-            if picture.name not in sent["pictures"] and self._send_picture(sent["run_id"], picture):
+            send = self._send_sound if picture.suffix == ".wav" else self._send_picture
+            if picture.name not in sent["pictures"] and send(sent["run_id"], picture):
                 self._spool.mark(pictures=[*sent["pictures"], picture.name])
         status = self._spool.training["status"]
         if status not in ("RUNNING", sent["status"]):
@@ -133,6 +136,14 @@ class Sender:
             image.save(f"{stem}+compressed.webp")
             self._client.log_artifacts(run_id, folder, "images")
         self._client.set_tag(run_id, "mlflow.loggedImages", "True")
+        return True
+
+    def _send_sound(self, run_id: str, sound: Path) -> bool:
+        """Uploads a sound as sounds/<step>/<name>.wav, which MLflow's artifact viewer plays."""
+        name, step = sound.stem.split("+")
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(sound, Path(folder) / f"{name}.wav")
+            self._client.log_artifacts(run_id, folder, f"sounds/{int(step):0{STEP_DIGITS}}")
         return True
 
 

@@ -25,8 +25,8 @@ _TRAINING_FILE, _SENT_FILE = "training.json", "sent.json"
 _HISTORY_FILE, _MACHINE_FILE = "history.jsonl", "machine.jsonl"
 FILES = (_TRAINING_FILE, _SENT_FILE, _HISTORY_FILE, _MACHINE_FILE)
 PICTURES = "pictures"
-"""The folder of the pictures, each `<name>+<step>.png`."""
-_PICTURE = re.compile(rf"{PICTURES}/[^+/]+\+[0-9]+\.png")
+"""The folder of the pictures and sounds, each `<name>+<step>.png` or `.wav`."""
+_PICTURE = re.compile(rf"{PICTURES}/[^+/]+\+[0-9]+\.(png|wav)")
 
 
 class _Record(BaseModel):
@@ -62,7 +62,7 @@ class _Sent(BaseModel):
 
 
 class Spool:
-    """The folder of one training's records: rows, machine readings, pictures, and how much of them has been sent.
+    """The folder of one training's records: rows, machine readings, pictures, sounds, and how much is sent.
 
     Attributes:
         history: rows of metrics, each with `step` (images seen) and `timestamp` (of its first writing, in
@@ -158,9 +158,15 @@ class Spool:
             )
             write_durably(path, content.getvalue())
 
+    def save_sound(self, step: int, name: str, content: bytes) -> None:
+        """Writes the content of a WAV file as `<name>+<step>.wav`, unless that file exists."""
+        path = self.folder / PICTURES / f"{name}+{step}.wav"
+        if not path.exists():
+            write_durably(path, content)
+
     def pictures(self) -> list[Path]:
-        """Returns the pictures, oldest step first."""
-        found = [path for path in (self.folder / PICTURES).glob("*.png") if is_picture(path.relative_to(self.folder))]
+        """Returns the pictures and sounds, oldest step first."""
+        found = [path for path in (self.folder / PICTURES).iterdir() if is_picture(path.relative_to(self.folder))]
         return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
 
     def next_reading(self) -> int:
@@ -173,8 +179,10 @@ class Spool:
         counts = {
             "rows": len(self.history.records) - self.sent["history"],
             "machine readings": len(self.machine.records) - self.sent["machine"],
-            "pictures": len({path.name for path in self.pictures()} - set(self.sent["pictures"])),
         }
+        waiting = [path for path in self.pictures() if path.name not in self.sent["pictures"]]
+        for kind, suffix in (("pictures", ".png"), ("sounds", ".wav")):
+            counts[kind] = sum(path.suffix == suffix for path in waiting)
         parts = [f"{count} {kind}" for kind, count in counts.items() if count]
         if self.sent["status"] != self.training["status"]:
             parts.append("the run's end")
@@ -190,7 +198,7 @@ class Spool:
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path, relative to the records' folder, is a picture's."""
+    """Whether a path, relative to the records' folder, is that of a picture or a sound."""
     return _PICTURE.fullmatch(path.as_posix()) is not None
 
 

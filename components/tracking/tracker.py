@@ -1,7 +1,7 @@
 """Tracks a training in MLflow. The training's steps never wait for the server.
 
-Rows and pictures go to disk (components/tracking/spool.py), and a background thread sends them in order. Sending a
-record twice changes nothing, so records that may not have arrived are sent again. The command
+Rows, pictures and sounds go to disk (components/tracking/spool.py), and a background thread sends them in order.
+Sending a record twice changes nothing, so records that may not have arrived are sent again. The command
 `python -m components.tracking send <folder>` sends what an ended training could not.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -123,6 +123,11 @@ class TrainingTracker:
     def log_image(self, images_seen: int, name: str, image: NDArray[np.uint8]) -> None:
         """Records a picture, uint8 [H, W, C]."""
         self._spool.save_picture(images_seen, name, image)
+
+    def log_sounds(self, images_seen: int, name: str, sounds: Sequence[bytes]) -> None:
+        """Records sounds, each the content of a WAV file."""
+        for number, sound in enumerate(sounds, start=1):
+            self._spool.save_sound(images_seen, f"{name}-{number}", sound)
 
     def rows(self) -> list[dict[str, float]]:
         """Returns all rows, including those from before a kill: `images_seen` and the metrics of each row."""

@@ -55,5 +55,6 @@ class Hooks:
         self._tracker.log_row(int(row["images_seen"]), figures)
 
     def on_samples(self, images_seen: int, images: NDArray[np.uint8]) -> None:
-        """Tracks a grid of samples."""
+        """Tracks a grid of samples, and the sounds of its first column."""
         self._tracker.log_image(images_seen, "samples", self._codec.grid(images, self._columns, names=self._names))
+        self._tracker.log_sounds(images_seen, "samples", self._codec.sounds(images[:: self._columns]))

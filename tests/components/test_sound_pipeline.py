@@ -14,6 +14,8 @@ import yaml
 from recipes import project_parameters, small_parameters
 from test_paired_pipeline import stage
 
+from gan_core.export import read_metadata
+
 AUDIO = {"rate": 1000, "samples": 256, "frame_length": 32, "frame_step": 16}
 
 
@@ -49,6 +51,12 @@ def test_a_generator_of_sound_is_trained_scored_registered_and_served(tmp_path: 
     assert not [name for name in manifest["settings"] if name.startswith("image.")]
     outputs = ("--checkpoints", "checkpoints", "--history", "history.csv", "--samples", "samples.png")
     stage(tmp_path, "train", "--dataset", "data", "--model", "model", *outputs)
+    for path in (tmp_path / "mlruns").rglob("sounds/*/*.wav"):
+        clip, rate = soundfile.read(path, dtype="int16")
+        assert (len(clip), rate) == (256, 1000)
+    played = {path.relative_to(path.parents[1]).as_posix() for path in (tmp_path / "mlruns").rglob("*.wav")}
+    moments = {0, 104, 200, read_metadata(tmp_path / "model").images_seen}  # the last is that of the best score
+    assert played == {f"{moment:09}/samples-{number}.wav" for moment in moments for number in (1, 2)}  # one a class
     scored = ("--real", "data", "--generated", "model", "--history", "history.csv")
     stage(tmp_path, "evaluate", *scored, "--scores", "scores.json", "--report", "report.html")
     floor = json.loads((tmp_path / "scores.json").read_text())["codec_floor"]
@@ -63,7 +71,7 @@ def test_a_generator_of_sound_is_trained_scored_registered_and_served(tmp_path: 
     import pandas as pd
 
     from components.registry.model_package import save_served_model
-    from gan_core.export import load_generator, read_metadata
+    from gan_core.export import load_generator
 
     save_served_model(tmp_path / "served", tmp_path / "model", read_metadata(tmp_path / "model"))
     request = pd.DataFrame([{"count": 2, "seed": 3, "label": "low"}])

@@ -180,7 +180,7 @@ def test_the_best_generator_is_collapsed_if_its_own_row_says_so(dataset, tmp_pat
         samples=SimpleNamespace(columns=8, grid=lambda: blobs(64), images=lambda: blobs(8)),
         course=Course(),
     )
-    tracker = SimpleNamespace(log_image=lambda *_: None, run_id=None)
+    tracker = SimpleNamespace(log_image=lambda *_: None, log_sounds=lambda *_: None, run_id=None)
     kinds_of = {"model": kinds.GENERATOR, "history": kinds.HISTORY, "samples": kinds.SAMPLES}
     kinds_of["samples_page"] = kinds.SAMPLES_PAGE
     paths = {name: Output(tmp_path / name, kind) for name, kind in kinds_of.items()}
