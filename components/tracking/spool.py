@@ -166,7 +166,7 @@ class Spool:
 
     def pictures(self) -> list[Path]:
         """Returns the pictures and sounds, oldest step first."""
-        found = [path for path in (self.folder / PICTURES).iterdir() if is_picture(path.relative_to(self.folder))]
+        found = [path for path in (self.folder / PICTURES).glob("*") if is_picture(path.relative_to(self.folder))]
         return sorted(found, key=lambda path: (int(path.stem.split("+")[1]), path))
 
     def next_reading(self) -> int:

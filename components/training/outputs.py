@@ -38,10 +38,10 @@ def write_outputs(
     images_seen = training.best.load_into(training.gan)
     row = next(row for row in reversed(training.history) if row["images_seen"] <= images_seen)
     metadata = describe_generator(training.gan, dataset)
-    codec, images, columns = codec_of(metadata), training.samples.grid(), training.samples.columns
-    grid = codec.grid(images, columns, names=metadata.classes)
+    codec, images, in_row = codec_of(metadata), training.samples.grid(), training.samples.columns
+    grid = codec.grid(images, in_row, names=metadata.classes)
     tracker.log_image(images_seen, "samples", grid)
-    tracker.log_sounds(images_seen, "samples", codec.sounds(images[::columns]))
+    tracker.log_sounds(images_seen, "samples", codec.sounds(images[::in_row]))
     course = CourseRecord(
         moments=training.course.moments(images_seen, training.samples.images()),
         seconds=training.course.seconds,
