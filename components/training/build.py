@@ -36,16 +36,16 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
     require_trainable(config, dataset.manifest.shape)
     images, place = dataset.split("train"), dataset.folder
     if images.count == 0:
-        raise InvalidInput(f"The train split must hold an image. Received: {place}")
+        raise InvalidInput(f"The train split must hold an example. Received: {place}")
     for name, value in (("conditional", "on"), ("balanced_classes", True)):
         if getattr(config, name) == value and not images.labelled:
             raise InvalidInput(
-                f"The parameter 'train.{name}' needs images with labels. Received: {name}={value!r}, {place}"
+                f"The parameter 'train.{name}' needs examples with labels. Received: {name}={value!r}, {place}"
             )
     absent = dataset.manifest.classes_without("train")
     if absent and config.resolved(labelled=images.labelled).conditional == "on":
         raise InvalidInput(
-            "A conditional training needs a training image of every class: add images, lower "
+            "A conditional training needs a training example of every class: add examples, lower "
             "prepare.held_out_fraction, change prepare.seed, or set train.conditional to off. "
             f"Received: conditional='on', {len(absent)} of {len(dataset.manifest.classes)} classes without: "
             f"{first_names(absent)}, in {place}"

@@ -73,7 +73,7 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     """
     if reference.shape != data.shape:
         raise InvalidInput(
-            "Reference and data must have images of the same shape. "
+            "Reference and data must have arrays of the same shape. "
             f"Received: {reference.shape} in the reference, {data.shape} in the data"
         )
     if reference.codec != data.codec:
@@ -85,7 +85,7 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     fewest = config.blocks * FEWEST_IMAGES_IN_A_BLOCK
     if min(counts) < fewest:
         raise InvalidInput(
-            f"Drift detection requires at least {fewest} held-out images in each data set, {FEWEST_IMAGES_IN_A_BLOCK} "
+            f"Drift detection requires at least {fewest} held-out examples in each data set, {FEWEST_IMAGES_IN_A_BLOCK} "
             f"for each of drift.blocks={config.blocks}. Received: {counts[0]} in the reference, {counts[1]} in the data"
         )
 

@@ -21,7 +21,12 @@ FEWEST_TO_EXTRAPOLATE = 200
 """Minimum number of generated images for the extrapolated Fréchet distance; with fewer it is not computed."""
 FEWEST_SAMPLES_WHILE_TRAINING = 4
 """Minimum number of generated images: precision and recall need a third neighbour."""
-_NAMES = {"held_out": "held-out images", "train": "training images", "generated": "generated images", "files": "images"}
+_NAMES = {
+    "held_out": "held-out examples",
+    "train": "training examples",
+    "generated": "generated examples",
+    "files": "examples",
+}
 
 
 def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
@@ -89,11 +94,11 @@ def require_images(count: int, kind: str, place: Path | str, metrics: Collection
     fewest = FEWEST_FOR_NEIGHBOURS if neighbours else FEWEST_IMAGES
     if count >= fewest:
         return
-    remedies = {"held_out": "raise prepare.held_out_fraction or add images", "generated": "raise evaluate.samples"}
+    remedies = {"held_out": "raise prepare.held_out_fraction or add examples", "generated": "raise evaluate.samples"}
     without = f", or remove prdc from evaluate.metrics; then {FEWEST_IMAGES} suffice" if neighbours else ""
     raise InvalidInput(
         f"{'The metrics prdc require' if neighbours else 'An evaluation requires'} at least {fewest} "
-        f"{_NAMES.get(kind, kind)}: {remedies.get(kind, 'add images')}{without}. "
+        f"{_NAMES.get(kind, kind)}: {remedies.get(kind, 'add examples')}{without}. "
         f"Received: {count} in {place}"
     )
 
@@ -107,14 +112,14 @@ def require_images_to_score_while_training(dataset: PreparedDataset, samples: in
     if samples < FEWEST_SAMPLES_WHILE_TRAINING:
         raise InvalidInput(
             f"The parameter 'train.score_samples' must be at least {FEWEST_SAMPLES_WHILE_TRAINING}, because "
-            "precision and recall use an image's third neighbour; or set train.score_every_images to 0. "
+            "precision and recall use an example's third neighbour; or set train.score_every_images to 0. "
             f"Received: score_samples={samples}"
         )
     count = dataset.split("held_out").count
     if count < FEWEST_FOR_NEIGHBOURS:
         raise InvalidInput(
-            f"Scoring during the training requires at least {FEWEST_FOR_NEIGHBOURS} held-out images: raise "
-            "prepare.held_out_fraction, add images, or set train.score_every_images to 0. "
+            f"Scoring during the training requires at least {FEWEST_FOR_NEIGHBOURS} held-out examples: raise "
+            "prepare.held_out_fraction, add examples, or set train.score_every_images to 0. "
             f"Received: {count} in {dataset.folder}"
         )
 

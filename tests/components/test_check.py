@@ -32,11 +32,11 @@ REFUSED = [
     (
         "five_held_out",
         NO_LABELS,
-        "at least 6 held-out images: raise prepare.held_out_fraction.*remove prdc.*Received: 5",
+        "at least 6 held-out examples: raise prepare.held_out_fraction.*remove prdc.*Received: 5",
     ),
-    ("one_held_out", {**NO_LABELS, "evaluate.metrics": ["fid"]}, "at least 2 held-out images.*Received: 1"),
-    ("one_to_train", NO_LABELS, "at least 2 training images: add images. Received: 1"),
-    ("labelled", {"evaluate.samples": 5}, "at least 6 generated images: raise evaluate.samples"),
+    ("one_held_out", {**NO_LABELS, "evaluate.metrics": ["fid"]}, "at least 2 held-out examples.*Received: 1"),
+    ("one_to_train", NO_LABELS, "at least 2 training examples: add examples. Received: 1"),
+    ("labelled", {"evaluate.samples": 5}, "at least 6 generated examples: raise evaluate.samples"),
     ("labelled", {"evaluate.extractor": "inception", "register.score": "fid"}, "inception_weights='/no/such/file'"),
 ]
 
@@ -101,7 +101,9 @@ def test_a_training_with_scores_requires_held_out_images(
     workspace: Path, dataset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = write_parameters(workspace, {**NO_LABELS, "evaluate.metrics": ["fid"], "train.score_every_images": 96000})
-    with pytest.raises(InvalidInput, match=r"at least 6 held-out images.*train\.score_every_images to 0.*Received: \d"):
+    with pytest.raises(
+        InvalidInput, match=r"at least 6 held-out examples.*train\.score_every_images to 0.*Received: \d"
+    ):
         run_train(workspace, config, dataset, monkeypatch)
 
 

@@ -107,7 +107,7 @@ def test_too_few_images_are_refused_in_one_sentence(folder: Path, digits: Callab
     few = digits("few", *sample(slice(0, 200)))
     done = drift(folder, digits("enough", *sample(FIRST)), few)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "at least 100 held-out images" in done.stderr
+    assert "at least 100 held-out examples" in done.stderr
     assert "Received: " in done.stderr
 
 

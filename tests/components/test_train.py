@@ -334,8 +334,8 @@ def _single(folder):
 @pytest.mark.parametrize(
     ("make", "changes", "message"),
     [
-        (_single, {"conditional": True}, "'train.conditional' needs images with labels. Received: conditional='on'"),
-        (_single, {"balanced_classes": True}, "'train.balanced_classes' needs images with labels."),
+        (_single, {"conditional": True}, "'train.conditional' needs examples with labels. Received: conditional='on'"),
+        (_single, {"balanced_classes": True}, "'train.balanced_classes' needs examples with labels."),
         (_single, {"network": "unet"}, "Received: network='unet', single items in "),
         (_paired, {}, "Received: network='dcgan', pairs in "),
         (_paired, {"network": "unet", "conditional": True}, "'train.conditional' must not be on for unet"),

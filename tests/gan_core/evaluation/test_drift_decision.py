@@ -105,8 +105,8 @@ def test_too_few_images_and_other_shapes_are_refused(manifest: Manifest) -> None
     require_comparable(CONFIG, manifest, manifest)
     few = manifest.model_copy(update={"counts": {"train": 500, "held_out": 99}})
     with pytest.raises(
-        InvalidInput, match=r"100 held-out images in each data set, .* Received: 100 in the reference, 99"
+        InvalidInput, match=r"100 held-out examples in each data set, .* Received: 100 in the reference, 99"
     ):
         require_comparable(CONFIG, manifest, few)
-    with pytest.raises(InvalidInput, match="images of the same shape"):
+    with pytest.raises(InvalidInput, match="arrays of the same shape"):
         require_comparable(CONFIG, manifest, manifest.model_copy(update={"shape": (16, 16, 3)}))
