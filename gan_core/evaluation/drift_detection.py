@@ -85,8 +85,9 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     fewest = config.blocks * FEWEST_IMAGES_IN_A_BLOCK
     if min(counts) < fewest:
         raise InvalidInput(
-            f"Drift detection requires at least {fewest} held-out examples in each data set, {FEWEST_IMAGES_IN_A_BLOCK} "
-            f"for each of drift.blocks={config.blocks}. Received: {counts[0]} in the reference, {counts[1]} in the data"
+            f"Drift detection requires at least {fewest} held-out examples in each data set, "
+            f"{FEWEST_IMAGES_IN_A_BLOCK} for each of drift.blocks={config.blocks}. "
+            f"Received: {counts[0]} in the reference, {counts[1]} in the data"
         )
 
 
