@@ -1,13 +1,14 @@
 """Compares new data with the data that the champion was trained on, and says whether to train again.
 
-Both are prepared data sets with images of the same shape. The features are those of the evaluation's extractor; if this
-is `classifier`, it is trained on the reference. The exit code is 0 for either answer; with --exit-code it is 3 if the
-data has drifted.
+Both are prepared data sets of the same modality, images of the same shape. The features are those of the evaluation's
+extractor; if this is `classifier`, it is trained on the reference. The exit code is 0 for either answer; with --exit-
+code it is 3 if the data has drifted.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ def compare(
     Raises:
         InvalidInput: the images' shapes differ, or too few images are held out.
     """
+    from gan_core.codecs import codec_of
     from gan_core.evaluation.drift_detection import block_distance, decide, require_comparable, unchanged
 
     if reference.manifest.digest == data.manifest.digest:
@@ -82,12 +84,17 @@ def compare(
     from gan_core.evaluation.extractors.features import extract_cached
 
     extractor = build_extractor(evaluation, reference, cache, counting)
-    features = []
+    common, features = codec_of(reference.manifest), []
     for side, name in ((reference, "reference"), (data, "data")):
         images = side.split("held_out")
         content = {"digest": side.manifest.digest, "name": "held_out"}
+        batches, codec = images.batches(evaluation.batch_size), codec_of(side.manifest)
+        if codec.lossy or codec != common:
+            # Two codecs are fitted to different items. So both sides are decoded, and stored by the reference's codec.
+            batches = map(functools.partial(codec.perceived, by=common), batches)
+            content["perceived_by"] = reference.manifest.digest
         with counting(images.count, name) as advance:
-            kept = extract_cached(extractor, images.batches(evaluation.batch_size), content, cache, advance)
+            kept = extract_cached(extractor, batches, content, cache, advance)
         features.append(kept.features)
     distance = block_distance(features[0], features[1], config, evaluation.seed)
     return decide(config, extractor.name, reference.manifest, data.manifest, distance)

@@ -125,8 +125,8 @@ class AudioCodec(Codec):
         by = cast("AudioCodec", by)
         if (by.rate, by.samples) != (self.rate, self.samples):
             raise InvalidInput(
-                f"Real and generated clips must have the same rate and length. Received: generated clips of "
-                f"{self.samples} samples at {self.rate} Hz, real ones of {by.samples} at {by.rate} Hz"
+                f"Clips that are compared must have the same rate and length. Received: {self.samples} samples at "
+                f"{self.rate} Hz, and {by.samples} at {by.rate} Hz"
             )
         return by.spectrograms(self.decode(arrays))
 

@@ -49,18 +49,18 @@ class Codec(Record):
         return array
 
     def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
-        """Returns what the codec `by` of real data stores of generated items, as a person perceives them.
+        """Returns what another codec stores of the items, as a person perceives them.
 
         Args:
-            arrays: generated arrays of this codec, uint8 [B, H, W, C].
-            by: the codec of the real items that they are compared with.
+            arrays: arrays of this codec, for example generated ones, uint8 [B, H, W, C].
+            by: the codec of the items that they are compared with.
 
         Raises:
             InvalidInput: the items of the two codecs cannot be compared.
         """
         if by.modality != self.modality:
             raise InvalidInput(
-                f"Real and generated items must be of the same modality. Received: {by.modality} and {self.modality}"
+                f"Items that are compared must be of the same modality. Received: {by.modality} and {self.modality}"
             )
         return arrays
 

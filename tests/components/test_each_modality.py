@@ -131,8 +131,6 @@ def test_more_data_start_from_the_champion_and_are_compared_with_it(
 
 
 def test_drift_is_found_in_changed_items_and_not_in_more_of_the_same(example: Example, tmp_path: Path) -> None:
-    if example.modality == "audio":
-        pytest.skip("two data sets of sound have different codecs, and drift detection refuses them")
     sections = example.parameters()
     sections["drift"]["blocks"] = 4
     Path("params.yaml").write_text(yaml.safe_dump(sections))
