@@ -80,5 +80,5 @@ def compare(
     except InvalidInput as error:
         remarks.append(f"The champion, {champion.name}, cannot be evaluated: {error}")
         return Comparison(champion.name, None, None, tuple(remarks))
-    images = GeneratedImages(generator, config.samples, config.seed, extracted.sides.inputs)
+    images = GeneratedImages(generator, config.samples, config.seed, extracted.sides.inputs, extracted.sides.codec)
     return Comparison(champion.name, recorded, images, tuple(remarks))

@@ -92,5 +92,9 @@ class GeneratedImages:
         return self.draw(draw_latents(int(indices.max()) + 1, self.latent_size, self._seed)[indices], indices)
 
     def draw(self, latents: NDArray[np.float32], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Generates images from latents [B, latent_size], with the classes or input images at `indices` [B]."""
-        return self._generator.draw(latents, None if self._conditions is None else self._conditions(indices))
+        """Generates images from latents [B, latent_size], with the classes or input images at `indices` [B].
+
+        If the codec of the real images is another one, it stores what a person perceives.
+        """
+        drawn = self._generator.draw(latents, None if self._conditions is None else self._conditions(indices))
+        return drawn if self._codec == self._compared else self._codec.perceived(drawn, by=self._compared)

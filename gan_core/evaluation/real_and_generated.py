@@ -105,11 +105,11 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
             f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
             f"{generator.shape} in {generated}"
         )
-    codecs = [one.codec for one in (dataset and dataset.manifest, generator) if one]
-    if any(codec != codecs[0] or (codec and len(codecs) < 2) for codec in codecs):
+    described = generator or (PreparedDataset(generated).manifest if _is_prepared(generated) else None)
+    if (dataset and dataset.manifest.codec) != (described and described.codec):
         raise InvalidInput(
-            "Real and generated data must have the same codec: the generator must be trained on data that was prepared "
-            f"with the same parameters. Received: {real} and {generated}"
+            "Real and generated data must have the same codec: both must be prepared data, or a generator that was "
+            f"trained on the same prepared data. Received: {real} and {generated}"
         )
     if dataset:
         require_extractor(config.extractor, codec_of(dataset.manifest))

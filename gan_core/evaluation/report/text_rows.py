@@ -44,7 +44,7 @@ def text_rows(
         known: training items, or real ones, of which the first MOST_COMPARED are compared.
         classes: names of the classes in label order.
     """
-    if known is None or not codec.symbols:
+    if known is None or not codec.texts(np.stack(list(known.images.images(np.arange(1))))):
         return []
     pool = np.stack(list(known.images.images(np.arange(min(known.images.count, MOST_COMPARED)))))
     labels = generated.labels if classes else None
