@@ -112,14 +112,17 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             _NOTHING,
             {"modality": "smell"},
-            r"'prepare.modality' must be auto, image, audio. Received: modality='smell'",
+            r"'prepare.modality' must be auto, image, audio, text. Received: modality='smell'",
             id="modality",
         ),
         pytest.param(
             _NOTHING, {"source": "digits", "image": None}, r"the section 'prepare.image' .*none", id="no section"
         ),
         pytest.param(
-            _NOTHING, {}, r"embedded, fashion-mnist, digits, speech or an existing folder.*'raw'", id="missing folder"
+            _NOTHING,
+            {},
+            r"embedded, fashion-mnist, digits, speech, names or an existing folder.*'raw'",
+            id="missing folder",
         ),
         pytest.param(lambda raw: raw.mkdir(), {}, r"must contain images .*with 0 other files", id="empty folder"),
         pytest.param(

@@ -283,11 +283,12 @@ def test_usual_numbers_of_features_are_accepted() -> None:
 
 
 def test_the_feature_sizes_are_those_of_the_extractors() -> None:
-    from gan_core.evaluation.extractors import classifier, inception_network, random_network
+    from gan_core.evaluation.extractors import classifier, inception_network, ngram, random_network
 
     assert {
         "classifier": classifier.RECIPE["features"],
         "random": random_network.FEATURES,
+        "ngram": ngram.FEATURES,
         "inception": inception_network.FEATURES,
     } == FEATURE_SIZES
 
