@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gan_core.codecs import codec_of
 from gan_core.codecs.codec import Codec
+from gan_core.codecs.image import ImageCodec
 from gan_core.config import EvaluateConfig
 from gan_core.data.folders import is_marked
 from gan_core.data.manifest import Split
@@ -111,8 +112,8 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
             "Real and generated data must have the same codec: both must be prepared data, or a generator that was "
             f"trained on the same prepared data. Received: {real} and {generated}"
         )
-    if dataset:
-        require_extractor(config.extractor, codec_of(dataset.manifest))
+    # Files are images of any size.
+    require_extractor(config.extractor, codec_of(dataset.manifest) if dataset else ImageCodec(shape=(1, 1, 1)))
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:
         raise InvalidInput(

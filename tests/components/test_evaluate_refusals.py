@@ -31,6 +31,7 @@ from PIL import Image
         ("--real images --generated generator", {}, "is trained on labels"),
         ("--real data --generated one", {}, "at least 6 examples"),
         ("--real data --generated few", {}, "at least 6 examples"),
+        ("--real few --generated few", {"extractor": "ngram"}, "must be one of classifier, random, inception"),
         ("--real data --generated other_size", {}, "images of the shape it was trained on"),
         ("--real data --generated truncated", {}, "An image must be readable"),
         ("--real data --generated generator --history images", {}, "history must be"),
