@@ -1,8 +1,8 @@
 """Compares new data with the data that the champion was trained on, and says whether to train again.
 
 Both are prepared data sets of the same modality, images of the same shape. The features are those of the evaluation's
-extractor; if this is `classifier`, it is trained on the reference. The exit code is 0 for either answer; with --exit-
-code it is 3 if the data has drifted.
+extractor; if this is `classifier`, it is trained on the reference. The exit code is 0 for either answer; with
+--exit-code it is 3 if the data has drifted.
 """
 
 from __future__ import annotations

@@ -74,6 +74,10 @@ class Codec(Record):
         del arrays
         return []
 
+    def pictures(self, arrays: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Draws arrays, uint8 [N, H, W, C], as the pictures of one grid, uint8 [N, H', W', 1 or 3]."""
+        return np.stack([self.picture(array) for array in arrays])
+
     def grid(
         self,
         arrays: NDArray[np.uint8],
@@ -82,7 +86,7 @@ class Codec(Record):
         filled: NDArray[np.bool_] | None = None,
     ) -> NDArray[np.uint8]:
         """Draws the arrays, uint8 [N, H, W, C], in rows of `columns`, as `image_grid` does."""
-        return image_grid(np.stack([self.picture(array) for array in arrays]), columns, names=names, filled=filled)
+        return image_grid(self.pictures(arrays), columns, names=names, filled=filled)
 
     def answer(self, arrays: NDArray[np.uint8]) -> Any:
         """Returns what a served generator answers for the arrays, uint8 [B, H, W, C]; by default the arrays."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self, cast
 
 import numpy as np
@@ -11,7 +10,6 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gan_core.codecs.codec import Codec
-from gan_core.codecs.grid import image_grid
 
 MOST_SYMBOLS = 255
 _LETTER_PIXELS = 14
@@ -78,17 +76,11 @@ class TextCodec(Codec):
         """Writes a text in black on white, uint8 [28, W, 1]; W is the same for all texts of the codec."""
         return _written(self.text(array), _LETTER_PIXELS * (1 + min(self.shape[0], _MOST_LETTERS_SHOWN)))
 
-    def grid(
-        self,
-        arrays: NDArray[np.uint8],
-        columns: int,
-        names: Sequence[str] = (),
-        filled: NDArray[np.bool_] | None = None,
-    ) -> NDArray[np.uint8]:
-        """Writes the texts in black on white, in columns as wide as the longest one."""
+    def pictures(self, arrays: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Writes the texts in black on white, all as wide as the longest one."""
         texts = self.texts(arrays)
         width = max(round(_font().getlength(_shortened(text))) for text in texts) + _LETTER_PIXELS
-        return image_grid(np.stack([_written(text, width) for text in texts]), columns, names=names, filled=filled)
+        return np.stack([_written(text, width) for text in texts])
 
 
 def _font() -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from recipes import project_parameters, small_parameters
+from recipes import project_parameters, small_evaluation, small_parameters
 from test_paired_pipeline import stage
 
 from gan_core.export import read_metadata
@@ -40,8 +40,7 @@ def test_a_generator_of_sound_is_trained_scored_registered_and_served(tmp_path: 
     parameters["train"] = small_parameters(
         score_every_images=100, score_samples=20, augment=["time_translation"], augment_probability=0.5
     )
-    sizes = {"samples": 30, "kid_subset_size": 10, "kid_subsets": 5, "bootstrap_replicates": 5, "sampling_seeds": 2}
-    parameters["evaluate"] |= {**sizes, "extractor": "random"}
+    parameters["evaluate"] = small_evaluation("random")
     parameters["register"]["score"] = "fd_random"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))
     stage(tmp_path, "prepare", "--data", "raw", "--dataset", "data")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from recipes import project_parameters, small_parameters
+from recipes import project_parameters, small_evaluation, small_parameters
 from test_paired_pipeline import stage
 
 from gan_core.evaluation.protocol import Evaluation
@@ -34,8 +34,7 @@ def test_a_generator_of_texts_is_trained_scored_registered_and_served(tmp_path: 
     parameters = project_parameters()
     parameters["prepare"] |= {"source": "raw"}
     parameters["train"] = small_parameters(**TEXT_NETWORK, **PENALTY, score_every_images=200, score_samples=20)
-    sizes = {"samples": 30, "kid_subset_size": 10, "kid_subsets": 5, "bootstrap_replicates": 5, "sampling_seeds": 2}
-    parameters["evaluate"] |= {**sizes, "extractor": "ngram"}
+    parameters["evaluate"] = small_evaluation("ngram")
     parameters["register"]["score"] = "fd_ngram"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(parameters))
     stage(tmp_path, "prepare", "--data", "raw", "--dataset", "data")
