@@ -1,4 +1,4 @@
-"""The extractors that quality.py uses for its scores, all trained on this machine.
+"""The extractors that quality.py and preset_ablation.py use for their scores, all trained on this machine.
 
 These two were not used to choose a recipe:
 
@@ -24,10 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.official_split import ArrayDataset, ArraySplit
+from gan_core.codecs import codec_of
+from gan_core.codecs.codec import Codec
+from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.evaluation.cache import Arrays, cached, digest_of
 from gan_core.evaluation.extractors.classifier import train_classifier
 from gan_core.evaluation.extractors.features import Extractor
 from gan_core.evaluation.extractors.random_network import RandomExtractor
+from gan_core.representation import network_shape, to_network_tensor
 
 TUNED_ON = ("random", "residual", "autoencoder", "classifier")
 _SETTINGS = {"version": 2, "steps": 1500, "batch_size": 128, "learning_rate": 0.002}
@@ -60,12 +64,17 @@ def build_extractors(dataset: ArrayDataset, cache: Path) -> list[Extractor]:
     """Trains the extractors, or loads them from the folder `cache`."""
     return [
         _trained(_Recipe("turns", _TURNS, 7003, _convolutional), dataset, cache),
-        _trained(_Recipe("dense", _LABELS, 7004, _dense), dataset, cache),
+        dense_extractor(dataset, cache),
         RandomExtractor(),
         _trained(_Recipe("residual", _LABELS, 7001, _residual), dataset, cache),
         _trained(_Recipe("autoencoder", _IMAGE, 7002, _autoencoder), dataset, cache),
         train_classifier(dataset, cache),  # type: ignore[arg-type]
     ]
+
+
+def dense_extractor(dataset: ArrayDataset | PreparedDataset, cache: Path) -> Extractor:
+    """Trains the extractor `dense` on labelled data of any modality, or loads it from the folder `cache`."""
+    return _trained(_Recipe("dense", _LABELS, 7004, _dense), dataset, cache)
 
 
 class _Recipe(NamedTuple):
@@ -74,15 +83,15 @@ class _Recipe(NamedTuple):
     name: str
     task: str
     seed: int
-    build: Callable[[tuple[int, int, int], int], tuple[Any, Any]]
+    build: Callable[[Codec, int], tuple[Any, Any]]
 
 
-def _trained(recipe: _Recipe, dataset: ArrayDataset, cache: Path) -> Extractor:
+def _trained(recipe: _Recipe, dataset: ArrayDataset | PreparedDataset, cache: Path) -> Extractor:
     import keras
 
     manifest = dataset.manifest
     keras.utils.set_random_seed(recipe.seed)
-    trunk, model = recipe.build(manifest.shape, 4 if recipe.task == _TURNS else len(manifest.classes))
+    trunk, model = recipe.build(codec_of(manifest), 4 if recipe.task == _TURNS else len(manifest.classes))
     parts = {
         "what": f"benchmark {recipe.name}",
         "dataset": manifest.digest,
@@ -96,7 +105,7 @@ def _trained(recipe: _Recipe, dataset: ArrayDataset, cache: Path) -> Extractor:
     return TrainedExtractor(recipe.name, digest_of(parts), trunk, float(arrays["scale"]), accuracy)
 
 
-def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Arrays:
+def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset | PreparedDataset) -> Arrays:
     import keras
 
     print(f"training the extractor {recipe.name}", flush=True)
@@ -104,7 +113,9 @@ def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Ar
     train, held_out = (dataset.split(split) for split in ("train", "held_out"))
     generator = np.random.default_rng(recipe.seed)
 
-    def shown_with_answers(split: ArraySplit, positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def shown_with_answers(
+        split: ArraySplit | ImageSplit, positions: NDArray[np.int64]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         images = split.images(positions)
         if task == _IMAGE:
             return images, images / np.float32(127.5) - 1
@@ -129,12 +140,12 @@ def _train(recipe: _Recipe, trunk: Any, model: Any, dataset: ArrayDataset) -> Ar
     return arrays
 
 
-def _convolutional(shape: tuple[int, int, int], answers: int) -> tuple[Any, Any]:
+def _convolutional(codec: Codec, answers: int) -> tuple[Any, Any]:
     """Returns the network without and with its last layer."""
     import keras
     from keras import layers
 
-    images = keras.Input(shape, dtype="uint8")
+    images = keras.Input(codec.shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
     for channels, stride in ((32, 1), (64, 2), (96, 2), (128, 1)):
         x = layers.Conv2D(channels, 3, stride, "same", activation="elu")(x)
@@ -142,23 +153,25 @@ def _convolutional(shape: tuple[int, int, int], answers: int) -> tuple[Any, Any]
     return keras.Model(images, features), keras.Model(images, layers.Dense(answers)(features))
 
 
-def _dense(shape: tuple[int, int, int], classes: int) -> tuple[Any, Any]:
+def _dense(codec: Codec, classes: int) -> tuple[Any, Any]:
     import keras
     from keras import layers
 
+    shape, symbols = codec.shape, codec.symbols
     images = keras.Input(shape, dtype="uint8")
-    x = layers.Flatten()(layers.Rescaling(1 / 127.5, offset=-1.0)(images))
+    one_hot = layers.Lambda(lambda codes: to_network_tensor(codes, symbols), network_shape(shape, symbols))
+    x = layers.Flatten()((one_hot if symbols else layers.Rescaling(1 / 127.5, offset=-1.0))(images))
     for count in (512, 256):
         x = layers.Dense(count, activation="relu")(x)
     features = layers.Dense(64, activation="tanh")(x)
     return keras.Model(images, features), keras.Model(images, layers.Dense(classes)(features))
 
 
-def _residual(shape: tuple[int, int, int], classes: int) -> tuple[Any, Any]:
+def _residual(codec: Codec, classes: int) -> tuple[Any, Any]:
     import keras
     from keras import layers
 
-    images = keras.Input(shape, dtype="uint8")
+    images = keras.Input(codec.shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
     for channels in (32, 64, 128):
         x = layers.Conv2D(channels, 3, 2, "same", use_bias=False)(x)
@@ -171,12 +184,12 @@ def _residual(shape: tuple[int, int, int], classes: int) -> tuple[Any, Any]:
     return keras.Model(images, features), keras.Model(images, layers.Dense(classes)(features))
 
 
-def _autoencoder(shape: tuple[int, int, int], _classes: int) -> tuple[Any, Any]:
+def _autoencoder(codec: Codec, _classes: int) -> tuple[Any, Any]:
     """Returns the encoder, and the encoder with the decoder."""
     import keras
     from keras import layers
 
-    images = keras.Input(shape, dtype="uint8")
+    images = keras.Input(codec.shape, dtype="uint8")
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(images)
     for channels in (32, 64):
         x = layers.Conv2D(channels, 4, 2, "same", activation="relu")(x)
@@ -185,5 +198,5 @@ def _autoencoder(shape: tuple[int, int, int], _classes: int) -> tuple[Any, Any]:
     x = layers.Dense(int(np.prod(inner)), activation="relu")(code)
     x = layers.Reshape(inner)(x)
     x = layers.Conv2DTranspose(32, 4, 2, "same", activation="relu")(x)
-    x = layers.Conv2DTranspose(shape[2], 4, 2, "same", activation="tanh")(x)
+    x = layers.Conv2DTranspose(codec.shape[2], 4, 2, "same", activation="tanh")(x)
     return keras.Model(images, code), keras.Model(images, x)

@@ -48,6 +48,7 @@ class ArrayDataset:
         self.manifest = SimpleNamespace(
             digest=f"sha256-{content.hexdigest()}",
             shape=train.images(np.arange(1)).shape[1:],
+            codec=None,
             classes=tuple(range(classes)),
         )
 
