@@ -83,8 +83,9 @@ def compare(
     from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.extractors.features import extract_cached
 
-    extractor = build_extractor(evaluation, reference, cache, counting)
     common, features = codec_of(reference.manifest), []
+    counted = functools.partial(counting, unit=f"{common.item}s")
+    extractor = build_extractor(evaluation, reference, cache, counted)
     for side, name in ((reference, "reference"), (data, "data")):
         images = side.split("held_out")
         content = {"digest": side.manifest.digest, "name": "held_out"}
@@ -93,7 +94,7 @@ def compare(
             # Two codecs are fitted to different items. So both sides are decoded, and stored by the reference's codec.
             batches = map(functools.partial(codec.perceived, by=common), batches)
             content["perceived_by"] = reference.manifest.digest
-        with counting(images.count, name) as advance:
+        with counted(images.count, name) as advance:
             kept = extract_cached(extractor, batches, content, cache, advance)
         features.append(kept.features)
     distance = block_distance(features[0], features[1], config, evaluation.seed)

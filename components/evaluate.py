@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -60,9 +61,10 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     from gan_core.evaluation.score_table import table
     from gan_core.evaluation.statistics_file import write_statistics
 
-    charts = training_charts(arguments.history) if arguments.history else []
-    extractor = build_extractor(config, sides.dataset, arguments.cache, counting)
-    extracted = extract_features(config, sides, extractor, arguments.cache, counting)
+    charts = training_charts(arguments.history, sides.item) if arguments.history else []
+    counted = functools.partial(counting, unit=f"{sides.item}s")
+    extractor = build_extractor(config, sides.dataset, arguments.cache, counted)
+    extracted = extract_features(config, sides, extractor, arguments.cache, counted)
     evaluation = evaluate(config, extractor, extracted)
     if evaluation.tracking_run_id is None:  # the generator names no run if MLflow was away during the whole training
         evaluation = evaluation.model_copy(update={"tracking_run_id": run_id})
@@ -88,7 +90,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     log_evaluation(evaluation, report, texts, required=bool(run_id))
     trial = {"trial": arguments.trial} if arguments.trial else {}
     executor.write_output(arguments.executor_input, {"scores": {**trial, **evaluation.scores}})
-    print(table(evaluation, comparison))
+    print(table(evaluation, comparison, sides.item))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -178,7 +180,8 @@ def _compared(
         if isinstance(champion, str):
             yield Comparison("", None, None, (champion,)), None
             return
-        comparison = compare(config, extractor, extracted, evaluation, champion=champion, counting=counting)
+        counted = functools.partial(counting, unit=f"{extracted.sides.item}s")
+        comparison = compare(config, extractor, extracted, evaluation, champion=champion, counting=counted)
         scores = None
         if comparison.evaluation:
             figures = comparison.evaluation.model_dump(include={"scores", "spread", "standard_errors"})

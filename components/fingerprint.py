@@ -74,7 +74,7 @@ def fingerprint(folder: Path, cache: Path) -> str:
     files = {name: signature for name, signature in entries.items() if isinstance(signature, list)}
     digests = {name: known[name][1] for name, signature in files.items() if known.get(name, [None])[0] == signature}
     unread = sorted(files.keys() - digests.keys())
-    with counting(len(unread), "fingerprint") as advance, ThreadPool(_THREADS) as pool:
+    with counting(len(unread), "fingerprint", "files") as advance, ThreadPool(_THREADS) as pool:
         places = [folder / name for name in unread]
         for name, digest in zip(unread, pool.imap(_digest, places, chunksize=16), strict=True):
             digests[name] = digest

@@ -51,6 +51,7 @@ NEXT = """\
 def main() -> None:
     """Reads the outputs below the working directory, prints the summary and writes the figures."""
     argparse.ArgumentParser(prog="python -m components.summary", description=__doc__).parse_args()
+    from gan_core.codecs import codec_of
     from gan_core.export import read_metadata
 
     for path in (MODEL, HISTORY, SAMPLES, SCORES, REPORT, REGISTRATION):
@@ -59,6 +60,7 @@ def main() -> None:
                 f"The summary needs the outputs of a complete run; `make run` makes them. Received: no {path}"
             )
     generator = read_metadata(MODEL)
+    items = f"{codec_of(generator).item}s"
     evaluation = read_evaluation(SCORES)
     registration, rows = _read_registration(), _read_history()
     with (
@@ -67,9 +69,10 @@ def main() -> None:
     ):
         metrics.write_text(json.dumps(_compared(evaluation, rows), indent=2) + "\n", encoding="utf-8")
         _write_quality(quality, rows)
+    training = _training(generator.images_seen, rows, items)
     sections = {
-        "Generator": _files({MODEL: _training(generator.images_seen, rows), SAMPLES: "samples", REPORT: "the report"}),
-        "Scores": _scores(evaluation),
+        "Generator": _files({MODEL: training, SAMPLES: "samples", REPORT: "the report"}),
+        "Scores": _scores(evaluation, items),
         "Registry": _registration(registration),
         "Next": NEXT,
     }
@@ -101,18 +104,18 @@ def _files(descriptions: dict[Path, str]) -> str:
     return "\n".join(f"  {path!s:<36} {text}" for path, text in descriptions.items())
 
 
-def _training(images_seen: int, rows: list[dict[str, str]]) -> str:
-    """Describes the training; `images_seen` is the number of images that the resulting generator had seen."""
+def _training(images_seen: int, rows: list[dict[str, str]], items: str) -> str:
+    """Describes the training; `images_seen` is the number of items that the resulting generator had seen."""
     seen = int(float(rows[-1]["images_seen"]))
-    best = f", the best generator after {images_seen:,} images" if images_seen < seen else ""
+    best = f", the best generator after {images_seen:,} {items}" if images_seen < seen else ""
     speed = _speed(rows)
     if not speed:
-        return f"{seen:,} images seen{best}"
-    return f"{seen:,} images seen in {_duration(seen / speed)}, {speed:,.0f} a second{best}"
+        return f"{seen:,} {items} seen{best}"
+    return f"{seen:,} {items} seen in {_duration(seen / speed)}, {speed:,.0f} a second{best}"
 
 
 def _speed(rows: list[dict[str, str]]) -> float:
-    """Returns images per second, the median over the rows with a positive rate; 0 if there is no such row."""
+    """Returns examples per second, the median over the rows with a positive rate; 0 if there is no such row."""
     speeds = [speed for row in rows if (speed := float(row[EXAMPLES_PER_SECOND])) > 0]
     return statistics.median(speeds) if speeds else 0.0
 
@@ -122,7 +125,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _scores(evaluation: Evaluation) -> str:
+def _scores(evaluation: Evaluation, items: str) -> str:
     protocol = evaluation.protocol
     lines = [
         f"  {name:<36} {value:.4g} ± {evaluation.spread[name]:.2g}{_interval(evaluation, name)}"
@@ -130,7 +133,7 @@ def _scores(evaluation: Evaluation) -> str:
     ]
     lines.append(
         f"  {protocol.samples:,} samples for each of {len(protocol.sampling_seeds)} seeds, against "
-        f"{protocol.reference_count:,} {protocol.reference.replace('_', '-')} images; {SCORES}"
+        f"{protocol.reference_count:,} {protocol.reference.replace('_', '-')} {items}; {SCORES}"
     )
     return "\n".join([*lines, *(f"  Note: {warning}" for warning in evaluation.warnings)])
 

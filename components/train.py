@@ -85,7 +85,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     identity = identify(
         config, dataset.manifest.digest, initial.digest, code_digests(), xla=xla, mixed_precision=mixed_precision
     )
-    stop = StopSignal()
+    stop, items = StopSignal(), f"{dataset.manifest.item}s"
     place = arguments.checkpoints
     try:
         with mirrored(place, identity.key, config.checkpoints_kept, stop.pause) as (mirror, checkpoints):
@@ -94,7 +94,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
             mirror.restore(training.target, tracking)
             training.resume()
-            _logger.info(identity.start_message(place, gan.images_seen, training.target))
+            _logger.info(identity.start_message(place, gan.images_seen, training.target, items))
             identity.write(place)
             tracker = TrainingTracker(
                 tracking,
@@ -107,7 +107,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             with (
                 mirror.keeping(tracking),
                 packed(tracking, arguments.records),
-                progress(training.target, "images", "train", gan.images_seen) as bar,
+                progress(training.target, items, "train", gan.images_seen) as bar,
                 tracker,
             ):
                 if not training.run(Hooks(training, bar, tracker, lambda: stop.received is not None, dataset)):
@@ -116,8 +116,8 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     except SystemExit:
         fail(
             stop.exit_code,
-            f"The training was told to stop ({stop.name}) after {gan.images_seen} images. A checkpoint is written; the "
-            "same command continues from there.",
+            f"The training was told to stop ({stop.name}) after {gan.images_seen} {items}. A checkpoint is written; "
+            "the same command continues from there.",
         )
     except Diverged as error:
         fail(1, error)

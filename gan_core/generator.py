@@ -152,12 +152,12 @@ class Generator:
         images = self._run(arguments)
         if images.shape != (expected := (len(latents), *network_shape(self.metadata.shape, self._symbols))):
             raise InvalidInput(
-                f"A generator must give one image for each latent vector: {expected}. Received: {images.shape}"
+                f"A generator must give one array for each latent vector: {expected}. Received: {images.shape}"
             )
         if not np.isfinite(images).all():
             raise InvalidInput(
-                f"A generator's images must be finite. Received: NaN or infinity from a generator of "
-                f"{self.metadata.dataset_source} after {self.metadata.images_seen} images"
+                f"A generator's arrays must be finite. Received: NaN or infinity from a generator of "
+                f"{self.metadata.dataset_source} after {self.metadata.images_seen} examples"
             )
         return to_arrays(images, self._symbols)
 

@@ -86,7 +86,7 @@ def test_the_command_resumes_a_copied_checkpoint_of_other_code(project: Path) ->
     dataset = PreparedDataset(project / "prepared")
     config = TrainConfig.parse(params["train"]).resolved(labelled=True)
     now = identify(config, dataset.manifest.digest, RANDOM.digest, code_digests(), xla=False, mixed_precision=False)
-    message = now.start_message(Path("checkpoints"), 0, IMAGES_SEEN + config.batch_size)
+    message = now.start_message(Path("checkpoints"), 0, IMAGES_SEEN + config.batch_size, "images")
     assert "changed since then: the code, since an earlier version of this project wrote them." in message
     _, _, command = message.partition(" stop this training and copy them: ")
     Path("checkpoints", now.key).mkdir()

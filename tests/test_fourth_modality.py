@@ -6,10 +6,11 @@ A curve is a .curve file with 256 levels from 0 to 255. The stored array is the 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import mlflow
 import numpy as np
@@ -44,6 +45,7 @@ class CurveCodec(Codec):
     """Scales the training curves' largest level to 255."""
 
     modality: Literal["curve"] = "curve"
+    item: ClassVar[str] = "curve"
     largest: Annotated[int, Field(ge=1, le=255)]
 
     def encode(self, decoded: np.ndarray) -> np.ndarray:
@@ -64,7 +66,7 @@ class CurveCodec(Codec):
 class Curve(Modality[CurveSettings]):
     """Curves in files with the suffix .curve."""
 
-    item = "curve"
+    item = CurveCodec.item
     settings = CurveSettings
     suffixes = frozenset({".curve"})
     built_in: dict[str, Callable[[], Source]] = {}  # noqa: RUF012
@@ -133,7 +135,10 @@ def test_a_modality_of_one_file_goes_through_all_stages(project: Path, monkeypat
 
     scored = ("--real", "data", "--generated", "model", "--history", "history.csv", "--champion", "params.yaml")
     run(monkeypatch, evaluate, *scored, "--scores", "scores.json", "--report", "report.html")
-    assert f'width="{PICTURE_WIDTH}" height="{PICTURE_HEIGHT}"' in (project / "report.html").read_text()
+    report = (project / "report.html").read_text()
+    assert f'width="{PICTURE_WIDTH}" height="{PICTURE_HEIGHT}"' in report
+    assert "Real curves, evenly spaced over the data set." in report
+    assert not re.search(r"\bimages?\b", re.sub(r"<style>.*</style>|<[^>]*>", "", report, flags=re.DOTALL))
 
     run(monkeypatch, register, "--model", "model", "--scores", "scores.json", "--registration", "registration.json")
     registration = json.loads((project / "registration.json").read_text())

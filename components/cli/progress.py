@@ -42,14 +42,14 @@ def progress(total: int, unit: str, description: str, initial: int = 0) -> Itera
 
 
 @contextlib.contextmanager
-def counting(total: int, description: str) -> Iterator[Callable[[int], None]]:
-    """Yields a function that counts images. Progress appears with its first call, so cached results show none."""
+def counting(total: int, description: str, unit: str) -> Iterator[Callable[[int], None]]:
+    """Yields a function that counts. Progress appears with its first call, so cached results show none."""
     with contextlib.ExitStack() as stack:
         bar = None
 
         def advance(count: int) -> None:
             nonlocal bar
-            bar = bar or stack.enter_context(progress(total, "images", description))
+            bar = bar or stack.enter_context(progress(total, unit, description))
             bar.advance(count)
 
         yield advance

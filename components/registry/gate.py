@@ -38,7 +38,7 @@ def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) 
         ("content", evaluation.generator_digest, digest),
         # If MLflow was unavailable during the training, only the evaluation knows the run.
         ("run", evaluation.tracking_run_id, generator.tracking_run_id or evaluation.tracking_run_id),
-        ("number of images seen", evaluation.images_seen, generator.images_seen),
+        ("number of examples seen", evaluation.images_seen, generator.images_seen),
         ("data", evaluation.dataset_digest, generator.dataset_digest),
     ):
         if scored != actual:

@@ -35,7 +35,7 @@ def log_evaluation(
     """
     run_id = evaluation.tracking_run_id
     if run_id is None:
-        evaluated = "The generator's training has" if evaluation.dataset_digest else "The generated images have"
+        evaluated = "The generator's training has" if evaluation.dataset_digest else "The generated examples have"
         _say(f"{evaluated} no MLflow run, so the scores are not in MLflow.")
         return
     try:

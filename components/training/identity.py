@@ -95,28 +95,29 @@ class Identity(Record):
             with bucket.opened(folder) as opened:
                 objects.send(opened, (folder / FILE_NAME).name, io.BytesIO(content))
 
-    def start_message(self, checkpoints: Path | Address, images_seen: int, target: int) -> str:
+    def start_message(self, checkpoints: Path | Address, images_seen: int, target: int, items: str) -> str:
         """Returns the message to log when the training starts.
 
         Args:
             checkpoints: the folder with the checkpoints of all trainings.
             images_seen: images seen at the checkpoint that the training resumes from; 0 if there is none.
             target: images seen at the end of the training.
+            items: what the codec calls examples.
         """
         folder = checkpoints / self.key
         if images_seen:
-            return f"The training resumes after {images_seen} of {target} images ({folder})."
-        start = f"The training starts from the beginning: 0 of {target} images ({folder})."
-        return start + self._why_not_resumed(checkpoints)
+            return f"The training resumes after {images_seen} of {target} {items} ({folder})."
+        start = f"The training starts from the beginning: 0 of {target} {items} ({folder})."
+        return start + self._why_not_resumed(checkpoints, items)
 
-    def _why_not_resumed(self, checkpoints: Path | Address) -> str:
+    def _why_not_resumed(self, checkpoints: Path | Address, items: str) -> str:
         """Returns the reason why no checkpoint below `checkpoints` can be resumed; empty if there is none."""
         try:
             earlier = _trainings(checkpoints)
         except (InvalidInput, TryAgain) as error:
             return f" Earlier checkpoints could not be listed: {error}"
         if own := earlier.pop(self.key, None):
-            return f" Its own checkpoints, up to {own.images_seen} images, are beyond that number or damaged."
+            return f" Its own checkpoints, up to {own.images_seen} {items}, are beyond that number or damaged."
         if not earlier:
             return ""
         changes = {key: self.changes_since(training.identity) for key, training in earlier.items() if training.identity}
@@ -127,7 +128,8 @@ class Identity(Record):
         )
         seen = earlier[key].images_seen
         message = (
-            f" The checkpoints in {checkpoints / key} ({seen} images) cannot be resumed; changed since then: {changed}."
+            f" The checkpoints in {checkpoints / key} ({seen} {items}) cannot be resumed; "
+            f"changed since then: {changed}."
         )
         similar = earlier[key].identity
         if similar is None or similar.model_copy(update={"code": self.code, "versions": self.versions}) == self:

@@ -72,15 +72,15 @@ def write_outputs(
         write_png(samples, grid)
     if arguments.samples_page:
         with whole_output(arguments.samples_page) as page:
-            page.write_text(_samples_page(grid, images_seen), encoding="utf-8")
+            page.write_text(_samples_page(grid, images_seen, codec.item), encoding="utf-8")
 
 
-def _samples_page(grid: NDArray[np.uint8], images_seen: int) -> str:
+def _samples_page(grid: NDArray[np.uint8], images_seen: int, item: str) -> str:
     """Returns an HTML page with the grid of samples, because Kubeflow's page does not show a PNG file."""
     from gan_core.codecs.grid import png_bytes
 
     picture = base64.b64encode(png_bytes(grid)).decode()
-    text = f"Samples after {images_seen:,} images"
+    text = f"Samples after {images_seen:,} {item}s"
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">{SAMPLES_PAGE_TITLE}<p>{text}</p>'
         f'<img alt="{text}" style="image-rendering: pixelated; width: {2 * grid.shape[1]}px; max-width: 100%"'

@@ -45,6 +45,7 @@ class AudioCodec(Codec):
     """
 
     modality: Literal["audio"] = "audio"
+    item: ClassVar[str] = "clip"
     lossy: ClassVar[bool] = True
     augmentations: ClassVar[frozenset[str]] = frozenset({"time_translation"})
     extractors: ClassVar[tuple[str, ...]] = ("classifier", "random")  # the Inception network knows photos

@@ -23,6 +23,7 @@ class Codec(Record):
     Attributes:
         modality: the name of the modality, by which a reader finds this class in `gan_core.codecs.CODECS`.
         shape: height, width, channels of a stored array, uint8.
+        item: what messages and reports call an item; an s is added for several.
         lossy: whether decoding loses a part of an item, so that scores need the codec floor beside them.
         augmentations: values of `train.augment` after which an item could still be a real one.
         extractors: values of `evaluate.extractor` whose features mean something for the items. The second one is
@@ -31,6 +32,7 @@ class Codec(Record):
 
     modality: str
     shape: tuple[Side, Side, Side]
+    item: ClassVar[str] = "example"
     lossy: ClassVar[bool] = False
     augmentations: ClassVar[frozenset[str]] = frozenset({"color", "translation", "cutout"})
     extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "inception")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ class ImageCodec(Codec):
     """Stores and shows an image as it is."""
 
     modality: Literal["image"] = "image"
+    item: ClassVar[str] = "image"
 
     def encode(self, decoded: NDArray[Any]) -> NDArray[np.uint8]:
         """Returns the pixels."""

@@ -24,6 +24,7 @@ class TextCodec(Codec):
     """
 
     modality: Literal["text"] = "text"
+    item: ClassVar[str] = "text"
     augmentations: ClassVar[frozenset[str]] = frozenset()
     extractors: ClassVar[tuple[str, ...]] = ("classifier", "ngram")
     alphabet: Annotated[str, Field(min_length=1, max_length=MOST_SYMBOLS)]

@@ -42,7 +42,7 @@ class EvaluateConfig(Section):
         if self.sampling_seeds * (self.samples + 2 * dimensions) * dimensions * 4 > MOST_FEATURE_BYTES:
             raise ValueError(
                 "The parameter 'evaluate.samples' or 'sampling_seeds' must be smaller: the features of all generated "
-                f"images ({dimensions} numbers of 4 bytes each) and their covariances must fit into "
+                f"examples ({dimensions} numbers of 4 bytes each) and their covariances must fit into "
                 f"{MOST_FEATURE_BYTES} bytes. Received: samples={self.samples}, sampling_seeds={self.sampling_seeds}, "
                 f"extractor={self.extractor!r}"
             )

@@ -148,7 +148,7 @@ class TrainConfig(Section):
             ),
             (
                 "'train.normalization' must not be batch with a gradient penalty or the relativistic loss, because "
-                "they need logits that each depend on one image alone",
+                "they need logits that each depend on one example alone",
                 self.normalization == "batch" and (self.penalised or self.loss == "relativistic"),
                 ("normalization", "loss", "r1_weight", "r2_weight", "gradient_penalty_weight"),
             ),

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from gan_core.codecs import StoredCodec
+from gan_core.codecs import StoredCodec, codec_of
 from gan_core.codecs.codec import Side
 from gan_core.digests import json_digest
 from gan_core.errors import InvalidInput
@@ -144,6 +144,11 @@ class Manifest(_Entry):
         values = self.model_dump(mode="json", exclude={"seal"}, exclude_defaults=True)
         return json_digest(values)
 
+    @property
+    def item(self) -> str:
+        """The codec's word for an example."""
+        return codec_of(self).item
+
     def classes_without(self, split: Split) -> list[str]:
         """Names of the classes that have no image in the split, in label order."""
         return [entry.name for entry in self.classes if not getattr(entry, split)]
@@ -158,8 +163,9 @@ class Manifest(_Entry):
         for split, kind, consequence, remedy in sides:
             if names := self.classes_without(split):
                 warnings.append(
-                    f"{len(names)} of {len(self.classes)} classes have no {kind} image, {consequence}: "
-                    f"{first_names(names)}. Add images, {remedy} prepare.held_out_fraction or change prepare.seed."
+                    f"{len(names)} of {len(self.classes)} classes have no {kind} {self.item}, {consequence}: "
+                    f"{first_names(names)}. Add {self.item}s, {remedy} prepare.held_out_fraction or change "
+                    "prepare.seed."
                 )
         return warnings
 

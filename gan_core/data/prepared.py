@@ -96,7 +96,7 @@ class ImageSplit:
             InvalidInput: the images have no labels.
         """
         if not self.labelled:
-            raise InvalidInput(f"The images must have labels. Received: {self._folder}, without classes")
+            raise InvalidInput(f"The examples must have labels. Received: {self._folder}, without classes")
         labels: NDArray[np.int32] = self._labels[indices]
         return labels
 

@@ -86,6 +86,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
                 training_share=len(training.features) / training.count if training else 1.0,
                 unknown_training="memorisation" in config.metrics and training is None,
                 collapsed=metadata is not None and metadata.collapsed,
+                item=extracted.sides.item,
             ),
         ),
         protocol=Protocol(

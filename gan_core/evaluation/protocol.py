@@ -51,8 +51,8 @@ class Protocol(Record):
 
 
 _CONSEQUENCES = {
-    "reference_count": " real images (the Fréchet distance falls as their number grows)",
-    "samples": " generated images (the Fréchet distance falls as their number grows)",
+    "reference_count": " real examples (the Fréchet distance falls as their number grows)",
+    "samples": " generated examples (the Fréchet distance falls as their number grows)",
 }
 
 

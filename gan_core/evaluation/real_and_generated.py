@@ -86,6 +86,11 @@ class Sides:
         described = self.dataset.manifest if self.dataset else self.generator
         return codec_of(described) if described else None
 
+    @property
+    def item(self) -> str:
+        """The codec's word for an example. Files are images."""
+        return (self.codec or ImageCodec).item
+
 
 def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) -> Sides:
     """Opens both sides.
@@ -103,7 +108,7 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
     if dataset and generator and dataset.manifest.shape != generator.shape:
         raise InvalidInput(
-            f"Real and generated images must have the same shape. Received: {dataset.manifest.shape} in {real}, "
+            f"Real and generated examples must have the same shape. Received: {dataset.manifest.shape} in {real}, "
             f"{generator.shape} in {generated}"
         )
     described = generator or (PreparedDataset(generated).manifest if _is_prepared(generated) else None)
@@ -145,7 +150,7 @@ def _require_computable(metrics: Collection[str], *, by_statistics: bool, traini
         )
     if training is None and set(metrics) == {"memorisation"}:
         raise InvalidInput(
-            "The metric 'memorisation' requires a prepared data set whose training images are not the reference. "
+            "The metric 'memorisation' requires a prepared data set whose training examples are not the reference. "
             f"Received: evaluate.metrics={list(metrics)}"
         )
 

@@ -14,7 +14,7 @@ class Meaning:
     Attributes:
         title: its name in words.
         better: which values are good.
-        sentence: what it measures.
+        sentence: what it measures; `{item}` stands for the codec's word.
     """
 
     title: str
@@ -26,12 +26,12 @@ MEANINGS: dict[str, Meaning] = {
     "target_ssim": Meaning(
         "Structural similarity",
         "higher",
-        "Similarity to the target in local brightness, contrast and structure; 1 for identical images.",
+        "Similarity to the target in local brightness, contrast and structure; 1 for identical {item}s.",
     ),
     "target_psnr": Meaning(
         "Peak signal-to-noise ratio",
         "higher",
-        "255² relative to the mean squared difference from the target, in decibels; averaged over the images.",
+        "255² relative to the mean squared difference from the target, in decibels; averaged over the {item}s.",
     ),
     "target_l1": Meaning(
         "Distance to the target",
@@ -41,47 +41,49 @@ MEANINGS: dict[str, Meaning] = {
     "fd": Meaning(
         "Fréchet distance",
         "lower",
-        "Distance between the distributions of generated and real images; measures quality and variety together.",
+        "Distance between the distributions of generated and real {item}s; measures quality and variety together.",
     ),
     "fd_infinity": Meaning(
         "Fréchet distance, extrapolated",
         "lower",
-        "Fréchet distance extrapolated to infinitely many generated images, which removes most of its bias.",
+        "Fréchet distance extrapolated to infinitely many generated {item}s, which removes most of its bias.",
     ),
     "kid": Meaning(
         "Kernel distance",
         "lower",
-        "Distance between the two distributions that is unbiased for any number of images; it may be negative.",
+        "Distance between the two distributions that is unbiased for any number of {item}s; it may be negative.",
     ),
-    "precision": Meaning("Precision", "higher", "Share of generated images that lie within the real distribution."),
-    "recall": Meaning("Recall", "higher", "Share of real images that lie within the generated distribution."),
-    "density": Meaning("Density", "near 1", "How densely generated images cover the neighbourhoods of real images."),
-    "coverage": Meaning("Coverage", "higher", "Share of real images with a generated image in their neighbourhood."),
-    "diversity": Meaning("Diversity", "near 1", "Spread of the generated images relative to that of the real images."),
+    "precision": Meaning("Precision", "higher", "Share of generated {item}s that lie within the real distribution."),
+    "recall": Meaning("Recall", "higher", "Share of real {item}s that lie within the generated distribution."),
+    "density": Meaning("Density", "near 1", "How densely generated {item}s cover the neighbourhoods of real {item}s."),
+    "coverage": Meaning("Coverage", "higher", "Share of real {item}s with a generated {item} in their neighbourhood."),
+    "diversity": Meaning(
+        "Diversity", "near 1", "Spread of the generated {item}s relative to that of the real {item}s."
+    ),
     "class_shift": Meaning(
-        "Class shift", "lower", "Total variation distance between the class shares of generated and real images."
+        "Class shift", "lower", "Total variation distance between the class shares of generated and real {item}s."
     ),
     "class_agreement": Meaning(
-        "Class agreement", "higher", "Share of generated images that the classifier assigns to the requested class."
+        "Class agreement", "higher", "Share of generated {item}s that the classifier assigns to the requested class."
     ),
     "inception_score": Meaning(
         "Inception score",
         "higher",
-        "How confidently each image is classified and how varied the classes are; ignores the real images.",
+        "How confidently each {item} is classified and how varied the classes are; ignores the real {item}s.",
     ),
     "authenticity": Meaning(
-        "Authenticity", "higher", "Share of generated images that are not close copies of a training image."
+        "Authenticity", "higher", "Share of generated {item}s that are not close copies of a training {item}."
     ),
     "train_gap": Meaning(
         "Training gap",
         "near 0",
-        "Fréchet distance to unseen images minus that to equally many training images; clearly positive values "
+        "Fréchet distance to unseen {item}s minus that to equally many training {item}s; clearly positive values "
         "indicate memorisation.",
     ),
     "train_preference": Meaning(
         "Training preference",
         "near 0.5",
-        "Share of generated images that are nearer to a training image than to an unseen image.",
+        "Share of generated {item}s that are nearer to a training {item} than to an unseen {item}.",
     ),
 }
 """The scores by metric, in display order. The comparisons of paired data with the target come first."""

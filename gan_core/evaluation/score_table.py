@@ -7,8 +7,11 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.score_meanings import decimals, shown
 
 
-def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
-    """Returns one line per score with its uncertainty and the champion's score, then warnings and notes."""
+def table(evaluation: Evaluation, comparison: Comparison | None, item: str) -> str:
+    """Returns one line per score with its uncertainty and the champion's score, then warnings and notes.
+
+    `item` is the codec's word for an example.
+    """
     protocol = evaluation.protocol
     champion = comparison.evaluation if comparison else None
     rows = [("", "value", "sampling seeds", "95 % interval", comparison.name if comparison and champion else "")]
@@ -34,9 +37,9 @@ def table(evaluation: Evaluation, comparison: Comparison | None) -> str:
     ]
     seeds = f" for each of {len(protocol.sampling_seeds)} sampling seeds" if protocol.sampling_seeds else ""
     real = f"{protocol.reference_count:,} " if protocol.reference_count else ""
-    lines.append(f"{protocol.samples:,} generated images{seeds} and {real}real images ({protocol.reference})")
+    lines.append(f"{protocol.samples:,} generated {item}s{seeds} and {real}real {item}s ({protocol.reference})")
     if evaluation.extractor_accuracy is not None:
-        lines.append(f"accuracy of the {protocol.extractor}: {evaluation.extractor_accuracy:.1%} of held-out images")
+        lines.append(f"accuracy of the {protocol.extractor}: {evaluation.extractor_accuracy:.1%} of held-out {item}s")
     if evaluation.texts:
         lines.append(evaluation.texts.sentence())
     remarks = comparison.remarks if comparison else ()

@@ -23,6 +23,7 @@ def score_warnings(
     training_share: float,
     unknown_training: bool,
     collapsed: bool,
+    item: str,
 ) -> list[str]:
     """Returns the warnings as sentences.
 
@@ -37,24 +38,25 @@ def score_warnings(
             unknown.
         unknown_training: whether memorisation was requested but the training images are unknown.
         collapsed: whether the generator had collapsed when it was exported.
+        item: the codec's word for an example.
     """
     warnings = []
     if shared > FEW_SHARED:
         share = "All" if shared == 1 else f"{shared:.1%}"
         warnings.append(
-            f"{share} of the generated images are also among the real images: their features are identical. The scores "
-            f"compare these images with themselves, so they do not measure a generator."
+            f"{share} of the generated {item}s are also among the real {item}s: their features are identical. The "
+            f"scores compare these {item}s with themselves, so they do not measure a generator."
         )
     for kind, count in (("real", real_count), ("generated", generated_count)):
         if 0 < count < FEWEST_TO_TRUST:
             warnings.append(
-                f"There are only {count} {kind} images. With fewer than {FEWEST_TO_TRUST} the Fréchet distance is "
-                f"strongly biased: compare it only with distances of equally many images, or use at least "
+                f"There are only {count} {kind} {item}s. With fewer than {FEWEST_TO_TRUST} the Fréchet distance is "
+                f"strongly biased: compare it only with distances of equally many {item}s, or use at least "
                 f"{RECOMMENDED:,}."
             )
         if 0 < count <= dimensions:
             warnings.append(
-                f"The covariance of the {kind} images is singular: there are {count} images for {dimensions} feature "
+                f"The covariance of the {kind} {item}s is singular: there are {count} {item}s for {dimensions} feature "
                 f"dimensions."
             )
     if real_count == 0:
@@ -64,8 +66,8 @@ def score_warnings(
         )
     if unknown_training:
         warnings.append(
-            "Memorisation was not measured, because it requires a prepared data set whose training images are not the "
-            "reference."
+            f"Memorisation was not measured, because it requires a prepared data set whose training {item}s are not "
+            f"the reference."
         )
     if collapsed:
         warnings.append(
@@ -74,25 +76,25 @@ def score_warnings(
         )
     if scores.get("diversity", 1.0) < LOW_DIVERSITY:
         warnings.append(
-            f"The diversity of the generated images is only {scores['diversity']:.0%} of that of the real images: the "
-            f"generator may have collapsed."
+            f"The diversity of the generated {item}s is only {scores['diversity']:.0%} of that of the real {item}s: "
+            f"the generator may have collapsed."
         )
     if scores.get("train_gap", 0.0) > STANDARD_ERRORS * frechet_error:
         warnings.append(
-            f"The Fréchet distance to training images is smaller by {scores['train_gap']:.3g} than that to equally "
-            f"many unseen images, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised "
-            f"training images."
+            f"The Fréchet distance to training {item}s is smaller by {scores['train_gap']:.3g} than that to equally "
+            f"many unseen {item}s, more than {STANDARD_ERRORS:g} standard errors: the generator may have memorised "
+            f"training {item}s."
         )
-    # Copies of training images that were not searched are nearer to neither side on average, which lowers the
+    # Copies of training items that were not searched are nearer to neither side on average, which lowers the
     # preference.
     if scores.get("train_preference", 0.5) > 0.5 + (HIGH_TRAIN_PREFERENCE - 0.5) * training_share:
         warnings.append(
-            f"{scores['train_preference']:.0%} of the generated images are nearer to a training image than to an "
-            f"unseen image; 50% are expected. The generator may have memorised training images."
+            f"{scores['train_preference']:.0%} of the generated {item}s are nearer to a training {item} than to an "
+            f"unseen {item}; 50% are expected. The generator may have memorised training {item}s."
         )
     if "authenticity" in scores and training_share < 1:
         warnings.append(
-            f"Only {training_share:.0%} of the training images were searched for copies: authenticity, "
+            f"Only {training_share:.0%} of the training {item}s were searched for copies: authenticity, "
             f"train_preference and the nearest neighbours cannot detect copies of the others."
         )
     return warnings

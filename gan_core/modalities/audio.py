@@ -19,7 +19,7 @@ from gan_core.modalities.modality import Modality
 class Audio(Modality[AudioSettings]):
     """Sound; the decoded item is a clip of 16-bit samples, and its spectrogram is stored."""
 
-    item = "clip"
+    item = AudioCodec.item
     settings = AudioSettings
     suffixes = SUFFIXES
 

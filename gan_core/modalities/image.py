@@ -20,7 +20,7 @@ from gan_core.modalities.modality import Modality
 class Image(Modality[ImageSettings]):
     """Images; the decoded item is the picture that is stored."""
 
-    item = "image"
+    item = ImageCodec.item
     settings = ImageSettings
     suffixes = SUFFIXES
 

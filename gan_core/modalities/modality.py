@@ -20,7 +20,7 @@ class Modality(ABC, Generic[Settings]):
     """A kind of data. Its entry in `gan_core.modalities.MODALITIES` names it and its section `prepare.<name>`.
 
     Attributes:
-        item: what messages call an item; an s is added for several.
+        item: what messages call an item, as its codec's `item`.
         settings: the type of its section.
         suffixes: suffixes of its raw files, in lower case, by which a folder's modality is recognised.
         companion: whether such files often lie beside those of other modalities, as a licence in a text file does; then

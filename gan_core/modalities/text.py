@@ -50,7 +50,7 @@ class Texts:
 class Text(Modality[TextSettings]):
     """Texts; the decoded item is the code points of the text, followed by zeros."""
 
-    item = "text"
+    item = TextCodec.item
     settings = TextSettings
     suffixes = SUFFIXES
     companion = True

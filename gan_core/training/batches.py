@@ -120,7 +120,7 @@ class RealBatches:
 
     def __init__(self, images: TrainingImages, config: TrainConfig) -> None:
         if images.count < 1:
-            raise InvalidInput(f"A training needs at least 1 image. Received: count={images.count}")
+            raise InvalidInput(f"A training needs at least 1 example. Received: count={images.count}")
         first = np.zeros(1, np.int64)
         _require_images("images", images.images(first))
         if config.paired:
@@ -162,14 +162,14 @@ def _require_images(name: str, first: NDArray[np.uint8]) -> None:
     if first.dtype != np.uint8 or first.ndim != 4 or len(first) != 1:
         raise InvalidInput(
             f"The {name} of a training must be grey levels from 0 to 255, uint8 [B, H, W, C]. "
-            f"Received: {first.dtype} of shape {first.shape} for one image"
+            f"Received: {first.dtype} of shape {first.shape} for one example"
         )
 
 
 def _require_labels(labels: NDArray[np.int32], count: int) -> None:
     if labels.dtype != np.int32 or labels.shape != (count,):
         raise InvalidInput(
-            f"The labels of a training must be int32 of shape {(count,)}, one for each image. "
+            f"The labels of a training must be int32 of shape {(count,)}, one for each example. "
             f"Received: {labels.dtype} of shape {labels.shape}"
         )
     if labels.min() < 0:

@@ -109,7 +109,7 @@ def check_replicas(batch_size: int, accumulation_steps: int, replicas: int) -> N
     """
     if batch_size % (accumulation_steps * replicas):
         raise InvalidInput(
-            "The parameter 'train.batch_size', the images of all devices together, must be a multiple of devices × "
+            "The parameter 'train.batch_size', the examples of all devices together, must be a multiple of devices × "
             f"accumulation_steps. Received: batch_size={batch_size}, accumulation_steps={accumulation_steps}, "
             f"{replicas} devices"
         )

@@ -48,7 +48,7 @@ def require_finite(gan: Gan, values: Mapping[str, ArrayLike], checkpoints: Check
         last_good = checkpoints.last_good() if checkpoints else None
         raise Diverged(
             f"Losses and weights must stay finite; try a lower learning_rate. Received: {name}={value} at step "
-            f"{images_seen // gan.images_per_step} ({images_seen} images). The last good checkpoint: "
+            f"{images_seen // gan.images_per_step} ({images_seen} examples). The last good checkpoint: "
             f"{last_good or 'none'}."
         )
 
@@ -97,7 +97,7 @@ class Guards:
         winning = len(accuracies) == _ROWS and min(accuracies) > self._config.winning_accuracy
         if collapsed and not (history and history[-1][COLLAPSED]):
             _logger.warning(
-                "The generator has collapsed: after %d images its samples have %.2f of the real images' diversity, "
+                "The generator has collapsed: after %d examples its samples have %.2f of the real examples' diversity, "
                 "less than collapse_diversity=%s. The training continues.",
                 images_seen,
                 diversity,
@@ -105,7 +105,7 @@ class Guards:
             )
         if winning and not (history and history[-1][DISCRIMINATOR_WINNING]):
             _logger.warning(
-                "The discriminator is winning: after %d images it classifies %.1f %% of the images correctly, more "
+                "The discriminator is winning: after %d examples it classifies %.1f %% of the examples correctly, more "
                 "than winning_accuracy=%s, so the generator may stop learning. The training continues. Augmentation, a "
                 "penalty or a lower discriminator_learning_rate_factor may help.",
                 images_seen,

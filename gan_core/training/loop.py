@@ -83,7 +83,7 @@ class Training:
         self._guards = Guards(self.config, self.samples.real_distance, self.samples.labels)
         if self.config.reconstruction != "none" and not self.config.paired:
             _logger.warning(
-                "The %s reconstruction term compares unpaired images, so it pulls every sample towards the mean image.",
+                "The %s reconstruction term compares unpaired examples, so it pulls every sample towards their mean.",
                 self.config.reconstruction,
             )
 
@@ -143,7 +143,7 @@ class Training:
             self.gan.learning_rate_scale.assign(self.gan.learning_rate_scale * factor)
             self.gan.metrics.clear_failure()
             _logger.warning(
-                "%s The training continues from there, at %d images, with %s times the learning rates.",
+                "%s The training continues from there, at %d examples, with %s times the learning rates.",
                 error,
                 self.gan.images_seen,
                 factor,

@@ -142,7 +142,7 @@ class Gan:
         if received != own:
             key = min(key for key in own | received if own.get(key) != received.get(key))
             raise InvalidInput(
-                "A state must be that of a GAN with the same networks, which the parameters, the image shape and the "
+                "A state must be that of a GAN with the same networks, which the parameters, the array shape and the "
                 f"classes determine. Received: {name}, where the shape of {key} is {received.get(key, 'absent')}, not "
                 f"{own.get(key, 'absent')}"
             )

@@ -98,6 +98,6 @@ def check_batches(batches: Batch, gan: Gan) -> None:
         received = "none" if array is None else f"{tf.as_dtype(array.dtype).name} {tuple(array.shape)}"
         if received != form:
             raise InvalidInput(
-                f"The {name} of a batch must fit the GAN's parameters, image shape and classes: {form}. "
+                f"The {name} of a batch must fit the GAN's parameters, array shape and classes: {form}. "
                 f"Received: {received}"
             )

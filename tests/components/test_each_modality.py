@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from modalities import EXAMPLES, Example
 
 from components import choose, drift, evaluate, prepare, register, train
 from components.registry.model_package import save_served_model
+from gan_core.codecs import CODECS
 from gan_core.data.manifest import Manifest
 from gan_core.export import load_generator, read_metadata
 
@@ -34,18 +36,22 @@ def run(stage: Any, *options: str, **sections: Any) -> tuple[str, str]:
 
 
 def run_all(folder: Path, *, raw: Path, example: Example, **changes: Any) -> None:
-    """Prepares the raw data, trains, evaluates and registers in `folder`, which is the working directory then."""
+    """Prepares the raw data, trains, evaluates and registers in `folder`, which is the working directory then.
+
+    What the commands print is in printed.txt.
+    """
     folder.mkdir(exist_ok=True)
     os.chdir(folder)
     if raw != folder / "raw":
         shutil.copytree(raw, folder / "raw")
     (folder / "params.yaml").write_text(yaml.safe_dump(example.parameters(**changes)))
-    run(prepare, "--dataset", "data")
+    printed = run(prepare, "--dataset", "data")
     outputs = ("--checkpoints", "checkpoints", "--history", "history.csv", "--samples", "samples.png")
-    run(train, "--dataset", "data", "--model", "model", "--champion", "params.yaml", *outputs)
+    printed += run(train, "--dataset", "data", "--model", "model", "--champion", "params.yaml", *outputs)
     scored = ("--real", "data", "--generated", "model", "--history", "history.csv", "--champion", "params.yaml")
-    run(evaluate, *scored, "--scores", "scores.json", "--report", "report.html", "--cache", "cache")
-    run(register, "--model", "model", "--scores", "scores.json", "--registration", "registration.json")
+    printed += run(evaluate, *scored, "--scores", "scores.json", "--report", "report.html", "--cache", "cache")
+    printed += run(register, "--model", "model", "--scores", "scores.json", "--registration", "registration.json")
+    (folder / "printed.txt").write_text("\n".join(printed))
 
 
 @pytest.fixture(scope="module", params=EXAMPLES, ids=str)
@@ -84,6 +90,14 @@ def test_the_manifest_records_this_modality_only(example: Example, first: Path) 
     assert manifest.shape == example.shape
     nested = {name.partition(".")[0] for name in manifest.settings if "." in name}
     assert nested == {example.modality}
+
+
+def test_a_person_reads_the_word_of_the_modality(example: Example, first: Path) -> None:
+    page = re.sub(r"<style>.*?</style>|<code.*?</code>", "", (first / "report.html").read_text(), flags=re.DOTALL)
+    read = [*re.findall(r"(?:alt|aria-label)=\"([^\"]*)", page), *re.findall(r">([^<>]+)<", page)]
+    for text in (" ".join(read), (first / "printed.txt").read_text()):
+        words = {other.item for other in CODECS.values() if re.search(rf"\b{other.item}s\b", text)}
+        assert words == {CODECS[example.modality].item}
 
 
 def test_the_first_generator_is_the_champion_and_is_served(example: Example, first: Path, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_the_champion_is_evaluated_and_compared(workspace: Workspace, capsys: py
     assert 'alt="20 images of the champion"' in report.read_text()
     assert workspace.evaluate(*options, "--champion", workspace.colour).champion is None
     shown = capsys.readouterr().out
-    assert f"note: The champion, {workspace.colour}, cannot be evaluated: The classifier compares images" in shown
+    assert f"note: The champion, {workspace.colour}, cannot be evaluated: The classifier compares arrays" in shown
     assert "cannot be evaluated" in report.read_text()
 
 
@@ -74,5 +74,5 @@ def test_the_champions_recorded_scores_are_used_only_under_the_same_protocol(
     assert (
         "note: The champion, version 7, was registered under another protocol: reference_count: 80, not 70" in shown.out
     )
-    assert "real images (the Fréchet distance falls as their number grows)" in shown.out
+    assert "real examples (the Fréchet distance falls as their number grows)" in shown.out
     assert "champion: " in shown.err  # the champion's images are drawn again

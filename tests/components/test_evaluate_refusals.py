@@ -26,7 +26,7 @@ from PIL import Image
         ("--real data --generated undescribed", {}, "generator.json is not valid"),
         ("--real broken --generated generator", {}, "The shard must contain"),
         ("--real unlabelled --generated generator", {}, "'random'"),
-        ("--real data --generated not_finite", {}, "images must be finite"),
+        ("--real data --generated not_finite", {}, "arrays must be finite"),
         ("--real data --generated generator --champion none", {}, "--champion must be a generator"),
         ("--real images --generated generator", {}, "is trained on labels"),
         ("--real data --generated one", {}, "at least 6 examples"),

@@ -43,6 +43,6 @@ def test_the_report_draws_a_history_with_old_names_in_the_same_way(tmp_path: Pat
     new.write_text(
         f"images_seen,losses/generator,losses/discriminator,scores/quick_fd_classifier,guards/diversity\n{numbers}\n"
     )
-    charts = training_charts(new)
+    charts = training_charts(new, "clip")
     assert [chart.title for chart in charts] == ["Fréchet distance", "Losses", "Diversity of the samples"]
-    assert training_charts(old) == charts
+    assert training_charts(old, "clip") == charts

@@ -69,8 +69,8 @@ class ClassifierExtractor:
         """
         if images.shape[1:] != self._shape:
             raise InvalidInput(
-                f"The classifier compares images of the shape it was trained on, {self._shape}. "
-                f"Received: images of shape {images.shape[1:]}"
+                f"The classifier compares arrays of the shape it was trained on, {self._shape}. "
+                f"Received: arrays of shape {images.shape[1:]}"
             )
         features: NDArray[np.float32] = self._features(images).numpy() / self._scale
         return features

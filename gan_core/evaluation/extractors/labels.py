@@ -23,7 +23,11 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
             if "inception" in extractors
             else ""
         )
-        received = f"{len(classes)} classes with training images in {dataset.folder}" if dataset else "only images"
+        received = (
+            f"{len(classes)} classes with training {codec_of(dataset.manifest).item}s in {dataset.folder}"
+            if dataset
+            else "only images"
+        )
         raise InvalidInput(
             "The extractor 'classifier' is trained on labels, so it requires a prepared data set with at least two "
             "classes. Either prepare data with classes, such as class subfolders; or set evaluate.extractor to "

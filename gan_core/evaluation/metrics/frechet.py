@@ -69,7 +69,7 @@ class GaussianStatistics:
             InvalidInput: fewer than two features were seen.
         """
         if self.count < 2:
-            raise InvalidInput(f"A covariance needs at least two images. Received: {self.count}")
+            raise InvalidInput(f"A covariance needs at least two examples. Received: {self.count}")
         upper = np.triu(self._scatter)
         covariance: NDArray[np.float64] = (upper + np.triu(upper, 1).T) / (self.count - 1)
         return covariance
@@ -150,7 +150,7 @@ def frechet_distance_infinity(
     """
     features = check_features(features, "generated")
     if len(features) < 20:
-        raise InvalidInput(f"The extrapolated distance needs at least 20 images. Received: {len(features)}")
+        raise InvalidInput(f"The extrapolated distance needs at least 20 examples. Received: {len(features)}")
     generator = np.random.default_rng(seed)
     sizes = np.linspace(len(features) / 10, len(features), 15).astype(int)
     distances = []
@@ -170,7 +170,9 @@ def check_features(features: ArrayLike, name: str) -> NDArray[np.float64]:
     """
     matrix = np.asarray(features, np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise InvalidInput(f"Features must be a matrix with one row an image. Received: {name} of shape {matrix.shape}")
+        raise InvalidInput(
+            f"Features must be a matrix with one row an example. Received: {name} of shape {matrix.shape}"
+        )
     if not np.isfinite(matrix).all():
         bad = int((~np.isfinite(matrix).all(axis=1)).sum())
         raise InvalidInput(f"Features must be finite. Received: {name} with NaN or infinity in {bad} of {len(matrix)}")

@@ -29,7 +29,7 @@ def inception_score(probabilities: NDArray[np.floating], splits: int) -> tuple[f
         )
     if not 1 <= splits <= len(matrix):
         raise InvalidInput(
-            f"The Inception score needs at least one image a split. Received: splits={splits}, {len(matrix)} images"
+            f"The Inception score needs at least one example a split. Received: splits={splits}, {len(matrix)} examples"
         )
     scores = []
     for part in range(splits):

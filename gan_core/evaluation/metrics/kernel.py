@@ -39,8 +39,8 @@ def kernel_distance(
     fewest = min(len(real), len(generated))
     if not 2 <= subset_size <= fewest:
         raise InvalidInput(
-            f"The kernel distance needs a subset size of at least 2 and at most the number of images. "
-            f"Received: kid_subset_size={subset_size}, {len(real)} real and {len(generated)} generated images"
+            f"The kernel distance needs a subset size of at least 2 and at most the number of examples. "
+            f"Received: kid_subset_size={subset_size}, {len(real)} real and {len(generated)} generated examples"
         )
     # The legacy generator, used for the generated images first, gives torch-fidelity's subsets for the same seed.
     generator = np.random.RandomState(seed)

@@ -130,7 +130,7 @@ def nearest(queries: Features, pool: Features, k: int) -> tuple[NDArray[np.int64
     queries, pool = check_features(queries, "queries"), check_features(pool, "pool")
     if queries.shape[1] != pool.shape[1] or not 1 <= k <= len(pool):
         raise InvalidInput(
-            f"The k nearest neighbours need features of one size and a pool of at least k images. "
+            f"The k nearest neighbours need features of one size and a pool of at least k examples. "
             f"Received: k={k}, queries of shape {queries.shape}, pool of shape {pool.shape}"
         )
     positions = np.empty((len(queries), k), np.int64)
@@ -150,7 +150,7 @@ def _check(real: Features, generated: Features, k: int) -> tuple[NDArray[np.floa
     real, generated = check_features(real, "real"), check_features(generated, "generated")
     if real.shape[1] != generated.shape[1] or not 1 <= k < min(len(real), len(generated)):
         raise InvalidInput(
-            f"The k-th neighbour needs features of one size and more than k images of either kind. "
+            f"The k-th neighbour needs features of one size and more than k examples of either kind. "
             f"Received: k={k}, real of shape {real.shape}, generated of shape {generated.shape}"
         )
     return real, generated

@@ -52,8 +52,12 @@ def champion_section(evaluation: Evaluation, generated: Pictures, comparison: Co
     if comparison.images:
         indices = np.arange(min(SAMPLES, generated.count, comparison.images.count))
         samples = (
-            strip(generated.at(indices), COLUMNS, f"{len(indices)} images of this generator"),
-            strip(generated.of(comparison.images.images(indices)), COLUMNS, f"{len(indices)} images of the champion"),
+            strip(generated.at(indices), COLUMNS, f"{len(indices)} {generated.item}s of this generator"),
+            strip(
+                generated.of(comparison.images.images(indices)),
+                COLUMNS,
+                f"{len(indices)} {generated.item}s of the champion",
+            ),
         )
     rows = _rows(evaluation, comparison.evaluation) if comparison.evaluation else []
     return ChampionSection(comparison.name, samples, rows, comparison.remarks)

@@ -42,7 +42,7 @@ def clip_rows(
         codec: the codec of the data.
         generated: the generated items.
         known: training items, or real ones.
-        known_kind: "training image" or "real image".
+        known_kind: "training clip" or "real clip".
     """
     count = min(CLIPS, generated.images.count)
     arrays = np.stack(list(generated.images.images(np.arange(count))))
@@ -54,8 +54,7 @@ def clip_rows(
         indices, distances = nearest(generated.features.features[:count], known.features.features, 1)
         neighbours = np.stack(list(known.images.images(indices[:, 0])))
         captions = [f"of {number}, distance {distance:.2f}" for number, distance in enumerate(distances[:, 0], 1)]
-        title = f"Nearest {known_kind.replace('image', 'clip')} of each"
-        rows.append(ClipRow(title, _clips(neighbours, codec.sounds(neighbours), captions)))
+        rows.append(ClipRow(f"Nearest {known_kind} of each", _clips(neighbours, codec.sounds(neighbours), captions)))
     return rows
 
 

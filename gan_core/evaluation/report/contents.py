@@ -35,7 +35,8 @@ class ReportContents:
         classes: generated and real images by class.
         classes_assigned_by: what determines an image's class: `labels` or `extractor`.
         nearest_neighbours: generated images next to the nearest known images.
-        known_kind: what the known images are: "training image" or "real image".
+        known_kind: what the known images are, such as "training image" or "real clip".
+        item: the codec's word for an example.
         interpolations: latent interpolations; None if images are given instead of a generator.
         champion: comparison with the champion; None if it was not requested.
         clips: sounds to play: rows of generated clips, real ones, and the nearest training clips; empty without sound.
@@ -56,6 +57,7 @@ class ReportContents:
     classes_assigned_by: str
     nearest_neighbours: list[NearestNeighbours]
     known_kind: str
+    item: str
     interpolations: Picture | None
     champion: ChampionSection | None
     clips: list[ClipRow]
@@ -97,11 +99,11 @@ def collect_contents(
     training = (
         ImagesWithFeatures(sides.training.images, extracted.training) if sides.training and extracted.training else None
     )
-    known, known_kind = (training, "training image") if training else (real, "real image")
-    codec = sides.codec
-    generated_pictures = Pictures(generated.images, codec)
-    real_pictures = Pictures(real.images, codec) if real else None
-    best, worst = gallery.most_and_least_realistic(real, generated, classes, codec) if real else ([], [])
+    codec, item = sides.codec, sides.item
+    known, known_kind = (training, f"training {item}") if training else (real, f"real {item}")
+    generated_pictures = Pictures(generated.images, codec, item)
+    real_pictures = Pictures(real.images, codec, item) if real else None
+    best, worst = gallery.most_and_least_realistic(real, generated, classes, generated_pictures) if real else ([], [])
     paired = bool(generator and generator.metadata.paired)
     return ReportContents(
         subtitle=_subtitle(extracted, evaluation),
@@ -115,9 +117,12 @@ def collect_contents(
         if classes and real_pictures
         else [],
         classes_assigned_by=classes.assigned_by if classes else "",
-        nearest_neighbours=gallery.nearest_neighbours(known, generated, known_kind, codec) if known else [],
+        nearest_neighbours=gallery.nearest_neighbours(known, generated, known_kind, generated_pictures)
+        if known
+        else [],
         known_kind=known_kind,
-        interpolations=gallery.interpolations(generated.images, codec, seed)
+        item=item,
+        interpolations=gallery.interpolations(generated.images, generated_pictures, seed)
         if generator and isinstance(generated.images, GeneratedImages)
         else None,
         champion=champion_section(evaluation, generated_pictures, comparison) if comparison else None,
@@ -125,17 +130,18 @@ def collect_contents(
         texts=text_rows(sides.codec, generated, known, sides.classes) if sides.codec else [],
         charts=charts,
         training_samples=gallery.training_samples(course.moments, generated_pictures) if course else [],
-        training=_training_sentence(course, generator.metadata) if course and generator else "",
-        lineage=_lineage(generator.metadata, evaluation.tracking_run_id) if generator else {},
+        training=_training_sentence(course, generator.metadata, item) if course and generator else "",
+        lineage=_lineage(generator.metadata, evaluation.tracking_run_id, item) if generator else {},
         parameters=generator.metadata.parameters if generator else {},
     )
 
 
 def _subtitle(extracted: ExtractedFeatures, evaluation: Evaluation) -> str:
     """Names both sides by digest and source where they are known, because a path in a pod says nothing."""
+    item = extracted.sides.item
     count = f"{extracted.real.count:,} " if extracted.real.count else ""
-    kind = {"files": "real images", "statistics": "real images whose statistics are given"}.get(
-        extracted.reference, f"{extracted.reference.replace('_', '-')} images"
+    kind = {"files": f"real {item}s", "statistics": f"real {item}s whose statistics are given"}.get(
+        extracted.reference, f"{extracted.reference.replace('_', '-')} {item}s"
     )
     digest, data = evaluation.generator_digest, extracted.sides.dataset
     generated = f"Generator {digest[:_DIGEST_CHARACTERS]}" if digest else str(extracted.sides.generated_path)
@@ -147,20 +153,20 @@ def _subtitle(extracted: ExtractedFeatures, evaluation: Evaluation) -> str:
     return f"{generated} compared with {count}{kind} of {real}"
 
 
-def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata) -> str:
+def _training_sentence(course: CourseRecord, metadata: GeneratorMetadata, item: str) -> str:
     hours, seconds = divmod(round(course.seconds), 3600)
     minutes, seconds = divmod(seconds, 60)
     parts = [(hours, "h"), (minutes, "min"), (seconds, "s")]
     duration = " ".join(f"{count} {unit}" for count, unit in parts if count) or "less than a second"
     return (
-        f"Trained on {metadata.dataset_source}: {metadata.images_seen:,} images seen; finished {course.finished} after "
-        f"{duration} on {course.machine}."
+        f"Trained on {metadata.dataset_source}: {metadata.images_seen:,} {item}s seen; finished {course.finished} "
+        f"after {duration} on {course.machine}."
     )
 
 
-def _lineage(metadata: GeneratorMetadata, run_id: str | None) -> dict[str, str]:
+def _lineage(metadata: GeneratorMetadata, run_id: str | None, item: str) -> dict[str, str]:
     rows = {
-        "images seen": f"{metadata.images_seen:,}",
+        f"{item}s seen": f"{metadata.images_seen:,}",
         "data": metadata.dataset_source,
         "data digest": metadata.dataset_digest,
         "tracking run": run_id or "none",

@@ -40,8 +40,11 @@ class Chart:
     summary: str
 
 
-def chart(title: str, images_seen: Sequence[float], lines: Mapping[str, Sequence[float]]) -> Chart | None:
-    """Draws lines over images seen and leaves out values that are not finite; returns None if nothing can be drawn."""
+def chart(title: str, images_seen: Sequence[float], lines: Mapping[str, Sequence[float]], item: str) -> Chart | None:
+    """Draws lines over images seen, which the summary calls `item`.
+
+    Values that are not finite are left out. Returns None if nothing can be drawn.
+    """
     finite = [value for values in lines.values() for value in values if math.isfinite(value)]
     if len(images_seen) < 2 or not finite:
         return None
@@ -64,7 +67,7 @@ def chart(title: str, images_seen: Sequence[float], lines: Mapping[str, Sequence
         tuple(Tick(x(value), _short(value)) for value in x_ticks),
         tuple(Tick(y(value), _short(value)) for value in y_ticks),
         len(finite) <= FEW_POINTS * len(lines),
-        f"{title} after {_short(images_seen[-1])} images: {last}",
+        f"{title} after {_short(images_seen[-1])} {item}s: {last}",
     )
 
 

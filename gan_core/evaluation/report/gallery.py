@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.codecs.codec import Codec
 from gan_core.evaluation.classes import Classes
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import nearest, realism
@@ -63,32 +62,34 @@ class NearestNeighbours:
 def samples(generated: Pictures) -> Picture:
     """The first generated images."""
     count = min(SAMPLES, generated.count)
-    caption = "The first generated images, without selection."
-    alt_text = f"{count} generated images, without selection"
+    caption = f"The first generated {generated.item}s, without selection."
+    alt_text = f"{count} generated {generated.item}s, without selection"
     return strip(generated.at(np.arange(count)), COLUMNS, alt_text, caption, fewer_if_wide=True)
 
 
 def real_samples(real: Pictures) -> Picture:
     """Real images at regular intervals of the set, because images may be stored class by class."""
     indices = np.unique(np.linspace(0, real.count - 1, min(SAMPLES, real.count)).astype(np.int64))
-    caption = "Real images, evenly spaced over the data set."
-    return strip(real.at(indices), COLUMNS, f"{len(indices)} real images", caption, fewer_if_wide=True)
+    caption = f"Real {real.item}s, evenly spaced over the data set."
+    return strip(real.at(indices), COLUMNS, f"{len(indices)} real {real.item}s", caption, fewer_if_wide=True)
 
 
 def pairs(generated: Pictures, inputs: Conditions, targets: Pictures) -> Picture:
     """The first generated images of a paired generator, each between its input and its target."""
     indices = np.arange(min(PAIRS, generated.count, targets.count))
     triples = zip(generated.of(inputs(indices)), generated.at(indices), targets.at(indices), strict=True)
-    alt_text = f"{len(indices)} generated images, each between its input and its target"
-    caption = "Input, generated image and target, for the first images of the reference, without selection."
+    alt_text = f"{len(indices)} generated {generated.item}s, each between its input and its target"
+    item = generated.item
+    caption = f"Input, generated {item} and target, for the first {item}s of the reference, without selection."
     return strip((image for triple in triples for image in triple), 9, alt_text, caption)
 
 
 def most_and_least_realistic(
-    real: ImagesWithFeatures, generated: ImagesWithFeatures, classes: Classes | None, codec: Codec | None
+    real: ImagesWithFeatures, generated: ImagesWithFeatures, classes: Classes | None, pictures: Pictures
 ) -> tuple[list[Picture], list[Picture]]:
-    """The most and the least realistic generated images; both empty if there are too few images to compute realism.
+    """The most and the least realistic of the generated images, whose pictures are `pictures`.
 
+    Both are empty if there are too few images to compute realism.
     `most_realistic` documents which images are left out of the first list.
     """
     if min(len(real.features.features), len(generated.features.features)) <= REALISM_NEIGHBOUR:
@@ -99,12 +100,11 @@ def most_and_least_realistic(
 
     def shown(indices: NDArray[np.int64], description: str) -> list[Picture]:
         captions = [f"{values[index]:.2f}" for index in indices]
-        pictures = Pictures(generated.images, codec)
         return captioned_tiles(pictures.at(indices), captions, description) if len(indices) else []
 
     return (
-        shown(most_realistic(real, generated, classes, values, count), "Generated image of high realism"),
-        shown(order[::-1][:count], "Generated image of low realism"),
+        shown(most_realistic(real, generated, classes, values, count), f"Generated {pictures.item} of high realism"),
+        shown(order[::-1][:count], f"Generated {pictures.item} of low realism"),
     )
 
 
@@ -130,32 +130,35 @@ def class_rows(
                 entry.generated_share,
                 entry.real_share,
                 titled,
-                first(generated, classes.generated, label, f"Generated images of the class {entry.name}"),
-                first(real, classes.real, label, f"Real images of the class {entry.name}"),
+                first(generated, classes.generated, label, f"Generated {generated.item}s of the class {entry.name}"),
+                first(real, classes.real, label, f"Real {real.item}s of the class {entry.name}"),
             )
         )
     return rows
 
 
 def nearest_neighbours(
-    known: ImagesWithFeatures, generated: ImagesWithFeatures, kind: str, codec: Codec | None
+    known: ImagesWithFeatures, generated: ImagesWithFeatures, kind: str, pictures: Pictures
 ) -> list[NearestNeighbours]:
     """The generated images that are nearest to a known image, with their nearest known images.
 
     Args:
         known: training images, or real images.
         generated: the generated images.
-        kind: "training image" or "real image".
-        codec: draws the images.
+        kind: what the known images are, such as "training image" or "real clip".
+        pictures: pictures of the generated images.
     """
     count = min(NEIGHBOURS, len(known.features.features))
-    samples, others = Pictures(generated.images, codec), Pictures(known.images, codec)
     indices, distances = nearest(generated.features.features, known.features.features, count)
     rows = []
     for index in np.argsort(distances[:, 0], kind="stable")[:NEAREST_SAMPLES]:
-        (sample,) = captioned_tiles(samples.at(np.array([index])), ["generated"], "Image to compare")
+        (sample,) = captioned_tiles(
+            pictures.at(np.array([index])), ["generated"], f"{pictures.item.capitalize()} to compare"
+        )
         captions = [f"{distance:.2f}" for distance in distances[index]]
-        neighbours = captioned_tiles(others.at(indices[index]), captions, f"Nearest {kind}, distance")
+        neighbours = captioned_tiles(
+            pictures.of(known.images.images(indices[index])), captions, f"Nearest {kind}, distance"
+        )
         rows.append(NearestNeighbours(sample, neighbours))
     return rows
 
@@ -163,12 +166,12 @@ def nearest_neighbours(
 def training_samples(samples: Mapping[int, NDArray[np.uint8]], generated: Pictures) -> list[tuple[str, Picture]]:
     """A row of samples for each recorded moment of the training, with the number of images seen."""
     return [
-        (f"{seen:,}", strip(generated.of(images), len(images), f"Samples after {seen:,} real images"))
+        (f"{seen:,}", strip(generated.of(images), len(images), f"Samples after {seen:,} real {generated.item}s"))
         for seen, images in samples.items()
     ]
 
 
-def interpolations(generated: GeneratedImages, codec: Codec | None, seed: int) -> Picture:
+def interpolations(generated: GeneratedImages, pictures: Pictures, seed: int) -> Picture:
     """Spherical interpolations between two latents. Each keeps its class, or its input image.
 
     slerp(a, b; t) = (sin((1 − t)Ω)·a + sin(tΩ)·b) / sin Ω, with Ω the angle between a and b.
@@ -184,7 +187,7 @@ def interpolations(generated: GeneratedImages, codec: Codec | None, seed: int) -
     latents = np.concatenate(paths).astype(np.float32)
     images = generated.draw(latents, np.arange(INTERPOLATIONS).repeat(STEPS))
     return strip(
-        Pictures(generated, codec).of(images),
+        pictures.of(images),
         STEPS,
-        f"{INTERPOLATIONS} rows, each of which turns one generated image into another",
+        f"{INTERPOLATIONS} rows, each of which turns one generated {pictures.item} into another",
     )

@@ -21,14 +21,19 @@ CURVES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Gradient norms", (metric_names.GENERATOR_GRADIENT_NORM, metric_names.DISCRIMINATOR_GRADIENT_NORM)),
     ("Weight norms", (metric_names.GENERATOR_WEIGHT_NORM, metric_names.DISCRIMINATOR_WEIGHT_NORM)),
     ("Diversity of the samples", (metric_names.DIVERSITY,)),
-    ("Images per second", (metric_names.EXAMPLES_PER_SECOND,)),
+    ("{item}s per second", (metric_names.EXAMPLES_PER_SECOND,)),
 )
-"""Title and columns of each chart. A name that ends in _ stands for that score with any extractor."""
+"""Title and columns of each chart. `{item}` stands for the codec's word; a name that ends in _ stands for that score
+with any extractor."""
 _TOO_LARGE = 1e100
 
 
-def training_charts(history: Path) -> list[Chart]:
+def training_charts(history: Path, item: str) -> list[Chart]:
     """Draws curves over images seen. Cells may be empty, because not every row has scores.
+
+    Args:
+        history: the file that components.train wrote.
+        item: the codec's word for an example.
 
     Raises:
         InvalidInput: the file is not a table of numbers with a column images_seen.
@@ -46,7 +51,7 @@ def training_charts(history: Path) -> list[Chart]:
         raise InvalidInput(
             f"The history must be a CSV table of numbers with a column images_seen: {error}. Received: {history}"
         ) from None
-    charts = (_chart(title, names, images_seen, rows) for title, names in CURVES)
+    charts = (_chart(title.format(item=item.capitalize()), names, images_seen, rows, item) for title, names in CURVES)
     return [drawn for drawn in charts if drawn is not None]
 
 
@@ -57,7 +62,7 @@ def _number(cell: str) -> float:
 
 
 def _chart(
-    title: str, names: Sequence[str], images_seen: Sequence[float], rows: Sequence[Mapping[str, float]]
+    title: str, names: Sequence[str], images_seen: Sequence[float], rows: Sequence[Mapping[str, float]], item: str
 ) -> Chart | None:
     columns = [
         column
@@ -65,7 +70,7 @@ def _chart(
         for column in (rows[0] if rows else ())
         if column == name or (name.endswith("_") and column.startswith(name))
     ]
-    return chart(title, images_seen, {_legend(column): [row[column] for row in rows] for column in columns})
+    return chart(title, images_seen, {_legend(column): [row[column] for row in rows] for column in columns}, item)
 
 
 def _legend(column: str) -> str:

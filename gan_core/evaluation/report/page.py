@@ -47,12 +47,13 @@ def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
     page = environment.get_template("page.html.j2").render(
         evaluation=evaluation,
         contents=contents,
+        item=contents.item,
         scores=scores,
         headline=headline,
         key_scores=[score for score in others if score.metric in KEY_METRICS],
         fewest_in_a_class=FEWEST_IN_A_CLASS,
         largest_share=max((share for row in contents.classes for share in (row.share, row.real_share)), default=1.0),
-        protocol=_protocol(evaluation),
+        protocol=_protocol(evaluation, contents.item),
     )
     return printable_lines(page)
 
@@ -79,9 +80,9 @@ def displayed_scores(evaluation: Evaluation) -> list[DisplayedScore]:
     return scores
 
 
-def _protocol(evaluation: Evaluation) -> dict[str, str]:
+def _protocol(evaluation: Evaluation, item: str) -> dict[str, str]:
     rows = {name.replace("_", " "): str(value) for name, value in evaluation.protocol.model_dump().items()}
     rows["sampling seeds"] = ", ".join(str(seed) for seed in evaluation.protocol.sampling_seeds) or "none"
     if evaluation.extractor_accuracy is not None:
-        rows["extractor accuracy"] = f"{evaluation.extractor_accuracy:.1%} of held-out images"
+        rows["extractor accuracy"] = f"{evaluation.extractor_accuracy:.1%} of held-out {item}s"
     return rows

@@ -28,10 +28,12 @@ class Pictures:
     Attributes:
         images: the images.
         codec: their codec; None for images that are not of prepared data.
+        item: the codec's word for an example.
     """
 
     images: Images
     codec: Codec | None
+    item: str
 
     @property
     def count(self) -> int:

@@ -56,7 +56,7 @@ def test_scores_of_another_protocol_are_refused_and_each_difference_is_named() -
 def test_a_different_number_of_real_images_is_explained() -> None:
     decision = decide(CONFIG, evaluation(1.0, 0.0, reference_count=80), False, evaluation(9.0, 0.0), "7")
     assert decision.outcome == "refused"
-    assert "80, not 2500 real images (the Fréchet distance falls as their number grows)" in decision.reason
+    assert "80, not 2500 real examples (the Fréchet distance falls as their number grows)" in decision.reason
 
 
 def test_a_candidate_is_refused_if_the_champion_has_no_record_or_lacks_the_score() -> None:

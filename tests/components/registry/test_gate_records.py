@@ -88,7 +88,7 @@ def test_a_record_of_this_generator_is_accepted(tmp_path: Path) -> None:
         (changed(dataset_digest="sha256-other"), "scores for the data sha256-other, a generator with the data"),
         (
             changed(images_seen=65),
-            "images seen 65, a generator with the number of images seen 64",
+            "examples seen 65, a generator with the number of examples seen 64",
         ),
     ],
 )

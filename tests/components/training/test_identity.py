@@ -152,7 +152,7 @@ def test_the_start_message_says_what_changed(
     before = identity()
     now = before.model_copy(update=change(before))
     write_checkpoint(tmp_path, before)
-    text = now.start_message(tmp_path, 0, 1600)
+    text = now.start_message(tmp_path, 0, 1600, "images")
     copied = (
         " To continue from them with the changed code, if their parameters and data are the same, stop this training "
         f"and copy them: cp -r {tmp_path / before.key}/. {tmp_path / now.key}/"
@@ -170,7 +170,7 @@ def test_the_most_similar_training_is_compared(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, identity(beta_1=0.25, seed=3))
     assert (
         identity(learning_rate=0.125)
-        .start_message(tmp_path, 0, 1600)
+        .start_message(tmp_path, 0, 1600, "images")
         .endswith(": parameter train.learning_rate 0.25 → 0.125.")
     )
 
@@ -178,13 +178,15 @@ def test_the_most_similar_training_is_compared(tmp_path: Path) -> None:
 def test_a_first_or_resumed_training_is_not_compared(tmp_path: Path) -> None:
     now = identity()
     first = f"The training starts from the beginning: 0 of 1600 images ({tmp_path / now.key})."
-    assert now.start_message(tmp_path / "absent", 0, 1600) == first.replace(str(tmp_path), str(tmp_path / "absent"))
+    assert now.start_message(tmp_path / "absent", 0, 1600, "images") == first.replace(
+        str(tmp_path), str(tmp_path / "absent")
+    )
     (tmp_path / "0123456789abcdef").mkdir()  # left by a training that ended before its first checkpoint
-    assert now.start_message(tmp_path, 0, 1600) == first
+    assert now.start_message(tmp_path, 0, 1600, "images") == first
     write_checkpoint(tmp_path, now)
     resumed = f"The training resumes after 800 of 1600 images ({tmp_path / now.key})."
-    assert now.start_message(tmp_path, 800, 1600) == resumed
-    assert now.start_message(tmp_path, 0, 400) == (
+    assert now.start_message(tmp_path, 800, 1600, "images") == resumed
+    assert now.start_message(tmp_path, 0, 400, "images") == (
         f"The training starts from the beginning: 0 of 400 images ({tmp_path / now.key}). Its own checkpoints, up "
         "to 800 images, are beyond that number or damaged."
     )
@@ -197,7 +199,7 @@ def test_checkpoints_without_a_readable_record_count_as_different_code(
     before = identity(seed=1)
     write_checkpoint(tmp_path, before)
     damage(tmp_path / before.key / FILE_NAME)
-    message = identity().start_message(tmp_path, 0, 1600)
+    message = identity().start_message(tmp_path, 0, 1600, "images")
     assert "changed since then: the code, since an earlier version of this project wrote them. To continue" in message
     assert list((tmp_path / before.key).glob("*.npz"))
 
@@ -206,14 +208,14 @@ def test_the_message_is_the_same_for_checkpoints_in_a_bucket(proxy: StorageProxy
     address = Address(BUCKET, "identities")
     before, now = identity(), identity(learning_rate=0.5)
     assert (
-        now.start_message(address, 0, 1600)
+        now.start_message(address, 0, 1600, "images")
         == f"The training starts from the beginning: 0 of 1600 images ({address / now.key})."
     )
     write_checkpoint(address, before, tmp_path)
     (checkpoint,) = tmp_path.glob("*.npz")
     with bucket.opened(address) as opened:
         opened.blob(f"{address.name}/{before.key}/{checkpoint.name}").upload_from_filename(checkpoint)
-    assert now.start_message(address, 0, 1600).endswith(
+    assert now.start_message(address, 0, 1600, "images").endswith(
         f"The checkpoints in {address / before.key} (800 images) cannot be resumed; changed since then: "
         "parameter train.learning_rate 0.001 → 0.5."
     )

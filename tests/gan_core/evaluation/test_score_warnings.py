@@ -13,6 +13,7 @@ def warned(**changes: object) -> str:
         "training_share": 1.0,
         "unknown_training": False,
         "collapsed": False,
+        "item": "image",
     }
     return " ".join(score_warnings(**{**values, **changes}))
 

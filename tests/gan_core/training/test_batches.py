@@ -128,7 +128,7 @@ IMAGES, LABELS_OF_IMAGES = blobs(12), np.arange(12, dtype=np.int32) % 3
             r"0 to 255, uint8 .* Received: float32 of shape \(1, 16, 16, 1\)",
         ),
         (IMAGES[..., 0], LABELS_OF_IMAGES, r"uint8 \[B, H, W, C\]\. Received: uint8 of shape \(1, 16, 16\)"),
-        (IMAGES[:0], LABELS_OF_IMAGES[:0], r"at least 1 image\. Received: count=0"),
+        (IMAGES[:0], LABELS_OF_IMAGES[:0], r"at least 1 example\. Received: count=0"),
         (IMAGES, LABELS_OF_IMAGES - 1, r"at least 0\. Received: -1"),
         (IMAGES, LABELS_OF_IMAGES.astype(np.float32), r"int32 of shape \(12,\).* Received: float32 of shape \(12,\)"),
         (

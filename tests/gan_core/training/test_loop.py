@@ -153,7 +153,7 @@ def test_the_error_for_a_loss_that_is_not_finite_names_the_last_good_checkpoint(
         with pytest.raises(Diverged) as error:
             bad.run(Recorder())
     (last,) = tmp_path.glob("*.npz")
-    assert "Received: losses/generator=nan at step 6 (48 images)" in str(error.value)
+    assert "Received: losses/generator=nan at step 6 (48 examples)" in str(error.value)
     assert str(error.value).endswith(f"The last good checkpoint: {last}.")
 
 
@@ -183,7 +183,7 @@ def test_a_diverged_training_resumes_once_with_a_lower_learning_rate(images, tmp
     rates = [0.25 * 0.002 * (1 - seen / 160) for seen in (48, 64, 80, 96)]
     assert [row["guards/generator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
     assert [2 * row["guards/discriminator_learning_rate"] for row in once.history[1:]] == pytest.approx(rates)
-    assert "continues from there, at 40 images, with 0.25 times the learning rates." in caplog.text
+    assert "continues from there, at 40 examples, with 0.25 times the learning rates." in caplog.text
     with training(images, tmp_path, **changes, checkpoint_every_seconds=0) as resumed:  # the rate stays low
         resumed.resume()
         assert resumed.gan.learning_rate_scale.numpy() == 0.25

@@ -66,7 +66,7 @@ def test_progress_counts_images() -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_covariance_needs_two_images(count: int) -> None:
-    with pytest.raises(InvalidInput, match=f"at least two images. Received: {count}"):
+    with pytest.raises(InvalidInput, match=f"at least two examples. Received: {count}"):
         extract(Pixels(), [IMAGES[:count]] if count else [])
 
 

@@ -118,13 +118,13 @@ def test_features_that_are_not_finite_are_refused(bad: float) -> None:
 
 
 def test_mismatched_shapes_are_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"at least two images. Received: 1"):
+    with pytest.raises(InvalidInput, match=r"at least two examples. Received: 1"):
         _ = statistics_of(np.zeros((1, 3))).covariance
     with pytest.raises(InvalidInput, match="must have 3 numbers"):
         GaussianStatistics(3).update(np.zeros((5, 4)))
     with pytest.raises(InvalidInput, match="must have 3 numbers"):
         GaussianStatistics(3).merge(GaussianStatistics(4))
-    with pytest.raises(InvalidInput, match="one row an image"):
+    with pytest.raises(InvalidInput, match="one row an example"):
         GaussianStatistics(3).update(np.zeros(3))
     with pytest.raises(InvalidInput, match="must have means"):
         frechet_distance(np.zeros(3), np.eye(3), np.zeros(4), np.eye(4))
@@ -140,5 +140,5 @@ def test_extrapolation_removes_the_bias_of_few_images() -> None:
     assert plain > 0.05
     assert abs(extrapolated) < plain / 10
     assert extrapolated == frechet_distance_infinity(np.zeros(size), np.eye(size), features, seed=0)
-    with pytest.raises(InvalidInput, match=r"at least 20 images. Received: 19"):
+    with pytest.raises(InvalidInput, match=r"at least 20 examples. Received: 19"):
         frechet_distance_infinity(np.zeros(size), np.eye(size), features[:19], seed=0)

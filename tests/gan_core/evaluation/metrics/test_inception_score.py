@@ -37,5 +37,5 @@ def test_invalid_probabilities_are_refused(rows: np.ndarray) -> None:
 
 
 def test_more_splits_than_images_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="splits=5, 4 images"):
+    with pytest.raises(InvalidInput, match="splits=5, 4 examples"):
         inception_score(np.eye(4), splits=5)

@@ -102,9 +102,9 @@ def test_the_result_does_not_depend_on_the_block_size(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("measure", [precision_recall, density_coverage, realism])
 def test_too_few_images_for_k_neighbours_are_refused(measure: object) -> None:
-    with pytest.raises(InvalidInput, match=r"more than k images.*k=5, real of shape \(5, 2\)"):
+    with pytest.raises(InvalidInput, match=r"more than k examples.*k=5, real of shape \(5, 2\)"):
         measure(np.zeros((5, 2)), np.zeros((9, 2)), 5)
-    with pytest.raises(InvalidInput, match="more than k images"):
+    with pytest.raises(InvalidInput, match="more than k examples"):
         measure(np.zeros((9, 2)), np.zeros((5, 2)), 5)
     with pytest.raises(InvalidInput, match="of one size"):
         measure(np.zeros((9, 2)), np.zeros((9, 3)), 5)

@@ -39,7 +39,7 @@ def record(scores: dict[str, float], spread: float = 0.0, errors: dict[str, floa
 
 def verdict(name: str, ours: float, theirs: float, spread: float = 0.0, error: float = 0.0) -> str:
     sides = [record({name: value}, spread, {name: error} if error else {}) for value in (ours, theirs)]
-    [row] = champion_section(sides[0], Pictures(Images(3), None), Comparison("x", sides[1], None, ())).rows
+    [row] = champion_section(sides[0], Pictures(Images(3), None, "image"), Comparison("x", sides[1], None, ())).rows
     assert row.name == name
     return row.verdict
 
@@ -70,7 +70,7 @@ def test_scores_within_twice_the_joint_uncertainty_do_not_differ_clearly() -> No
 
 def test_both_generators_show_equally_many_samples() -> None:
     ours = record({"fd_classifier": 1.0})
-    shown = champion_section(ours, Pictures(Images(30), None), Comparison("x", None, Images(7), ("why",)))
+    shown = champion_section(ours, Pictures(Images(30), None, "image"), Comparison("x", None, Images(7), ("why",)))
     assert [picture.alt_text for picture in shown.samples] == [
         "7 images of this generator",
         "7 images of the champion",

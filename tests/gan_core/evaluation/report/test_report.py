@@ -123,7 +123,7 @@ def history(place: Path) -> Path:
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("report")
     extracted = extracted_features(place / "data")
-    charts = training_charts(history(place / "history.csv"))
+    charts = training_charts(history(place / "history.csv"), "image")
     record = evaluate(SETTINGS, Extractor(), extracted)
     assert list(record.scores) == [name for metric in MEANINGS if (name := f"{metric}_classifier") in record.scores]
     rival = record.model_copy(update={"scores": {name: value + 0.01 for name, value in record.scores.items()}})
@@ -213,7 +213,7 @@ def test_a_report_on_statistics_and_images_omits_the_other_parts(tmp_path: Path)
 
 
 def test_a_chart_has_round_ticks_around_its_lines() -> None:
-    drawn = chart("Loss", [0, 50, 100], {"a": [1.0, 2.0, 3.9], "b": [0.1, float("inf"), 0.2]})
+    drawn = chart("Loss", [0, 50, 100], {"a": [1.0, 2.0, 3.9], "b": [0.1, float("inf"), 0.2]}, "image")
     assert [tick.label for tick in drawn.y_ticks] == ["0", "1", "2", "3", "4"]
     assert [tick.label for tick in drawn.x_ticks] == ["0", "25", "50", "75", "100"]
     assert [len(points.split()) for _, points in drawn.lines] == [3, 2]
@@ -225,27 +225,27 @@ def test_a_chart_has_round_ticks_around_its_lines() -> None:
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [5.0, 5.0], [-1e-9, 1e-9], [1e12, 3e12]])
 def test_a_chart_of_any_scale_has_distinct_ticks(values: list[float]) -> None:
-    drawn = chart("x", [10, 20], {"a": values})
+    drawn = chart("x", [10, 20], {"a": values}, "image")
     assert 2 <= len(drawn.y_ticks) <= 8
     assert len({tick.label for tick in drawn.y_ticks}) == len(drawn.y_ticks)
 
 
 def test_few_points_are_marked_and_empty_cells_are_left_out(tmp_path: Path) -> None:
-    charts = {drawn.title: drawn for drawn in training_charts(history(tmp_path / "h.csv"))}
+    charts = {drawn.title: drawn for drawn in training_charts(history(tmp_path / "h.csv"), "image")}
     assert charts["Fréchet distance"].marked
     assert [len(points.split()) for _, points in charts["Precision and recall"].lines] == [2, 2]
     assert charts["Fréchet distance"].x_ticks[-1].label == "2k"
-    assert not chart("x", range(100), {"a": [1.0] * 100}).marked
+    assert not chart("x", range(100), {"a": [1.0] * 100}, "image").marked
 
 
 def test_an_empty_column_of_scores_gives_no_chart(tmp_path: Path) -> None:
     (tmp_path / "h.csv").write_text("images_seen,fd_random,diversity\n100,,1\n200,,0.5\n")
-    assert [drawn.title for drawn in training_charts(tmp_path / "h.csv")] == ["Diversity of the samples"]
+    assert [drawn.title for drawn in training_charts(tmp_path / "h.csv", "image")] == ["Diversity of the samples"]
 
 
 def test_fewer_than_two_points_give_no_chart() -> None:
-    assert chart("x", [1], {"a": [1.0]}) is None
-    assert chart("x", [1, 2], {"a": [float("nan"), float("nan")]}) is None
+    assert chart("x", [1], {"a": [1.0]}, "image") is None
+    assert chart("x", [1, 2], {"a": [float("nan"), float("nan")]}, "image") is None
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ def test_fewer_than_two_points_give_no_chart() -> None:
 def test_an_invalid_history_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "h.csv").write_text(content)
     with pytest.raises(InvalidInput, match="history must be"):
-        training_charts(tmp_path / "h.csv")
+        training_charts(tmp_path / "h.csv", "image")
 
 
 def test_only_large_images_are_reduced() -> None:
