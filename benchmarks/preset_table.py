@@ -33,6 +33,7 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
     rows = {case: _row(of_case, by_case[PRESET], judges) for case, of_case in by_case.items()}
     share = _scores_share(by_case[PRESET], train)
     specification, machines = results[0].specification, sorted({result.machine for result in results})
+    busy = sorted(result.processor_seconds / result.seconds for result in results if result.seconds)
     accuracies = [
         f"`{name}` recognises the classes of {accuracy:.1%} of the held-out items."
         for name, accuracy in results[0].accuracies.items()
@@ -45,8 +46,8 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
         " ".join(machines),
         f"{specification.seconds:g} seconds of training, {specification.at_once} at a time; {seeds} seeds. Fréchet "
         f"distance of {specification.evaluate['samples']:,} items to the held-out ones, mean ± standard deviation over "
-        "the seeds, and the ratio of its geometric mean to the preset's, with Welch's 95 % interval. "
-        + " ".join(accuracies),
+        "the seeds, and the ratio of its geometric mean to the preset's, with Welch's 95 % interval. The trainings "
+        f"used {busy[0]:.2f} to {busy[-1]:.2f} processors. " + " ".join(accuracies),
         "\n".join(_line(cells) for cells in (headings, ["---"] * len(headings), *_cells(rows, judges))),
         share["sentence"],
         "\n".join(["Not put back:", "", *(f"- `{name}`: {reason}" for name, reason in skipped.items())]),
@@ -67,6 +68,7 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
 def _row(of_case: Sequence[Result], of_preset: Sequence[Result], judges: Sequence[str]) -> dict[str, Any]:
     good = [result for result in of_case if not result.failure]
     return {
+        "processors": [result.processor_seconds / result.seconds for result in of_case if result.seconds],
         "items_seen": statistics.mean(result.images_seen for result in good) if good else None,
         "failed": [result.failure for result in of_case if result.failure],
         **{

@@ -68,6 +68,7 @@ class Result(BaseModel):
         accuracies: share of the held-out items that each judge classifies correctly; None if it does not classify.
         failure: why there is no generator; empty if there is one.
         seconds: wall time that was spent, as in the specification.
+        processor_seconds: processor time in them; less than for other cases if other programs ran.
         images_seen: items seen at the end, of which the kept generator has seen `images_seen_by_best`.
         scores: number of scores within this time.
         score_seconds: wall time that they took.
@@ -79,6 +80,7 @@ class Result(BaseModel):
     accuracies: dict[str, float | None] = {}
     failure: str = ""
     seconds: float = 0.0
+    processor_seconds: float = 0.0
     images_seen: int = 0
     images_seen_by_best: int = 0
     scores: int = 0
@@ -101,13 +103,16 @@ class _Clock(NoHooks):
     """Ends the training after `seconds`, counted from the end of the first step, or when the parent has ended."""
 
     def __init__(self, seconds: float) -> None:
-        self.spent = 0.0
+        self.spent = self.processor_seconds = 0.0
         self._seconds, self._since, self._parent = seconds, 0.0, os.getppid()
+        self._processor_since = 0.0
 
     def on_step(self, images_seen: int) -> None:
         del images_seen
-        self._since = self._since or time.monotonic()
+        if not self._since:
+            self._since, self._processor_since = time.monotonic(), time.process_time()
         self.spent = time.monotonic() - self._since
+        self.processor_seconds = time.process_time() - self._processor_since
 
     def stop_requested(self) -> bool:
         return bool(self._since) and (time.monotonic() - self._since >= self._seconds or os.getppid() != self._parent)
@@ -196,7 +201,8 @@ def _trained(result: Result, dataset: PreparedDataset) -> list[NDArray[np.uint8]
             training.run(clock)
         except Diverged as error:
             result.failure = str(error)
-    result.seconds, result.images_seen = clock.spent, gan.images_seen
+    result.seconds, result.processor_seconds = clock.spent, clock.processor_seconds
+    result.images_seen = gan.images_seen
     result.scores, result.score_seconds = timed.count, timed.seconds
     if result.failure:
         return []
