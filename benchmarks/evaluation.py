@@ -22,7 +22,7 @@ import scipy.linalg
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.extractors.inception import InceptionExtractor
-from gan_core.evaluation.extractors.inception_weights import load_weights
+from gan_core.evaluation.extractors.weights import INCEPTION, load_weights
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 
 Turn = tuple[float, float]
@@ -89,7 +89,7 @@ def features(count: int, rounds: int) -> None:
             if extractor is None:
                 sha256 = hashlib.sha256((folder / "weights.pth").read_bytes()).hexdigest()
                 extractor = InceptionExtractor(
-                    load_weights(f"{folder / 'weights.pth'}#sha256={sha256}", folder), "legacy_tensorflow"
+                    load_weights(INCEPTION, f"{folder / 'weights.pth'}#sha256={sha256}", folder), "legacy_tensorflow"
                 )
                 extractor(images[:64])
             with timed(turns["ours"]):

@@ -60,10 +60,11 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
         The register section.
 
     Raises:
-        InvalidInput: they do not agree, or the Inception weights cannot be read.
-        TryAgain: the Inception weights cannot be downloaded.
+        InvalidInput: they do not agree, or the weights of Inception or VGGish cannot be read.
+        TryAgain: these weights cannot be downloaded.
     """
     from gan_core.config import EvaluateConfig, RegisterConfig
+    from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
     from gan_core.evaluation.requirements import check_data, check_sections
 
     evaluate = read_section(config, EvaluateConfig)
@@ -71,9 +72,9 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
     check_sections(evaluate, registration)
     check_data(evaluate, registration, dataset)
     if evaluate.extractor == "inception":
-        from gan_core.evaluation.extractors.inception_weights import load_weights
-
-        load_weights(evaluate.inception_weights, cache)
+        load_weights(INCEPTION, evaluate.inception_weights, cache)
+    if evaluate.extractor == "vggish":
+        load_weights(VGGISH, evaluate.vggish_weights, cache)
     return registration
 
 

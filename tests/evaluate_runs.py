@@ -25,6 +25,7 @@ SIDE = 16
 SETTINGS = {
     "extractor": "classifier",
     "inception_weights": "",
+    "vggish_weights": "",
     "resize": "legacy_tensorflow",
     "reference": "held_out",
     "metrics": ["fid", "kid", "prdc", "memorisation"],

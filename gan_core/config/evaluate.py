@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gan_core.config.section import Section, Seed
 
-FEATURE_SIZES = {"classifier": 64, "random": 128, "ngram": 128, "inception": 2048}
+FEATURE_SIZES = {"classifier": 64, "random": 128, "ngram": 128, "inception": 2048, "vggish": 128}
 """Length of a feature vector of each extractor."""
 MOST_FEATURE_BYTES = 2**32
 
@@ -22,8 +22,9 @@ class EvaluateConfig(Section):
 
     section = "evaluate"
 
-    extractor: Literal["classifier", "random", "ngram", "inception"]
+    extractor: Literal["classifier", "random", "ngram", "inception", "vggish"]
     inception_weights: str
+    vggish_weights: str
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
     metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]

@@ -20,7 +20,7 @@ class Protocol(Record):
         extractor: name of the network whose features are compared.
         extractor_digest: `sha256-<hex>` of its weights or, for a network that this project trains, of everything that
             determines them.
-        resize: name of the method that brings images to the extractor's resolution.
+        resize: name of the method that brings images to the extractor's resolution, or clips to its rate and length.
         reference: the real images: a split, `files` or `statistics`.
         reference_digest: digest of their content.
         reference_count: number of real images; 0 if a statistics file does not hold it.
@@ -115,7 +115,7 @@ class Evaluation(Record):
 
     Attributes:
         scores: mean of each score over the sampling seeds. A score is named `<metric>_<extractor>`; only the Fréchet
-            distance on the 2015 Inception's features is named `fid`.
+            distance on the 2015 Inception's features is named `fid`, and that on VGGish's `fad`.
         spread: standard deviation of each score over the sampling seeds (ddof 1; 0 for one seed).
         standard_errors: standard errors over the images, of the Fréchet distance (by the bootstrap) and of the kernel
             distance (from its variance). Other scores have none.

@@ -10,9 +10,9 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import ChampionScores, Evaluation
 
 # The unbiased kernel distance and the extrapolated distances, which are intercepts, may be negative.
-_AT_LEAST_0 = ("fid", "fd", "target_l1", "density", "diversity")
+_AT_LEAST_0 = ("fid", "fad", "fd", "target_l1", "density", "diversity")
 _SHARES = ("precision", "recall", "coverage", "authenticity", "class_agreement", "class_shift", "train_preference")
-_WITH_STANDARD_ERROR = ("fid", "fd", "kid")
+_WITH_STANDARD_ERROR = ("fid", "fad", "fd", "kid")
 _ROUNDING = 1e-6
 
 
@@ -75,7 +75,7 @@ def _range(score: str) -> tuple[float, float]:
 
 
 def _is_extrapolated(score: str) -> bool:
-    return score.startswith(("fid_infinity", "fd_infinity"))
+    return score.startswith(("fid_infinity", "fad_infinity", "fd_infinity"))
 
 
 def _not_finite(value: Any, place: str = "") -> Iterator[tuple[str, float]]:

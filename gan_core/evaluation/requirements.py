@@ -10,6 +10,7 @@ from gan_core.codecs.codec import Codec
 from gan_core.config import EvaluateConfig, RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.extractors.clips import require_clips
 from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.score_meanings import score_name
 
@@ -55,6 +56,8 @@ def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: Prep
     require_extractor(evaluate.extractor, codec_of(dataset.manifest))
     if evaluate.extractor == "classifier":
         require_labels(dataset)
+    if evaluate.extractor == "vggish":
+        require_clips(dataset)
     if register.score == "target_l1" and not split.paired:
         raise InvalidInput(
             "The score target_l1 requires paired images: set prepare.image.pairs and train.network=unet, or choose "

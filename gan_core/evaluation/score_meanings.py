@@ -87,17 +87,18 @@ MEANINGS: dict[str, Meaning] = {
     ),
 }
 """The scores by metric, in display order. The comparisons of paired data with the target come first."""
+_FRECHET_NAMES = {"inception": "fid", "vggish": "fad"}
 
 
 def score_name(metric: str, extractor: str) -> str:
-    """Returns the score's name. Only the Fréchet distance on the 2015 Inception's features is called FID.
+    """Returns the score's name. Only the Fréchet distances on published networks' features have names of their own.
 
     The name of a distance to a target does not name an extractor, because the score compares pixels, not features.
     """
     if metric.startswith("target_"):
         return metric
-    if extractor == "inception" and metric in ("fd", "fd_infinity"):
-        return metric.replace("fd", "fid")
+    if extractor in _FRECHET_NAMES and metric in ("fd", "fd_infinity"):
+        return metric.replace("fd", _FRECHET_NAMES[extractor])
     return f"{metric}_{extractor}"
 
 

@@ -13,15 +13,16 @@ from datasets import blobs
 from PIL import Image
 
 from components import evaluate
-from gan_core.evaluation.extractors import inception_weights as weights
+from gan_core.evaluation.extractors import build
 from gan_core.evaluation.extractors.inception_network import build_network
-from gan_core.evaluation.extractors.inception_weights import InceptionWeights
+from gan_core.evaluation.extractors.weights import Weights
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.exit_codes import run
 
 SETTINGS = {
     "extractor": "inception",
     "inception_weights": "",
+    "vggish_weights": "",
     "resize": "legacy_tensorflow",
     "reference": "held_out",
     "metrics": ["fid", "kid"],
@@ -36,7 +37,7 @@ SETTINGS = {
 
 
 @functools.cache
-def random_weights() -> InceptionWeights:
+def random_weights() -> Weights:
     generator = np.random.default_rng(0)
     tensors = {
         "fc.weight": generator.standard_normal((1008, 2048), np.float32) / 45,
@@ -49,7 +50,7 @@ def random_weights() -> InceptionWeights:
             tensors[f"{layer.name}.conv.weight"] = kernel * np.float32((2 / (height * width * inputs)) ** 0.5)
             for part, value in (("weight", 1), ("bias", 0.1), ("running_mean", 0), ("running_var", 1)):
                 tensors[f"{layer.name}.bn.{part}"] = np.full(filters, value, np.float32)
-    return InceptionWeights("sha256-random", tensors)
+    return Weights("sha256-random", tensors)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def run_evaluate(workspace: Path, *options: object, **settings: object) -> Evalu
         workspace / "scores.json",
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "load_weights", lambda *_: random_weights())
+        patch.setattr(build, "load_weights", lambda *_: random_weights())
         patch.setattr(sys, "argv", ["evaluate", *map(str, [*arguments, *options])])
         run(evaluate.main)
     return Evaluation.parse((workspace / "scores.json").read_text(), "")

@@ -16,8 +16,8 @@ import pytest
 
 from gan_core.evaluation.extractors.features import FeatureSet, extract
 from gan_core.evaluation.extractors.inception import InceptionExtractor
-from gan_core.evaluation.extractors.inception_weights import InceptionWeights, load_weights
 from gan_core.evaluation.extractors.resize import resize
+from gan_core.evaluation.extractors.weights import INCEPTION, Weights, load_weights
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 from gan_core.evaluation.metrics.inception_score import inception_score
 from gan_core.evaluation.metrics.kernel import kernel_distance
@@ -57,12 +57,12 @@ def outputs(folder: Path) -> dict[str, np.ndarray]:
     return dict(np.load(folder / "outputs.npz"))
 
 
-def load(path: Path) -> InceptionWeights:
-    return load_weights(f"{path}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}", path.parent)
+def load(path: Path) -> Weights:
+    return load_weights(INCEPTION, f"{path}#sha256={hashlib.sha256(path.read_bytes()).hexdigest()}", path.parent)
 
 
 @pytest.fixture(scope="module")
-def weights(folder: Path) -> InceptionWeights:
+def weights(folder: Path) -> Weights:
     return load(folder / "weights.pth")
 
 
@@ -72,7 +72,7 @@ def relative(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("file", ["legacy.pth", "parameters.pth"])
-def test_every_format_of_pytorch_gives_the_same_tensors(folder: Path, weights: InceptionWeights, file: str) -> None:
+def test_every_format_of_pytorch_gives_the_same_tensors(folder: Path, weights: Weights, file: str) -> None:
     other = load(folder / file).tensors
     assert len(weights.tensors) == 472
     # Parameters, and the running means and variances of 17,216 channels.
@@ -96,9 +96,7 @@ def test_resize_legacy_pytorch_and_clean_equal_the_peers(inputs: dict, outputs: 
 
 
 @pytest.mark.parametrize(("mode", "peer"), [("legacy_tensorflow", "fidelity"), ("legacy_pytorch", "pytorch_fid")])
-def test_features_equal_those_of_the_peers(
-    inputs: dict, outputs: dict, weights: InceptionWeights, mode: str, peer: str
-) -> None:
+def test_features_equal_those_of_the_peers(inputs: dict, outputs: dict, weights: Weights, mode: str, peer: str) -> None:
     extractor = InceptionExtractor(weights, mode)
     for name in IMAGE_SETS:
         theirs = outputs[f"{peer}_images_{name}"]
@@ -107,7 +105,7 @@ def test_features_equal_those_of_the_peers(
         assert np.abs(theirs[0] - theirs[1]).max() / theirs.max() > 0.01
 
 
-def test_class_probabilities_equal_those_of_the_peers(inputs: dict, outputs: dict, weights: InceptionWeights) -> None:
+def test_class_probabilities_equal_those_of_the_peers(inputs: dict, outputs: dict, weights: Weights) -> None:
     extractor = InceptionExtractor(weights, "legacy_tensorflow")
     for name in IMAGE_SETS:
         ours = extractor.probabilities(extractor(inputs[f"images_{name}"]))
@@ -136,7 +134,7 @@ def test_the_kernel_distance_on_the_same_subsets_equals_the_peers(inputs: dict, 
 
 
 def test_each_side_reads_the_statistics_files_of_the_other(
-    folder: Path, inputs: dict, outputs: dict, weights: InceptionWeights
+    folder: Path, inputs: dict, outputs: dict, weights: Weights
 ) -> None:
     with np.load(folder / "ours.npz") as ours:
         for peer in ("pytorch_fid", "clean_fid"):

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import PreparedDataset
+from gan_core.evaluation.extractors.clips import require_clips
 from gan_core.evaluation.extractors.features import Counting, Extractor, silently
 from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.extractors.untrained import untrained_extractor
+from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
 
 
 def build_extractor(
@@ -33,9 +35,13 @@ def build_extractor(
     cache = Path(cache)
     if config.extractor == "inception":
         from gan_core.evaluation.extractors.inception import InceptionExtractor
-        from gan_core.evaluation.extractors.inception_weights import load_weights
 
-        return InceptionExtractor(load_weights(config.inception_weights, cache), config.resize)
+        return InceptionExtractor(load_weights(INCEPTION, config.inception_weights, cache), config.resize)
+    if config.extractor == "vggish":
+        from gan_core.evaluation.extractors.vggish import VggishExtractor
+
+        codec = require_clips(dataset)
+        return VggishExtractor(load_weights(VGGISH, config.vggish_weights, cache), codec)
     if config.extractor != "classifier":
         return untrained_extractor(config.extractor)
     dataset = require_labels(dataset)

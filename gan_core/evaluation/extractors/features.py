@@ -37,7 +37,7 @@ class Extractor(Protocol):
         digest: `sha256-<hex>` of its weights or, for a network that this project trains, of everything that determines
             them.
         size: D, the length of a feature vector.
-        resize: name of the method that brings images to the network's resolution.
+        resize: name of the method that brings images to the network's resolution, or clips to its rate and length.
         accuracy: share of held-out images that it classifies correctly; None if it was not measured.
     """
 

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.evaluation.extractors.inception_network import FEATURES, build_network, load_tensors
-from gan_core.evaluation.extractors.inception_weights import PUBLISHED_SHA256, InceptionWeights
 from gan_core.evaluation.extractors.resize import SIDE, ResizeMode, resize
+from gan_core.evaluation.extractors.weights import INCEPTION, Weights
 
 IMAGES_AT_ONCE = 32  # 32 images use a CPU fully; the activations of more images take gigabytes
 
@@ -30,11 +30,11 @@ class InceptionExtractor:
     size = FEATURES
     accuracy = None
 
-    def __init__(self, weights: InceptionWeights, mode: ResizeMode) -> None:
+    def __init__(self, weights: Weights, mode: ResizeMode) -> None:
         import tensorflow as tf
 
         self.digest = weights.digest
-        self.name = "inception" if weights.digest == f"sha256-{PUBLISHED_SHA256}" else "inception_unverified"
+        self.name = weights.name("inception", INCEPTION)
         self.resize = mode
         network = build_network()
         load_tensors(network, weights.tensors)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors.resize import SIDE
+from gan_core.evaluation.extractors.weights import require_tensors
 
 FEATURES = 2048
 CLASSES = 1008
@@ -153,14 +153,7 @@ def load_tensors(network: Any, tensors: dict[str, NDArray[np.float32]]) -> None:
         shapes[f"{layer.name}.conv.weight"] = (filters, inputs, height, width)
         for part in ("weight", "bias", "running_mean", "running_var"):
             shapes[f"{layer.name}.bn.{part}"] = (filters,)
-    wrong = sorted(set(shapes) ^ set(tensors))
-    wrong += [name for name, shape in shapes.items() if name in tensors and tensors[name].shape != shape]
-    wrong += [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
-    if wrong:
-        raise InvalidInput(
-            f"The weights must be those of the 2015-12-05 Inception network: {len(shapes)} finite tensors of its "
-            f"shapes. Received: {len(tensors)} tensors, wrong or missing: {', '.join(wrong[:3])}"
-        )
+    require_tensors(tensors, shapes, "the 2015-12-05 Inception network")
     for layer in layers:
         gain, shift, mean, variance = (
             tensors[f"{layer.name}.bn.{part}"].astype(np.float64)

@@ -27,13 +27,17 @@ DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Location of a tensor's numbers: in C order from `offset` in the storage `key`, which has `count` numbers."""
+    """Location of a tensor's numbers: from `offset` in the storage `key`, which has `count` numbers.
+
+    They are in C order of a tensor with the axes `order` of this one: a transposed tensor is stored untransposed.
+    """
 
     dtype: np.dtype[Any]
     key: str
     count: int
     offset: int
     shape: tuple[int, ...]
+    order: tuple[int, ...]
 
 
 def read_torch_file(content: bytes, name: str) -> dict[str, NDArray[np.float32]]:
@@ -109,16 +113,21 @@ class _Index(pickle.Unpickler):
         if kind != "storage" or not isinstance(dtype, np.dtype) or not isinstance(key, str):
             raise pickle.UnpicklingError("it refers to something that is not a storage")
         self.dtypes[key] = dtype
-        return _Tensor(dtype, key, count, 0, (count,))
+        return _Tensor(dtype, key, count, 0, (count,), (0,))
 
 
 def _rebuild_tensor(
     storage: _Tensor, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> _Tensor:
-    in_order = tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
-    if strides != in_order or min((0, *shape)) < 0:
-        raise pickle.UnpicklingError(f"a tensor of shape {shape} with strides {strides} is not in C order")
-    return _Tensor(storage.dtype, storage.key, storage.count, offset, shape)
+    # The stride of an axis of length 1 has no meaning, so such axes come first.
+    order = sorted(range(len(shape)), key=lambda axis: (shape[axis] != 1, -strides[axis]))
+    dense = all(
+        shape[axis] == 1 or strides[axis] == math.prod(shape[later] for later in order[place + 1 :])
+        for place, axis in enumerate(order)
+    )
+    if len(strides) != len(shape) or not dense or min((0, *shape)) < 0:
+        raise pickle.UnpicklingError(f"a tensor of shape {shape} with strides {strides} is not dense")
+    return _Tensor(storage.dtype, storage.key, storage.count, offset, shape, tuple(order))
 
 
 def _read(tensor: object, storages: Callable[[_Tensor], bytes]) -> NDArray[np.float32]:
@@ -128,4 +137,4 @@ def _read(tensor: object, storages: Callable[[_Tensor], bytes]) -> NDArray[np.fl
     if len(numbers) != tensor.count * tensor.dtype.itemsize:
         raise pickle.UnpicklingError(f"the storage {tensor.key} has {len(numbers)} bytes for {tensor.count} numbers")
     flat = np.frombuffer(numbers, tensor.dtype, math.prod(tensor.shape), tensor.offset * tensor.dtype.itemsize)
-    return flat.reshape(tensor.shape)
+    return flat.reshape([tensor.shape[axis] for axis in tensor.order]).transpose(np.argsort(tensor.order).tolist())

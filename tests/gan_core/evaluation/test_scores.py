@@ -126,9 +126,11 @@ def test_scores_are_finite_for_fewer_images_than_dimensions() -> None:
     assert scores["fd"] > 0
 
 
-def test_only_distances_of_inception_features_are_named_fid() -> None:
+def test_only_distances_of_published_features_have_names_of_their_own() -> None:
     assert score_name("fd", "inception") == "fid"
     assert score_name("kid", "inception") == "kid_inception"
+    assert score_name("fd_infinity", "vggish") == "fad_infinity"
+    assert score_name("fd", "vggish_unverified") == "fd_vggish_unverified"
     assert all("fid" not in score_name(metric, "classifier") for metric in MEANINGS)
 
 

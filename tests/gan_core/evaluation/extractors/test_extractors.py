@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from datasets import blobs, write_dataset
+from modalities import EXAMPLES
 
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
@@ -16,7 +18,7 @@ from gan_core.evaluation.extractors.build import build_extractor
 
 
 def config(extractor: str, weights: str = "") -> SimpleNamespace:
-    return SimpleNamespace(extractor=extractor, inception_weights=weights, resize="clean")
+    return SimpleNamespace(extractor=extractor, inception_weights=weights, vggish_weights=weights, resize="clean")
 
 
 def dataset(place: Path, classes: int) -> PreparedDataset:
@@ -39,6 +41,26 @@ def test_each_extractor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert build_extractor(config("random"), None, tmp_path).name == "random"
     with pytest.raises(InvalidInput, match=r"evaluate\.inception_weights='none'"):
         build_extractor(config("inception", "none"), labelled, tmp_path)
+
+
+def test_vggish_needs_clips_of_one_window_and_its_weights(tmp_path: Path) -> None:
+    def build(given: PreparedDataset | None) -> None:
+        build_extractor(config("vggish", "none"), given, tmp_path)
+
+    images = dataset(tmp_path / "images", 2)
+    with pytest.raises(InvalidInput, match=r"requires a prepared data set of sound.*Received: .*only images"):
+        build(None)
+    with pytest.raises(InvalidInput, match=r"requires a prepared data set of sound.*Received: .*image in"):
+        build(images)
+    sound = next(one for one in EXAMPLES if one.modality == "audio")
+    size = {**sound.prepare, "samples": 1536, "frame_length": 128, "frame_step": 48}
+    for rate, message in (
+        (1024, r"shorter than 1\.5 seconds.*1536 samples at 1024 Hz"),
+        (1025, "vggish_weights='none'"),
+    ):
+        clips = replace(sound, prepare={**size, "rate": rate}).prepared(tmp_path / str(rate), last=8)
+        with pytest.raises(InvalidInput, match=message):
+            build(PreparedDataset(clips))
 
 
 @pytest.mark.parametrize("classes", [None, 0, 1])

@@ -13,8 +13,8 @@ import pytest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors.inception import InceptionExtractor
 from gan_core.evaluation.extractors.inception_network import build_network, load_tensors
-from gan_core.evaluation.extractors.inception_weights import InceptionWeights, load_weights
 from gan_core.evaluation.extractors.resize import resize
+from gan_core.evaluation.extractors.weights import INCEPTION, Weights, load_weights
 from gan_core.evaluation.metrics.frechet import GaussianStatistics, frechet_distance
 
 
@@ -48,7 +48,7 @@ def tensors(network: Any) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def extractor(tensors: dict[str, np.ndarray]) -> InceptionExtractor:
-    return InceptionExtractor(InceptionWeights("sha256-test", tensors), "legacy_tensorflow")
+    return InceptionExtractor(Weights("sha256-test", tensors), "legacy_tensorflow")
 
 
 def test_the_layers_match_the_weight_file(network: Any, tensors: dict[str, np.ndarray]) -> None:
@@ -161,7 +161,7 @@ WEIGHTS, CIFAR_10 = os.environ.get("INCEPTION_WEIGHTS"), os.environ.get("CIFAR_1
 )
 def test_cifar_10_has_its_published_distance(tmp_path: Path) -> None:
     """The FID of the first 5,000 training and test images is 10.3233274, as in torch-fidelity's tests."""
-    extractor = InceptionExtractor(load_weights(str(WEIGHTS), tmp_path), "legacy_tensorflow")
+    extractor = InceptionExtractor(load_weights(INCEPTION, str(WEIGHTS), tmp_path), "legacy_tensorflow")
     sides = []
     for name in ("data_batch_1.bin", "test_batch.bin"):
         records = np.fromfile(Path(str(CIFAR_10)) / name, np.uint8).reshape(-1, 1 + 3 * 32 * 32)[:5000]

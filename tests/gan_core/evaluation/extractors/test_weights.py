@@ -1,4 +1,4 @@
-"""The sources of the Inception weights. Wrong, damaged and hostile weight files are refused."""
+"""The sources of published weights. Wrong, damaged and hostile weight files are refused."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import collections
 import contextlib
 import hashlib
 import io
+import itertools
 import os
 import pickle
 import struct
@@ -18,9 +19,9 @@ import numpy as np
 import pytest
 
 from gan_core.errors import InvalidInput, TryAgain
-from gan_core.evaluation.extractors import inception_weights as weights_module
-from gan_core.evaluation.extractors.inception_weights import PUBLISHED_ADDRESS, PUBLISHED_SHA256, load_weights
+from gan_core.evaluation.extractors import weights as weights_module
 from gan_core.evaluation.extractors.torch_file import LEGACY_MAGIC_NUMBER, read_torch_file
+from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, PublishedFile, Weights, load_weights
 
 TENSOR = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -112,6 +113,18 @@ def test_written_tensors_are_read_unchanged(container: object) -> None:
 
 
 @pytest.mark.parametrize("container", [archive, legacy])
+@pytest.mark.parametrize("shape", [(3, 2), (2, 1, 3), (1, 6), (1, 1, 2, 3)])
+def test_a_tensor_that_was_saved_transposed_is_read_as_it_was(container: object, shape: tuple[int, ...]) -> None:
+    """PyTorch saves a transposed tensor with its strides. torchvggish's file was made of transposed tensors."""
+    for axes in itertools.permutations(range(len(shape))):
+        tensor = TENSOR.reshape(shape).transpose(axes)
+        strides = tuple(stride // TENSOR.itemsize for stride in tensor.strides)
+        index = dumps({"a": tensor_entry(shape=tensor.shape, strides=strides)})
+        read = read_torch_file(container(index, {"0": TENSOR.tobytes()}), "weights.pth")
+        np.testing.assert_array_equal(read["a"], tensor)
+
+
+@pytest.mark.parametrize("container", [archive, legacy])
 @pytest.mark.parametrize(
     ("module", "name", "argument"),
     [
@@ -149,7 +162,12 @@ def test_the_same_code_runs_in_the_ordinary_unpickler(tmp_path: Path) -> None:
         tensor_entry(offset=-1),
         tensor_entry(shape=(-2, -3), strides=(-3, 1)),
         tensor_entry(shape=(-1, 6), strides=(6, 1)),
-        tensor_entry(strides=(1, 2)),
+        tensor_entry(strides=(1, 1)),
+        tensor_entry(strides=(1, 3)),
+        tensor_entry(strides=(6, 1)),
+        tensor_entry(strides=(3, 0)),
+        tensor_entry(strides=(-3, -1)),
+        tensor_entry(strides=(1,)),
         tensor_entry(count=2**50, shape=(2**50,), strides=(1,)),
         tensor_entry(key="missing"),
         tensor_entry(key="../../data.pkl"),
@@ -194,12 +212,22 @@ def test_other_files_are_refused(content: bytes) -> None:
         read_torch_file(content, "w.pth")
 
 
-@pytest.mark.parametrize("file", ["classify_image_graph_def.pb", "inception-2015-12-05.tgz", "graph.tar.gz"])
+@pytest.mark.parametrize(
+    ("published", "file"),
+    [
+        (INCEPTION, "classify_image_graph_def.pb"),
+        (INCEPTION, "inception-2015-12-05.tgz"),
+        (INCEPTION, "graph.tar.gz"),
+        (VGGISH, "vggish_model.ckpt"),
+    ],
+)
 @pytest.mark.parametrize("folder", ["/no/such/folder", "https://example.invalid"])
-def test_the_error_for_the_original_graph_names_the_file_to_use(tmp_path: Path, folder: str, file: str) -> None:
+def test_the_error_for_the_original_file_names_the_file_to_use(
+    tmp_path: Path, folder: str, published: PublishedFile, file: str
+) -> None:
     source = f"{folder}/{file}#sha256={'0' * 64}"
-    with pytest.raises(InvalidInput, match=f"graph is not read.*{PUBLISHED_ADDRESS}.*Received: .*{file}"):
-        load_weights(source, tmp_path)
+    with pytest.raises(InvalidInput, match=f"TensorFlow file is not read.*{published.address}.*Received: .*{file}"):
+        load_weights(published, source, tmp_path)
 
 
 @pytest.fixture
@@ -211,15 +239,17 @@ def weight_file(tmp_path: Path) -> tuple[Path, str]:
 
 def test_a_file_is_read_only_if_its_digest_is_correct(weight_file: tuple[Path, str]) -> None:
     path, sha256 = weight_file
-    weights = load_weights(f"{path}#sha256={sha256}", path.parent)
+    weights = load_weights(INCEPTION, f"{path}#sha256={sha256}", path.parent)
     assert weights.digest == f"sha256-{sha256}"
     np.testing.assert_array_equal(weights.tensors["a"], TENSOR)
-    with pytest.raises(InvalidInput, match=f"must be {PUBLISHED_SHA256}.*Received: .* with SHA-256 {sha256}"):
-        load_weights(str(path), path.parent)
+    with pytest.raises(InvalidInput, match=f"must be {INCEPTION.sha256}.*Received: .* with SHA-256 {sha256}"):
+        load_weights(INCEPTION, str(path), path.parent)
     with pytest.raises(InvalidInput, match="must be 0000"):
-        load_weights(f"{path}#sha256={'0' * 64}", path.parent)
+        load_weights(INCEPTION, f"{path}#sha256={'0' * 64}", path.parent)
+    assert weights.name("inception", INCEPTION) == "inception_unverified"
+    assert Weights(f"sha256-{INCEPTION.sha256}", {}).name("inception", INCEPTION) == "inception"
     with pytest.raises(InvalidInput, match="64 lower-case"):
-        load_weights(f"{path}#sha256=", path.parent)
+        load_weights(INCEPTION, f"{path}#sha256=", path.parent)
 
 
 @pytest.mark.parametrize("source", ["/dev/zero", "pipe", "a\0b"])
@@ -228,18 +258,22 @@ def test_only_regular_files_are_read(tmp_path: Path, source: str, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe")
     with pytest.raises(InvalidInput, match="must be a readable file"):
-        load_weights(source, tmp_path)
+        load_weights(INCEPTION, source, tmp_path)
 
 
-def test_the_message_says_how_to_provide_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("published", [INCEPTION, VGGISH], ids=lambda published: published.network)
+def test_the_message_says_how_to_provide_the_file(tmp_path: Path, published: PublishedFile) -> None:
     with pytest.raises(InvalidInput) as caught:
-        load_weights(str(tmp_path / "missing.pth"), tmp_path)
-    for part in (PUBLISHED_ADDRESS, PUBLISHED_SHA256, "evaluate.inception_weights", "missing.pth", "No such file"):
+        load_weights(published, str(tmp_path / "missing.pth"), tmp_path)
+    for part in (published.address, published.sha256, published.parameter, "missing.pth", "No such file"):
         assert part in str(caught.value)
+
+
+def test_an_address_is_https_and_a_failed_download_may_be_tried_again(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="must begin with https"):
-        load_weights("http://example.invalid/w.pth", cache=tmp_path)
+        load_weights(INCEPTION, "http://example.invalid/w.pth", cache=tmp_path)
     with pytest.raises(TryAgain, match=r"could not be downloaded.*SHA-256.*Received: https://example\.invalid/w\.pth"):
-        load_weights("https://example.invalid/w.pth", cache=tmp_path)
+        load_weights(INCEPTION, "https://example.invalid/w.pth", cache=tmp_path)
 
 
 @contextlib.contextmanager
@@ -262,17 +296,17 @@ def test_a_download_is_verified_and_cached(
     path, sha256 = weight_file
     cache, source = tmp_path / "cache", f"https://example.invalid/w.pth#sha256={sha256}"
     with fake_download(monkeypatch, path.read_bytes()[:-1]), pytest.raises(TryAgain, match="not the expected file"):
-        load_weights(source, cache)
+        load_weights(INCEPTION, source, cache)
     assert not cache.exists()
     with fake_download(monkeypatch, path.read_bytes()) as requested:
-        first = load_weights(source, cache)
-        second = load_weights(source, cache)
+        first = load_weights(INCEPTION, source, cache)
+        second = load_weights(INCEPTION, source, cache)
     assert requested == ["https://example.invalid/w.pth"]
     assert [file.name for file in cache.iterdir()] == [f"{sha256}-w.pth"]
     assert first.digest == second.digest
     next(cache.iterdir()).write_bytes(b"damaged")
     with pytest.raises(InvalidInput, match="SHA-256 must be"):
-        load_weights(source, cache)
+        load_weights(INCEPTION, source, cache)
     with fake_download(monkeypatch, path.read_bytes()) as requested:
-        assert load_weights(source, cache).digest == first.digest
+        assert load_weights(INCEPTION, source, cache).digest == first.digest
     assert requested == ["https://example.invalid/w.pth"]
