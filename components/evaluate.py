@@ -52,6 +52,7 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
 
     from components.cli.progress import counting
     from components.tracking.scores import log_evaluation
+    from gan_core.evaluation.class_accuracy import class_accuracy
     from gan_core.evaluation.evaluator import evaluate
     from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.feature_extraction import extract_features
@@ -65,7 +66,8 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     counted = functools.partial(counting, unit=f"{sides.item}s")
     extractor = build_extractor(config, sides.dataset, arguments.cache, counted)
     extracted = extract_features(config, sides, extractor, arguments.cache, counted)
-    evaluation = evaluate(config, extractor, extracted)
+    accuracy = class_accuracy(config, extractor, extracted, arguments.cache, counted)
+    evaluation = evaluate(config, extractor, extracted).model_copy(update={"class_accuracy": accuracy})
     if evaluation.tracking_run_id is None:  # the generator names no run if MLflow was away during the whole training
         evaluation = evaluation.model_copy(update={"tracking_run_id": run_id})
     with contextlib.ExitStack() as outputs:

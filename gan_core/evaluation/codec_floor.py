@@ -37,8 +37,8 @@ def codec_floor(
     }
     if extracted.training and len(extracted.training.features) >= count:
         sets["training items, untouched"] = _features(extracted.training.features[:count])
-    if len(extracted.generated.draws[0].features) >= count:
-        sets["generated, decoded"] = _features(extracted.generated.draws[0].features[:count])
+    if len(extracted.generated.first.features.features) >= count:
+        sets["generated, decoded"] = _features(extracted.generated.first.features.features[:count])
     return tuple(_scores(config, name, found, reference) for name, found in sets.items())
 
 

@@ -35,7 +35,8 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
     >>> list(evaluation.scores)
     ['fd_random', 'diversity_random']
     """
-    real, draws, training = extracted.real, extracted.generated.draws, extracted.training
+    real, training = extracted.real, extracted.training
+    draws = [drawn.features for drawn in extracted.generated.draws]
     count = draws[0].count
     kid_subset_size = min(config.kid_subset_size, *(len(images.features) for images in (real, *draws)))
     scores_of_draws = [

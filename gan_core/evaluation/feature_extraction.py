@@ -22,19 +22,22 @@ class GeneratedFeatures:
     """Features of generated images.
 
     Attributes:
-        draws: features, one set for each sampling seed.
+        draws: the images with their features and labels, one set for each sampling seed.
         seeds: the sampling seeds; empty if images are given instead of a generator.
         generator: the generator that drew the images; None if images are given instead.
-        first: the images of the first draw, with their features.
         condition_scores: for each draw, scores by metric that measure how well the images match the generator's
             condition; empty if images are given instead of a generator, or the generator is unconditional.
     """
 
-    draws: list[FeatureSet]
+    draws: list[ImagesWithFeatures]
     seeds: tuple[int, ...]
     generator: Generator | None
-    first: ImagesWithFeatures
     condition_scores: list[dict[str, float]]
+
+    @property
+    def first(self) -> ImagesWithFeatures:
+        """The images of the first draw."""
+        return self.draws[0]
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,8 @@ def extract_features(
     if sides.generated:
         features = features_of(sides.generated, "generated")
         labels = sides.generated.labels if sides.generated.classes == sides.classes else None
-        first = ImagesWithFeatures(sides.generated.images, features, labels)
-        generated = GeneratedFeatures([features], (), None, first, [{}])
+        given = ImagesWithFeatures(sides.generated.images, features, labels)
+        generated = GeneratedFeatures([given], (), None, [{}])
     else:
         generator = load_generator(sides.generated_path)
         generated = draw_and_extract(config, generator, extractor, counting, description="generated", sides=sides)
@@ -117,17 +120,18 @@ def draw_and_extract(
     a conditional generator are ignored if its classes differ from those of the data.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
-    images = [GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec) for seed in seeds]
-    labels = [drawn.labels if sides.classes == generator.metadata.classes else None for drawn in images]
+    has_classes = sides.classes == generator.metadata.classes
+    draws = []
     with counting(config.samples * len(seeds), description) as advance:
-        draws = [extract(extractor, drawn.batches(config.batch_size), advance) for drawn in images]
+        for seed in seeds:
+            images = GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec)
+            features = extract(extractor, images.batches(config.batch_size), advance)
+            draws.append(ImagesWithFeatures(images, features, images.labels if has_classes else None))
     if generator.metadata.paired and sides.real:
         targets = sides.real.images
         outputs = [GeneratedImages(generator, targets.count, seed, sides.inputs) for seed in seeds]
         with counting(targets.count * len(seeds), f"{description} pairs") as advance:
             condition_scores = [target_scores(drawn, targets, config.batch_size, advance) for drawn in outputs]
     else:
-        condition_scores = [class_agreement(extractor, *drawn) for drawn in zip(draws, labels, strict=True)]
-    return GeneratedFeatures(
-        draws, seeds, generator, ImagesWithFeatures(images[0], draws[0], labels[0]), condition_scores
-    )
+        condition_scores = [class_agreement(extractor, drawn.features, drawn.labels) for drawn in draws]
+    return GeneratedFeatures(draws, seeds, generator, condition_scores)

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from gan_core import metric_names
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.accuracy_record import ClassAccuracy
 from gan_core.evaluation.text_record import TextTable
 from gan_core.record import Record, faults
 
@@ -129,6 +130,8 @@ class Evaluation(Record):
         tracking_run_id: the MLflow run of the generator's training.
         generator_digest: digest of the generator's files, from `export.generator_digest`; None if images are given
             instead of a generator, and in records of earlier versions.
+        class_accuracy: how well a classifier recognises the classes of real and generated examples; None without
+            classes, and in records of earlier versions.
         codec_floor: for data whose codec loses something, distances that show what the codec alone costs.
         texts: for texts, their scores beside those of a language model and of real texts.
         champion: the champion's scores; None if there was no champion or it could not be scored.
@@ -150,6 +153,7 @@ class Evaluation(Record):
     dataset_digest: str
     tracking_run_id: str | None
     generator_digest: str | None = None
+    class_accuracy: ClassAccuracy | None = Field(default=None, exclude_if=lambda accuracy: accuracy is None)
     codec_floor: tuple[FloorScores, ...] = Field(default=(), exclude_if=lambda rows: not rows)
     texts: TextTable | None = Field(default=None, exclude_if=lambda table: table is None)
     champion: ChampionScores | None = None
@@ -161,7 +165,8 @@ class Evaluation(Record):
         if self.texts:
             columns = {"generated": self.texts.generated, "language_model": self.texts.language_model}
             values["texts"] = {name: column.means for name, column in (*columns.items(), ("real", self.texts.real))}
-        return {metric_names.score(place): value for place, value in _leaves(values)}
+        figures = dict(_leaves(values)) | (self.class_accuracy.metrics() if self.class_accuracy else {})
+        return {metric_names.score(place): value for place, value in figures.items()}
 
     @classmethod
     def parse(cls, text: str | bytes, place: str) -> Evaluation:

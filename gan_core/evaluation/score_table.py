@@ -38,7 +38,9 @@ def table(evaluation: Evaluation, comparison: Comparison | None, item: str) -> s
     seeds = f" for each of {len(protocol.sampling_seeds)} sampling seeds" if protocol.sampling_seeds else ""
     real = f"{protocol.reference_count:,} " if protocol.reference_count else ""
     lines.append(f"{protocol.samples:,} generated {item}s{seeds} and {real}real {item}s ({protocol.reference})")
-    if evaluation.extractor_accuracy is not None:
+    if evaluation.class_accuracy:
+        lines.append(evaluation.class_accuracy.sentence(item))
+    elif evaluation.extractor_accuracy is not None:
         lines.append(f"accuracy of the {protocol.extractor}: {evaluation.extractor_accuracy:.1%} of held-out {item}s")
     if evaluation.texts:
         lines.append(evaluation.texts.sentence())

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from gan_core.config import EvaluateConfig
 from gan_core.data.prepared import ImageSplit
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
-from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.language_model import LanguageModel
 from gan_core.evaluation.text_record import TextTable
 from gan_core.evaluation.text_table import text_table
@@ -24,19 +23,12 @@ def compare_texts(config: EvaluateConfig, extracted: ExtractedFeatures, symbols:
         extracted: both sides of the evaluation.
         symbols: number of different codes of the data, with the end mark.
     """
-    sides, generator = extracted.sides, extracted.generated.generator
+    sides = extracted.sides
     if sides.dataset is None:
         return None
     train, held_out = (_codes(sides.dataset.split(name)) for name in ("train", "held_out"))
-    if generator:
-        drawn = [
-            GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec).batches(config.batch_size)
-            for seed in extracted.generated.seeds
-        ]
-        generated = [np.concatenate(list(batches))[:, :, 0, 0] for batches in drawn]
-    else:
-        first = extracted.generated.first.images
-        generated = [np.stack(list(first.images(np.arange(first.count))))[:, :, 0, 0]]
+    drawn = [draw.images.batches(config.batch_size) for draw in extracted.generated.draws]
+    generated = [np.concatenate(list(batches))[:, :, 0, 0] for batches in drawn]
     if len(train) < FEWEST_TRAINING or len(held_out) < FEWEST_HELD_OUT or len(generated[0]) < FEWEST_GENERATED:
         return None
     return text_table(generated, LanguageModel.chosen(train, symbols - 1), train, held_out, config.seed)

@@ -20,6 +20,7 @@ from components import choose, drift, evaluate, prepare, register, train
 from components.registry.model_package import save_served_model
 from gan_core.codecs import CODECS
 from gan_core.data.manifest import Manifest
+from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator, read_metadata
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow and Keras warn on import and on load
@@ -98,6 +99,23 @@ def test_a_person_reads_the_word_of_the_modality(example: Example, first: Path) 
     for text in (" ".join(read), (first / "printed.txt").read_text()):
         words = {other.item for other in CODECS.values() if re.search(rf"\b{other.item}s\b", text)}
         assert words == {CODECS[example.modality].item}
+
+
+def test_the_record_says_whether_classes_are_recognised(example: Example, first: Path) -> None:
+    import mlflow
+
+    record = Evaluation.parse((first / "scores.json").read_text(), "")
+    totals, held_out = record.class_accuracy.totals(), record.protocol.reference_count
+    counts = {"real": held_out, "codec": held_out, "generated": 60}  # 30 of each sampling seed
+    lossy = CODECS[example.modality].lossy
+    assert {name: total.count for name, total in totals.items()} == {
+        name: count for name, count in counts.items() if name != "codec" or lossy
+    }
+    assert min(total.share for name, total in totals.items() if name != "generated") > 0.8
+    client = mlflow.MlflowClient(f"sqlite:///{first / 'mlflow.db'}")
+    logged = client.get_run(record.tracking_run_id).data.metrics
+    assert logged["scores/class_accuracy_generated"] == totals["generated"].share
+    assert logged["scores/intervals/class_accuracy_real/low"] == totals["real"].interval[0]
 
 
 def test_the_first_generator_is_the_champion_and_is_served(example: Example, first: Path, tmp_path: Path) -> None:

@@ -81,9 +81,28 @@ def test_a_class_is_scored_on_the_images_requested_for_it(workspace: Path) -> No
     assert not any(name.startswith("target") for name in record.scores)
 
 
+@pytest.mark.parametrize("extractor", ["classifier", "random"])
+def test_the_classes_of_real_and_generated_images_are_recognised(
+    extractor: str, workspace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record, report = run_evaluate(workspace, "data", "conditional", extractor=extractor)
+    totals = record.class_accuracy.totals()
+    assert {name: total.count for name, total in totals.items()} == {"real": 240, "generated": 440}  # of two seeds
+    labels = np.concatenate([draw_labels(220, (0.5, 0.5), seed) for seed in (3, 4)])
+    assert [entry.count for entry in record.class_accuracy.generated] == np.bincount(labels).tolist()
+    if extractor == "classifier":
+        assert totals["generated"].share == pytest.approx(record.scores["class_agreement_classifier"])
+        assert totals["real"].share == pytest.approx(record.extractor_accuracy)
+    assert totals["generated"].share > 0.99
+    assert "<h2>Class accuracy</h2>" in report
+    assert record.class_accuracy.sentence("image") in capsys.readouterr().out
+
+
 def test_labels_are_ignored_if_the_generators_classes_differ_from_the_datas(workspace: Path) -> None:
     record, report = run_evaluate(workspace, "data", "swapped")
     assert "class_agreement_classifier" not in record.scores
+    assert record.class_accuracy is None
+    assert "Class accuracy" not in report
     assert ", as predicted by the classifier" in report
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_core.evaluation.classes import FEWEST_IN_A_CLASS
+from gan_core.evaluation.classes import FEWEST_IN_A_CLASS, MOST_CLASSES
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
@@ -52,6 +52,7 @@ def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
         headline=headline,
         key_scores=[score for score in others if score.metric in KEY_METRICS],
         fewest_in_a_class=FEWEST_IN_A_CLASS,
+        most_classes=MOST_CLASSES,
         largest_share=max((share for row in contents.classes for share in (row.share, row.real_share)), default=1.0),
         protocol=_protocol(evaluation, contents.item),
     )

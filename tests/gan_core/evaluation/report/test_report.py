@@ -81,7 +81,7 @@ def extracted_features(place: Path) -> ExtractedFeatures:
     draws = [GeneratedImages(generator, 70, seed) for seed in (0, 1)]
     held_out, train = dataset.split("held_out"), dataset.split("train")
     extractor = Extractor()
-    features = [extract(extractor, drawn.batches(32)) for drawn in draws]
+    drawn = [ImagesWithFeatures(images, extract(extractor, images.batches(32))) for images in draws]
     return ExtractedFeatures(
         sides=Sides(
             real_path=place,
@@ -96,7 +96,7 @@ def extracted_features(place: Path) -> ExtractedFeatures:
         reference_digest=manifest.digest,
         real=extract(extractor, held_out.batches(32)),
         training=extract(extractor, train.batches(32)),
-        generated=GeneratedFeatures(features, (0, 1), generator, ImagesWithFeatures(draws[0], features[0]), [{}, {}]),
+        generated=GeneratedFeatures(drawn, (0, 1), generator, [{}, {}]),
     )
 
 
@@ -203,7 +203,7 @@ def test_a_report_on_statistics_and_images_omits_the_other_parts(tmp_path: Path)
     first = whole.generated.first
     known = FeatureSet(0, whole.real.mean, whole.real.covariance, whole.real.features[:0])
     sides = Sides(Path("s.npz"), Path("images"), None, None, None, None, StoredImages("files", "", first.images))
-    generated = GeneratedFeatures(whole.generated.draws[:1], (), None, first, [{}])
+    generated = GeneratedFeatures(whole.generated.draws[:1], (), None, [{}])
     bare = ExtractedFeatures(sides, "statistics", "sha256-2", known, None, generated)
     record = evaluate(SETTINGS, Extractor(), bare)
     text = render_report(record, collect_contents(Extractor(), bare, record, [], comparison=None, seed=0))
