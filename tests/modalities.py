@@ -33,6 +33,7 @@ class Example:
         answers: whether a served generator may give this answer for one item.
         train: the parameters of the section train that the modality needs.
         extractor: an extractor that needs no training.
+        refusal: words of the message that refuses raw files if half of them are damaged.
     """
 
     modality: str
@@ -42,6 +43,7 @@ class Example:
     answers: Callable[[Any], bool]
     train: dict[str, Any] = field(default_factory=dict)
     extractor: str = "random"
+    refusal: str = "max_rejected_fraction"
 
     def __str__(self) -> str:
         return self.modality
@@ -128,6 +130,7 @@ EXAMPLES = [
         write=_write_sounds,
         prepare={"rate": _RATE, "samples": 256, "frame_length": 32, "frame_step": 16},
         shape=(16, 16, 1),
+        train={"augment": ["time_translation"], "augment_probability": 0.5},
         answers=lambda answer: answer["rate"] == _RATE and answer["wav"].startswith("UklGR"),  # RIFF in base64
     ),
     Example(
@@ -138,6 +141,7 @@ EXAMPLES = [
         answers=lambda answer: set(answer) <= set("abcdefgh") and len(answer) <= 8,
         train=_TEXT_TRAINING,
         extractor="ngram",
+        refusal="must be UTF-8",
     ),
 ]
 EACH = pytest.mark.parametrize("example", EXAMPLES, ids=str)

@@ -41,12 +41,6 @@ def small_parameters(**changes: Any) -> dict[str, Any]:
     return {**project_parameters()["train"], **_SMALL, **changes}
 
 
-def small_evaluation(extractor: str) -> dict[str, Any]:
-    """Returns the evaluate section with few samples, for an extractor."""
-    sizes = {"samples": 30, "kid_subset_size": 10, "kid_subsets": 5, "bootstrap_replicates": 5, "sampling_seeds": 2}
-    return {**project_parameters()["evaluate"], **sizes, "extractor": extractor}
-
-
 def small_training(**changes: Any) -> TrainConfig:
     """Returns the checked train section with `changes`, unconditional unless they say otherwise."""
     return TrainConfig.parse(small_parameters(**{"conditional": "off", **changes}))
