@@ -76,7 +76,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     gan, xla, mixed_precision = build_gan(config, dataset)
     if initial.content:
-        start_from(gan, initial.content, initial.name, initial.parameters)
+        start_from(gan, initial.content, initial.name, initial.parameters, dataset.manifest.codec)
     scorer = _scorer(gan, dataset, arguments.cache) if config.score_every_images else None
     batches = RealBatches(images, config)
     if not gan.distribution.chief:

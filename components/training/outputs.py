@@ -61,7 +61,7 @@ def write_outputs(
         whole_output(arguments.samples) as samples,
     ):
         save_generator(model, training.gan.averaged_generator, metadata)
-        save_networks(model, training.gan)
+        save_networks(model, training.gan, codec)
         course.write(model)
         columns = dict.fromkeys(name for row in training.history for name in row)
         with history.open("w", encoding="utf-8", newline="") as file:

@@ -1,4 +1,7 @@
-"""Saves a training's networks to a file, and starts another training from it instead of from random weights."""
+"""Saves a training's networks to a file, and starts another training from it instead of from random weights.
+
+The file of networks for texts also holds the alphabet, because these networks know symbols by their position in it.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs.codec import Codec
+from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
 from gan_core.errors import InvalidInput
 from gan_core.output_files import STATE_FILE
+from gan_core.printing import printable
 
 if TYPE_CHECKING:
     from gan_core.training.checkpoints import State
@@ -26,18 +32,30 @@ _PARAMETERS = (
     *("network", "normalization", "latent_size", "generator_width", "discriminator_width", "growth", "depth"),
     "conditional",
 )
+_ALPHABET = "alphabet"
 _HEADER_BYTES = 1024  # the most that an array's header takes in the file
 
 
-def save_networks(folder: Path, gan: Gan) -> None:
+def save_networks(folder: Path, gan: Gan, codec: Codec | None = None) -> None:
     """Writes the weights of the three networks into the folder of the generator.
 
     The averaged generator alone does not suffice for a warm start: an untrained discriminator would ruin it.
+
+    Args:
+        folder: the folder of the generator.
+        gan: the training's final state.
+        codec: the codec of the data; None for images.
     """
-    np.savez(folder / STATE_FILE, allow_pickle=False, **_networks(gan.state()))
+    np.savez(folder / STATE_FILE, allow_pickle=False, **_networks(gan.state(), codec))
 
 
-def start_from(gan: Gan, content: bytes, name: str, parameters: Mapping[str, str] = MappingProxyType({})) -> None:
+def start_from(
+    gan: Gan,
+    content: bytes,
+    name: str,
+    parameters: Mapping[str, str] = MappingProxyType({}),
+    codec: Codec | None = None,
+) -> None:
     """Sets the weights of the three networks to those in `content`, the file that `save_networks` wrote.
 
     Counters, optimisers and schedules stay in their initial state.
@@ -47,13 +65,14 @@ def start_from(gan: Gan, content: bytes, name: str, parameters: Mapping[str, str
         content: the file that `save_networks` wrote.
         name: name of the other training, for messages.
         parameters: the other training's parameters as text, by names such as `train.depth`, for messages.
+        codec: the codec of the data; None for images.
 
     Raises:
-        InvalidInput: `content` is not such a file, or its networks have other arrays.
+        InvalidInput: `content` is not such a file, or its networks have other arrays or are for another alphabet.
     """
     state = gan.state()
     try:
-        networks = _read(content, _networks(state), name)
+        networks = _read(content, _networks(state, codec), name)
     except InvalidInput:
         own = {f"train.{key}": str(getattr(gan.config, key)) for key in _PARAMETERS}
         differing = [
@@ -65,8 +84,14 @@ def start_from(gan: Gan, content: bytes, name: str, parameters: Mapping[str, str
     gan.restore({**state, **networks})
 
 
-def _networks(state: State) -> dict[str, NDArray[Any]]:
-    return {key: array for key, array in state.items() if key.startswith(_NETWORKS)}
+def _networks(state: State, codec: Codec | None) -> dict[str, NDArray[Any]]:
+    """Returns the networks' arrays and, for texts, the alphabet's code points, followed by zeros."""
+    networks = {key: array for key, array in state.items() if key.startswith(_NETWORKS)}
+    if not isinstance(codec, TextCodec):
+        return networks
+    points = np.zeros(MOST_SYMBOLS, np.uint32)
+    points[: len(codec.alphabet)] = [ord(symbol) for symbol in codec.alphabet]
+    return {_ALPHABET: points, **networks}
 
 
 def _read(content: bytes, own: State, name: str) -> State:
@@ -78,20 +103,33 @@ def _read(content: bytes, own: State, name: str) -> State:
             raise InvalidInput(
                 f"{_RULE}. Received: {name} with {len(sizes)} arrays, not {len(own)}; only one has {odd}"
             )
-        for key, array in own.items():
-            # Check the sizes before reading: a small file may unpack to any size.
-            if sizes[key] > array.nbytes + _HEADER_BYTES:
-                raise InvalidInput(f"{_RULE}. Received: {name}, where {key} is larger than {array.shape}")
+        found = {}
         with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            found = dict(arrays)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            for key, array in own.items():
+                # Check the size before reading: a small file may unpack to any size.
+                if sizes[key] > array.nbytes + _HEADER_BYTES:
+                    raise InvalidInput(f"{_RULE}. Received: {name}, where {key} is larger than {array.shape}")
+                found[key] = _checked(arrays[key], array, key, name)
+    except (OSError, ValueError, OverflowError, EOFError, zipfile.BadZipFile) as error:
         raise InvalidInput(f"{_RULE}: {error}. Received: {name}") from None
-    for key, array in own.items():
-        if found[key].shape != array.shape or found[key].dtype != array.dtype:
-            raise InvalidInput(
-                f"{_RULE}. Received: {name}, where {key} is {found[key].dtype} {found[key].shape}, "
-                f"not {array.dtype} {array.shape}"
-            )
-        if not np.isfinite(found[key]).all():
-            raise InvalidInput(f"{_RULE}. Received: {name}, where {key} is not finite")
+    return found
+
+
+def _checked(found: NDArray[Any], own: NDArray[Any], key: str, name: str) -> NDArray[Any]:
+    """Returns the array `found` after checking that it can replace `own`."""
+    if found.shape != own.shape or found.dtype != own.dtype:
+        raise InvalidInput(
+            f"{_RULE}. Received: {name}, where {key} is {found.dtype} {found.shape}, not {own.dtype} {own.shape}"
+        )
+    if not np.isfinite(found).all():
+        raise InvalidInput(f"{_RULE}. Received: {name}, where {key} is not finite")
+    if key == _ALPHABET and not np.array_equal(found, own):
+        extra, missing = (
+            printable(" ".join(map(chr, np.setdiff1d(one, [0, *other])))) or "nothing"
+            for one, other in ((found, own), (own, found))
+        )
+        raise InvalidInput(
+            "A warm start needs the state of networks for texts of the same alphabet, because networks know a symbol "
+            f"by its number. Received: {name}, whose alphabet also has {extra} and lacks {missing}"
+        )
     return found

@@ -11,6 +11,7 @@ import pytest
 from datasets import blobs
 from recipes import small_training
 
+from gan_core.codecs.text import TextCodec
 from gan_core.errors import InvalidInput
 from gan_core.output_files import STATE_FILE
 from gan_core.training.draws import Batch
@@ -90,6 +91,25 @@ def test_a_refusal_names_the_parameters_that_differ(content: bytes) -> None:
     differing = r"train\.latent_size=8, not 9; train\.conditional=on, not \w+$"
     with pytest.raises(InvalidInput, match=f"Received: a version with {differing}"):
         start_from(new_gan(latent_size=9), content, "a version", theirs)
+
+
+def test_networks_for_another_alphabet_are_refused(tmp_path: Path) -> None:
+    def of(alphabet: str) -> tuple[Gan, TextCodec]:
+        codec = TextCodec(shape=(8, 1, 1), alphabet=alphabet)
+        parameters = {"network": "text", "normalization": "none", "growth": 1}
+        return Gan(small_training(**parameters), codec.shape, symbols=codec.symbols), codec
+
+    other, codec = of("abc")
+    save_networks(tmp_path, other, codec)
+    content = (tmp_path / STATE_FILE).read_bytes()
+    start_from(other, content, "a version", codec=codec)
+    for alphabet, extra, missing in (("abd", "c", "d"), ("abcé", "nothing", "é"), ("ab", "c", "nothing")):
+        gan, codec = of(alphabet)
+        with pytest.raises(InvalidInput, match=f"alphabet also has {extra} and lacks {missing}$"):
+            start_from(gan, content, "a version", codec=codec)
+    points = np.full(255, 2**32 - 1, np.uint32)
+    with pytest.raises(InvalidInput, match=r"Received: a version$"):
+        start_from(other, changed(content, alphabet=points), "a version", codec=codec)
 
 
 def test_damaged_and_hostile_files_are_refused(content: bytes, tmp_path: Path) -> None:
