@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def compare(
     config: DriftConfig, evaluation: EvaluateConfig, reference: PreparedDataset, data: PreparedDataset, cache: Path
 ) -> Drift:
-    """Compares the features of the held-out images and the classes of all images.
+    """Compares the features of the held-out images, the classes of all images, and the symbols of all texts.
 
     Features come from held-out images only, because the classifier was trained on the reference's training images.
 
@@ -82,6 +82,7 @@ def compare(
     from components.cli.progress import counting
     from gan_core.evaluation.extractors.build import build_extractor
     from gan_core.evaluation.extractors.features import extract_cached
+    from gan_core.evaluation.unwritable import find_unwritable
 
     common, features = codec_of(reference.manifest), []
     counted = functools.partial(counting, unit=f"{common.item}s")
@@ -98,7 +99,8 @@ def compare(
             kept = extract_cached(extractor, batches, content, cache, advance)
         features.append(kept.features)
     distance = block_distance(features[0], features[1], config, evaluation.seed)
-    return decide(config, extractor.name, reference.manifest, data.manifest, distance)
+    unwritable = find_unwritable(reference, data)
+    return decide(config, extractor.name, reference.manifest, data.manifest, distance, unwritable=unwritable)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from gan_core.config import DriftConfig
 from gan_core.data.manifest import Manifest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.metrics.kernel import kernel_distance
+from gan_core.evaluation.unwritable import Unwritable
 from gan_core.record import Record
 
 FEWEST_IMAGES_IN_A_BLOCK = 10
@@ -45,13 +46,14 @@ class Drift(Record):
     """The record that components.drift writes.
 
     Attributes:
-        drifted: whether the features or the classes have drifted.
+        drifted: whether the features, the classes or the symbols of texts have drifted.
         reasons: one sentence for each comparison.
         rule: the parameters of the decision.
         reference_digest, data_digest: digests of the two prepared data sets.
         extractor: name of the network whose features are compared; None if the two data sets are the same.
         distance: between the features of the held-out images; None if the two data sets are the same.
         shares: None if the two data sets are the same or one has no classes.
+        unwritable: the new texts that a generator of the reference cannot write; None if there are none.
     """
 
     format: Literal[1]
@@ -63,6 +65,7 @@ class Drift(Record):
     extractor: str | None
     distance: Distance | None
     shares: Shares | None
+    unwritable: Unwritable | None = None
 
 
 def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest) -> None:
@@ -164,12 +167,21 @@ def unchanged(config: DriftConfig, digest: str) -> Drift:
     )
 
 
-def decide(config: DriftConfig, extractor: str, reference: Manifest, data: Manifest, distance: Distance) -> Drift:
+def decide(
+    config: DriftConfig,
+    extractor: str,
+    reference: Manifest,
+    data: Manifest,
+    distance: Distance,
+    *,
+    unwritable: Unwritable | None = None,
+) -> Drift:
     """Decides whether the data has drifted: a difference must be both significant and large.
 
     The features have drifted if the whole interval of their distance lies above `config.kid_threshold`. The classes
     have drifted if the chi-square test rejects the null hypothesis at `config.confidence` and the total variation is
-    above `config.class_share_threshold`.
+    above `config.class_share_threshold`. Texts have also drifted if the share of those that are unwritable is above the
+    same threshold; none of the reference is, so a share that large is no chance.
     """
     shares = class_shares(reference, data)
     features_drifted = distance.low > config.kid_threshold
@@ -185,9 +197,14 @@ def decide(config: DriftConfig, extractor: str, reference: Manifest, data: Manif
             f"class shares: total variation {shares.total_variation:.1%}, p-value {shares.p_value:.2g}, "
             f"threshold {config.class_share_threshold:.1%}: {_VERDICTS[classes_drifted]}"
         )
+    texts_drifted = unwritable is not None and unwritable.share > config.class_share_threshold
+    if unwritable:
+        reasons.append(
+            f"{unwritable.sentence()}, threshold {config.class_share_threshold:.1%}: {_VERDICTS[texts_drifted]}"
+        )
     return Drift(
         format=1,
-        drifted=features_drifted or classes_drifted,
+        drifted=features_drifted or classes_drifted or texts_drifted,
         reasons=tuple(reasons),
         rule=config,
         reference_digest=reference.digest,
@@ -195,4 +212,5 @@ def decide(config: DriftConfig, extractor: str, reference: Manifest, data: Manif
         extractor=extractor,
         distance=distance,
         shares=shares,
+        unwritable=unwritable,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from modalities import EXAMPLES
 from recipes import project_parameters
 from sklearn.datasets import load_digits
 
@@ -109,6 +110,29 @@ def test_too_few_images_are_refused_in_one_sentence(folder: Path, digits: Callab
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "at least 100 held-out examples" in done.stderr
     assert "Received: " in done.stderr
+
+
+def test_texts_that_the_reference_cannot_write_are_named_and_many_of_them_are_drift(folder: Path) -> None:
+    example = next(one for one in EXAMPLES if one.modality == "text")
+    sections = example.parameters()
+    sections["drift"]["blocks"] = 4
+    (folder / "texts.yaml").write_text(json.dumps(sections))
+    reference = example.prepared(folder / "texts", 0, 400)
+    for count, verdict in ((5, "not drifted"), (60, "drifted")):
+        new = folder / f"texts-{count}"
+        example.write(new / "raw", 400, 400 + 400 - count, False)
+        with (new / "raw" / "open.txt").open("a", encoding="utf-8") as file:
+            # Of two such texts one has a symbol that the reference lacks, and the other is too long for it.
+            file.writelines(f"{'ab' * 4}{'éa'[number % 2]}\n" for number in range(count))
+        done = drift(folder, reference, example.prepared(new, 0, 0), "--config", str(folder / "texts.yaml"))
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[0] == verdict
+        written = record(folder).unwritable
+        assert (written.symbols, written.longest, written.texts, written.share) == ("é", 8, count, count / 400)
+        assert (
+            f"{count} texts ({count / 400:.1%}) have symbols that the reference does not have (é) or more"
+            in done.stdout
+        )
 
 
 def test_a_wrong_parameter_is_refused(folder: Path, digits: Callable) -> None:
