@@ -33,6 +33,7 @@ class Example:
         answers: whether a served generator may give this answer for one item.
         train: the parameters of the section train that the modality needs.
         extractor: an extractor that needs no training.
+        samples: number of generated items that are scored for each sampling seed.
         refusal: words of the message that refuses raw files if half of them are damaged.
     """
 
@@ -43,6 +44,7 @@ class Example:
     answers: Callable[[Any], bool]
     train: dict[str, Any] = field(default_factory=dict)
     extractor: str = "random"
+    samples: int = 30
     refusal: str = "max_rejected_fraction"
 
     def __str__(self) -> str:
@@ -60,7 +62,7 @@ class Example:
         sections["prepare"][self.modality] |= self.prepare
         sections["train"] = small_parameters(**self.train, **train)
         sections["evaluate"] |= {"extractor": self.extractor, "metrics": ["fid", "kid", "memorisation"]}
-        sections["evaluate"] |= {"samples": 30, "sampling_seeds": 2, "bootstrap_replicates": 4}
+        sections["evaluate"] |= {"samples": self.samples, "sampling_seeds": 2, "bootstrap_replicates": 4}
         sections["evaluate"] |= {"kid_subset_size": 10, "kid_subsets": 4}
         sections["register"]["score"] = f"fd_{self.extractor}"
         return sections

@@ -20,6 +20,7 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.text_rows import TextRows
 
 TEXTS = "texts.json"
+CLASSES_OF_TEXTS = "classes_of_texts.json"
 
 
 def log_evaluation(
@@ -55,11 +56,19 @@ def _log(run_id: str, evaluation: Evaluation, report: Path | None, texts: Sequen
     client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
     if report:
         client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
+    tables = {}
     if texts:
-        data = [[rows.title, *pair] for rows in texts for pair in map(dataclasses.astuple, rows.pairs)]
-        client.log_dict(run_id, {"columns": ["class", "text", "nearest", "edits"], "data": data}, TEXTS)
+        rows = [[one.title, *pair] for one in texts for pair in map(dataclasses.astuple, one.pairs)]
+        tables[TEXTS] = ["class", "text", "nearest", "edits"], rows
+    if evaluation.texts and evaluation.texts.classes:
+        columns = ["class", "score", *evaluation.texts.columns()]
+        tables[CLASSES_OF_TEXTS] = columns, list(map(list, evaluation.texts.class_rows()))
+    for name, (columns, rows) in tables.items():
+        client.log_dict(run_id, {"columns": columns, "data": rows}, name)
+    if tables:
         # MLflow's page shows the artifacts in this tag as tables. `log_table` would add rows to earlier ones.
-        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": TEXTS, "type": "table"}]))
+        shown = [{"path": name, "type": "table"} for name in tables]
+        client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(shown))
     describe_run(client, run_id, evaluation)
 
 

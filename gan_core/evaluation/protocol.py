@@ -163,8 +163,7 @@ class Evaluation(Record):
         parts = {"scores", "spread", "standard_errors", "intervals", "extractor_accuracy"}
         values = self.model_dump(include=parts)
         if self.texts:
-            columns = {"generated": self.texts.generated, "language_model": self.texts.language_model}
-            values["texts"] = {name: column.means for name, column in (*columns.items(), ("real", self.texts.real))}
+            values["texts"] = {name: column.means for name, column in self.texts.columns().items()}
         figures = dict(_leaves(values)) | (self.class_accuracy.metrics() if self.class_accuracy else {})
         return {metric_names.score(place): value for place, value in figures.items()}
 

@@ -3,36 +3,48 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gan_core.config import EvaluateConfig
-from gan_core.data.prepared import ImageSplit
+from gan_core.evaluation.classes import MOST_CLASSES
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
 from gan_core.evaluation.language_model import LanguageModel
 from gan_core.evaluation.text_record import TextTable
 from gan_core.evaluation.text_table import text_table
 
 FEWEST_TRAINING, FEWEST_HELD_OUT, FEWEST_GENERATED = 2, 4, 2
+FEWEST_OF_A_CLASS = 20
+"""Minimum number of a class's texts in each set that is scored."""
 
 
 def compare_texts(config: EvaluateConfig, extracted: ExtractedFeatures, symbols: int) -> TextTable | None:
     """Returns the scores of the generated texts, of a language model's and of real ones; None with too few texts.
+
+    If the generator was given classes, each class with enough texts is also compared with a language model of its own.
 
     Args:
         config: parameters of the evaluation.
         extracted: both sides of the evaluation.
         symbols: number of different codes of the data, with the end mark.
     """
-    sides = extracted.sides
+    sides, draws = extracted.sides, extracted.generated.draws
     if sides.dataset is None:
         return None
-    train, held_out = (_codes(sides.dataset.split(name)) for name in ("train", "held_out"))
-    drawn = [draw.images.batches(config.batch_size) for draw in extracted.generated.draws]
-    generated = [np.concatenate(list(batches))[:, :, 0, 0] for batches in drawn]
+    splits = [sides.dataset.split(name) for name in ("train", "held_out")]
+    train, held_out = (split.images(np.arange(split.count))[:, :, 0, 0] for split in splits)
+    generated = [np.concatenate(list(one.images.batches(config.batch_size)))[:, :, 0, 0] for one in draws]
     if len(train) < FEWEST_TRAINING or len(held_out) < FEWEST_HELD_OUT or len(generated[0]) < FEWEST_GENERATED:
         return None
-    return text_table(generated, LanguageModel.chosen(train, symbols - 1), train, held_out, config.seed)
-
-
-def _codes(split: ImageSplit) -> NDArray[np.uint8]:
-    return split.images(np.arange(split.count))[:, :, 0, 0]
+    model = LanguageModel.chosen(train, symbols - 1)
+    whole = text_table(generated, model, train, held_out, config.seed)
+    labels = [one.labels for one in draws if one.labels is not None]
+    if len(labels) < len(draws):
+        return whole
+    of_train, of_held_out = (split.labels(np.arange(split.count)) for split in splits)
+    classes = {}
+    for label, name in enumerate(sides.classes[:MOST_CLASSES]):
+        own, real = train[of_train == label], held_out[of_held_out == label]
+        drawn = [texts[given == label] for texts, given in zip(generated, labels, strict=True)]
+        if min(len(own), len(real) // 2, *map(len, drawn)) >= FEWEST_OF_A_CLASS:
+            model = LanguageModel.chosen(own, symbols - 1)
+            classes[name] = text_table(drawn, model, own, real, config.seed, only_distances=True)
+    return whole.model_copy(update={"classes": classes})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+
+from pydantic import Field
 
 from gan_core.record import Record
 
@@ -11,7 +14,7 @@ LOWER_IS_BETTER = ("fd_ngram", *(f"jensen_shannon_{length}" for length in range(
 
 
 class TextColumn(Record):
-    """Means of scores over sampling seeds, and their standard deviations (0 for one seed)."""
+    """Means of scores over sampling seeds or divisions of real texts, and their standard deviations (0 for one)."""
 
     means: dict[str, float]
     deviations: dict[str, float]
@@ -22,9 +25,11 @@ class TextTable(Record):
 
     Attributes:
         generated, language_model: samples of the generator and of the model, for each sampling seed.
-        real: other held-out texts.
+        real: one half of the held-out texts against the other half, for as many divisions.
         count: number of texts of each set.
         order, discount: of the language model.
+        classes: by name, the LOWER_IS_BETTER scores of the texts of one class and of a language model of that class. A
+            class with too few texts is left out.
     """
 
     generated: TextColumn
@@ -33,6 +38,18 @@ class TextTable(Record):
     count: int
     order: int
     discount: float
+    classes: dict[str, TextTable] = Field(default_factory=dict, exclude_if=lambda tables: not tables)
+
+    def columns(self) -> dict[str, TextColumn]:
+        """Returns the columns by name."""
+        return {"generated": self.generated, "language_model": self.language_model, "real": self.real}
+
+    def class_rows(self) -> Iterator[tuple[str, str, float, float, float]]:
+        """Yields class, score, and the mean of each column."""
+        for name, table in self.classes.items():
+            for score in LOWER_IS_BETTER:
+                generated, language_model, real = (column.means[score] for column in table.columns().values())
+                yield name, score, generated, language_model, real
 
     def leaders(self) -> dict[str, str]:
         """Returns who is ahead in each of LOWER_IS_BETTER: `generated`, `language_model`, or `neither`.

@@ -8,7 +8,7 @@ Reference: Semeniuta et al. 2018, arXiv 1806.04936 (reverse language model score
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,51 +33,60 @@ def text_table(
     train: NDArray[np.uint8],
     held_out: NDArray[np.uint8],
     seed: int = 0,
+    *,
+    only_distances: bool = False,
 ) -> TextTable:
     """Scores generated texts, a language model's and real ones.
+
+    The held-out texts are divided at random into two halves, once for each sampling seed. The second half of the first
+    division is the reference of the generated texts and of the model's. The column `real` compares the two halves of
+    each division; these differences are nearly uncorrelated, although the texts are the same.
 
     Args:
         generated: texts [N, length] for each sampling seed.
         model: a language model of the training texts.
         train: the training texts [N, length].
-        held_out: other real texts. Half of them, at random, are the reference, and the other half the column `real`.
-        seed: of the halves, and first seed of the model's samples.
+        held_out: other real texts.
+        seed: first seed of the divisions and of the model's samples.
+        only_distances: compute only the scores in LOWER_IS_BETTER.
 
     Raises:
         InvalidInput: there are fewer than 2 texts in a set.
     """
-    shuffled = np.random.Generator(np.random.Philox(key=seed)).permutation(held_out)
     count = min(len(held_out) // 2, *(len(texts) for texts in generated))
     if count < 2:
         raise InvalidInput(f"Texts are scored with at least 2 of them and 4 held-out ones. Received: {count} of a set")
-    reference = shuffled[count : 2 * count]
+    seeds = range(seed, seed + len(generated))
+    divided = [np.random.Generator(np.random.Philox(key=key)).permutation(held_out)[: 2 * count] for key in seeds]
+    halves = [np.split(texts, 2) for texts in divided]
+    reference = halves[0][1]
 
-    def column(sets: Sequence[NDArray[np.uint8]]) -> TextColumn:
-        scores = [text_scores(texts[:count], reference, train, model) for texts in sets]
+    def column(pairs: Iterable[Sequence[NDArray[np.uint8]]]) -> TextColumn:
+        scores = [
+            distances(texts[:count], against, model)
+            | ({} if only_distances else shares(texts[:count], train, model.symbols))
+            for texts, against in pairs
+        ]
         values = {name: [one[name] for one in scores] for name in scores[0]}
         deviations = {name: float(np.std(found, ddof=1)) if len(found) > 1 else 0.0 for name, found in values.items()}
         return TextColumn(means={name: float(np.mean(found)) for name, found in values.items()}, deviations=deviations)
 
-    sampled = [model.sample(count, seed + number) for number in range(len(generated))]
     return TextTable(
-        generated=column(generated),
-        language_model=column(sampled),
-        real=column([shuffled]),
+        generated=column((texts, reference) for texts in generated),
+        language_model=column((model.sample(count, key), reference) for key in seeds),
+        real=column(halves),
         count=count,
         order=model.order,
         discount=model.discount,
     )
 
 
-def text_scores(
-    texts: NDArray[np.uint8], reference: NDArray[np.uint8], train: NDArray[np.uint8], model: LanguageModel
-) -> dict[str, float]:
-    """Returns the scores of texts [N, length] against as many real texts.
+def distances(texts: NDArray[np.uint8], reference: NDArray[np.uint8], model: LanguageModel) -> dict[str, float]:
+    """Returns the scores in LOWER_IS_BETTER of texts [N, length] against as many real texts.
 
     `fd_ngram`: Fréchet distance of hashed n-gram counts. `jensen_shannon_1` to `_4`: divergence of n-grams, in bits.
     `reverse_bits`: bits per character of the reference under a language model of the texts, of the same order and
-    discount as `model`. `valid`, `unique`, `novel`: shares of texts. `edit_distance`: mean distance of the first
-    SEARCHED texts to the nearest training text.
+    discount as `model`.
     """
     extractor = NgramExtractor()
     sides = [
@@ -89,7 +98,17 @@ def text_scores(
         "fd_ngram": frechet_distance(*(part for side in sides for part in (side.mean, side.covariance))),
         **{f"jensen_shannon_{length}": jensen_shannon(texts, reference, length) for length in range(1, 5)},
         "reverse_bits": reverse.bits_per_character(reference),
-        "valid": float(valid(texts, model.symbols).mean()),
+    }
+
+
+def shares(texts: NDArray[np.uint8], train: NDArray[np.uint8], symbols: int) -> dict[str, float]:
+    """Returns what can be said of texts [N, length] without other real texts than the training texts.
+
+    `valid`, `unique`, `novel`: shares of texts. `edit_distance`: mean distance of the first SEARCHED texts to the
+    nearest training text.
+    """
+    return {
+        "valid": float(valid(texts, symbols).mean()),
         "unique": unique_share(texts),
         "novel": novel_share(texts, train),
         "edit_distance": float(nearest(texts[:SEARCHED], train)[0].mean()),

@@ -60,7 +60,7 @@ def run_pipeline(
 ) -> Iterator[RunPipeline]:
     """Compiles a pipeline with small parameters, loads the compiled file and runs it in strict containers."""
 
-    def compile_and_run(kind: str, *options: str, **arguments: Any) -> LocalRun:
+    def compile_and_run(kind: str, *options: str, modality: str = "image", **arguments: Any) -> LocalRun:
         folder = tmp_path_factory.mktemp(kind)
         for parent in (folder, *folder.parents[:2]):  # the image's user must reach the pipeline root
             parent.chmod(0o777)
@@ -72,7 +72,7 @@ def run_pipeline(
         profile["environment"] = {"DVC_ROOT": str(root)}  # MLflow writes to the pipeline root, without a server
         (folder / "profile.yaml").write_text(yaml.safe_dump(profile))
         compiled = folder / "pipeline.yaml"
-        overrides = [part for override in SMALL for part in ("-S", override)]
+        overrides = [part for override in SMALL[modality] for part in ("-S", override)]
         pipelines_command(
             [
                 *("compile", kind, "--image", image, "--output", str(compiled)),

@@ -1,4 +1,4 @@
-"""kfp.local runs the compiled pipelines with a small training on the digits, each step in its own strict container.
+"""kfp.local runs the compiled pipelines with a small training of each modality, each step in its own strict container.
 
 This does not exercise Kubeflow's driver and launcher, Argo, the transfer of artifacts, or Kubernetes.
 """
@@ -16,18 +16,31 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from docker.types import Mount
 from mlflow import MlflowClient
-from strict_containers import ROOT, SMALL, LocalRun, RunPipeline
+from strict_containers import NO_SHELL, ROOT, SMALL, LocalRun, Run, RunPipeline
 
 from components.storage.dvc_pointer import NOTHING_FETCHED
+from gan_core.codecs import codec_of
+from gan_core.export import load_generator
 from pipelines.parameters import override, read
 
 STEPS = ["resolve", "fetch", "prepare", "check", "train", "evaluate", "register", "report-status"]
 
 
+@pytest.fixture(scope="module", params=SMALL)
+def modality(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def trained(run_pipeline: RunPipeline) -> LocalRun:
-    run = run_pipeline("training")
+def score(modality: str) -> str:
+    return "fd_ngram" if modality == "text" else "fd_classifier"
+
+
+@pytest.fixture(scope="module")
+def trained(run_pipeline: RunPipeline, modality: str) -> LocalRun:
+    run = run_pipeline("training", modality=modality)
     assert run.succeeded, run.log
     return run
 
@@ -44,18 +57,19 @@ def test_the_outputs_are_on_disk(trained: LocalRun) -> None:
     assert [path.name for path in trained.output("fetch", "data").iterdir()] == [NOTHING_FETCHED]
 
 
-def test_the_metrics_are_in_the_metadata_for_the_runs_page(trained: LocalRun) -> None:
+def test_the_metrics_are_in_the_metadata_for_the_runs_page(trained: LocalRun, score: str) -> None:
     scores = json.loads(trained.output("evaluate", "scores").read_text())["scores"]
     output = json.loads(trained.output("evaluate", "executor_output.json").read_text())
     shown = output["artifacts"]["scores"]["artifacts"][0]["metadata"]
-    assert shown["fd_classifier"] == pytest.approx(scores["fd_classifier"])
+    assert shown[score] == pytest.approx(scores[score])
     assert "trial" not in shown
 
 
-def test_the_model_is_registered(trained: LocalRun) -> None:
+def test_the_model_is_registered(trained: LocalRun, score: str) -> None:
     client = MlflowClient(f"sqlite:///{trained.root}/mlflow.db")
-    champion = client.get_model_version_by_alias("digits-16x16x1", "champion")
     manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
+    name = f"{manifest['source']}-{'x'.join(map(str, manifest['shape']))}"
+    champion = client.get_model_version_by_alias(name, "champion")
     provenance = json.loads(champion.tags["provenance"])
     assert provenance["data_digest"] == manifest["digest"]
     assert provenance["git_revision"] == revision()
@@ -63,7 +77,7 @@ def test_the_model_is_registered(trained: LocalRun) -> None:
     (experiment,) = client.search_experiments(filter_string="name = 'gan-pipeline'")
     (tracked,) = client.search_runs([experiment.experiment_id])
     assert tracked.info.status == "FINISHED"
-    assert "scores/fd_classifier" in tracked.data.metrics
+    assert f"scores/{score}" in tracked.data.metrics
 
 
 def test_a_failing_step_fails_the_run_and_the_status_is_reported(run_pipeline: RunPipeline, tmp_path: Path) -> None:
@@ -92,14 +106,28 @@ def test_the_sweep_registers_its_best_trial(run_pipeline: RunPipeline) -> None:
     assert json.loads(version.tags["evaluation"]) == best | {"classes": []}
 
 
-def test_dvc_and_the_containers_give_the_same_data_and_weights(trained: LocalRun, tmp_path: Path) -> None:
+SERVED = """
+import json, pathlib, sys
+import mlflow.pyfunc, numpy
+from components.registry.model_package import save_served_model
+from gan_core.export import read_metadata
+model, request = pathlib.Path("/model"), json.loads(sys.argv[1])
+save_served_model(pathlib.Path("/tmp/served"), model, read_metadata(model))
+answers = mlflow.pyfunc.load_model("/tmp/served").predict([request])
+print("\\nANSWERS " + json.dumps(answers, default=numpy.ndarray.tolist), flush=True)
+"""
+
+
+def test_dvc_and_the_containers_give_the_same_data_weights_scores_and_answers(
+    trained: LocalRun, modality: str, run: Run, tmp_path: Path
+) -> None:
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "-q", str(ROOT), str(clone)], check=True)
-    (clone / "params.yaml").write_text(yaml.safe_dump(override(read(ROOT / "params.yaml"), SMALL)))
+    (clone / "params.yaml").write_text(yaml.safe_dump(override(read(ROOT / "params.yaml"), SMALL[modality])))
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_", "GIT_"))}
     settings["PATH"] = f"{Path(sys.executable).parent}:{settings['PATH']}"
     settings["DVC_SITE_CACHE_DIR"] = str(tmp_path / "site")
-    command = [sys.executable, "-m", "dvc", "repro", "train"]
+    command = [sys.executable, "-m", "dvc", "repro", "evaluate"]
     answer = subprocess.run(command, cwd=clone, env=settings, capture_output=True, text=True, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
@@ -108,11 +136,27 @@ def test_dvc_and_the_containers_give_the_same_data_and_weights(trained: LocalRun
         for folder in (clone / "data" / "prepared", trained.output("prepare", "dataset"))
     )
     assert here == there
-    here, there = (weights(folder) for folder in (clone / "models" / "generator", trained.output("train", "model")))
+    generator, model = clone / "models" / "generator", trained.output("train", "model")
+    here, there = weights(generator), weights(model)
     assert len(here) > 5
     assert here.keys() == there.keys()
     for name in here:
         np.testing.assert_array_equal(here[name].view(np.uint32), there[name].view(np.uint32), err_msg=name)
+    here, there = (
+        json.loads(path.read_text())
+        for path in (clone / "reports" / "scores.json", trained.output("evaluate", "scores"))
+    )
+    for name in ("scores", "spread", "standard_errors", "intervals", "protocol"):
+        assert here[name] == there[name]
+
+    loaded = load_generator(generator)
+    request = {"count": 3, "seed": 5, "label": loaded.metadata.classes[1]}
+    mounts = [NO_SHELL, Mount("/model", str(model), type="bind", read_only=True)]
+    code, log = run("python", "-c", SERVED, json.dumps(request), mounts=mounts)
+    assert code == 0, log
+    [answers] = [json.loads(line.partition(" ")[2]) for line in log.splitlines() if line.startswith("ANSWERS ")]
+    arrays = loaded.sample(3, 5, conditions=np.ones(3, np.int32).__getitem__)
+    np.testing.assert_array_equal(answers, codec_of(loaded.metadata).answer(arrays))
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.language_model import LanguageModel
 from gan_core.evaluation.text_record import LOWER_IS_BETTER, TextColumn, TextTable
-from gan_core.evaluation.text_table import text_scores, text_table
+from gan_core.evaluation.text_table import distances, shares, text_table
 
 
 def _words(count: int, seed: int) -> np.ndarray:
@@ -28,8 +28,10 @@ def model() -> LanguageModel:
 
 
 def test_the_scores_of_real_texts_are_better_than_those_of_disordered_ones(model: LanguageModel) -> None:
-    real = text_scores(_words(200, 2), HELD_OUT[:200], TRAIN, model)
-    disordered = text_scores(np.random.default_rng(3).integers(0, 9, (200, 6), np.uint8), HELD_OUT[:200], TRAIN, model)
+    real, disordered = (
+        distances(texts, HELD_OUT[:200], model) | shares(texts, TRAIN, model.symbols)
+        for texts in (_words(200, 2), np.random.default_rng(3).integers(0, 9, (200, 6), np.uint8))
+    )
     # Single symbols are as frequent in disordered texts.
     assert all(real[name] < disordered[name] for name in LOWER_IS_BETTER if name != "jensen_shannon_1")
     assert (real["valid"], disordered["valid"] < 0.7) == (1, True)
@@ -39,7 +41,7 @@ def test_the_scores_of_real_texts_are_better_than_those_of_disordered_ones(model
 
 
 def test_a_copy_of_the_training_texts_is_valid_and_not_novel(model: LanguageModel) -> None:
-    scores = text_scores(TRAIN[:200], HELD_OUT[:200], TRAIN, model)
+    scores = shares(TRAIN[:200], TRAIN, model.symbols)
     assert (scores["valid"], scores["novel"], scores["edit_distance"]) == (1, 0, 0)
 
 
@@ -49,7 +51,8 @@ def test_the_table_names_who_is_ahead(model: LanguageModel) -> None:
     assert set(good.leaders().values()) <= {"neither", "generated"}
     bad = text_table([np.full((300, 6), 7, np.uint8)] * 2, model, TRAIN, HELD_OUT)
     assert set(bad.leaders().values()) == {"language_model"}
-    assert bad.real == good.real
+    assert bad.real.means["fd_ngram"] == pytest.approx(good.real.means["fd_ngram"], rel=0.5)
+    assert bad.real.deviations["fd_ngram"] > 0  # of two divisions of the held-out texts
     assert bad.language_model.deviations["fd_ngram"] > 0
     assert bad.generated.deviations["fd_ngram"] == 0
 
