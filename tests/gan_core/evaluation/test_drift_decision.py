@@ -10,6 +10,7 @@ from gan_core.data.manifest import ClassEntry, Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.drift_detection import Distance, block_distance, class_shares, decide, require_comparable
+from gan_core.evaluation.unwritable import Unwritable
 from tests.datasets import blobs, write_dataset
 
 CONFIG = DriftConfig(confidence=0.95, blocks=10, kid_threshold=0.0, class_share_threshold=0.05)
@@ -94,6 +95,23 @@ def test_drift_is_a_significant_and_large_difference(
     )
     assert drift.drifted is drifted
     assert any(words in reason for reason in drift.reasons), drift.reasons
+
+
+@pytest.mark.parametrize(
+    ("symbols", "share", "drifted", "words"),
+    [
+        ("éß", 0.06, True, "6 texts (6.0%) have symbols that the reference does not have (é ß) or more than 8 symbols"),
+        ("", 0.05, False, "5 texts (5.0%) have more than 8 symbols, threshold 5.0%: no drift"),
+    ],
+)
+def test_many_texts_that_the_reference_cannot_write_are_drift(
+    manifest: Manifest, symbols: str, share: float, drifted: bool, words: str
+) -> None:
+    unwritable = Unwritable(symbols=symbols, longest=8, texts=round(100 * share), share=share)
+    near = Distance(value=0, low=-1, high=1)
+    drift = decide(CONFIG, "ngram", manifest, manifest, near, unwritable=unwritable)
+    assert drift.drifted is drifted
+    assert words in drift.reasons[-1]
 
 
 def test_a_higher_threshold_tolerates_a_significant_difference(manifest: Manifest) -> None:
