@@ -25,7 +25,7 @@ def build_extractor(
         counting: shows the progress.
 
     Raises:
-        InvalidInput: labels or weights that the extractor needs are missing.
+        InvalidInput: labels, sounds or weights that the extractor needs are missing, or the sounds are too long for it.
         TryAgain: the weights could not be downloaded.
 
     >>> extractor = build_extractor(evaluate_config, dataset, Path("cache"))

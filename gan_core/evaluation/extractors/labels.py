@@ -6,6 +6,7 @@ from gan_core.codecs import codec_of
 from gan_core.codecs.image import ImageCodec
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.evaluation.score_meanings import score_name
 
 
 def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
@@ -18,10 +19,10 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
     if dataset is None or len(classes) < 2:
         extractors = codec_of(dataset.manifest).extractors if dataset else ImageCodec.extractors
         untrained = extractors[1]
-        inception = (
-            "; or set it to 'inception', which requires its weights, and register.score to fid"
-            if "inception" in extractors
-            else ""
+        downloaded = "".join(
+            f"; or set it to {name!r}, which requires its weights, and register.score to {score_name('fd', name)}"
+            for name in ("inception", "vggish")
+            if name in extractors
         )
         received = (
             f"{len(classes)} classes with training {codec_of(dataset.manifest).item}s in {dataset.folder}"
@@ -31,7 +32,7 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
         raise InvalidInput(
             "The extractor 'classifier' is trained on labels, so it requires a prepared data set with at least two "
             "classes. Either prepare data with classes, such as class subfolders; or set evaluate.extractor to "
-            f"{untrained!r}, which needs neither labels nor weights, and register.score to fd_{untrained}{inception}. "
+            f"{untrained!r}, which needs neither labels nor weights, and register.score to fd_{untrained}{downloaded}. "
             f"Received: evaluate.extractor='classifier', {received}"
         )
     return dataset

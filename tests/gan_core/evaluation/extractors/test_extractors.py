@@ -11,10 +11,15 @@ import pytest
 from datasets import blobs, write_dataset
 from modalities import EXAMPLES
 
+from gan_core.data.parameters import PrepareConfig
+from gan_core.data.prepare import prepare
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors import classifier
 from gan_core.evaluation.extractors.build import build_extractor
+from gan_core.modalities.choice import open_source
+
+SOUND = next(one for one in EXAMPLES if one.modality == "audio")
 
 
 def config(extractor: str, weights: str = "") -> SimpleNamespace:
@@ -52,15 +57,25 @@ def test_vggish_needs_clips_of_one_window_and_its_weights(tmp_path: Path) -> Non
         build(None)
     with pytest.raises(InvalidInput, match=r"requires a prepared data set of sound.*Received: .*image in"):
         build(images)
-    sound = next(one for one in EXAMPLES if one.modality == "audio")
-    size = {**sound.prepare, "samples": 1536, "frame_length": 128, "frame_step": 48}
+    size = {**SOUND.prepare, "samples": 1536, "frame_length": 128, "frame_step": 48}
     for rate, message in (
         (1024, r"shorter than 1\.5 seconds.*1536 samples at 1024 Hz"),
         (1025, "vggish_weights='none'"),
     ):
-        clips = replace(sound, prepare={**size, "rate": rate}).prepared(tmp_path / str(rate), last=8)
+        clips = replace(SOUND, prepare={**size, "rate": rate}).prepared(tmp_path / str(rate), last=8)
         with pytest.raises(InvalidInput, match=message):
             build(PreparedDataset(clips))
+
+
+def test_for_sounds_without_labels_vggish_is_an_alternative(tmp_path: Path) -> None:
+    sounds = tmp_path / "raw" / "high"
+    SOUND.write(tmp_path / "raw", 0, 20, False)
+    settings = PrepareConfig.parse(SOUND.parameters(str(sounds))["prepare"])
+    prepare(open_source(str(sounds)), settings, tmp_path / "prepared")
+    with pytest.raises(
+        InvalidInput, match=r"'random'.*fd_random; or set it to 'vggish'.*to fad\. Received: .*0 classes"
+    ):
+        build_extractor(config("classifier"), PreparedDataset(tmp_path / "prepared"), tmp_path)
 
 
 @pytest.mark.parametrize("classes", [None, 0, 1])
