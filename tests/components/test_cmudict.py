@@ -43,13 +43,14 @@ def test_words_are_trained_on_and_each_class_is_compared_with_a_language_model(p
     assert texts.count == 200
     assert texts.language_model.means["novel"] > 0.5
     assert list(texts.classes) == ["long", "short"]
-    for name, table in texts.classes.items():
+    for table in texts.classes.values():
         assert 50 < table.count < 150
         # After 30 steps, the letters are still nearly random, and a language model is far ahead.
         assert table.leaders()["fd_ngram"] == table.leaders()["reverse_bits"] == "language_model"
         assert table.real.means["fd_ngram"] < table.generated.means["fd_ngram"]
-        # A model of all words would write long and short words.
-        assert table.language_model.means["fd_ngram"] < 2 * table.real.means["fd_ngram"], name
+    short = texts.classes["short"]
+    # A model of all words would write long words too, and reach 1.4 times the distance of real ones.
+    assert short.language_model.means["fd_ngram"] < 1.2 * short.real.means["fd_ngram"]
 
     page = (project / "report.html").read_text()
     assert f'<td>short</td><td class="number">{texts.classes["short"].count}</td><td>reverse bits</td>' in page
