@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 _logger = logging.getLogger(__name__)
+_UNUSED = ("matplotlib", "sklearn")  # Keras imports them for its plots and wrappers: a quarter of the time to import it
 
 
 def configure_tensorflow() -> None:
@@ -21,12 +23,24 @@ def configure_tensorflow() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    with _held_back_stderr():
+    with _held_back_stderr(), _hidden(_UNUSED):
         import tensorflow as tf
 
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"remapping": False})
     _logger.info("TensorFlow %s with TF_ENABLE_ONEDNN_OPTS=%s", tf.__version__, os.environ["TF_ENABLE_ONEDNN_OPTS"])
+
+
+@contextlib.contextmanager
+def _hidden(packages: Iterable[str]) -> Iterator[None]:
+    """Makes the packages that are not imported yet look as if they were not installed."""
+    hidden = dict.fromkeys(name for name in packages if name not in sys.modules)
+    sys.modules.update(hidden)  # type: ignore[arg-type]  # None makes an import fail
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager
