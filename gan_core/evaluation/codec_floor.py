@@ -36,7 +36,7 @@ def codec_floor(
         "real, untouched": _features(real[first]),
     }
     if extracted.training and len(extracted.training.features) >= count:
-        sets["training items, untouched"] = _features(extracted.training.features[:count])
+        sets["training, untouched"] = _features(extracted.training.features[:count])
     if len(extracted.generated.first.features.features) >= count:
         sets["generated, decoded"] = _features(extracted.generated.first.features.features[:count])
     return tuple(_scores(config, name, found, reference) for name, found in sets.items())

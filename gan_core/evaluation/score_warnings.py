@@ -47,13 +47,15 @@ def score_warnings(
             f"{share} of the generated {item}s are also among the real {item}s: their features are identical. The "
             f"scores compare these {item}s with themselves, so they do not measure a generator."
         )
-    for kind, count in (("real", real_count), ("generated", generated_count)):
-        if 0 < count < FEWEST_TO_TRUST:
-            warnings.append(
-                f"There are only {count} {kind} {item}s. With fewer than {FEWEST_TO_TRUST} the Fréchet distance is "
-                f"strongly biased: compare it only with distances of equally many {item}s, or use at least "
-                f"{RECOMMENDED:,}."
-            )
+    counts = {"real": real_count, "generated": generated_count}
+    few = [f"{count} {kind}" for kind, count in counts.items() if 0 < count < FEWEST_TO_TRUST]
+    if few:
+        warnings.append(
+            f"There are only {' and '.join(few)} {item}s. With fewer than {FEWEST_TO_TRUST} the Fréchet distance is "
+            f"strongly biased: compare it only with distances of equally many {item}s, or use at least "
+            f"{RECOMMENDED:,}."
+        )
+    for kind, count in counts.items():
         if 0 < count <= dimensions:
             warnings.append(
                 f"The covariance of the {kind} {item}s is singular: there are {count} {item}s for {dimensions} feature "

@@ -156,7 +156,7 @@ def check_sounds(folder: Path, page: str, record: Evaluation) -> None:
     played = {path.relative_to(path.parents[1]).as_posix() for path in clips}
     moments = {0, 104, 200, read_metadata(folder / "model").images_seen}  # the last is that of the best score
     assert played == {f"{moment:09}/samples-{number}.wav" for moment in moments for number in (1, 2)}  # one a class
-    names = ["real, through the codec", "real, untouched", "training items, untouched", "generated, decoded"]
+    names = ["real, through the codec", "real, untouched", "training, untouched", "generated, decoded"]
     assert [row.name for row in record.codec_floor] == names
     assert len({row.count for row in record.codec_floor}) == 1
     assert page.count('src="data:audio/wav;base64,') == 32  # 16 generated clips and their nearest training clips

@@ -41,7 +41,7 @@ def test_the_command_writes_scores_a_report_and_statistics(
     assert np.load(workspace.folder / "statistics.npz")["mu"].shape == (64,)
     for name in record.scores:
         assert name in process.stdout
-    assert "warning: There are only 90 generated images" in process.stdout
+    assert "warning: There are only 80 real and 90 generated images" in process.stdout
     assert f"accuracy of the classifier: {record.extractor_accuracy:.1%} of held-out images" in process.stdout
     assert "generated: " in process.stderr  # the progress line
 
