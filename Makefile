@@ -32,9 +32,12 @@ test-containers: .venv/dev ## Build the image and run the compiled pipelines in 
 image-tests: image
 	TEST_IMAGE=$(IMAGE) pytest tests/containers
 
-# tests/cluster/conftest.py lists the variables; without them every test is skipped.
+# tests/cluster/conftest.py lists the variables; without them every test is skipped. Most of the time of a run is waiting,
+# so two run at a time; the tests that stop MLflow, or Kubeflow's API server, run last and alone.
+CLUSTER := -v -rs --durations=0 --durations-min=1
+OUTAGES := tests/cluster/test_cluster_outages.py
 test-cluster: .venv/dev ## Run, kill and cancel pipelines on a real Kubeflow that may be disturbed (docs/cluster-tests.md)
-	pytest tests/cluster -v -rs --durations=0 --durations-min=1
+	pytest $(CLUSTER) tests/cluster -n 2 --dist loadfile --ignore=$(OUTAGES); others=$$?; pytest $(CLUSTER) $(OUTAGES) && exit $$others
 
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers

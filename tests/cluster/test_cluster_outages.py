@@ -1,17 +1,20 @@
-"""MLflow or Kubeflow's API server is away for a while, or the namespace's quota is full."""
+"""MLflow or Kubeflow's API server is away, a network policy hides MLflow, or the namespace's quota is full."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from followed_run import LONG, new_seed
+from followed_run import LONG, LONG_FIGURES, new_seed
 from kubectl import kubectl, scale, wait_for
 from mlflow_records import mlflow_records
 
 QUOTA = "gan-cluster-test"
+POLICY = "allow-pipeline-steps-to-server"  # of infra/mlflow/network-policy.yaml; without it, no step reaches the server
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,32 @@ def test_what_mlflow_missed_during_the_training_is_sent_later(start: Any) -> Non
     with mlflow_records() as records:
         records.require_one_whole_training(run.run_id)
         assert len(records.versions(run.run_id)) == 1
+
+
+@contextlib.contextmanager
+def mlflow_hidden() -> Iterator[None]:
+    """Takes away the network policy that lets the steps reach MLflow, and brings it back."""
+    policy = json.loads(kubectl("get", "networkpolicy", POLICY, "--output", "json", namespace="mlflow"))
+    policy["metadata"] = {key: policy["metadata"].get(key, {}) for key in ("name", "labels")}
+    kubectl("delete", "networkpolicy", POLICY, namespace="mlflow")
+    try:
+        yield
+    finally:
+        kubectl("create", "--filename", "-", namespace="mlflow", given=json.dumps(policy))
+
+
+def test_what_a_network_policy_hid_from_mlflow_is_sent_later(start: Any) -> None:
+    run = start(new_seed(), *LONG)
+    run.unfinished_pod("train", "train: ")
+    with mlflow_hidden():
+        wait_for("the end of the training", lambda: "train: done" in run.lines, 300)
+        with mlflow_records() as records:
+            (tracked,) = records.runs(run.run_id)
+            if records.figures(tracked, "losses/generator") == LONG_FIGURES:
+                pytest.skip("this cluster accepts network policies and does not enforce them")
+    run.succeeded()
+    with mlflow_records() as records:
+        records.require_one_whole_training(run.run_id)
 
 
 def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:

@@ -1,13 +1,15 @@
-"""Whole runs on the cluster: the first one, the same again, and what they leave in MLflow."""
+"""Whole runs on the cluster: the first one, the same again, sound and text, and what they leave in MLflow."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from followed_run import (
     FollowedRun,
     compile_pipeline,
@@ -16,11 +18,13 @@ from followed_run import (
     wait_for_state,
     write_profile,
 )
+from kubectl import kubectl
 from metadata_store import properties
 from mlflow_records import mlflow_records, tags
 
 CACHED = ["resolve: done", *(f"{step}: cached" for step in ("fetch", "prepare", "check", "train", "evaluate"))]
 END = ["register: done", "report-status: done"]
+RESTRICTED = "gan-cluster-test"
 
 
 def test_the_first_run_succeeds(first_run: FollowedRun) -> None:
@@ -47,6 +51,35 @@ def test_the_metadata_has_what_the_page_shows(first_run: FollowedRun) -> None:
     assert shown["registration"]["decision"]
 
 
+@pytest.fixture
+def restricted_namespace() -> Iterator[str]:
+    kubectl("create", "namespace", RESTRICTED)
+    kubectl("label", "namespace", RESTRICTED, "pod-security.kubernetes.io/enforce=restricted")
+    yield RESTRICTED
+    kubectl("delete", "namespace", RESTRICTED)
+
+
+def test_pod_security_restricted_admits_every_pod(first_run: FollowedRun, restricted_namespace: str) -> None:
+    pods = first_run.pods()
+    assert len(pods) > 8
+    for pod in pods:
+        spec = {key: value for key, value in pod["spec"].items() if key not in ("nodeName", "serviceAccountName")}
+        for key in ("serviceAccount", "priority", "preemptionPolicy"):
+            spec.pop(key, None)
+        spec["volumes"] = [one for one in spec["volumes"] if not one["name"].startswith("kube-api-access-")]
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            container["volumeMounts"] = [
+                mount for mount in container["volumeMounts"] if not mount["name"].startswith("kube-api-access-")
+            ]
+        copied = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": pod["metadata"]["name"], "namespace": restricted_namespace},
+            "spec": spec,
+        }
+        kubectl("create", "--dry-run=server", "-f", "-", namespace=restricted_namespace, given=json.dumps(copied))
+
+
 def test_the_same_again_comes_from_the_cache(first_run: FollowedRun, first_seed: str, start: Any) -> None:
     again = start(first_seed)
     again.succeeded()
@@ -64,6 +97,18 @@ def test_kubeflows_own_command_runs_the_compiled_file(
     command += ["--experiment-name", "Default", "--run-name", "kfp run create", "--package-file", str(compiled)]
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     wait_for_state(json.loads(answer.stdout[answer.stdout.index("{") :])["run_id"], "SUCCEEDED")
+
+
+@pytest.mark.parametrize(
+    ("preset", "values"),
+    [("speech", ["train.steps=60"]), ("names", ["train.steps=30", "evaluate.samples=1000"])],
+)
+def test_a_pipeline_compiled_for_images_trains_on_sound_and_text(preset: str, values: list[str], start: Any) -> None:
+    run = start(new_seed(), *values, options=["--preset", f"presets/{preset}.yaml"])
+    run.succeeded()
+    with mlflow_records() as records:
+        (version,) = records.versions(run.run_id)
+    assert version["name"].startswith(f"{preset}-")
 
 
 def test_a_mistake_found_on_the_cluster_fails_the_run_at_once(start: Any) -> None:
