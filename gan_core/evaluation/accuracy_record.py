@@ -79,6 +79,11 @@ class ClassAccuracy(Record):
             for name, column in self.columns().items()
         }
 
+    @property
+    def largest_share(self) -> float:
+        """The share of the largest class among the real examples: the accuracy of always answering that class."""
+        return max(one.count for one in self.real) / self.totals()["real"].count
+
     def metrics(self) -> dict[str, float]:
         """Returns the shares of all classes together, as `class_accuracy_real`, and the ends of their intervals."""
         found = {}

@@ -168,6 +168,8 @@ def check_texts(folder: Path, page: str, record: Evaluation) -> None:
     for picture in ("data/preview.png", "samples.png"):
         with Image.open(folder / picture) as grid:
             assert np.asarray(grid).min() < 100  # letters on white
+    assert "<img" not in page  # the page shows texts as texts
+    assert 'aria-label="32 real texts"' in page
     assert record.texts.count == manifest.counts["held_out"] // 2
     # After 30 steps, the letters are still nearly random, and a language model is far ahead.
     assert record.texts.leaders()["fd_ngram"] == "language_model"

@@ -1,4 +1,4 @@
-"""Pictures for the page: single images or rows of images, as PNG data URLs."""
+"""Pictures for the page: single images or rows of images, as PNG data URLs; texts stay texts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ PAGE_TILES = 380
 """Maximum number of images on a page."""
 GAP = 2
 
+Drawn = NDArray[np.uint8] | str
+"""An image, uint8 [H, W, 1 or 3], or a text."""
+
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images as the pictures that their codec draws.
+    """Images as the pictures that their codec draws, or as texts if they are texts.
 
     Attributes:
         images: the images.
@@ -40,25 +43,32 @@ class Pictures:
         """Number of images."""
         return self.images.count
 
-    def at(self, indices: NDArray[np.int64]) -> Iterator[NDArray[np.uint8]]:
-        """Yields the pictures of the images at `indices`, each uint8 [H, W, 1 or 3]."""
+    def at(self, indices: NDArray[np.int64]) -> Iterator[Drawn]:
+        """Yields the pictures of the images at `indices`."""
         return self.of(self.images.images(indices))
 
-    def of(self, arrays: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    def of(self, arrays: Iterable[NDArray[np.uint8]]) -> Iterator[Drawn]:
         """Yields the pictures of other arrays of the same codec."""
-        return iter(arrays) if self.codec is None else map(self.codec.picture, arrays)
+        for array in arrays:
+            if self.codec is None:
+                yield array
+            else:
+                texts: Sequence[Drawn] = self.codec.texts(array[None])
+                yield from texts or [self.codec.picture(array)]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of the page.
+    """A picture of the page, or texts.
 
     Attributes:
-        source: `data:image/png;base64,…`.
+        source: `data:image/png;base64,…`; empty for texts.
         width: pixels.
         height: pixels.
         alt_text: description of what it shows.
         caption: text below it; may be empty.
+        texts: the texts, row by row.
+        columns: number of texts in a row; 0 if as many as fit.
     """
 
     source: str
@@ -66,23 +76,30 @@ class Picture:
     height: int
     alt_text: str
     caption: str = ""
+    texts: tuple[str, ...] = ()
+    columns: int = 0
 
 
-def tile(image: NDArray[np.uint8], alt_text: str, caption: str = "") -> Picture:
-    """One image, uint8 [H, W, C]."""
+def tile(image: Drawn, alt_text: str, caption: str = "") -> Picture:
+    """One image or text."""
+    if isinstance(image, str):
+        return Picture("", 0, 0, alt_text, caption, (image,), 1)
     return _picture(_fitted(image), alt_text, caption)
 
 
 def strip(
-    images: Iterable[NDArray[np.uint8]], columns: int, alt_text: str, caption: str = "", *, fewer_if_wide: bool = False
+    images: Iterable[Drawn], columns: int, alt_text: str, caption: str = "", *, fewer_if_wide: bool = False
 ) -> Picture:
-    """Arranges images, each uint8 [H, W, 1 or 3], in rows with transparent gaps.
+    """Arranges images in rows with transparent gaps, or texts in rows.
 
     If there are fewer images than columns, the rest of the row stays empty. So images have the same size in all strips
-    with the same number of columns. With `fewer_if_wide`, images more than twice as wide as high, such as texts, get
-    fewer columns, so that they stay readable.
+    with the same number of columns. With `fewer_if_wide`, images more than twice as wide as high get fewer columns, so
+    that they stay readable, and texts as many columns as fit.
     """
-    fitted = [_fitted(image) for image in images]
+    drawn = list(images)
+    if texts := tuple(one for one in drawn if isinstance(one, str)):
+        return Picture("", 0, 0, alt_text, caption, texts, 0 if fewer_if_wide else columns)
+    fitted = [_fitted(image) for image in drawn if not isinstance(image, str)]
     height, width = (max(image.shape[axis] for image in fitted) + GAP for axis in (0, 1))
     channels = max(image.shape[2] for image in fitted)
     if fewer_if_wide and width > 2 * height:
@@ -120,6 +137,6 @@ def _picture(pixels: NDArray[np.uint8], alt_text: str, caption: str = "") -> Pic
     return Picture(source, pixels.shape[1], pixels.shape[0], alt_text, caption)
 
 
-def captioned_tiles(images: Iterable[NDArray[np.uint8]], captions: Sequence[str], description: str) -> list[Picture]:
+def captioned_tiles(images: Iterable[Drawn], captions: Sequence[str], description: str) -> list[Picture]:
     """Returns a picture for each image and caption. The alternative text is the description and the caption."""
     return [tile(image, f"{description}, {caption}", caption) for image, caption in zip(images, captions, strict=True)]

@@ -30,6 +30,7 @@ def test_totals_weigh_each_example_equally_and_have_standard_names() -> None:
         "intervals.class_accuracy_real.high": high,
     }
     assert math.isnan(accuracy.totals()["generated"].share)
+    assert accuracy.largest_share == 0.75
     assert "codec" not in accuracy.model_dump()
     assert "codec" in accuracy.model_copy(update={"codec": real}).columns()
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from datasets import write_dataset
 from generators import generator_metadata
 
+from gan_core.codecs.text import TextCodec
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
@@ -27,7 +28,7 @@ from gan_core.evaluation.report.contents import collect_contents
 from gan_core.evaluation.report.curves import chart
 from gan_core.evaluation.report.history import training_charts
 from gan_core.evaluation.report.page import render_report
-from gan_core.evaluation.report.pictures import strip, tile
+from gan_core.evaluation.report.pictures import Pictures, strip, tile
 from gan_core.evaluation.score_meanings import MEANINGS
 from gan_core.generator import Generator
 from gan_core.output_files import MANIFEST_FILE
@@ -263,6 +264,16 @@ def test_only_large_images_are_reduced() -> None:
     large = tile(np.zeros((300, 600, 3), np.uint8), "x")
     assert large.width == pytest.approx(2 * large.height, abs=2)
     assert large.width < 100
+
+
+def test_texts_stay_texts() -> None:
+    codec = TextCodec(shape=(4, 1, 1), alphabet="abc")
+    arrays = np.array([[1, 2, 0, 0], [0, 0, 0, 0]], np.uint8)[:, :, None, None]
+    drawn = list(Pictures(SimpleNamespace(count=2), codec, "text").of(arrays))
+    assert drawn == ["ab", ""]
+    assert (strip(drawn, 8, "x").texts, strip(drawn, 8, "x").columns) == (("ab", ""), 8)
+    assert strip(drawn, 8, "x", fewer_if_wide=True).columns == 0  # as many as fit
+    assert tile("ab", "x").texts == ("ab",)
 
 
 def test_images_of_different_sizes_fit_into_one_strip() -> None:
