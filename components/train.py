@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.cache_folder import cache_folder
+from components.trainer.rendezvous import join
 from components.training.build import build_gan, training_images, version_to_start_from
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
@@ -40,6 +42,7 @@ _logger = logging.getLogger(__name__)
 def main() -> None:
     """Reads the command line and trains."""
     arguments = executor.checked(parser().parse_args())
+    join(os.environ)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.config import TrainConfig
 

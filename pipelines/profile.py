@@ -77,6 +77,25 @@ class Resources(Record):
         return self
 
 
+class TrainingResources(Resources):
+    """The resources of each host that trains.
+
+    Attributes:
+        hosts: with more than one, Kubeflow Trainer runs them as a TrainJob, and the step's own pod has the resources
+            `light`.
+        queue: the queue of Kueue that admits the TrainJob; None without Kueue.
+    """
+
+    hosts: Annotated[int, Field(ge=1)] = 1
+    queue: Name | None = None
+
+    @model_validator(mode="after")
+    def _only_several_hosts_queue(self) -> Self:
+        if self.queue is not None and self.hosts == 1:
+            raise ValueError(f"queue is for a TrainJob, which has several hosts. Received: queue={self.queue}, hosts=1")
+        return self
+
+
 class Secret(Record):
     """Keys of a Kubernetes secret that some steps get as environment variables.
 
@@ -121,7 +140,7 @@ class Profile(Record):
     secrets: tuple[Secret, ...]
     light: Resources
     prepare: Resources
-    train: Resources
+    train: TrainingResources
     evaluate: Resources
 
     @model_validator(mode="after")
@@ -129,6 +148,15 @@ class Profile(Record):
         if self.train.spot and not self.checkpoints.startswith("gs://"):
             raise ValueError(
                 f"A training on spot nodes must keep its checkpoints in gs://. Received: checkpoints={self.checkpoints}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _hosts_share_their_checkpoints(self) -> Self:
+        if self.train.hosts > 1 and not (self.checkpoints_claim or self.checkpoints.startswith("gs://")):
+            raise ValueError(
+                "Several hosts must keep their checkpoints in gs:// or on a claim that all of them can mount. "
+                f"Received: hosts={self.train.hosts}, checkpoints={self.checkpoints}"
             )
         return self
 
@@ -182,7 +210,10 @@ class Profile(Record):
             raise InvalidInput(f"The profile is not valid: {'; '.join(faults(error))}. Received: {path}") from None
 
     def resources(self, step: Step) -> Resources:
-        """Returns the resources that the pods of `step` request."""
+        """Returns the resources that the pod of `step` requests."""
+        if step == "train" and self.train.hosts > 1:  # its pod waits for the hosts
+            own = {"timeout_seconds": self.train.timeout_seconds, "retries": self.train.retries}
+            return self.light.model_copy(update=own)
         return {"prepare": self.prepare, "train": self.train, "evaluate": self.evaluate}.get(step, self.light)
 
     def place(self, task: PipelineTask, step: Step, image: str) -> PipelineTask:

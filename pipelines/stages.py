@@ -7,8 +7,9 @@ from typing import Any
 
 from kfp import dsl
 
-from pipelines import steps
+from pipelines import steps, steps_on_hosts
 from pipelines.profile import Profile, Step
+from pipelines.trainjob import trainjob
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ class Stages:
         """
         checked = self._retried(steps.check(config=evaluate, register=register, dataset=dataset, trial=trial), "check")
         champion = checked.outputs["champion"]
-        trained = self._retried(
-            steps.train(config=train, champion=champion, checkpoints=self.profile.checkpoints, dataset=dataset), "train"
-        )
+        given = {"config": train, "champion": champion, "checkpoints": self.profile.checkpoints, "dataset": dataset}
+        if self.profile.train.hosts > 1:
+            task = steps_on_hosts.train(**given, job=trainjob(self.profile, self.image))
+        else:
+            task = steps.train(**given)
+        trained = self._retried(task, "train")
         evaluated = self._retried(
             steps.evaluate(
                 config=evaluate,

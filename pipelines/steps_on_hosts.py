@@ -1,0 +1,34 @@
+"""The step `train` of a profile with several hosts: a small pod that follows a TrainJob of Kubeflow Trainer."""
+# No `from __future__ import annotations` here: kfp reads the annotations at run time.
+
+from typing import Any
+
+from kfp import dsl
+
+from pipelines.steps import EXECUTOR_INPUT
+
+
+@dsl.container_component
+def train(
+    config: dict[str, Any],
+    champion: str,
+    checkpoints: str,
+    job: dict[str, Any],
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    history: dsl.Output[dsl.Artifact],
+    samples: dsl.Output[dsl.Artifact],
+    samples_page: dsl.Output[dsl.HTML],
+    records: dsl.Output[dsl.Artifact],
+) -> dsl.ContainerSpec:
+    """Trains as the step of the same name in `steps`, on the hosts of the TrainJob `job`."""
+    return dsl.ContainerSpec(
+        image="",
+        command=["python", "-m", "components.train_on_hosts"],
+        args=[
+            *("--config", config, "--dataset", dataset.path, "--champion", champion, "--checkpoints", checkpoints),
+            *("--job", job, "--model", model.path, "--history", history.path, "--samples", samples.path),
+            *("--samples-page", samples_page.path, "--records", records.path),
+            *EXECUTOR_INPUT,
+        ],
+    )
