@@ -37,7 +37,8 @@ class Exchange:
         """
         place = self.folder / _DATASET
         if isinstance(place, Address):
-            transfer.upload(dataset, place, kind=PREPARED.what)  # sends only what is missing
+            names = {path.relative_to(dataset).as_posix() for path in dataset.rglob("*") if path.is_file()}
+            transfer.upload(dataset, place, names, PREPARED.what)  # sends only what is missing
         elif not place.exists():
             with whole_output(Output(place, PREPARED)) as copy:
                 shutil.copytree(dataset, copy)

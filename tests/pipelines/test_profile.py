@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ SHIPPED = sorted((ROOT / "infra" / "profiles").glob("*.yaml"))
 
 
 def changed(tmp_path: Path, name: str, **changes: Any) -> Path:
-    values = yaml.safe_load((ROOT / f"infra/profiles/{name}.yaml").read_text())
+    shared = yaml.safe_load((ROOT / f"infra/profiles/{name}.yaml").read_text())
+    values = json.loads(json.dumps(shared))  # sections that are aliases of each other become two
     for key, value in changes.items():
         *parents, last = key.split("__")
         target = values
