@@ -91,7 +91,10 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
     stop, items = StopSignal(), f"{dataset.manifest.item}s"
     place = arguments.checkpoints
     try:
-        with mirrored(place, identity.key, config.checkpoints_kept, stop.pause) as (mirror, checkpoints):
+        with (
+            gan.distribution.peers(),
+            mirrored(place, identity.key, config.checkpoints_kept, stop.pause) as (mirror, checkpoints),
+        ):
             # An MLflow run has one set of parameters, so a training that continues with more steps gets another run.
             tracking = mirror.folder / f"tracking-{json_digest(config.model_dump())[:16]}"
             training = Training(gan, batches, checkpoints, scorer, xla=xla)
@@ -129,8 +132,9 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
 def _follow_chief(training: Training) -> None:
     """Trains together with the chief. Only the chief writes."""
-    training.resume()
-    training.run()
+    with training.gan.distribution.peers():
+        training.resume()
+        training.run()
 
 
 def _scorer(gan: Gan, dataset: PreparedDataset, cache: Path) -> Scorer:

@@ -6,9 +6,11 @@ random numbers do not depend on the number of replicas, and the mean of the grad
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -16,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, TryAgain
 from gan_core.training.checkpoints import State
 
 Kind = Literal["auto", "single", "mirrored", "multi_worker"]
@@ -65,6 +67,24 @@ class Distribution:
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         start = (part * self.replicas + tf.cast(replica, tf.int32)) * count
         return tf.slice(rows, [start] + [0] * (rows.shape.rank - 1), [count, *rows.shape[1:]])
+
+    @contextlib.contextmanager
+    def peers(self) -> Iterator[None]:
+        """The context of everything that the hosts do together.
+
+        Raises:
+            TryAgain: another host has ended, which TensorFlow notices when the hosts next exchange something.
+        """
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+            if self.kind != "multi_worker":
+                raise
+            reason = next((line for line in error.message.splitlines() if "ollective" in line), "")
+            raise TryAgain(
+                "Another host of the training has ended. Start all hosts again; they continue from the last "
+                f"checkpoint. {reason.strip()[:200]}"
+            ) from None
 
     def from_chief(self, state: State | None) -> State | None:
         """Returns the chief's `state` on every host; the other hosts' states are ignored."""

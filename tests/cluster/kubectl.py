@@ -7,7 +7,7 @@ import json
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -18,11 +18,13 @@ _RAW = {"_preload_content": False, "_request_timeout": 60}
 NODE_NAME = "workflows.argoproj.io/node-name"  # the annotation with which Argo names a pod's node
 
 
-def kubectl(*arguments: str, namespace: str = NAMESPACE, given: str | None = None) -> str:
-    """Returns what kubectl prints."""
+def kubectl(
+    *arguments: str, namespace: str = NAMESPACE, given: str | None = None, allowed: Sequence[int] = (0,)
+) -> str:
+    """Returns what kubectl prints; it must end with one of the exit codes `allowed`."""
     command = ["kubectl", "--namespace", namespace, *arguments]
     answer = subprocess.run(command, input=given, capture_output=True, text=True, timeout=300, check=False)
-    assert answer.returncode == 0, f"{' '.join(command)}: {answer.stderr}"
+    assert answer.returncode in allowed, f"{' '.join(command)}: {answer.stderr}"
     return answer.stdout
 
 

@@ -32,8 +32,16 @@ class Records:
 
     def figures(self, run: dict[str, Any], metric: str) -> list[int]:
         """Returns the steps (images seen) at which a run has a value of a metric, in order and with repetitions."""
+        return sorted(int(one["step"]) for one in self._history(run, metric))
+
+    def values(self, run: dict[str, Any], metric: str) -> list[float]:
+        """Returns a metric's values by step."""
+        return [one["value"] for one in sorted(self._history(run, metric), key=lambda one: int(one["step"]))]
+
+    def _history(self, run: dict[str, Any], metric: str) -> list[dict[str, Any]]:
         asked = {"run_id": run["info"]["run_id"], "metric_key": metric, "max_results": "10000"}
-        return sorted(int(one["step"]) for one in self._ask("metrics/get-history", **asked).get("metrics", []))
+        found: list[dict[str, Any]] = self._ask("metrics/get-history", **asked).get("metrics", [])
+        return found
 
     def require_one_whole_training(self, *kubeflow_runs: str) -> None:
         """Checks that the Kubeflow runs have one finished MLflow run, with each figure of a LONG training once."""

@@ -18,7 +18,7 @@ import pytest
 from datasets import blobs, write_dataset
 from modalities import EACH
 from recipes import small_parameters, small_training
-from train_commands import finish, outcome, start, wait_for, wait_for_a_new_checkpoint
+from train_commands import finish, newest_checkpoint, outcome, start, wait_for, wait_for_a_new_checkpoint
 
 from components.storage import output_kinds as kinds
 from components.storage.outputs import Output
@@ -197,6 +197,39 @@ def test_the_best_generator_is_collapsed_if_its_own_row_says_so(dataset, tmp_pat
         assert f'src="data:image/png;base64,{picture}"' in paths["samples_page"].place.read_text()
 
 
+def start_hosts(folders, dataset, config):
+    """Starts one training on two hosts; the first is the chief."""
+    with socket.socket() as one, socket.socket() as other:
+        for end in (one, other):
+            end.bind(("127.0.0.1", 0))
+        workers = [f"127.0.0.1:{end.getsockname()[1]}" for end in (one, other)]
+    places = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
+    return [start(folder, dataset, config, cluster=place) for folder, place in zip(folders, places, strict=True)]
+
+
+@pytest.mark.parametrize("killed", [0, 1], ids=["chief", "worker"])
+def test_when_a_host_is_killed_the_other_ends_with_75_and_both_continue(dataset, tmp_path, killed):
+    folders = [tmp_path / "chief", tmp_path / "worker"]
+    for folder in folders:
+        folder.mkdir()
+    config = small_parameters(steps=4000, checkpoint_every_seconds=0.5)
+    hosts = start_hosts(folders, dataset, json.dumps(config))
+    wait_for_a_new_checkpoint(folders[0], hosts[0])
+    hosts[killed].kill()
+    finish(hosts[killed])
+    code, errors = finish(hosts[1 - killed])
+    assert code == 75, errors
+    assert errors.splitlines()[-1].startswith("error: Another host of the training has ended")
+    assert "Traceback" not in errors
+    reached = int(re.search(r"(\d+)", newest_checkpoint(folders[0]))[1])
+    again = start_hosts(folders, dataset, json.dumps(config | {"steps": reached // config["batch_size"] + 5}))
+    for process in again:
+        code, errors = finish(process)
+        assert code == 0, errors
+        if process is again[0]:
+            assert f"The training resumes after {reached} of" in errors
+
+
 def test_on_two_hosts_the_chief_writes_and_both_resume(dataset, tmp_path):
     changes = {"score_every_images": 160, "score_samples": 60, "patience_images": 10**6}
     paths = [tmp_path / name for name in ("chief", "worker", "alone")]
@@ -204,20 +237,7 @@ def test_on_two_hosts_the_chief_writes_and_both_resume(dataset, tmp_path):
         path.mkdir()
     for steps in (25, 45):
         config = json.dumps(small_parameters(steps=steps, **changes))
-        with socket.socket() as one, socket.socket() as other:
-            for end in (one, other):
-                end.bind(("127.0.0.1", 0))
-            workers = [f"127.0.0.1:{end.getsockname()[1]}" for end in (one, other)]
-        processes = [
-            start(
-                path,
-                dataset,
-                config,
-                cluster={"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}},
-            )
-            for index, path in enumerate(paths[:2])
-        ]
-        for process in processes:
+        for process in start_hosts(paths[:2], dataset, config):
             code, errors = finish(process)
             assert code == 0, errors
         assert "The training" not in errors  # the last process is the worker, which prints nothing

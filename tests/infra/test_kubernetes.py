@@ -12,8 +12,8 @@ import pytest
 import yaml
 from manifests import INFRA, ROOT, Objects, kubectl
 
-OVERLAYS = [("local",), ("gke",), ("gke", "gpu-spot")]
-CUSTOM = {"ExternalSecret", "InferenceService", "SecretStore", "ServingRuntime"}
+OVERLAYS = [("local",), ("gke",), ("gke", "gpu-spot"), ("local", "trainer")]
+CUSTOM = {"ExternalSecret", "InferenceService", "SecretStore", "ServingRuntime", "TrainingRuntime"}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 
 
@@ -166,6 +166,24 @@ def test_only_the_overlay_for_google_has_google_identities(render: Callable[...,
 
     assert annotated("local") == set()
     assert annotated("gke") == {"gan-training", "gan-predictor", "mlflow", "mlflow-secrets"}
+
+
+def test_the_hosts_of_a_training_are_restricted_and_have_no_rights(render: Callable[..., Objects]) -> None:
+    objects = render("local", "trainer")
+    (node,) = one(objects, "TrainingRuntime", "gan-training")["spec"]["template"]["spec"]["replicatedJobs"]
+    pod = node["template"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["automountServiceAccountToken"] is False
+    assert (pod["securityContext"]["runAsNonRoot"], pod["securityContext"]["runAsUser"]) == (True, 65532)
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    account = one(objects, "ServiceAccount", pod["serviceAccountName"], "kubeflow")["metadata"]["name"]
+    bound = {subject["name"] for binding in named(objects, "RoleBinding") for subject in binding["subjects"]}
+    assert account not in bound
 
 
 def test_the_champion_can_run_on_the_gpu_spot_pool(render: Callable[..., Objects]) -> None:

@@ -12,6 +12,7 @@ from manifests import Objects
 Pod = tuple[str, dict[str, str]]
 
 STEP: Pod = ("kubeflow", {"pipelines.kubeflow.org/v2_component": "true"})
+HOST: Pod = ("kubeflow", {"gan-pipeline/host": "true", "pipelines.kubeflow.org/v2_component": "true"})
 KFP_API: Pod = ("kubeflow", {"app": "ml-pipeline"})
 MYSQL: Pod = ("kubeflow", {"app": "mysql"})
 OTHER: Pod = ("default", {"app": "other"})
@@ -115,3 +116,22 @@ def test_only_the_named_connections_are_open(
     render: Callable[..., Objects], overlay: str, connection: tuple[Pod, Pod | str, int], expected: bool
 ) -> None:
     assert reaches(render(overlay), *connection) is expected
+
+
+@pytest.mark.parametrize(
+    ("connection", "expected"),
+    [
+        ((HOST, HOST, 2222), True),
+        ((HOST, HOST, 22), False),
+        ((STEP, HOST, 2222), False),
+        ((OTHER, HOST, 2222), False),
+        ((HOST, STEP, 2222), False),
+        ((HOST, MLFLOW, 5000), True),
+        ((HOST, DNS, 53), True),
+        ((HOST, MYSQL, 3306), False),
+    ],
+)
+def test_hosts_of_a_training_meet_at_one_port_only(
+    render: Callable[..., Objects], connection: tuple[Pod, Pod, int], expected: bool
+) -> None:
+    assert reaches(render("local", "trainer"), *connection) is expected
