@@ -14,6 +14,7 @@ RUN_LABEL = "gan-pipeline/kubeflow-run"
 """The label of a TrainJob that names the Kubeflow run whose step created it."""
 _GROUP = ("trainer.kubeflow.org", "v1alpha1")
 _KIND = "trainjobs"
+_POD_VARIABLE = "KFP_POD_NAME"  # Kubeflow sets it; the host's name is cut off after 63 characters
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _SECONDS = 30  # for one request
 _CREATED, _ABSENT, _CONFLICT = 201, 404, 409
@@ -129,7 +130,7 @@ class TrainJob:
 
     def _owner(self) -> dict[str, Any] | None:
         """Returns a reference to the Argo workflow that owns this pod, so that the TrainJob goes with it."""
-        pod = self._call(self._core.read_namespaced_pod, os.environ["HOSTNAME"], self.namespace)
+        pod = self._call(self._core.read_namespaced_pod, os.environ[_POD_VARIABLE], self.namespace)
         for one in pod.metadata.owner_references or []:
             if one.kind == "Workflow":
                 return {"apiVersion": one.api_version, "kind": one.kind, "name": one.name, "uid": one.uid}

@@ -27,6 +27,9 @@ TINY = (
 # A training that lasts long enough to be disturbed, and the images seen at which its history has figures.
 LONG = ("train.steps=2400", "train.log_every_images=3840", "train.samples_every_images=38400")
 LONG_FIGURES = list(range(3840, 76801, 3840))
+# As long again, for two trainings that must meet.
+LONGER = ("train.steps=4800", "train.log_every_images=7680", "train.samples_every_images=76800")
+LONGER_FIGURES = list(range(7680, 153601, 7680))
 RESUMES = "The training resumes after "
 
 

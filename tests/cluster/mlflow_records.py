@@ -6,7 +6,7 @@ import contextlib
 import json
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from followed_run import LONG_FIGURES
@@ -43,11 +43,11 @@ class Records:
         found: list[dict[str, Any]] = self._ask("metrics/get-history", **asked).get("metrics", [])
         return found
 
-    def require_one_whole_training(self, *kubeflow_runs: str) -> None:
-        """Checks that the Kubeflow runs have one finished MLflow run, with each figure of a LONG training once."""
+    def require_one_whole_training(self, *kubeflow_runs: str, figures: Sequence[int] = tuple(LONG_FIGURES)) -> None:
+        """Checks that the Kubeflow runs have one finished MLflow run, with each figure of its training once."""
         (tracked,) = [run for kubeflow_run in kubeflow_runs for run in self.runs(kubeflow_run)]
         assert tracked["info"]["status"] == "FINISHED"
-        assert self.figures(tracked, "losses/generator") == LONG_FIGURES
+        assert self.figures(tracked, "losses/generator") == list(figures)
 
     def artifacts(self, run: dict[str, Any], folder: str = "") -> list[str]:
         """Returns the paths of a run's artifacts in a folder."""

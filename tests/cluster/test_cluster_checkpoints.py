@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from followed_run import LONG, RESUMES, delete_pod, new_seed
+from followed_run import LONG, LONGER, LONGER_FIGURES, RESUMES, delete_pod, new_seed
 from mlflow_records import mlflow_records
 
 WAITS = "Another process trains with these checkpoints; this one waits until it ends"
@@ -33,9 +33,9 @@ def test_a_new_run_resumes_a_cancelled_training(start: Any) -> None:
 
 def test_of_two_equal_trainings_one_waits(start: Any) -> None:
     seed = new_seed()
-    runs = [start(seed, *LONG) for _ in range(2)]
+    runs = [start(seed, *LONGER) for _ in range(2)]
     for run in runs:
         run.succeeded()
     assert sorted(WAITS in run.log_of("train") for run in runs) == [False, True]
     with mlflow_records() as records:
-        records.require_one_whole_training(*(run.run_id for run in runs))
+        records.require_one_whole_training(*(run.run_id for run in runs), figures=LONGER_FIGURES)
