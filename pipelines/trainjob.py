@@ -38,7 +38,7 @@ def trainjob(profile: Profile, image: str) -> dict[str, Any]:
             },
             "runtimePatches": [
                 {
-                    "manager": "gan-pipeline",
+                    "manager": "gan-pipeline/profile",
                     "trainingRuntimeSpec": {
                         "template": {
                             "spec": {

@@ -26,6 +26,7 @@ def job_of(tmp_path: Path, profile: str, **changes: Any) -> dict[str, Any]:
 
 def pod_of(job: dict[str, Any]) -> dict[str, Any]:
     (patch,) = job["spec"]["runtimePatches"]
+    assert patch["manager"] == "gan-pipeline/profile"  # Trainer's webhook wants a domain and a path
     (replicated,) = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
     return replicated["template"]["spec"]["template"]["spec"]
 
