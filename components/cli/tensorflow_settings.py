@@ -26,6 +26,7 @@ def configure_tensorflow() -> None:
     with _held_back_stderr(), _hidden(_UNUSED):
         import tensorflow as tf
 
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)  # several hosts would report each of their sums
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"remapping": False})
     _logger.info("TensorFlow %s with TF_ENABLE_ONEDNN_OPTS=%s", tf.__version__, os.environ["TF_ENABLE_ONEDNN_OPTS"])
