@@ -68,6 +68,9 @@ def _train(arguments: argparse.Namespace, manifest: dict[str, Any], run_id: str)
         if stop.received is not None and _cancelled(run_id):
             job.delete()
         raise
+    if not exchange.has(outputs):  # an earlier try took them, and was lost before Kubeflow had them
+        job.delete()
+        raise TryAgain(f"The TrainJob {job.name} has no outputs any more. The next try creates it again.")
     exchange.collect(outputs)
     exchange.remove()
 

@@ -48,6 +48,14 @@ class Exchange:
         """Returns where the hosts write each of the outputs; the suffixes stay."""
         return {name: str(self.folder / f"{name}{output.place.suffix}") for name, output in outputs.items()}
 
+    def has(self, outputs: Mapping[str, Output]) -> bool:
+        """Whether all outputs are there: the hosts have written them, and no earlier try of the step has removed them.
+
+        Raises:
+            InvalidInput, TryAgain: the folder cannot be read.
+        """
+        return all(_exists(place) for place in self.places(outputs).values())
+
     def collect(self, outputs: Mapping[str, Output]) -> None:
         """Copies the outputs that the hosts wrote to their places.
 
@@ -73,3 +81,13 @@ class Exchange:
         with bucket.opened(self.folder) as opened:
             for blob in opened.list_blobs(prefix=f"{self.folder.name}/", retry=objects.retry()):
                 blob.delete(retry=objects.retry())
+
+
+def _exists(place: str) -> bool:
+    if not place.startswith("gs://"):
+        return Path(place).exists()
+    address = Address.parse(place)
+    with bucket.opened(address) as opened:
+        if opened.get_blob(address.name, retry=objects.retry()):
+            return True
+        return any(True for _ in opened.list_blobs(prefix=f"{address.name}/", max_results=1, retry=objects.retry()))

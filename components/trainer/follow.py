@@ -30,7 +30,7 @@ def follow(job: TrainJob, pause: Callable[[float], None]) -> None:
         HostsFailed: a host failed otherwise, as often as JobSet starts all of them again.
         TryAgain: the TrainJob was deleted.
     """
-    log, said = _Log(job), ""
+    log, said = _Log(job), [""]
     while True:
         try:
             found, hosts = job.read(), job.hosts()
@@ -42,19 +42,17 @@ def follow(job: TrainJob, pause: Callable[[float], None]) -> None:
             raise TryAgain(f"The TrainJob {job.name} was deleted. A new try continues from its checkpoints.")
         if hosts:
             log.print_new(hosts[0])
-        if waiting := "; ".join(f"host {host.index} waits: {host.waits}" for host in hosts if host.waits):
-            said = _say_once(waiting, said)
+        waiting = [f"Host {host.index} waits. {host.waits}" for host in hosts if host.waits]
+        if (reason := condition(found, "Suspended")) is not None:
+            waiting = [f"The TrainJob is suspended, as a queue does until it admits it. {reason}"]
+        if waiting and waiting != said:
+            _logger.info("%s", " ".join(waiting))
+            said = waiting
         if condition(found, "Complete") is not None:
             return
         if (reason := condition(found, "Failed")) is not None:
             _fail(job, hosts, reason)
         pause(_LOOK_SECONDS)
-
-
-def _say_once(text: str, said: str) -> str:
-    if text != said:
-        _logger.info("%s", text)
-    return text
 
 
 def _fail(job: TrainJob, hosts: list[Host], reason: str) -> None:
