@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evaluations import evaluation
 
+from gan_core.evaluation.accuracy_record import ClassAccuracy, Recognised
 from gan_core.evaluation.report.clips import Clip, ClipRow
 from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.gallery import ClassRow
@@ -28,7 +29,8 @@ def test_names_from_outside_are_escaped() -> None:
         clips=[ClipRow(HOSTILE, [Clip(picture, "data:audio/wav;base64,AAAA")])],
         texts=[TextRows(HOSTILE, [TextPair(HOSTILE, HOSTILE, 0)])],
         known_kind=HOSTILE,
-        interpolations=picture,
+        item=HOSTILE,
+        interpolations=Picture("", 0, 0, HOSTILE, texts=(HOSTILE,), columns=1),
         champion=None,
         charts=[],
         training_samples=[(HOSTILE, picture)],
@@ -36,7 +38,10 @@ def test_names_from_outside_are_escaped() -> None:
         lineage={HOSTILE: HOSTILE},
         parameters={HOSTILE: HOSTILE},
     )
-    scored = evaluation(1.0, 0.0, reference=HOSTILE).model_copy(update={"warnings": (HOSTILE,)})
+    column = (Recognised(correct=1, count=2),)
+    accuracy = ClassAccuracy(classes=(HOSTILE,), real=column, generated=column)
+    changes = {"warnings": (HOSTILE,), "class_accuracy": accuracy}
+    scored = evaluation(1.0, 0.0, reference=HOSTILE).model_copy(update=changes)
     page = render_report(scored, contents)
     assert page.count("&lt;script&gt;") >= 8
     assert "<script" not in page
