@@ -17,6 +17,7 @@ from typing import Any
 
 from components import executor
 from components.cli.parameters import read_section
+from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import paths
 from components.storage.outputs import Output
 from components.train import parser as train_parser
@@ -82,8 +83,6 @@ def _key(arguments: argparse.Namespace, trainer: dict[str, Any]) -> tuple[str, i
     mixed precision is for GPUs.
     """
     from components.registry.warm_start import find_initial
-    from components.training.code_digests import code_digests
-    from components.training.identity import identify
     from gan_core.config import TrainConfig
     from gan_core.data.prepared import PreparedDataset
 
@@ -104,6 +103,11 @@ def _key(arguments: argparse.Namespace, trainer: dict[str, Any]) -> tuple[str, i
     dataset = PreparedDataset(arguments.dataset)
     config = config.resolved(labelled=training_images(config, dataset).labelled)
     initial = find_initial(version_to_start_from(config.warm_start, arguments.champion, dataset))
+    configure_tensorflow()
+
+    from components.training.code_digests import code_digests
+    from components.training.identity import identify
+
     mixed = config.mixed_precision == "on" or (config.mixed_precision == "auto" and bool(gpus))
     code = code_digests()
     identity = identify(config, dataset.manifest.digest, initial.digest, code, xla=False, mixed_precision=mixed)

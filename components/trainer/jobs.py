@@ -50,7 +50,8 @@ class TrainJob:
             self.namespace = _NAMESPACE.read_text(encoding="utf-8").strip()
         except (kubernetes.config.ConfigException, OSError) as error:
             raise InvalidInput(
-                f"Training on several hosts must be started in a pod of a Kubernetes cluster: {error}. Received: {name}"
+                "Training on several hosts must be started in a pod of a Kubernetes cluster: "
+                f"{str(error).removesuffix('.')}. Received: {name}"
             ) from None
         self.name = name
         self._objects = kubernetes.client.CustomObjectsApi()
