@@ -37,7 +37,8 @@ image-tests: image
 CLUSTER := -v -rs --durations=0 --durations-min=1
 OUTAGES := tests/cluster/test_cluster_outages.py
 test-cluster: .venv/dev ## Run, kill and cancel pipelines on a real Kubeflow that may be disturbed (docs/cluster-tests.md)
-	pytest $(CLUSTER) tests/cluster -n 2 --dist loadfile --ignore=$(OUTAGES); others=$$?; pytest $(CLUSTER) $(OUTAGES) && exit $$others
+	others=0; pytest $(CLUSTER) tests/cluster -n 2 --dist loadfile --ignore=$(OUTAGES) || others=$$?; \
+	  pytest $(CLUSTER) $(OUTAGES) && exit $$others
 
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers
