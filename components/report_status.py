@@ -17,7 +17,7 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from gan_core.deadline import within
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, TryAgain
 from gan_core.exit_codes import run
 from gan_core.masking import masked
 from gan_core.printing import printable
@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--pipeline", required=True, help="name of the pipeline")
     options.add_argument(
         "--status", required=True, metavar="JSON", help="Kubeflow's PipelineTaskFinalStatus of the steps"
+    )
+    options.add_argument(
+        "--delete-trainjobs", action="store_true", help="delete the TrainJobs of a run that did not succeed"
     )
     return options
 
@@ -119,6 +122,20 @@ def registered(run_id: str) -> str:
     return f"{versions[0].name} version {versions[0].version}: {'. '.join(parts)}"
 
 
+def delete_trainjobs(run_id: str) -> str:
+    """Deletes the TrainJobs of the run, which train on after a cancelled step; returns a sentence, or nothing."""
+    from components.trainer.jobs import TrainJob
+
+    try:
+        found = TrainJob.of_run(run_id)
+        for job in found:
+            job.delete()
+    except (InvalidInput, TryAgain) as error:
+        print(f"warning: TrainJobs of the run may go on until their deadline: {error}", file=sys.stderr)
+        return ""
+    return f"Deleted: TrainJob {', '.join(job.name for job in found)}" if found else ""
+
+
 def send(address: str, text: str) -> None:
     """Posts `text` to the webhook.
 
@@ -151,6 +168,8 @@ def main() -> None:
     text = message(arguments.pipeline, state, reason, run_id, run)
     if run_id and os.environ.get("MLFLOW_TRACKING_URI") and (outcome := registered(run_id)):
         text = f"{text}. {outcome}"
+    if arguments.delete_trainjobs and run_id and state not in SUCCESSES and (deleted := delete_trainjobs(run_id)):
+        text = f"{text.removesuffix('.')}. {deleted}"
     print(text)
     address = os.environ.get(WEBHOOK_VARIABLE)
     if not address:

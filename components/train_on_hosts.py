@@ -1,18 +1,19 @@
 """Trains as components.train does, on the hosts of a TrainJob of Kubeflow Trainer; a pipeline's step runs it.
 
 The step's pod prepares the TrainJob, follows it, prints the log of the first host, and brings the outputs. If the pod
-is lost, its next try finds the same TrainJob. If the run is cancelled, the TrainJob is deleted. If a host is lost,
-JobSet starts all hosts again, and they continue from the last checkpoint.
+is lost, its next try finds the same TrainJob. If the run is cancelled or fails, components.report_status deletes the
+TrainJob: Kubeflow gives a cancelled step no time. If a host is lost, JobSet starts all hosts again, and they continue
+from the last checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import logging
 import os
 import sys
+import time
 from typing import Any
 
 from components import executor
@@ -26,7 +27,6 @@ from components.trainer.follow import HostsFailed, follow
 from components.trainer.jobs import TrainJob
 from components.trainer.rendezvous import variables
 from components.training.build import training_images, version_to_start_from
-from components.training.stop_signal import StopSignal
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.exit_codes import run
 from gan_core.printing import fail
@@ -48,7 +48,6 @@ def main() -> None:
 
 
 def _train(arguments: argparse.Namespace, manifest: dict[str, Any], run_id: str) -> None:
-    stop = StopSignal()
     trainer = manifest["spec"]["trainer"]
     key, steps = _key(arguments, trainer)
     job = TrainJob(f"gan-{key}-{steps}-{run_id[:_RUN_CHARACTERS]}")
@@ -62,13 +61,9 @@ def _train(arguments: argparse.Namespace, manifest: dict[str, Any], run_id: str)
     attached = job.ensure(manifest, run_id)
     _logger.info("The TrainJob %s %s.", job.name, "of an earlier try is followed" if attached else "is created")
     try:
-        follow(job, stop.pause)
+        follow(job, time.sleep)
     except HostsFailed as error:
         fail(1, error)
-    except TryAgain:
-        if stop.received is not None and _cancelled(run_id):
-            job.delete()
-        raise
     if not exchange.has(outputs):  # an earlier try took them, and was lost before Kubeflow had them
         job.delete()
         raise TryAgain(f"The TrainJob {job.name} has no outputs any more. The next try creates it again.")
@@ -123,16 +118,6 @@ def _options(arguments: argparse.Namespace, places: dict[str, str]) -> list[str]
         if value is not None
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
-
-
-def _cancelled(run_id: str) -> bool:
-    """Whether the Kubeflow run was cancelled. If nothing is known, it counts as not cancelled."""
-    from components.kubeflow_run import SERVER_VARIABLE, read_run
-
-    try:
-        return SERVER_VARIABLE in os.environ and read_run(run_id).cancelled
-    except (OSError, http.client.HTTPException, ValueError):
-        return False
 
 
 def _manifest(text: str) -> dict[str, Any]:

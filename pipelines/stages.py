@@ -29,7 +29,8 @@ class Stages:
 
     def exit_handler(self) -> dsl.ExitHandler:
         """Returns the context of all steps, after which the run's final status is reported."""
-        task = self._retried(steps.report_status(pipeline=self.name), "report-status")
+        report = (steps_on_hosts if self.profile.train.hosts > 1 else steps).report_status
+        task = self._retried(report(pipeline=self.name), "report-status")
         task.set_caching_options(False)
         return dsl.ExitHandler(task, name="stages")
 

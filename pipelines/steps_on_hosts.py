@@ -1,4 +1,4 @@
-"""The step `train` of a profile with several hosts: a small pod that follows a TrainJob of Kubeflow Trainer."""
+"""The steps that differ in a profile with several hosts, where a TrainJob of Kubeflow Trainer trains."""
 # No `from __future__ import annotations` here: kfp reads the annotations at run time.
 
 from typing import Any
@@ -31,4 +31,14 @@ def train(
             *("--samples-page", samples_page.path, "--records", records.path),
             *EXECUTOR_INPUT,
         ],
+    )
+
+
+@dsl.container_component
+def report_status(pipeline: str, status: dsl.PipelineTaskFinalStatus) -> dsl.ContainerSpec:
+    """Reports the run's final status, and deletes the TrainJobs of a run that did not succeed."""
+    return dsl.ContainerSpec(
+        image="",
+        command=["python", "-m", "components.report_status"],
+        args=["--pipeline", pipeline, "--status", status, "--delete-trainjobs"],
     )

@@ -57,6 +57,21 @@ class TrainJob:
         self._objects = kubernetes.client.CustomObjectsApi()
         self._core = kubernetes.client.CoreV1Api()
 
+    @classmethod
+    def of_run(cls, run_id: str) -> list[TrainJob]:
+        """Returns the TrainJobs of a Kubeflow run.
+
+        Raises:
+            InvalidInput, TryAgain: as `ensure`.
+        """
+        any_job = cls("")
+        listed = any_job._call(
+            any_job._objects.list_namespaced_custom_object,
+            *(*_GROUP, any_job.namespace, _KIND),
+            label_selector=f"{RUN_LABEL}={run_id}",
+        )
+        return [cls(found["metadata"]["name"]) for found in listed["items"]]
+
     def ensure(self, manifest: dict[str, Any], run_id: str) -> bool:
         """Creates the TrainJob for a Kubeflow run, or finds the one that an earlier try of the step created.
 

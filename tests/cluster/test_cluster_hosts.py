@@ -93,6 +93,7 @@ def test_a_cancelled_run_leaves_no_trainjob(start: Any) -> None:
     run.cancel()
     assert run.ended() == 1
     wait_for("the end of the TrainJob", lambda: not trainjobs(run), 120)
+    assert "Deleted: TrainJob gan-" in run.log_of("report-status")
 
 
 def test_the_hosts_may_not_create_trainjobs() -> None:

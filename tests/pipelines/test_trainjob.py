@@ -93,6 +93,8 @@ def test_only_the_training_changes_in_the_pipeline(tmp_path: Path) -> None:
         executor["container"]["resources"]["memoryLimit"]
         == before["deploymentSpec"]["executors"]["exec-check"]["container"]["resources"]["memoryLimit"]
     )
+    reports = [one["deploymentSpec"]["executors"]["exec-report-status"]["container"] for one in (pipeline, before)]
+    assert reports[0].pop("args") == [*reports[1].pop("args"), "--delete-trainjobs"]
     assert train["inputDefinitions"]["parameters"].pop("job") == {"parameterType": "STRUCT"}
     assert train == before["components"]["comp-train"]
     pods = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]

@@ -11,6 +11,7 @@ import pytest
 from local_servers import serving
 from trainer_server import NAMESPACE, OWNER, TrainerServer, ended, host
 
+from components.report_status import delete_trainjobs
 from components.trainer import jobs
 from components.trainer.follow import HostsFailed, follow
 from components.trainer.jobs import RUN_LABEL, TrainJob
@@ -89,6 +90,24 @@ def test_a_refusal_is_explained(server: TrainerServer, status: int, error: type[
     server.refused = status
     with pytest.raises(error, match=str(status)):
         TrainJob("gan-1").ensure(MANIFEST, "run-1")
+
+
+def test_the_report_deletes_the_trainjobs_of_its_run_only(server: TrainerServer, job: TrainJob) -> None:
+    TrainJob("gan-2").ensure(MANIFEST, "run-2")
+    assert delete_trainjobs("run-1") == "Deleted: TrainJob gan-1"
+    assert list(server.jobs) == ["gan-2"]
+    assert delete_trainjobs("run-1") == ""
+
+
+def test_the_report_warns_about_trainjobs_that_it_cannot_delete(
+    server: TrainerServer, job: TrainJob, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise TryAgain("Kubernetes answers 500 (x).")
+
+    monkeypatch.setattr(TrainJob, "delete", away)
+    assert delete_trainjobs("run-1") == ""
+    assert "may go on until their deadline: Kubernetes answers 500" in capsys.readouterr().err
 
 
 def test_outside_a_cluster_the_rule_is_said() -> None:

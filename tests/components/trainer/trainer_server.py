@@ -69,6 +69,12 @@ class _Handler(QuietHandler):
             if self.server.script:
                 self.server.script.pop(0)()
             self._answer(*self._found(found[1]))
+        elif path == _JOBS:
+            key, _, value = asked["labelSelector"][0].partition("=")
+            self._answer(
+                200,
+                {"items": [job for job in self.server.jobs.values() if job["metadata"]["labels"].get(key) == value]},
+            )
         elif path == _PODS:
             assert asked["labelSelector"][0].startswith("jobset.sigs.k8s.io/jobset-name=")
             self._answer(200, {"kind": "PodList", "items": self.server.pods})
