@@ -69,7 +69,7 @@ def test_a_training_killed_repeatedly_gives_the_same_weights(example, tmp_path):
             assert "Traceback" not in errors
     code, errors = finish(start(disturbed, dataset, often))
     assert code == 0, errors
-    assert re.search(r"The training resumes after [1-9]\d* of 3200 images \(", errors)
+    assert re.search(r"The training resumes after [1-9]\d* of 3200 (images|clips|texts) \(", errors)
 
     rows, weights, samples, metadata = outcome(disturbed)
     assert rows == expected_rows
