@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from followed_run import LONG, LONG_FIGURES, new_seed
+from followed_run import LONG, LONG_FIGURES, LONGER, new_seed
 from kubectl import kubectl, scale, wait_for
 from mlflow_records import mlflow_records
 
@@ -78,7 +78,7 @@ def test_a_registration_is_tried_again_until_mlflow_is_back(start: Any) -> None:
 
 
 def test_following_survives_an_api_server_that_is_away(start: Any) -> None:
-    run = start(new_seed(), *LONG)  # so that no driver begins meanwhile: it would fail without the server
+    run = start(new_seed(), *LONGER)  # so that no driver begins meanwhile: it would fail without the server
     run.unfinished_pod("train", "train: ")
     scale("ml-pipeline", 0)
     time.sleep(25)
