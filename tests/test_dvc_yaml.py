@@ -31,6 +31,7 @@ WITHOUT_EFFECT = {
     "components.storage.mirror": "copies checkpoints to a bucket and back",
     "components.tracking.address": "says where MLflow is",
     "components.tracking.failures": "puts what MLflow raises into a sentence",
+    "components.trainer.rendezvous": "tells the hosts of a TrainJob of each other",
     "components.tracking.runs": "finds and creates runs in MLflow",
     "components.tracking.server": "speaks with MLflow",
     "components.storage.objects": "copies single objects of a bucket",

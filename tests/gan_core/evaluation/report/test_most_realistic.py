@@ -19,6 +19,7 @@ from gan_core.evaluation.images import ImagesWithFeatures
 from gan_core.evaluation.metrics.neighbours import realism
 from gan_core.evaluation.report.gallery import most_and_least_realistic
 from gan_core.evaluation.report.most_realistic import most_realistic
+from gan_core.evaluation.report.pictures import Pictures
 
 COUNT = 600
 SHARE = COUNT // 20
@@ -96,7 +97,7 @@ def test_the_most_realistic_images_exclude_blanks_copies_and_other_classes(
     chosen = most_realistic(real, generated, found, scores, SHOWN)
     assert len(chosen) == SHOWN
     assert not planted.bad & set(chosen.tolist())
-    best, worst = most_and_least_realistic(real, generated, found, None)
+    best, worst = most_and_least_realistic(real, generated, found, Pictures(generated.images, None, "image"))
     assert len(best) == len(worst) == SHOWN
     assert float(best[0].caption) > float(worst[0].caption)
 
@@ -116,4 +117,4 @@ def test_if_all_images_are_blank_none_is_shown(planted: Planted) -> None:
     real, generated, _ = sides(planted, RandomExtractor())
     black = ImagesWithFeatures(AsArray(np.zeros((COUNT, 28, 28, 1), np.uint8)), generated.features)
     assert most_realistic(real, black, None, np.ones(COUNT), SHOWN).shape == (0,)
-    assert most_and_least_realistic(real, black, None, None)[0] == []
+    assert most_and_least_realistic(real, black, None, Pictures(black.images, None, "image"))[0] == []
