@@ -121,7 +121,7 @@ def _flat(entry: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         ({"tracking_run_id": None}, "The generator's training has no MLflow run, so the scores are not in MLflow."),
         (
             {"tracking_run_id": None, "dataset_digest": ""},
-            "The generated images have no MLflow run, so the scores are not in MLflow.",
+            "The generated examples have no MLflow run, so the scores are not in MLflow.",
         ),
         ({"tracking_run_id": "0" * 32}, "The scores are not in MLflow: "),
     ],
