@@ -24,7 +24,7 @@ class EvaluateConfig(Section):
 
     extractor: Literal["classifier", "random", "ngram", "inception", "vggish"]
     inception_weights: str
-    vggish_weights: str
+    vggish_weights: str = ""  # earlier versions of params.yaml lack it
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
     metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]

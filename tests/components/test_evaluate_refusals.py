@@ -32,7 +32,7 @@ from PIL import Image
         ("--real data --generated one", {}, "at least 6 examples"),
         ("--real data --generated few", {}, "at least 6 examples"),
         ("--real few --generated few", {"extractor": "ngram"}, "must be one of classifier, random, inception"),
-        ("--real data --generated other_size", {}, "images of the shape it was trained on"),
+        ("--real data --generated other_size", {}, "arrays of the shape it was trained on"),
         ("--real data --generated truncated", {}, "An image must be readable"),
         ("--real data --generated generator --history images", {}, "history must be"),
         ("--real data --generated generator --metrics fid,beauty", {}, "'evaluate.metrics.1' must be"),

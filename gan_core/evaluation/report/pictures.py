@@ -96,10 +96,10 @@ def strip(
     with the same number of columns. With `fewer_if_wide`, images more than twice as wide as high get fewer columns, so
     that they stay readable, and texts as many columns as fit.
     """
-    drawn = list(images)
+    drawn = [one if isinstance(one, str) else _fitted(one) for one in images]  # one large image at a time
     if texts := tuple(one for one in drawn if isinstance(one, str)):
         return Picture("", 0, 0, alt_text, caption, texts, 0 if fewer_if_wide else columns)
-    fitted = [_fitted(image) for image in drawn if not isinstance(image, str)]
+    fitted = [image for image in drawn if not isinstance(image, str)]
     height, width = (max(image.shape[axis] for image in fitted) + GAP for axis in (0, 1))
     channels = max(image.shape[2] for image in fitted)
     if fewer_if_wide and width > 2 * height:

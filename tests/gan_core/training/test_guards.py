@@ -27,6 +27,6 @@ def test_the_warning_comes_once_when_the_discriminator_begins_to_win(caplog):
     with caplog.at_level(logging.WARNING):
         judged([0.95, 0.96, 0.97, 0.5, 0.99, 0.981])
     assert [record.getMessage()[:85] for record in caplog.records] == [
-        "The discriminator is winning: after 100 images it classifies 96.0 % of the images cor",
-        "The discriminator is winning: after 500 images it classifies 98.1 % of the images cor",
+        "The discriminator is winning: after 100 examples it classifies 96.0 % of the examples",
+        "The discriminator is winning: after 500 examples it classifies 98.1 % of the examples",
     ]
