@@ -124,10 +124,10 @@ def registered(run_id: str) -> str:
 
 def delete_trainjobs(run_id: str) -> str:
     """Deletes the TrainJobs of the run, which train on after a cancelled step; returns a sentence, or nothing."""
-    from components.trainer.jobs import TrainJob
+    from components.trainer.jobs import trainjobs_of
 
     try:
-        found = TrainJob.of_run(run_id)
+        found = trainjobs_of(run_id)
         for job in found:
             job.delete()
     except (InvalidInput, TryAgain) as error:

@@ -24,7 +24,7 @@ from components.storage.outputs import Output
 from components.train import parser as train_parser
 from components.trainer.exchange import Exchange
 from components.trainer.follow import HostsFailed, follow
-from components.trainer.jobs import TrainJob
+from components.trainer.jobs import Cluster, TrainJob
 from components.trainer.rendezvous import variables
 from components.training.build import training_images, version_to_start_from
 from gan_core.errors import InvalidInput, TryAgain
@@ -50,7 +50,7 @@ def main() -> None:
 def _train(arguments: argparse.Namespace, manifest: dict[str, Any], run_id: str) -> None:
     trainer = manifest["spec"]["trainer"]
     key, steps = _key(arguments, trainer)
-    job = TrainJob(f"gan-{key}-{steps}-{run_id[:_RUN_CHARACTERS]}")
+    job = TrainJob(f"gan-{key}-{steps}-{run_id[:_RUN_CHARACTERS]}", Cluster())
     outputs = {name: value for name, value in vars(arguments).items() if isinstance(value, Output)}
     exchange = Exchange(arguments.checkpoints, job.name)
     places = exchange.places(outputs) | {"dataset": exchange.offer(arguments.dataset)}
@@ -87,14 +87,6 @@ def _key(arguments: argparse.Namespace, trainer: dict[str, Any]) -> tuple[str, i
             "Several hosts need train.distribution auto or multi_worker, and train.xla auto or off. "
             f"Received: distribution={config.distribution}, xla={config.xla}"
         )
-    gpus = [int(number) for name, number in trainer["resourcesPerNode"]["limits"].items() if "/" in name]
-    replicas, parts = trainer["numNodes"] * sum(gpus or [1]), config.accumulation_steps
-    if config.batch_size % (parts * replicas):
-        raise InvalidInput(
-            "The parameter 'train.batch_size', the images of all devices together, must be a multiple of devices × "
-            f"accumulation_steps. Received: batch_size={config.batch_size}, accumulation_steps={parts}, "
-            f"{replicas} devices on {trainer['numNodes']} hosts"
-        )
     dataset = PreparedDataset(arguments.dataset)
     config = config.resolved(labelled=training_images(config, dataset).labelled)
     initial = find_initial(version_to_start_from(config.warm_start, arguments.champion, dataset))
@@ -102,7 +94,10 @@ def _key(arguments: argparse.Namespace, trainer: dict[str, Any]) -> tuple[str, i
 
     from components.training.code_digests import code_digests
     from components.training.identity import identify
+    from gan_core.training.distribution import check_replicas
 
+    gpus = [int(number) for name, number in trainer["resourcesPerNode"]["limits"].items() if "/" in name]
+    check_replicas(config.batch_size, config.accumulation_steps, trainer["numNodes"] * sum(gpus or [1]))
     mixed = config.mixed_precision == "on" or (config.mixed_precision == "auto" and bool(gpus))
     code = code_digests()
     identity = identify(config, dataset.manifest.digest, initial.digest, code, xla=False, mixed_precision=mixed)

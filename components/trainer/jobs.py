@@ -35,42 +35,70 @@ class Host:
     exit_code: int | None
 
 
-class TrainJob:
-    """A TrainJob of this pod's namespace, which may not exist yet.
+class Cluster:
+    """Kubernetes' API, as the account of this pod may use it in its own namespace.
 
     Raises:
         InvalidInput: this process is not in a pod of a Kubernetes cluster.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self) -> None:
         import kubernetes
 
         try:
             kubernetes.config.load_incluster_config()
             self.namespace = _NAMESPACE.read_text(encoding="utf-8").strip()
         except (kubernetes.config.ConfigException, OSError) as error:
-            raise InvalidInput(
-                "Training on several hosts must be started in a pod of a Kubernetes cluster: "
-                f"{str(error).removesuffix('.')}. Received: {name}"
-            ) from None
-        self.name = name
+            reason = str(error).removesuffix(".")
+            raise InvalidInput(f"TrainJobs need a pod of a Kubernetes cluster. Received: {reason}") from None
+        self.core = kubernetes.client.CoreV1Api()
         self._objects = kubernetes.client.CustomObjectsApi()
-        self._core = kubernetes.client.CoreV1Api()
 
-    @classmethod
-    def of_run(cls, run_id: str) -> list[TrainJob]:
-        """Returns the TrainJobs of a Kubeflow run.
+    def trainjobs(self, verb: str, *what: Any, absent_if: int = 0, **options: Any) -> Any:
+        """Sends a request about TrainJobs; returns None if Kubernetes answers with the status `absent_if`.
 
         Raises:
-            InvalidInput, TryAgain: as `ensure`.
+            InvalidInput: the account or the cluster does not allow it.
+            TryAgain: Kubernetes does not answer.
         """
-        any_job = cls("")
-        listed = any_job._call(
-            any_job._objects.list_namespaced_custom_object,
-            *(*_GROUP, any_job.namespace, _KIND),
-            label_selector=f"{RUN_LABEL}={run_id}",
-        )
-        return [cls(found["metadata"]["name"]) for found in listed["items"]]
+        request = getattr(self._objects, f"{verb}_namespaced_custom_object")
+        return self.call(request, *_GROUP, self.namespace, _KIND, *what, absent_if=absent_if, **options)
+
+    def call(self, request: Any, *arguments: Any, absent_if: int = 0, **options: Any) -> Any:
+        """Sends any request; returns and raises as `trainjobs`."""
+        import kubernetes
+
+        try:
+            return request(*arguments, **options, _request_timeout=_SECONDS)
+        except kubernetes.client.ApiException as error:
+            if error.status == absent_if:
+                return None
+            if error.status in (400, 401, 403, _ABSENT, 405, 422):
+                raise InvalidInput(
+                    "The cluster must have Kubeflow Trainer 2.2 or newer, and the step's account the rights of "
+                    f"infra/k8s/components/trainer. Received: {printable(f'{error.status} {error.body}')}"
+                ) from None
+            raise TryAgain(f"Kubernetes answers {error.status} ({printable(str(error.reason))}).") from None
+        except (OSError, kubernetes.client.rest.urllib3.exceptions.HTTPError) as error:
+            raise TryAgain(f"Kubernetes does not answer: {printable(str(error))}") from None
+
+
+def trainjobs_of(run_id: str) -> list[TrainJob]:
+    """Returns the TrainJobs of a Kubeflow run.
+
+    Raises:
+        InvalidInput, TryAgain: as `Cluster`.
+    """
+    cluster = Cluster()
+    listed = cluster.trainjobs("list", label_selector=f"{RUN_LABEL}={run_id}")
+    return [TrainJob(found["metadata"]["name"], cluster) for found in listed["items"]]
+
+
+class TrainJob:
+    """A TrainJob of the cluster, which may not exist yet."""
+
+    def __init__(self, name: str, cluster: Cluster) -> None:
+        self.name, self._cluster = name, cluster
 
     def ensure(self, manifest: dict[str, Any], run_id: str) -> bool:
         """Creates the TrainJob for a Kubeflow run, or finds the one that an earlier try of the step created.
@@ -89,7 +117,7 @@ class TrainJob:
             owner = self._owner()
             labels = manifest["metadata"].get("labels", {}) | {RUN_LABEL: run_id}
             metadata = {"name": self.name, "labels": labels, "ownerReferences": [owner] if owner else []}
-            if self._ask("create", manifest | {"metadata": metadata}, absent_if=_CONFLICT) is not None:
+            if self._cluster.trainjobs("create", manifest | {"metadata": metadata}, absent_if=_CONFLICT) is not None:
                 return False
             found = self.read() or {}
         metadata = found.get("metadata", {})
@@ -108,7 +136,7 @@ class TrainJob:
         Raises:
             InvalidInput, TryAgain: as `ensure`.
         """
-        found: dict[str, Any] | None = self._ask("get", self.name, absent_if=_ABSENT)
+        found: dict[str, Any] | None = self._cluster.trainjobs("get", self.name, absent_if=_ABSENT)
         return found
 
     def delete(self) -> None:
@@ -117,7 +145,7 @@ class TrainJob:
         Raises:
             InvalidInput, TryAgain: as `ensure`.
         """
-        self._ask("delete", self.name, absent_if=_ABSENT, propagation_policy="Foreground")
+        self._cluster.trainjobs("delete", self.name, absent_if=_ABSENT, propagation_policy="Foreground")
 
     def hosts(self) -> list[Host]:
         """Returns the hosts that have a pod, by index.
@@ -126,7 +154,9 @@ class TrainJob:
             InvalidInput, TryAgain: as `ensure`.
         """
         selector = f"jobset.sigs.k8s.io/jobset-name={self.name}"
-        listed = self._call(self._core.list_namespaced_pod, self.namespace, label_selector=selector)
+        listed = self._cluster.call(
+            self._cluster.core.list_namespaced_pod, self._cluster.namespace, label_selector=selector
+        )
         newest: dict[int, Any] = {}
         for pod in sorted(listed.items, key=lambda pod: pod.metadata.creation_timestamp):
             newest[int(pod.metadata.labels["batch.kubernetes.io/job-completion-index"])] = pod
@@ -137,8 +167,8 @@ class TrainJob:
         import kubernetes
 
         try:
-            text: str = self._core.read_namespaced_pod_log(
-                pod, self.namespace, container="node", _request_timeout=_SECONDS
+            text: str = self._cluster.core.read_namespaced_pod_log(
+                pod, self._cluster.namespace, container="node", _request_timeout=_SECONDS
             )
         except (kubernetes.client.ApiException, OSError, kubernetes.client.rest.urllib3.exceptions.HTTPError):
             return ""
@@ -146,33 +176,12 @@ class TrainJob:
 
     def _owner(self) -> dict[str, Any] | None:
         """Returns a reference to the Argo workflow that owns this pod, so that the TrainJob goes with it."""
-        pod = self._call(self._core.read_namespaced_pod, os.environ[_POD_VARIABLE], self.namespace)
+        name, namespace = os.environ[_POD_VARIABLE], self._cluster.namespace
+        pod = self._cluster.call(self._cluster.core.read_namespaced_pod, name, namespace)
         for one in pod.metadata.owner_references or []:
             if one.kind == "Workflow":
                 return {"apiVersion": one.api_version, "kind": one.kind, "name": one.name, "uid": one.uid}
         return None
-
-    def _ask(self, verb: str, what: Any, *, absent_if: int, **options: Any) -> Any:
-        request = getattr(self._objects, f"{verb}_namespaced_custom_object")
-        return self._call(request, *_GROUP, self.namespace, _KIND, what, absent_if=absent_if, **options)
-
-    def _call(self, request: Any, *arguments: Any, absent_if: int = 0, **options: Any) -> Any:
-        """Sends a request; returns None if Kubernetes answers with the status `absent_if`."""
-        import kubernetes
-
-        try:
-            return request(*arguments, **options, _request_timeout=_SECONDS)
-        except kubernetes.client.ApiException as error:
-            if error.status == absent_if:
-                return None
-            if error.status in (400, 401, 403, _ABSENT, 405, 422):
-                raise InvalidInput(
-                    "The cluster must have Kubeflow Trainer 2.2 or newer, and the step's account the rights of "
-                    f"infra/k8s/components/trainer. Received: {printable(f'{error.status} {error.body}')}"
-                ) from None
-            raise TryAgain(f"Kubernetes answers {error.status} ({printable(str(error.reason))}).") from None
-        except (OSError, kubernetes.client.rest.urllib3.exceptions.HTTPError) as error:
-            raise TryAgain(f"Kubernetes does not answer: {printable(str(error))}") from None
 
 
 def condition(found: dict[str, Any], kind: str) -> str | None:

@@ -33,9 +33,14 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ({}, json.dumps(job()), "", "KFP_RUN_ID must name the Kubeflow run. Received: none"),
         ({"xla": "on"}, json.dumps(job()), "r1", "train.xla auto or off. Received: distribution=auto, xla=on"),
         ({"distribution": "single"}, json.dumps(job()), "r1", "Received: distribution=single, xla="),
-        ({}, json.dumps(job(hosts=3)), "r1", "accumulation_steps=1, 3 devices on 3 hosts"),
-        ({}, json.dumps(job(**{"nvidia.com/gpu": "5"})), "r1", "accumulation_steps=1, 10 devices on 2 hosts"),
-        ({}, json.dumps(job()), "r1", "must be started in a pod of a Kubernetes cluster"),
+        ({}, json.dumps(job(hosts=3)), "r1", "accumulation_steps=1, 3 devices"),
+        ({}, json.dumps(job(**{"nvidia.com/gpu": "5"})), "r1", "accumulation_steps=1, 10 devices"),
+        (
+            {},
+            json.dumps(job()),
+            "r1",
+            "TrainJobs need a pod of a Kubernetes cluster. Received: Service host/port is not set",
+        ),
     ],
 )
 def test_one_sentence_says_what_is_wrong(dataset, tmp_path, monkeypatch, changes, trainjob, run, message) -> None:

@@ -14,7 +14,7 @@ from trainer_server import NAMESPACE, OWNER, TrainerServer, ended, host
 from components.report_status import delete_trainjobs
 from components.trainer import jobs
 from components.trainer.follow import HostsFailed, follow
-from components.trainer.jobs import RUN_LABEL, TrainJob
+from components.trainer.jobs import RUN_LABEL, Cluster, TrainJob
 from gan_core.errors import InvalidInput, TryAgain
 
 MANIFEST = {"kind": "TrainJob", "metadata": {"labels": {"kueue.x-k8s.io/queue-name": "gan"}}, "spec": {}}
@@ -39,7 +39,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[TrainerS
 
 @pytest.fixture
 def job(server: TrainerServer) -> TrainJob:
-    created = TrainJob("gan-1")
+    created = TrainJob("gan-1", Cluster())
     assert created.ensure(MANIFEST, "run-1") is False
     return created
 
@@ -62,15 +62,15 @@ def test_the_trainjob_belongs_to_the_run_and_its_workflow(server: TrainerServer,
 
 
 def test_a_second_try_finds_the_trainjob(server: TrainerServer, job: TrainJob) -> None:
-    assert TrainJob("gan-1").ensure(MANIFEST, "run-1") is True
+    assert TrainJob("gan-1", Cluster()).ensure(MANIFEST, "run-1") is True
     server.condition("Complete", "AllJobsCompleted", "jobset completed successfully")
-    assert TrainJob("gan-1").ensure(MANIFEST, "run-1") is True
+    assert TrainJob("gan-1", Cluster()).ensure(MANIFEST, "run-1") is True
     assert server.changes == ["create"]
 
 
 def test_a_trainjob_that_failed_is_replaced(server: TrainerServer, job: TrainJob) -> None:
     server.condition("Failed", "FailedJobs", "jobset failed")
-    assert TrainJob("gan-1").ensure(MANIFEST, "run-1") is False
+    assert TrainJob("gan-1", Cluster()).ensure(MANIFEST, "run-1") is False
     assert server.changes == ["create", "delete", "create"]
 
 
@@ -89,11 +89,11 @@ def test_a_trainjob_that_is_still_being_deleted_is_left_alone(server: TrainerSer
 def test_a_refusal_is_explained(server: TrainerServer, status: int, error: type[Exception]) -> None:
     server.refused = status
     with pytest.raises(error, match=str(status)):
-        TrainJob("gan-1").ensure(MANIFEST, "run-1")
+        TrainJob("gan-1", Cluster()).ensure(MANIFEST, "run-1")
 
 
 def test_the_report_deletes_the_trainjobs_of_its_run_only(server: TrainerServer, job: TrainJob) -> None:
-    TrainJob("gan-2").ensure(MANIFEST, "run-2")
+    TrainJob("gan-2", Cluster()).ensure(MANIFEST, "run-2")
     assert delete_trainjobs("run-1") == "Deleted: TrainJob gan-1"
     assert list(server.jobs) == ["gan-2"]
     assert delete_trainjobs("run-1") == ""
@@ -111,8 +111,8 @@ def test_the_report_warns_about_trainjobs_that_it_cannot_delete(
 
 
 def test_outside_a_cluster_the_rule_is_said() -> None:
-    with pytest.raises(InvalidInput, match="must be started in a pod of a Kubernetes cluster"):
-        TrainJob("gan-1")
+    with pytest.raises(InvalidInput, match="TrainJobs need a pod of a Kubernetes cluster"):
+        Cluster()
 
 
 def test_the_first_hosts_log_is_printed_once_also_after_a_restart(
@@ -181,11 +181,11 @@ def test_a_deleted_trainjob_asks_for_another_try(server: TrainerServer, job: Tra
 
 
 def test_an_api_that_is_away_for_a_while_does_not_end_the_following(server, job, caplog) -> None:
-    port = job._objects.api_client.configuration.host
-    job._objects.api_client.configuration.host = "http://127.0.0.1:9"
+    settings = job._cluster._objects.api_client.configuration
+    address, settings.host = settings.host, "http://127.0.0.1:9"
 
     def pause(_: float) -> None:
-        job._objects.api_client.configuration.host = port
+        settings.host = address
         server.condition("Complete", "AllJobsCompleted", "done")
 
     follow(job, pause)
