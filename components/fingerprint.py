@@ -24,6 +24,7 @@ from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
+from gan_core.data.archive_files import is_pattern, matches_of, pattern_folder
 from gan_core.digests import file_digest, json_digest
 from gan_core.exit_codes import run
 from gan_core.staging import write_durably
@@ -44,7 +45,7 @@ def main() -> None:
     folder = None if source in built_in() else Path(source_folder(source))
     require_apart([arguments.output], [folder] if folder else [], [])
     if folder is not None:
-        open_source(str(folder), config.modality)  # refuses a wrong layout, as prepare would, before any file is read
+        open_source(str(folder), config.modality)  # refuses a wrong layout, as prepare would, before all is read
     cache = arguments.output.with_name(f".{arguments.output.name}")
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:
@@ -62,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
 def fingerprint(folder: Path, cache: Path) -> str:
     """Returns `sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
 
+    If `folder` is a pattern such as `data/*.tar`, the digest is that of all files that match.
+
     Links are followed. Hidden files and folders are skipped, as in `prepare`.
 
     Args:
@@ -75,7 +78,8 @@ def fingerprint(folder: Path, cache: Path) -> str:
     digests = {name: known[name][1] for name, signature in files.items() if known.get(name, [None])[0] == signature}
     unread = sorted(files.keys() - digests.keys())
     with counting(len(unread), "fingerprint", "files") as advance, ThreadPool(_THREADS) as pool:
-        places = [folder / name for name in unread]
+        base = pattern_folder(folder) if is_pattern(str(folder)) else folder
+        places = [base / name for name in unread]
         for name, digest in zip(unread, pool.imap(_digest, places, chunksize=16), strict=True):
             digests[name] = digest
             advance(1)
@@ -90,6 +94,10 @@ def fingerprint(folder: Path, cache: Path) -> str:
 
 def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
     """Yields each entry's name below `folder`, with the signature of a file, or a phrase for anything else."""
+    if is_pattern(str(folder)):
+        base = pattern_folder(folder)
+        yield from ((str(path.relative_to(base)), _signature(path)) for path in matches_of(str(folder)))
+        return
     if not folder.is_dir():
         yield ".", _signature(folder)
         return

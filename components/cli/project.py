@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gan_core.data.archive_files import is_pattern, matches_of
+
 
 def project_root() -> Path:
     """Returns the project's folder. When DVC runs an experiment in a copy, it names the folder in DVC_ROOT."""
@@ -16,6 +18,10 @@ def project_root() -> Path:
 
 
 def source_folder(name: str) -> str:
-    """Returns the folder that `prepare.source` names; looks in the project's folder if it does not exist here."""
-    there = project_root() / name
-    return str(there) if not Path(name).exists() and there.exists() else name
+    """Returns what `prepare.source` names; looks in the project's folder for what does not exist here."""
+    there = str(project_root() / name)
+    return there if not _names_something(name) and _names_something(there) else name
+
+
+def _names_something(source: str) -> bool:
+    return Path(source).exists() or bool(is_pattern(source) and matches_of(source))

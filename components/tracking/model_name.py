@@ -93,12 +93,12 @@ def chosen_name(arguments: argparse.Namespace) -> str:
 def source_name(source: str) -> str:
     """Returns the last part of a source's path or address, in ASCII letters, digits, `_`, `.` and `-`.
 
-    Any other characters become `-`. A name that is long or has characters beyond ASCII also gets eight digits of its
-    SHA-256, so that different names stay different.
+    A part that begins with `*`, such as `*.tar`, does not count. Any other characters become `-`. A name that is long
+    or has characters beyond ASCII also gets eight digits of its SHA-256, so that different names stay different.
     """
     if source.startswith("gs://"):
         source = source.partition("#")[0]
-    parts = [part for part in source.split("/") if part not in ("", ".", "..")]
+    parts = [part for part in source.split("/") if part not in ("", ".", "..") and not part.startswith("*")]
     name = unicodedata.normalize("NFC", parts[-1].removesuffix(".dvc") if parts else "")
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name)[:_LONGEST].strip("-.")
     if not name.isascii() or len(name) > _LONGEST:

@@ -82,21 +82,22 @@ def read_below(root: Path, path: Path) -> bytes:
         inside = target.is_relative_to(root)
         if not path.is_file():  # opening a named pipe would wait for ever
             raise UnreadableItem("not a regular file, or a link to nothing")
-        if inside or _MD5.fullmatch(_last_two(target)):
+        if inside or cached_md5(target):
             if path.stat().st_size > LARGEST_FILE_BYTES:
                 raise UnreadableItem(f"more than {LARGEST_FILE_BYTES} bytes")
             content = path.read_bytes()
-            if inside or hashlib.md5(content, usedforsecurity=False).hexdigest() == _last_two(target):
+            if inside or hashlib.md5(content, usedforsecurity=False).hexdigest() == cached_md5(target):
                 return content
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself
         raise UnreadableItem(getattr(error, "strerror", None) or "a link to nothing") from None
     raise UnreadableItem(f"a symbolic link that leads out of the folder, to {printable(str(target))}")
 
 
+def cached_md5(path: Path) -> str | None:
+    """Returns the MD5 in a path of DVC's cache: its last two parts, such as `…/d4/1d8c…`; None for any other path."""
+    last_two = path.parent.name + path.name
+    return last_two if _MD5.fullmatch(last_two) else None
+
+
 def _may_be_a_file(entry: os.DirEntry[str], suffixes: Set[str]) -> bool:
     return not entry.is_dir() if os.path.exists(entry.path) else has_suffix(entry.name, suffixes)
-
-
-def _last_two(path: Path) -> str:
-    """Returns the MD5 in a path of DVC's cache: its last two parts, such as `…/d4/1d8c…`, without the slash."""
-    return path.parent.name + path.name

@@ -105,14 +105,14 @@ class Folder:
                 loose += has_suffix(entry.name, suffixes)
                 others += not has_suffix(entry.name, suffixes)
                 continue
-            class_name = _class_name(entry.name)
-            if class_name in folders:
+            name = class_name(entry.name)
+            if name in folders:
                 raise InvalidInput(
                     f"Two folders must not have the same class name. Received: {self._place} with {entry.name!a} and "
-                    f"{folders[class_name]!a}, both {class_name}"
+                    f"{folders[name]!a}, both {name}"
                 )
             members = [has_suffix(member.name, suffixes) for member in members_of(Path(entry.path), suffixes)]
-            folders[class_name], counts[class_name] = entry.name, sum(members)
+            folders[name], counts[name] = entry.name, sum(members)
             others += len(members) - sum(members)
         if others:
             place = printable(str(folder))
@@ -125,7 +125,7 @@ class Folder:
         label_of = {name: label for label, name in enumerate(self.classes)}
         root = self._folder.resolve()
         for entry in scan(self._folder, self._suffixes):
-            label = label_of[_class_name(entry.name)] if entry.is_dir(follow_symlinks=False) else -1
+            label = label_of[class_name(entry.name)] if entry.is_dir(follow_symlinks=False) else -1
             for member in [entry] if label < 0 else members_of(Path(entry.path), self._suffixes):
                 if has_suffix(member.name, self._suffixes):
                     path = Path(member.path)
@@ -174,6 +174,6 @@ def members_of(class_folder: Path, suffixes: Set[str]) -> Iterator[os.DirEntry[s
         yield member
 
 
-def _class_name(folder: str) -> str:
+def class_name(folder: str) -> str:
     """Returns the class name of a folder, normalised because macOS writes é as two characters, other systems as one."""
     return unicodedata.normalize("NFC", printable(folder))

@@ -34,6 +34,15 @@ def read_texts(path: Path) -> list[str]:
         content = read_bytes(path, LARGEST_FILE_BYTES)
     except OSError as error:
         raise InvalidInput(f"A file of texts must be readable: {error.strerror}. Received: {place}") from None
+    return texts_in(content, place)
+
+
+def texts_in(content: bytes, place: str) -> list[str]:
+    """Returns the texts in the content of a file; see `read_texts`.
+
+    Raises:
+        InvalidInput: as `read_texts`.
+    """
     texts = []
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         text, problem = _text(line.removesuffix(b"\r"))

@@ -28,7 +28,7 @@ class Audio(Modality[AudioSettings]):
 
     def open(self, path: Path) -> Source:
         """Opens a folder of sound files."""
-        return Folder(path, "audio", self.item, SUFFIXES, bytes)
+        return Folder(path, "audio", self.item, SUFFIXES, self.read)
 
     def decoded(self, settings: AudioSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns the number of samples, and int16."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gan_core.data.archive_files import SUFFIXES as ARCHIVES
+from gan_core.data.archive_files import archives_in
+from gan_core.data.archives import members_of as members_of_archive
 from gan_core.data.folders import scan
 from gan_core.data.sources import Source, members_of
 from gan_core.errors import InvalidInput
@@ -24,11 +27,11 @@ def known_modality(source: str, modality: str) -> str | None:
 
 
 def open_source(name: str, modality: str = "auto") -> Source:
-    """Opens `embedded`, `fashion-mnist`, `digits`, or the folder of that name.
+    """Opens a built-in data set such as `embedded`, or raw files: a folder, archives, or a file of texts.
 
     Args:
         name: the value of `prepare.source`.
-        modality: the value of `prepare.modality`; `auto` recognises a folder by the suffixes of its files.
+        modality: the value of `prepare.modality`; `auto` recognises raw files by their suffixes.
 
     Raises:
         InvalidInput: there is no such source, its layout is invalid, or its files belong to several modalities.
@@ -46,18 +49,28 @@ def open_source(name: str, modality: str = "auto") -> Source:
                 f"Received: source={name!r}, modality={modality!r}"
             )
         return MODALITIES[chosen].built_in[name]()
+    archives = archives_in(name, _suffixes(companions=False))
+    if archives:
+        names = (member.name for file in archives for member in members_of_archive(file))
+        chosen = chosen or _modality_of_files(names, f"source={name!r}")
+        return MODALITIES[chosen].open_archives(archives, chosen)
     path = Path(name)
     if not path.exists():
         raise InvalidInput(
-            f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder or file of texts. "
-            f"Unpack archives first. Received: source={name!r}"
+            f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder or file: of texts, "
+            f"or an archive ({', '.join(sorted(ARCHIVES))}), or a pattern of archives. Received: source={name!r}"
         )
-    return MODALITIES[chosen or _modality_of_files(path)].open(path)
+    return MODALITIES[chosen or _modality_of_files(_file_names(path), f"source={name!r}")].open(path)
 
 
-def _modality_of_files(path: Path) -> str:
+def _suffixes(*, companions: bool) -> frozenset[str]:
+    """Returns the suffixes of all modalities; with or without those that are companions of others."""
+    return frozenset[str]().union(*(one.suffixes for one in MODALITIES.values() if companions or not one.companion))
+
+
+def _modality_of_files(names: Iterable[str], place: str) -> str:
     """Returns the modality whose suffixes the files have."""
-    suffixes = Counter(os.path.splitext(name)[1].lower() for name in _file_names(path))
+    suffixes = Counter(os.path.splitext(name)[1].lower() for name in names)
     found = {
         name: count
         for name, modality in MODALITIES.items()
@@ -68,20 +81,18 @@ def _modality_of_files(path: Path) -> str:
     if len(found) > 1:
         raise InvalidInput(
             "The files of a folder must belong to one modality; 'prepare.modality' chooses one and ignores the other "
-            f"files. Received: source={str(path)!r} with "
+            f"files. Received: {place} with "
             + ", ".join(f"{count} {MODALITIES[name].item}s" for name, count in found.items())
         )
     if not found:
         kinds = " or ".join(f"{one.item}s ({', '.join(sorted(one.suffixes))})" for one in MODALITIES.values())
-        raise InvalidInput(
-            f"The folder must contain {kinds}. Received: source={str(path)!r} with {suffixes.total()} other files"
-        )
+        raise InvalidInput(f"The folder must contain {kinds}. Received: {place} with {suffixes.total()} other files")
     return next(iter(found))
 
 
 def _file_names(path: Path) -> Iterator[str]:
     """Yields the name of the file, or of each file in the folder and in the folders of its classes."""
-    suffixes = frozenset().union(*(modality.suffixes for modality in MODALITIES.values()))
+    suffixes = _suffixes(companions=True)
     if not path.is_dir():
         yield path.name
         return

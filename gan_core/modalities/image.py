@@ -23,6 +23,7 @@ class Image(Modality[ImageSettings]):
     item = ImageCodec.item
     settings = ImageSettings
     suffixes = SUFFIXES
+    read = staticmethod(open_image)
 
     def __init__(self) -> None:
         self.built_in = {
@@ -33,7 +34,7 @@ class Image(Modality[ImageSettings]):
 
     def open(self, path: Path) -> Source:
         """Opens a folder of images."""
-        return Folder(path, "image", self.item, SUFFIXES, open_image)
+        return Folder(path, "image", self.item, SUFFIXES, self.read)
 
     def decoded(self, settings: ImageSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns height, width, channels, and uint8."""

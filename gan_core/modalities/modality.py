@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.codec import Codec
 from gan_core.config import Pairs, Section
+from gan_core.data.archives import Archives
 from gan_core.data.sources import Source
 
 Settings = TypeVar("Settings", bound=Section)
@@ -25,6 +26,7 @@ class Modality(ABC, Generic[Settings]):
         suffixes: suffixes of its raw files, in lower case, by which a folder's modality is recognised.
         companion: whether such files often lie beside those of other modalities, as a licence in a text file does; then
             the others decide.
+        read: opens an item from the content of its file, as `decode` needs it.
         built_in: functions that open its built-in data sets, by the value of `prepare.source`.
     """
 
@@ -32,6 +34,7 @@ class Modality(ABC, Generic[Settings]):
     settings: type[Settings]
     suffixes: Set[str]
     companion: bool = False
+    read: Callable[[bytes], Any] = bytes
     built_in: Mapping[str, Callable[[], Source]]
 
     @abstractmethod
@@ -41,6 +44,14 @@ class Modality(ABC, Generic[Settings]):
         Raises:
             InvalidInput: their layout is invalid.
         """
+
+    def open_archives(self, files: Sequence[Path], name: str) -> Source:
+        """Opens archives of raw files; `name` is that of the modality.
+
+        Raises:
+            InvalidInput: their layout is invalid.
+        """
+        return Archives(files, name, self.item, self.suffixes, self.read)
 
     @abstractmethod
     def decoded(self, settings: Settings) -> tuple[tuple[int, ...], DTypeLike]:

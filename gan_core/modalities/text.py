@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import itertools
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
 from gan_core.config import TextSettings
+from gan_core.data.archives import members_of
 from gan_core.data.folders import has_suffix, scan
 from gan_core.data.sources import RawItem
-from gan_core.data.texts import NAMES_CLASSES, names, read_texts
+from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_texts, texts_in
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.modality import Modality
 from gan_core.printing import printable
@@ -70,15 +73,28 @@ class Text(Modality[TextSettings]):
                     f"source={str(path)!r} with {folders[0]}"
                 )
             files = sorted(Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES))
-        texts = [read_texts(file) for file in files]
-        empty = [printable(file.name) for file, found in zip(files, texts, strict=True) if not found]
-        if not files or empty:
-            raise InvalidInput(
-                f"The source must be a file of texts ({', '.join(SUFFIXES)}) or a folder of such files, and each must "
-                f"contain a text. Received: source={str(path)!r} with "
-                + (f"the empty file {empty[0]}" if empty else "no such file")
-            )
-        return Texts(texts, [printable(file.stem) for file in files], [printable(file.name) for file in files])
+        return _of_files([(file.name, read_texts(file)) for file in files], f"source={str(path)!r}")
+
+    def open_archives(self, files: Sequence[Path], name: str) -> Texts:
+        """Opens archives of files of texts, each of which is a class."""
+        del name
+        place = printable(str(files[0]))
+        texts = {}
+        for member in itertools.chain.from_iterable(map(members_of, files)):
+            if has_suffix(member.name, SUFFIXES):
+                if member.parts[-1] in texts:
+                    raise InvalidInput(
+                        "Two files of texts in archives must not have the same name. Received: "
+                        f"{place} with {printable(member.parts[-1])}"
+                    )
+                try:
+                    content = member.read(LARGEST_FILE_BYTES)
+                except UnreadableItem as error:
+                    raise InvalidInput(
+                        f"A file of texts must be readable: {error}. Received: {place}, {printable(member.name)}"
+                    ) from None
+                texts[member.parts[-1]] = texts_in(content, f"{place}, {printable(member.name)}")
+        return _of_files(sorted(texts.items()), place)
 
     def decoded(self, settings: TextSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns the largest length of a text, and uint32."""
@@ -108,3 +124,15 @@ class Text(Modality[TextSettings]):
                 f"{alphabet[-1]!r}"
             )
         return TextCodec(shape=(length, 1, 1), alphabet=alphabet)
+
+
+def _of_files(texts: Sequence[tuple[str, Sequence[str]]], place: str) -> Texts:
+    """Returns the texts of files, each of which has a name and is a class."""
+    empty = [printable(name) for name, found in texts if not found]
+    if not texts or empty:
+        raise InvalidInput(
+            f"The source must be a file of texts ({', '.join(SUFFIXES)}) or a folder of such files, and each must "
+            f"contain a text. Received: {place} with " + (f"the empty file {empty[0]}" if empty else "no such file")
+        )
+    names = [printable(name) for name, _ in texts]
+    return Texts([found for _, found in texts], [os.path.splitext(name)[0] for name in names], names)

@@ -108,6 +108,21 @@ def test_link_cycles_special_files_and_strange_names_are_handled(photos: Path) -
     assert fingerprint(photos, photos.parent / "known.json") != before
 
 
+def test_a_pattern_has_the_digest_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    for name in ("a/1.tar", "b/1.tar", "a/1.md", "a/.2.tar"):
+        write(tmp_path / "raw" / name, b"one")
+    pattern = tmp_path / "raw" / "*" / "*.tar"
+    before = fingerprint(pattern, tmp_path / "known.json")
+    write(tmp_path / "raw/a/1.md", b"two")
+    write(tmp_path / "raw/a/.2.tar", b"two")
+    assert fingerprint(pattern, tmp_path / "known.json") == before
+    (tmp_path / "raw").rename(tmp_path / "copy")
+    assert fingerprint(tmp_path / "copy" / "*" / "*.tar", tmp_path / "another.json") == before
+    write(tmp_path / "copy/b/1.tar", b"two")
+    assert fingerprint(tmp_path / "copy" / "*" / "*.tar", tmp_path / "another.json") != before
+
+
 def test_a_file_and_a_missing_folder_have_digests(tmp_path: Path) -> None:
     nothing = fingerprint(tmp_path / "photos", tmp_path / "known.json")
     (tmp_path / "photos").write_bytes(b"a zip, which prepare refuses")

@@ -19,6 +19,7 @@ from recipes import small_images
 
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
+from tests.gan_core.data.archives import in_class_folders, write_tar
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PARAMETERS = {
@@ -158,6 +159,25 @@ def test_a_mistake_gives_one_sentence_and_no_output(
     assert len(errors) == 1
     assert re.search(f"^error: .*{message}", errors[0])
     assert {path.name for path in tmp_path.iterdir()} <= {"raw"}
+
+
+def test_tars_are_prepared_and_a_truncated_one_is_refused(tmp_path: Path) -> None:
+    files = in_class_folders(60)
+    for number in range(2):
+        write_tar(tmp_path / f"{number}.tar", [*files[number::2], (f"ant/bad-{number}.png", b"no image")])
+
+    done = _run(_PARAMETERS | {"source": "*.tar"}, "prepared", tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    manifest = PreparedDataset(tmp_path / "prepared").manifest
+    assert sum(manifest.counts.values()) == 60
+    assert [entry.path for entry in manifest.rejected] == ["0.tar/ant/bad-0.png", "1.tar/ant/bad-1.png"]
+
+    (tmp_path / "1.tar").write_bytes((tmp_path / "1.tar").read_bytes()[:5000])
+    done = _run(_PARAMETERS | {"source": "*.tar"}, "again", tmp_path)
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: A \.tar must be a whole, uncompressed tar archive: .*Received: 1\.tar\n", done.stderr)
+    assert not (tmp_path / "again").exists()
 
 
 def test_prepare_alone_warns_about_a_single_class(tmp_path: Path) -> None:

@@ -24,7 +24,15 @@ def name_of(source: str) -> str:
 @pytest.mark.parametrize(
     "source",
     [
-        *("cats", "data/raw/cats", "/home/anna/cats/", "./cats", "data/raw/cats/.", "data/raw/dogs/../cats/"),
+        *(
+            "cats",
+            "data/raw/cats",
+            "/home/anna/cats/",
+            "./cats",
+            "data/raw/cats/.",
+            "data/raw/dogs/../cats/",
+            "data/cats/*.tar",
+        ),
         *(
             "gs://bucket/raw/cats",
             "gs://bucket/cats/",

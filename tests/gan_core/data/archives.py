@@ -1,0 +1,40 @@
+"""Writes archives for the tests, sound and hostile ones."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+CLASSES = ("ant", "bee", "cat")
+
+
+def png(seed: int) -> bytes:
+    """Returns the file of a grey image of 16 × 16 pixels of noise."""
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def write_folder(folder: Path, files: Iterable[tuple[str, bytes]]) -> Path:
+    for name, content in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def write_tar(path: Path, files: Iterable[tuple[str, bytes]], form: int = tarfile.PAX_FORMAT) -> Path:
+    with tarfile.open(path, "w", format=form) as archive:
+        for name, content in files:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def in_class_folders(count: int = 30) -> list[tuple[str, bytes]]:
+    return [(f"{CLASSES[number % 3]}/{number}.png", png(number)) for number in range(count)]
