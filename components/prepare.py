@@ -95,7 +95,7 @@ def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
 
     name = config.source
     if fetched is None or _is_nothing_fetched(fetched):
-        return open_source(name if name in built_in() else source_folder(name), config.modality)
+        return open_source(name if name in built_in() else source_folder(name), config.modality, config.label)
     if not fetched.is_dir():
         raise InvalidInput(f"--data must be a folder of raw data; unpack an archive first. Received: --data {fetched}")
     if name in built_in():
@@ -103,7 +103,7 @@ def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
             "The parameter 'prepare.source' must name the data that was fetched, not a built-in data set. "
             f"Received: source={name!r}, --data {fetched}"
         )
-    return open_source(str(fetched), config.modality)
+    return open_source(str(fetched), config.modality, config.label)
 
 
 def _is_nothing_fetched(folder: Path) -> bool:

@@ -12,7 +12,8 @@ from gan_core.data.folders import cached_md5, has_suffix, is_ignored, scan
 from gan_core.errors import InvalidInput
 from gan_core.printing import printable
 
-SUFFIXES = frozenset({".tar"})
+PARQUET = frozenset({".parquet"})
+SUFFIXES = PARQUET | {".tar"}
 
 
 def archives_in(source: str, raw: Set[str]) -> Sequence[Path]:
@@ -21,7 +22,8 @@ def archives_in(source: str, raw: Set[str]) -> Sequence[Path]:
     A folder is one of archives if it holds archives, but neither folders nor files with the suffixes `raw`.
 
     Raises:
-        InvalidInput: a pattern matches another file, or an archive in a folder is a link out of the folder.
+        InvalidInput: a pattern matches another file, parquet files lie beside other archives, or an archive in a folder
+            is a link out of the folder.
     """
     path = Path(source)
     if path.is_dir():
@@ -66,6 +68,11 @@ def _checked(files: list[Path]) -> Sequence[Path]:
                 "An archive in a folder must not be a link that leads out of the folder. Received: "
                 f"{printable(str(file))}, which points to {printable(str(target))}"
             )
+    kinds = {has_suffix(file.name, PARQUET) for file in files}
+    if len(kinds) > 1:
+        raise InvalidInput(
+            f"A source must not have parquet files and other archives. Received: {printable(str(min(files)))}, …"
+        )
     return sorted(files)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix
-from gan_core.data.label_files import key_of, label_in, may_be_label
+from gan_core.data.label_files import AUTO, NONE, key_of, label_in, may_be_label, whole_numbers_in
 from gan_core.data.manifest import first_names
 from gan_core.data.members import Member, set_aside
 from gan_core.data.sources import RawItem, class_name
@@ -37,7 +37,7 @@ def members_of(file: Path) -> Iterator[Member]:
 class Archives:
     """The items in archives. The same items and labels as in a folder give the same classes in the same order.
 
-    If there are label files (`.cls`, or `.json` with a field `label`), the label of an item is in the one that directly
+    If there are label files (`.cls`, `.json`), the label of an item is in the one that directly
     follows or precedes it in the archive and has the same key, which is the path up to the first dot of the name.
     Without label files, the folders are the classes; folders that contain all items are not.
 
@@ -50,31 +50,41 @@ class Archives:
         item: what messages call an item; an s is added for several.
         suffixes: suffixes of the items' files; other files are ignored.
         read: opens an item from the content of its file.
+        label: the value of `prepare.label`: a field of the .json files; `auto` for the one that is called `label`, or
+            the .cls files, or the folders; `none` for no labels.
 
     Raises:
         InvalidInput: an archive cannot be read, or the layout is invalid.
     """
 
     def __init__(
-        self, files: Sequence[Path], modality: str, item: str, suffixes: Set[str], read: Callable[[bytes], Any]
+        self,
+        files: Sequence[Path],
+        modality: str,
+        *,
+        item: str,
+        suffixes: Set[str],
+        read: Callable[[bytes], Any],
+        label: str,
     ) -> None:
         self.modality = modality
-        self._files, self._item, self._suffixes, self._read = files, item, suffixes, read
+        self._files, self._item, self._suffixes, self._read, self._label = files, item, suffixes, read, label
         self._place = f"{printable(str(files[0]))}{', …' if len(files) > 1 else ''}"
-        folders, labels, others = Counter[tuple[str, ...]](), Counter[str](), 0
-        self._labelled = False
+        folders, labels, others = Counter[tuple[str, ...]](), set[str](), 0
+        self._labelled, candidates = False, list[str]()
         for member in itertools.chain.from_iterable(map(members_of, files)):
             if has_suffix(member.name, suffixes):
                 folders[member.parts[:-1]] += 1
-            elif may_be_label(member):
+            elif not may_be_label(member):
+                others += 1
+            elif label != NONE:
                 try:
-                    label = label_in(member)
-                    labels.update(() if label is None else (label,))
-                    self._labelled |= label is not None
+                    found = label_in(member, label)
+                    labels.update(() if found is None else (found,))
+                    candidates = candidates or whole_numbers_in(member)
+                    self._labelled |= found is not None
                 except UnreadableItem:
                     self._labelled = True
-            else:
-                others += 1
             if max(len(folders), len(labels)) > MOST_CLASSES:
                 raise InvalidInput(f"Archives may have at most {MOST_CLASSES} classes. Received: {self._place}")
         self.count = folders.total()
@@ -86,7 +96,13 @@ class Archives:
         if others:
             listed = ", ".join(sorted(suffixes))
             _logger.info("Ignored %d files without the suffixes %s in %s", others, listed, self._place)
-        self._class_of = {} if self._labelled else self._classes_of(folders)
+        if not self._labelled and (candidates or label not in (AUTO, NONE)):
+            raise InvalidInput(
+                f"The parameter 'prepare.label' must name the field of .json files that is the label, or be {NONE}. "
+                f"Received: label={label!r}, {self._place} with the whole numbers "
+                f"{printable(first_names(candidates)) or 'none'}"
+            )
+        self._class_of = {} if self._labelled or label == NONE else self._classes_of(folders)
         self.classes: Sequence[str] = sorted(labels if self._labelled else set(self._class_of.values()))
 
     def __iter__(self) -> Iterator[RawItem]:
@@ -127,7 +143,7 @@ class Archives:
         try:
             # .cls comes before .json
             for member in sorted(filter(may_be_label, sample), key=lambda one: os.path.splitext(one.name)[1].lower()):
-                if (label := label_in(member)) is not None:
+                if (label := label_in(member, self._label)) is not None:
                     return label
         except UnreadableItem as error:
             return error

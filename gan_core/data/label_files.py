@@ -7,11 +7,22 @@ import os
 
 from gan_core.data.members import Member
 from gan_core.data.sources import class_name
-from gan_core.errors import UnreadableItem
+from gan_core.errors import InvalidInput, UnreadableItem
 
+AUTO, NONE = "auto", "none"
+"""Values of `prepare.label` that name no label: find the one label, or use none."""
 LONGEST_LABEL = 255
 """In characters, as the name of a folder in most file systems."""
 _LARGEST_BYTES = {".cls": 2**10, ".json": 2**20}
+
+
+def require_no_label(label: str) -> None:
+    """Refuses `prepare.label` for a source without label files or columns."""
+    if label != AUTO:
+        raise InvalidInput(
+            f"The parameter 'prepare.label' must be {AUTO}, unless the source is of archives or parquet files. "
+            f"Received: label={label!r}"
+        )
 
 
 def key_of(member: Member) -> str:
@@ -25,26 +36,46 @@ def may_be_label(member: Member) -> bool:
     return _suffix(member) in _LARGEST_BYTES
 
 
-def label_in(member: Member) -> str | None:
-    """Returns the class that a label file names; None if it is a .json without labels.
+def label_in(member: Member, label: str) -> str | None:
+    """Returns the class that a label file names; None if the file holds no such label.
+
+    Args:
+        member: the file.
+        label: the field of a .json that is the label. If it is `auto`, a .cls is the label, or the field `label`.
 
     Raises:
         UnreadableItem: it is damaged, or its label is neither a whole number nor a text.
     """
+    if _suffix(member) == ".cls":
+        if label != AUTO:
+            return None
+        try:
+            return label_text(int(_content(member)))
+        except ValueError:
+            raise UnreadableItem("its label file (.cls) does not contain a whole number") from None
+    record = _record(member)
+    field = "label" if label == AUTO else label
+    return label_text(record[field]) if field in record else None
+
+
+def whole_numbers_in(member: Member) -> list[str]:
+    """Returns the fields of a .json that hold a whole number, so that each may be a label."""
+    return [] if _suffix(member) == ".cls" else [name for name, value in _record(member).items() if type(value) is int]
+
+
+def _record(member: Member) -> dict[str, object]:
     try:
-        content = member.read(_LARGEST_BYTES[_suffix(member)])
+        record = json.loads(_content(member))
+    except (ValueError, RecursionError):
+        raise UnreadableItem("its label file (.json) does not contain JSON") from None
+    return record if isinstance(record, dict) else {}
+
+
+def _content(member: Member) -> bytes:
+    try:
+        return member.read(_LARGEST_BYTES[_suffix(member)])
     except UnreadableItem as error:
         raise UnreadableItem(f"its label file cannot be used: {error}") from None
-    try:
-        if _suffix(member) == ".cls":
-            return label_text(int(content))
-        record = json.loads(content)
-    except (ValueError, RecursionError):
-        kind = "a whole number" if _suffix(member) == ".cls" else "JSON"
-        raise UnreadableItem(f"its label file ({_suffix(member)}) does not contain {kind}") from None
-    if not isinstance(record, dict) or "label" not in record:
-        return None
-    return label_text(record["label"])
 
 
 def label_text(label: object) -> str:

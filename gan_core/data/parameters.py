@@ -31,6 +31,7 @@ class PrepareConfig(Section):
 
     source: Annotated[str, Field(min_length=1)]
     modality: str
+    label: Annotated[str, Field(min_length=1)]
     held_out_fraction: Annotated[float, Field(gt=0, lt=1)]
     max_rejected_fraction: Annotated[float, Field(ge=0, lt=1)]
     images_per_shard: Annotated[int, Field(ge=1, le=2**20)]

@@ -7,7 +7,7 @@ import lzma
 import unicodedata
 from pathlib import Path
 
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 from gan_core.untrusted_files import read_bytes
 
@@ -51,6 +51,18 @@ def texts_in(content: bytes, place: str) -> list[str]:
         if text:
             texts.append(text)
     return texts
+
+
+def read_text(content: bytes) -> str:
+    """Returns one text, normalised like those of a file.
+
+    Raises:
+        UnreadableItem: it is empty, too long, not UTF-8, or contains a character that cannot be printed.
+    """
+    text, problem = _text(content)
+    if problem or not text:
+        raise UnreadableItem(f"a text must {problem or 'not be empty'}")
+    return text
 
 
 def names() -> list[list[str]]:

@@ -7,13 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from gan_core.data.archive_files import PARQUET, archives_in
 from gan_core.data.archive_files import SUFFIXES as ARCHIVES
-from gan_core.data.archive_files import archives_in
 from gan_core.data.archives import members_of as members_of_archive
-from gan_core.data.folders import scan
+from gan_core.data.folders import has_suffix, scan
+from gan_core.data.label_files import AUTO, require_no_label
 from gan_core.data.sources import Source, members_of
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
+from gan_core.modalities.parquet import open_parquet
 
 
 def built_in() -> dict[str, str]:
@@ -26,12 +28,13 @@ def known_modality(source: str, modality: str) -> str | None:
     return built_in().get(source) if modality == "auto" else modality
 
 
-def open_source(name: str, modality: str = "auto") -> Source:
+def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
     """Opens a built-in data set such as `embedded`, or raw files: a folder, archives, or a file of texts.
 
     Args:
         name: the value of `prepare.source`.
         modality: the value of `prepare.modality`; `auto` recognises raw files by their suffixes.
+        label: the value of `prepare.label`; it must be `auto` unless the source is of archives or parquet files.
 
     Raises:
         InvalidInput: there is no such source, its layout is invalid, or its files belong to several modalities.
@@ -48,12 +51,16 @@ def open_source(name: str, modality: str = "auto") -> Source:
                 f"The parameter 'prepare.modality' must be auto or {built_in()[name]} for this built-in source. "
                 f"Received: source={name!r}, modality={modality!r}"
             )
+        require_no_label(label)
         return MODALITIES[chosen].built_in[name]()
     archives = archives_in(name, _suffixes(companions=False))
+    if archives and has_suffix(archives[0].name, PARQUET):
+        return open_parquet(archives, chosen, label)
     if archives:
         names = (member.name for file in archives for member in members_of_archive(file))
         chosen = chosen or _modality_of_files(names, f"source={name!r}")
-        return MODALITIES[chosen].open_archives(archives, chosen)
+        return MODALITIES[chosen].open_archives(archives, chosen, label)
+    require_no_label(label)
     path = Path(name)
     if not path.exists():
         raise InvalidInput(

@@ -45,13 +45,13 @@ class Modality(ABC, Generic[Settings]):
             InvalidInput: their layout is invalid.
         """
 
-    def open_archives(self, files: Sequence[Path], name: str) -> Source:
-        """Opens archives of raw files; `name` is that of the modality.
+    def open_archives(self, files: Sequence[Path], name: str, label: str) -> Source:
+        """Opens archives of raw files; `name` is that of the modality, `label` the value of `prepare.label`.
 
         Raises:
             InvalidInput: their layout is invalid.
         """
-        return Archives(files, name, self.item, self.suffixes, self.read)
+        return Archives(files, name, item=self.item, suffixes=self.suffixes, read=self.read, label=label)
 
     @abstractmethod
     def decoded(self, settings: Settings) -> tuple[tuple[int, ...], DTypeLike]:

@@ -16,8 +16,9 @@ from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
 from gan_core.config import TextSettings
 from gan_core.data.archives import members_of
 from gan_core.data.folders import has_suffix, scan
+from gan_core.data.label_files import require_no_label
 from gan_core.data.sources import RawItem
-from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_texts, texts_in
+from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_text, read_texts, texts_in
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.modality import Modality
 from gan_core.printing import printable
@@ -57,6 +58,7 @@ class Text(Modality[TextSettings]):
     settings = TextSettings
     suffixes = SUFFIXES
     companion = True
+    read = staticmethod(read_text)
 
     def __init__(self) -> None:
         self.built_in = {"names": lambda: Texts(names(), NAMES_CLASSES, NAMES_CLASSES)}
@@ -75,9 +77,10 @@ class Text(Modality[TextSettings]):
             files = sorted(Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES))
         return _of_files([(file.name, read_texts(file)) for file in files], f"source={str(path)!r}")
 
-    def open_archives(self, files: Sequence[Path], name: str) -> Texts:
+    def open_archives(self, files: Sequence[Path], name: str, label: str) -> Texts:
         """Opens archives of files of texts, each of which is a class."""
         del name
+        require_no_label(label)
         place = printable(str(files[0]))
         texts = {}
         for member in itertools.chain.from_iterable(map(members_of, files)):

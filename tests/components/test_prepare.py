@@ -25,6 +25,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PARAMETERS = {
     "source": "raw",
     "modality": "auto",
+    "label": "auto",
     "held_out_fraction": 0.5,
     "max_rejected_fraction": 0.1,
     "images_per_shard": 100,

@@ -20,6 +20,7 @@ from tests.datasets import blobs
 CONFIG = {
     "source": "data/raw/blobs",
     "modality": "auto",
+    "label": "auto",
     "held_out_fraction": 0.25,
     "max_rejected_fraction": 0.0,
     "images_per_shard": 100,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from PIL import Image
 
 CLASSES = ("ant", "bee", "cat")
@@ -38,3 +42,20 @@ def write_tar(path: Path, files: Iterable[tuple[str, bytes]], form: int = tarfil
 
 def in_class_folders(count: int = 30) -> list[tuple[str, bytes]]:
     return [(f"{CLASSES[number % 3]}/{number}.png", png(number)) for number in range(count)]
+
+
+def write_parquet(
+    path: Path, columns: dict[str, Any], features: dict[str, Any] | None = None, rows: int = 7, **options: Any
+) -> Path:
+    """Writes columns with Hugging Face's metadata of `features`, if given, in row groups of `rows` rows."""
+    table = pa.table(columns)
+    if features is not None:
+        metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+        table = table.replace_schema_metadata(metadata)
+    pq.write_table(table, path, row_group_size=rows, **options)
+    return path
+
+
+def hugging_face(contents: Sequence[bytes | None]) -> list[dict[str, Any]]:
+    """Returns a column of images or sounds as Hugging Face writes it."""
+    return [{"bytes": content, "path": f"{number}.png"} for number, content in enumerate(contents)]

@@ -35,6 +35,7 @@ def prepare_config() -> Callable[..., PrepareConfig]:
     values = {
         "source": "digits",
         "modality": "auto",
+        "label": "auto",
         "held_out_fraction": 0.5,
         "max_rejected_fraction": 0.0,
         "images_per_shard": 7,

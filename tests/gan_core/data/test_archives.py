@@ -84,6 +84,33 @@ def test_numbers_of_label_files_are_class_names_in_alphabetical_order(tmp_path: 
     assert labelled(source) == {"0000.png": "10", "0001.png": "9", "0002.png": "10"}
 
 
+def test_the_label_of_json_files_is_named_or_none(tmp_path: Path) -> None:
+    records = [{"fine": number, "coarse": "x" if number else "y", "width": 16} for number in range(3)]
+    files = [("a.cls", b"7"), ("a.png", png(9)), ("a.json", b'{"fine": 1, "coarse": "y"}')]
+    for number, record in enumerate(records):
+        files += [(f"{number}.png", png(number)), (f"{number}.json", json.dumps(record).encode())]
+    path = str(write_tar(tmp_path / "a.tar", files))
+
+    assert list(open_source(path, label="fine").classes) == ["0", "1", "2"]
+    assert list(open_source(path, label="coarse").classes) == ["x", "y"]
+    assert labelled(open_source(path, label="none")) == dict.fromkeys(("a.png", "0.png", "1.png", "2.png"))
+    assert labelled(open_source(path))["a.png"] == "7"
+    assert "no label" in reasons(open_source(path))["0.png"]
+
+    write_tar(tmp_path / "a.tar", files[3:])
+    for label in ("auto", "size"):
+        with pytest.raises(InvalidInput, match=rf"'prepare\.label' must name .*none.*'{label}'.*numbers fine, width"):
+            open_source(path, label=label)
+
+
+def test_a_label_is_refused_where_it_would_be_ignored(tmp_path: Path) -> None:
+    write_folder(tmp_path / "folder", in_class_folders(3))
+    write_tar(tmp_path / "texts.tar", [("a.txt", b"one"), ("b.txt", b"two")])
+    for source in ("digits", str(tmp_path / "folder"), str(tmp_path / "texts.tar")):
+        with pytest.raises(InvalidInput, match=r"'prepare\.label' must be auto.*Received: label='none'"):
+            open_source(source, label="none")
+
+
 def test_items_of_several_archives_are_named_with_their_archive(tmp_path: Path) -> None:
     for number in range(2):
         write_tar(tmp_path / f"{number}.tar", [("a.png", png(number))])

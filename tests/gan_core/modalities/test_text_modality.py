@@ -111,8 +111,10 @@ def test_texts_are_prepared_and_read_back(tmp_path: Path) -> None:
     words = {"even": [f"{number} times" for number in range(0, 40, 2)], "odd": [str(n) for n in range(1, 40, 2)]}
     for name, texts in words.items():
         (source / f"{name}.txt").write_text("\n".join([*texts, "far too long"]), encoding="utf-8")
-    general = {"held_out_fraction": 0.5, "max_rejected_fraction": 0.1, "images_per_shard": 7, "seed": 0}
-    config = PrepareConfig.parse({**general, "source": str(source), "modality": "text", "text": {"max_length": 9}})
+    general = {"held_out_fraction": 0.5, "max_rejected_fraction": 0.1, "images_per_shard": 7, "label": "auto"}
+    config = PrepareConfig.parse(
+        {**general, "seed": 0, "source": str(source), "modality": "text", "text": {"max_length": 9}}
+    )
     manifest = prepare(Text().open(source), config, tmp_path / "prepared")
     assert [entry.reason[:10] for entry in manifest.rejected] == ["12 symbols"] * 2
     dataset = PreparedDataset(tmp_path / "prepared")

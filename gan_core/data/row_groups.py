@@ -1,0 +1,95 @@
+"""Reads a column of a parquet file, one row group at a time, and keeps the row groups that were read last."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_core.errors import UnreadableItem
+from gan_core.printing import printable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+LARGEST_BYTES = 2**29
+"""Of the items in a row group; also of all row groups that are kept."""
+_ROWS_AT_ONCE = 64
+
+
+def opened(path: Path) -> pq.ParquetFile:
+    """Opens a parquet file so that it reads no more than it is asked for. Raises nearly anything if it is damaged."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
+
+
+def batches(file: pq.ParquetFile, group: int, column: str, rows: int) -> Iterator[pa.Array]:
+    """Yields the values of a column in one row group, `rows` at a time, of a struct its field `bytes`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for batch in file.iter_batches(rows, row_groups=[group], columns=[column], use_threads=False):
+        array = batch.column(0)
+        yield pc.struct_field(array, "bytes") if pa.types.is_struct(array.type) else array
+
+
+class RowGroups:
+    """The row groups that this process read last. Several threads may use it.
+
+    A row group that cannot be read is kept too, as the reason.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[Any, ...], tuple[list[pa.Array] | str, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def value(self, path: Path, group: int, row: int, column: str) -> bytes:
+        """Returns a value of a column of bytes or texts.
+
+        Raises:
+            UnreadableItem: the row group cannot be read, is too large, or the value is missing.
+        """
+        with self._lock:
+            arrays = self._arrays(path, group, column)
+        if isinstance(arrays, str):
+            raise UnreadableItem(arrays)
+        for array in arrays:
+            if row < len(array):
+                value = array[row]
+                if not value.is_valid:
+                    raise UnreadableItem("it has no content in the file")
+                return bytes(value.as_buffer())
+            row -= len(array)
+        raise UnreadableItem("its row group has fewer rows than the file says")
+
+    def _arrays(self, path: Path, group: int, column: str) -> list[pa.Array] | str:
+        try:
+            status = path.stat()
+        except OSError as error:
+            return f"the file cannot be read: {error.strerror}"
+        key = (path, status.st_mtime_ns, status.st_size, group, column)
+        if key not in self._kept:
+            while self._kept and sum(size for _, size in self._kept.values()) > LARGEST_BYTES // 2:
+                self._kept.popitem(last=False)
+            self._kept[key] = _read(path, group, column)
+        self._kept.move_to_end(key)
+        return self._kept[key][0]
+
+
+def _read(path: Path, group: int, column: str) -> tuple[list[pa.Array] | str, int]:
+    """Returns the values in a row group, or why it cannot be read, and their size in bytes."""
+    arrays, size = [], 0
+    try:
+        with opened(path) as file:
+            for array in batches(file, group, column, _ROWS_AT_ONCE):
+                arrays.append(array)
+                size += array.nbytes
+                if size > LARGEST_BYTES:
+                    return f"its row group has more than {LARGEST_BYTES} bytes", 0
+    except Exception as error:  # a damaged file can make pyarrow raise nearly anything
+        return printable(f"its row group cannot be read: {str(error) or type(error).__name__}")[:200], 0
+    return arrays, size
