@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
+.PHONY: help run test test-peers test-beam test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,10 @@ test-cluster: .venv/dev ## Run, kill and cancel pipelines on a real Kubeflow tha
 
 test-peers: .venv/dev .venv-peers/done ## Compare the evaluator with torch-fidelity, pytorch-fid, clean-fid and prdc
 	pytest tests/peers
+
+# Prism, Beam's portable server, is skipped unless its program is installed.
+test-beam: .venv-beam/done ## Test the engine Apache Beam (in its own environment)
+	.venv-beam/bin/pytest tests/beam
 
 # GPU_PAGE is the page that gets the result. Without a GPU, it stays as it is.
 test-gpu: .venv-gpu/done ## Compare the GPU with the CPU, and write the result into docs/gpu.md (skipped without a GPU)
@@ -93,6 +97,7 @@ lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed req
 	uv pip compile $(LOCK) -c requirements-dev.txt --group local $(CPU) -o requirements.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(CPU) -o requirements-image-cpu.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(GPU) -o requirements-image-gpu.txt
+	uv pip compile $(LOCK) --upgrade --group beam $(CPU) -o requirements-image-beam.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt requirements-gpu-tests.in -o requirements-gpu-tests.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
@@ -125,6 +130,12 @@ clean: ## Remove the environment, checkpoints and outputs; keep the DVC cache an
 .venv-gpu/done: requirements-image-gpu.txt requirements-gpu-tests.txt .venv/uv
 	uv venv --quiet --clear --python $(PYTHON) .venv-gpu
 	VIRTUAL_ENV=$(CURDIR)/.venv-gpu uv pip install --quiet --require-hashes -r requirements-image-gpu.txt \
+	  -r requirements-gpu-tests.txt
+	touch $@
+
+.venv-beam/done: requirements-image-beam.txt requirements-gpu-tests.txt .venv/uv
+	uv venv --quiet --clear --python $(PYTHON) .venv-beam
+	VIRTUAL_ENV=$(CURDIR)/.venv-beam uv pip install --quiet --require-hashes -r requirements-image-beam.txt \
 	  -r requirements-gpu-tests.txt
 	touch $@
 

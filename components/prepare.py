@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components import executor
+from components.beam.options import add_options, read_options
 from components.cli.parameters import read_section
 from components.cli.project import source_folder
 from components.storage import output_kinds as kinds
@@ -29,12 +31,14 @@ _logger = logging.getLogger(__name__)
 def main() -> None:
     """Reads the command line and prepares."""
     arguments = executor.checked(parser().parse_args(), "dataset")
+    options = read_options(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
     from gan_core.data.parameters import PrepareConfig
 
     config = read_section(arguments.config, PrepareConfig)
 
     from components.cli.progress import progress
+    from gan_core.data.engine import InProcess
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
     from gan_core.modalities import MODALITIES
     from gan_core.modalities.choice import built_in
@@ -48,8 +52,14 @@ def main() -> None:
                 "All %s belong to one class, %s. If that folder is not a class, set prepare.source to %s",
                 *(items, source.classes[0], Path(config.source, source.classes[0])),
             )
-        with progress(source.count, items, "prepare") as bar:
-            manifest = prepare(source, config, folder, lambda: bar.advance(1))
+        if options:
+            from components.beam.engine import BeamEngine
+
+            reopen = functools.partial(_open_source, config, local.data)
+            manifest = prepare(source, config, folder, BeamEngine(options, reopen, folder.parent))
+        else:
+            with progress(source.count, items, "prepare") as bar:
+                manifest = prepare(source, config, folder, InProcess(folder, lambda: bar.advance(1)))
     for sentence in manifest.warnings():
         _logger.warning(sentence)
     counts = manifest.counts
@@ -85,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder of raw data that components.fetch wrote; read instead of the folder in prepare.source",
     )
+    add_options(options)
     executor.add_option(options)
     return options
 

@@ -32,13 +32,14 @@ def decode_all(source: Source, decode: Decode) -> Iterator[Decoded | RejectedEnt
     with ThreadPoolExecutor(threads) as executor:
         while True:
             while len(running) < 2 * threads and (task := list(islice(raw_items, _ITEMS_PER_TASK))):
-                running.append(executor.submit(_decode_task, task, decode))
+                running.append(executor.submit(decode_items, task, decode))
             if not running:
                 return
             yield from running.popleft().result()
 
 
-def _decode_task(raw_items: Sequence[RawItem], decode: Decode) -> list[Decoded | RejectedEntry]:
+def decode_items(raw_items: Sequence[RawItem], decode: Decode) -> list[Decoded | RejectedEntry]:
+    """Returns the raw items decoded, or the reason why they cannot be."""
     results: list[Decoded | RejectedEntry] = []
     for raw_item in raw_items:
         try:

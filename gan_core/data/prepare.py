@@ -11,8 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +21,10 @@ from gan_core.codecs import stored
 from gan_core.codecs.codec import Codec
 from gan_core.codecs.grid import write_png
 from gan_core.config import Pairs
-from gan_core.data.manifest import ClassEntry, Manifest, RejectedEntry, Split
-from gan_core.data.parallel_decode import Decode, decode_all
+from gan_core.data.engine import Engine, Form, InProcess
+from gan_core.data.manifest import ClassEntry, Manifest, RejectedEntry, ShardEntry, Split
 from gan_core.data.parameters import PrepareConfig
-from gan_core.data.shards import ItemsOf, ItemStore, write_shards
+from gan_core.data.shards import ItemsOf, Store, shard_tasks, write_shard
 from gan_core.data.sources import Source
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
@@ -39,16 +38,14 @@ _PREVIEW_COLUMNS = 10
 SplitIndices = Mapping[Split, NDArray[np.int64]]
 
 
-def prepare(
-    source: Source, config: PrepareConfig, folder: str | Path, on_item: Callable[[], None] = lambda: None
-) -> Manifest:
+def prepare(source: Source, config: PrepareConfig, folder: str | Path, engine: Engine | None = None) -> Manifest:
     """Decodes the source's items and writes them to `folder`, which must not exist.
 
     Args:
         source: the raw data.
         config: the parameters of the preparation.
         folder: gets the shards, the manifest and the preview.
-        on_item: called after each item that was decoded or rejected.
+        engine: does the work; None for this process. The files do not depend on it.
 
     Raises:
         InvalidInput: too many items were rejected, or a split would be empty.
@@ -61,29 +58,34 @@ def prepare(
     folder = Path(folder)
     folder.mkdir()
     modality, settings = MODALITIES[source.modality], config.of(source.modality)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        store = ItemStore(file, *modality.decoded(settings))
-        rejected = _decode_into(store, source, functools.partial(modality.decode, settings=settings), on_item)
+    form = Form(functools.partial(modality.decode, settings=settings), *modality.decoded(settings))
+    engine = engine or InProcess(folder)
+    with engine.decoded(source, form) as (store, rejected):
+        rejected.sort(key=lambda entry: entry.path)
         _require_few_rejected(rejected, source, config)
         classes = list(source.classes)
         _require_items_of_each_class(store, source, rejected, config)
         labels = store.labels.astype(np.int64) if classes else np.zeros(len(store.labels), np.int64)
         indices = _split_indices(store, labels, source, config)
         codec = modality.fit(ItemsOf(store, indices["train"]), ItemsOf(store, indices["held_out"]), settings)
-        shards = [
-            entry
+        tasks = [
+            task
             for split, chosen in indices.items()
-            for entry in write_shards(
+            for task in shard_tasks(
                 folder,
                 split,
                 ItemsOf(store, chosen),
-                codec,
                 labels[chosen] if classes else None,
+                codec=codec,
                 pairs=modality.pairs(settings),
                 images_per_shard=config.images_per_shard,
             )
         ]
-        mean, standard_deviation = _statistics([folder / one.images for one in shards if one.split == "train"])
+        shards = list(engine.map(write_shard, tasks))
+        entries = tuple(ShardEntry.model_validate_json(shard["entry"].item()) for shard in shards)
+        mean, standard_deviation = _statistics(
+            [shard["histogram"] for shard, entry in zip(shards, entries, strict=True) if entry.split == "train"]
+        )
         write_png(folder / PREVIEW_FILE_NAME, _preview(store, codec, indices["train"], labels, classes))
         manifest = Manifest(
             format=1,
@@ -96,7 +98,7 @@ def prepare(
             mean=mean,
             standard_deviation=standard_deviation,
             settings=config.recorded(source.modality),
-            shards=tuple(shards),
+            shards=entries,
             rejected=tuple(rejected),
         ).sealed()
     (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -107,18 +109,6 @@ def is_held_out(digest: bytes, seed: int, fraction: float) -> bool:
     """Whether an item is held out: the first 64 bits of SHA-256(seed, its digest) / 2⁶⁴ are below `fraction`."""
     draw = hashlib.sha256(seed.to_bytes(8, "little") + digest).digest()
     return int.from_bytes(draw[:8], "big") < fraction * 2**64
-
-
-def _decode_into(store: ItemStore, source: Source, decode: Decode, on_item: Callable[[], None]) -> list[RejectedEntry]:
-    rejected = []
-    for result in decode_all(source, decode):
-        if isinstance(result, RejectedEntry):
-            rejected.append(result)
-        else:
-            raw_item, decoded, digest = result
-            store.append(decoded, digest, raw_item.label)
-        on_item()
-    return sorted(rejected, key=lambda entry: entry.path)
 
 
 def _require_few_rejected(rejected: Sequence[RejectedEntry], source: Source, config: PrepareConfig) -> None:
@@ -133,7 +123,7 @@ def _require_few_rejected(rejected: Sequence[RejectedEntry], source: Source, con
 
 
 def _require_items_of_each_class(
-    store: ItemStore, source: Source, rejected: Sequence[RejectedEntry], config: PrepareConfig
+    store: Store, source: Source, rejected: Sequence[RejectedEntry], config: PrepareConfig
 ) -> None:
     usable = set(store.labels.tolist())
     lost = [name for label, name in enumerate(source.classes) if label not in usable]
@@ -146,7 +136,7 @@ def _require_items_of_each_class(
 
 
 def _split_indices(
-    store: ItemStore, labels: NDArray[np.int64], source: Source, config: PrepareConfig
+    store: Store, labels: NDArray[np.int64], source: Source, config: PrepareConfig
 ) -> dict[Split, NDArray[np.int64]]:
     """Returns each split's indices in the store, in the order of the shards: by digest, then by label."""
     digests = store.digests
@@ -164,24 +154,17 @@ def _split_indices(
     return {"train": order[~held_out], "held_out": order[held_out]}
 
 
-def _statistics(shards: Sequence[Path]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns each channel's mean and standard deviation, from histograms, which are exact in any order."""
-    histogram = np.int64(0) + sum(
-        _histogram(array) for path in shards for array in np.load(path, mmap_mode="r", allow_pickle=False)
-    )
+def _statistics(histograms: Sequence[NDArray[np.int64]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns each channel's mean and standard deviation from the shards' histograms, which are exact in any order."""
+    histogram = np.int64(0) + sum(histograms)
     levels = np.arange(256)
     mean = histogram @ levels / histogram.sum(axis=1)
     variance = (histogram * (levels - mean[:, None]) ** 2).sum(axis=1) / histogram.sum(axis=1)
     return tuple(mean.tolist()), tuple(np.sqrt(variance).tolist())
 
 
-def _histogram(array: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Counts the levels of an array [H, W, C] in each channel, [C, 256]."""
-    return np.stack([np.bincount(levels.ravel(), minlength=256) for levels in np.moveaxis(array, 2, 0)])
-
-
 def _digest(
-    store: ItemStore,
+    store: Store,
     codec: Codec,
     indices: SplitIndices,
     labels: NDArray[np.int64],
@@ -212,7 +195,7 @@ def _class_entries(classes: Sequence[str], labels: NDArray[np.int64], indices: S
 
 
 def _preview(
-    store: ItemStore, codec: Codec, indices: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
+    store: Store, codec: Codec, indices: NDArray[np.int64], labels: NDArray[np.int64], classes: Sequence[str]
 ) -> NDArray[np.uint8]:
     """Returns a grid of training items, with a row for each of the first classes if there are classes."""
     first = [indices[start : start + _PREVIEW_COLUMNS] for start in range(0, len(indices), _PREVIEW_COLUMNS)]

@@ -1,4 +1,4 @@
-"""Collects decoded items in a flat file, in the order of decoding, then encodes them in any order into .npy shards.
+"""Collects decoded items in a flat file, in the order of decoding, and encodes items of any store into .npy shards.
 
 A shard is a plain .npy array, so that any program can read it and memory-map it.
 """
@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
@@ -22,6 +22,24 @@ from gan_core.config import Pairs
 from gan_core.data.manifest import ShardEntry, Split
 from gan_core.data.pairs import input_of
 from gan_core.digests import file_digest
+from gan_core.staging import whole_file
+
+
+class Store(Protocol):
+    """Decoded items by index.
+
+    Attributes:
+        digests: SHA-256 of the items, [N, 32] uint8.
+        labels: their labels, [N] int32; −1 without classes.
+    """
+
+    @property
+    def digests(self) -> NDArray[np.uint8]: ...  # noqa: D102, the class says it
+    @property
+    def labels(self) -> NDArray[np.int32]: ...  # noqa: D102
+
+    def read(self, index: int) -> NDArray[Any]:
+        """Returns the decoded item at `index`."""
 
 
 class ItemStore:
@@ -67,7 +85,7 @@ class ItemStore:
 class ItemsOf:
     """The decoded items at `indices` of a store, in that order; each iteration reads them again."""
 
-    store: ItemStore
+    store: Store
     indices: NDArray[np.int64]
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
@@ -75,53 +93,89 @@ class ItemsOf:
         return (self.store.read(index) for index in self.indices)
 
 
-def write_shards(
+@dataclass(frozen=True)
+class ShardTask:
+    """What a shard is written from.
+
+    Attributes:
+        folder: folder for the files.
+        split: the split; the names of the files begin with it.
+        number: the shard's number in its split.
+        items: the decoded items.
+        labels: their labels, [N]; None without classes.
+        codec: encodes them.
+        pairs: kind of input arrays to make from the encoded arrays and write to a separate file.
+    """
+
+    folder: Path
+    split: Split
+    number: int
+    items: ItemsOf
+    labels: NDArray[np.int64] | None
+    codec: Codec
+    pairs: Pairs
+
+
+def shard_tasks(
     folder: Path,
     split: Split,
     items: ItemsOf,
-    codec: Codec,
     labels: NDArray[np.int64] | None,
     *,
+    codec: Codec,
     pairs: Pairs,
     images_per_shard: int,
-) -> Iterator[ShardEntry]:
-    """Encodes the items and writes them as shards of one split.
-
-    Args:
-        folder: folder for the files.
-        split: the split; the names of the files begin with it.
-        items: the decoded items.
-        codec: encodes them.
-        labels: labels of the items, [N]; None without classes.
-        pairs: kind of input arrays to make from the encoded arrays and write to separate files.
-        images_per_shard: items in a file; the last one may hold fewer.
-    """
+) -> Iterator[ShardTask]:
+    """Yields the task of each shard of a split; see ShardTask. The last shard may hold fewer items."""
     for number, start in enumerate(range(0, len(items.indices), images_per_shard)):
-        chosen = ItemsOf(items.store, items.indices[start : start + images_per_shard])
-        count = len(chosen.indices)
-        images_path = folder / f"{split}-{number:05d}.npy"
-        labels_path = folder / f"{split}-{number:05d}-labels.npy"
-        inputs_path = folder / f"{split}-{number:05d}-inputs.npy"
-        _write_arrays(images_path, codec.shape, map(codec.encode, chosen), count)
-        if pairs != "none":
-            arrays = np.load(images_path, mmap_mode="r", allow_pickle=False)
-            _write_arrays(inputs_path, codec.shape, (input_of(array, pairs) for array in arrays), count)
-        if labels is not None:
-            np.save(labels_path, labels[start : start + images_per_shard].astype("<i4"), allow_pickle=False)
-        yield ShardEntry(
-            split=split,
-            count=count,
-            images=images_path.name,
-            images_sha256=file_digest(images_path),
-            labels=None if labels is None else labels_path.name,
-            labels_sha256=None if labels is None else file_digest(labels_path),
-            inputs=None if pairs == "none" else inputs_path.name,
-            inputs_sha256=None if pairs == "none" else file_digest(inputs_path),
-        )
+        part = slice(start, start + images_per_shard)
+        chosen = ItemsOf(items.store, items.indices[part])
+        yield ShardTask(folder, split, number, chosen, None if labels is None else labels[part], codec, pairs)
+
+
+def write_shard(task: ShardTask) -> dict[str, NDArray[Any]]:
+    """Encodes the items of a shard and writes its files, each completely or not at all.
+
+    Returns:
+        `entry`, the shard's entry in the manifest as JSON, and `histogram`, the number of values of each level in each
+        channel, int64 [C, 256].
+    """
+    shape, count = task.codec.shape, len(task.items.indices)
+    images, labels, inputs = (
+        task.folder / f"{task.split}-{task.number:05d}{part}.npy" for part in ("", "-labels", "-inputs")
+    )
+    with whole_file(images) as path:
+        _write_arrays(path, shape, map(task.codec.encode, task.items), count)
+    arrays = np.load(images, mmap_mode="r", allow_pickle=False)
+    if task.pairs != "none":
+        with whole_file(inputs) as path:
+            _write_arrays(path, shape, (input_of(stored, task.pairs) for stored in arrays), count)
+    if task.labels is not None:
+        with whole_file(labels) as path:
+            np.save(path, task.labels.astype("<i4"), allow_pickle=False)
+    entry = ShardEntry(
+        split=task.split,
+        count=count,
+        images=images.name,
+        images_sha256=file_digest(images),
+        labels=None if task.labels is None else labels.name,
+        labels_sha256=None if task.labels is None else file_digest(labels),
+        inputs=None if task.pairs == "none" else inputs.name,
+        inputs_sha256=None if task.pairs == "none" else file_digest(inputs),
+    )
+    histogram = np.zeros((shape[2], 256), np.int64)
+    for stored in arrays:
+        histogram += _histogram(stored)
+    return {"entry": np.array(entry.model_dump_json()), "histogram": histogram}
+
+
+def _histogram(array: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Counts the levels of an array [H, W, C] in each channel, [C, 256]."""
+    return np.stack([np.bincount(levels.ravel(), minlength=256) for levels in np.moveaxis(array, 2, 0)])
 
 
 def _write_arrays(path: Path, shape: tuple[int, int, int], arrays: Iterable[NDArray[np.uint8]], count: int) -> None:
     with path.open("wb") as file:
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
-        for array in arrays:
-            file.write(np.ascontiguousarray(array).data)
+        for one in arrays:
+            file.write(np.ascontiguousarray(one).data)

@@ -235,3 +235,20 @@ def test_a_killed_process_leaves_the_old_output_unchanged(tmp_path: Path) -> Non
     assert {path.name: path.read_bytes() for path in (tmp_path / "prepared").iterdir()} == before
     assert _run(_PARAMETERS, "prepared", tmp_path).returncode == 0
     assert Manifest.parse((tmp_path / "prepared" / "manifest.json").read_text(), "").source == "raw"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--", "--runner", "FnApiRunner"], "Options after -- need --engine beam. Received: --runner FnApiRunner"),
+        (["--engine", "beam", "--", "--runner", "FnApiRunner"], "--engine beam needs Apache Beam, which has an env"),
+        (["--engine", "spark"], "argument --engine: invalid choice: 'spark'"),
+    ],
+)
+def test_an_engine_that_cannot_be_used_is_refused(options: list[str], message: str, tmp_path: Path) -> None:
+    command = [*_command(_PARAMETERS | {"source": "digits"}, str(tmp_path / "prepared")), *options]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from gan_core.config import Pairs
+from gan_core.data.engine import InProcess
 from gan_core.data.manifest import Manifest
 from gan_core.data.pairs import input_of
 from gan_core.data.prepare import PREVIEW_FILE_NAME, is_held_out, prepare
@@ -55,7 +56,7 @@ def _unreadable(index: int) -> np.ndarray:
 
 
 def _prepare(source: Source, config: Any, folder: Path) -> tuple[Manifest, PreparedDataset]:
-    manifest = prepare(source, config, folder, lambda: None)
+    manifest = prepare(source, config, folder)
     assert manifest.seal
     return manifest, PreparedDataset(folder)
 
@@ -307,7 +308,7 @@ def test_decoding_runs_only_a_few_images_ahead(tmp_path: Path, prepare_config: S
         done += 1
         ahead = max(ahead, source.taken - done)
 
-    prepare(source, prepare_config(), tmp_path / "prepared", on_item)
+    prepare(source, prepare_config(), tmp_path / "prepared", InProcess(tmp_path, on_item))
 
     assert done == 1000
     assert ahead < 600
@@ -316,7 +317,7 @@ def test_decoding_runs_only_a_few_images_ahead(tmp_path: Path, prepare_config: S
 def test_memory_does_not_grow_with_the_number_of_images(tmp_path: Path, prepare_config: Settings) -> None:
     def peak(count: int) -> int:
         tracemalloc.start()
-        prepare(Arrays(make, [-1] * count), config, tmp_path / str(count), lambda: None)
+        prepare(Arrays(make, [-1] * count), config, tmp_path / str(count))
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return peak_bytes
