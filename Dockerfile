@@ -4,7 +4,7 @@
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
-# cpu or gpu; gpu installs TensorFlow with the locked CUDA libraries.
+# cpu; gpu, which installs TensorFlow with the locked CUDA libraries; or beam, which adds Apache Beam to cpu.
 ARG ACCELERATOR=cpu
 WORKDIR /build
 COPY requirements-uv.txt requirements-sbom.txt requirements-image-${ACCELERATOR}.txt ./

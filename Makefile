@@ -64,7 +64,7 @@ format: .venv/dev ## Format the code and apply the linter's automatic fixes
 
 ACCELERATOR ?= cpu
 IMAGE ?= gan-pipeline:$(ACCELERATOR)
-image: ## Build the image of every component and print its digest (ACCELERATOR=gpu for CUDA)
+image: ## Build the image of every component and print its digest (ACCELERATOR=gpu for CUDA, beam for Apache Beam)
 	docker build --quiet $(BUILD_OPTIONS) --tag $(IMAGE) --build-arg ACCELERATOR=$(ACCELERATOR) \
 	  --build-arg REVISION=$$(git rev-parse HEAD) \
 	  --build-arg DIRTY=$$(git diff --quiet HEAD && echo false || echo true) \

@@ -73,12 +73,19 @@ def test_every_licence_was_reviewed() -> None:
             assert any(choice <= known for choice in choices), (name, licence)
 
 
+def packages(image: str) -> set[str]:
+    lock = ROOT / f"requirements-image-{image}.txt"
+    return {re.match(r"[A-Za-z0-9._-]+", entry)[0] for entry in entries(lock)}
+
+
 def test_the_gpu_image_adds_only_what_the_document_names() -> None:
-    cpu, gpu = (
-        {re.match(r"[A-Za-z0-9._-]+", entry)[0] for entry in entries(ROOT / f"requirements-image-{kind}.txt")}
-        for kind in ("cpu", "gpu")
-    )
-    assert {name for name in gpu - cpu if not name.startswith("nvidia-")} == set()
+    assert {name for name in packages("gpu") - packages("cpu") if not name.startswith("nvidia-")} == set()
+
+
+def test_the_beam_image_adds_only_what_its_page_lists() -> None:
+    page = (ROOT / "docs/beam.md").read_text()
+    rows = re.findall(r"(?m)^\| [^|`]+ \| ((?:`[a-z-]+` ?)+) \|$", page)
+    assert packages("beam") - packages("cpu") == {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
 TOOL = ROOT / ".venv-sbom/bin/cyclonedx-py"
