@@ -84,7 +84,7 @@ def test_the_gpu_image_adds_only_what_the_document_names() -> None:
 
 def test_the_beam_image_adds_only_what_its_page_lists() -> None:
     page = (ROOT / "docs/beam.md").read_text()
-    rows = re.findall(r"(?m)^\| [^|`]+ \| ((?:`[a-z-]+` ?)+) \|$", page)
+    rows = re.findall(r"(?m)^\| [^|`]+ \| ((?:`[a-z0-9-]+` ?)+) \|$", page)
     assert packages("beam") - packages("cpu") == {name for row in rows for name in re.findall(r"`([^`]+)`", row)}
 
 
