@@ -13,7 +13,8 @@ from gan_core.errors import InvalidInput
 from gan_core.printing import printable
 
 PARQUET = frozenset({".parquet"})
-SUFFIXES = PARQUET | {".tar"}
+ZIP = frozenset({".zip"})
+SUFFIXES = PARQUET | ZIP | {".tar"}
 
 
 def archives_in(source: str, raw: Set[str]) -> Sequence[Path]:

@@ -9,6 +9,7 @@ from gan_core.data.members import Member
 from gan_core.data.sources import class_name
 from gan_core.errors import InvalidInput, UnreadableItem
 
+DATASET_JSON = "dataset.json"
 AUTO, NONE = "auto", "none"
 """Values of `prepare.label` that name no label: find the one label, or use none."""
 LONGEST_LABEL = 255
@@ -32,8 +33,8 @@ def key_of(member: Member) -> str:
 
 
 def may_be_label(member: Member) -> bool:
-    """Whether a member is a label file by its name."""
-    return _suffix(member) in _LARGEST_BYTES
+    """Whether a member is a label file by its name. StyleGAN's list of labels is none."""
+    return label_suffix(member) in _LARGEST_BYTES and member.parts != (DATASET_JSON,)
 
 
 def label_in(member: Member, label: str) -> str | None:
@@ -46,7 +47,7 @@ def label_in(member: Member, label: str) -> str | None:
     Raises:
         UnreadableItem: it is damaged, or its label is neither a whole number nor a text.
     """
-    if _suffix(member) == ".cls":
+    if label_suffix(member) == ".cls":
         if label != AUTO:
             return None
         try:
@@ -60,7 +61,11 @@ def label_in(member: Member, label: str) -> str | None:
 
 def whole_numbers_in(member: Member) -> list[str]:
     """Returns the fields of a .json that hold a whole number, so that each may be a label."""
-    return [] if _suffix(member) == ".cls" else [name for name, value in _record(member).items() if type(value) is int]
+    return (
+        []
+        if label_suffix(member) == ".cls"
+        else [name for name, value in _record(member).items() if type(value) is int]
+    )
 
 
 def _record(member: Member) -> dict[str, object]:
@@ -73,7 +78,7 @@ def _record(member: Member) -> dict[str, object]:
 
 def _content(member: Member) -> bytes:
     try:
-        return member.read(_LARGEST_BYTES[_suffix(member)])
+        return member.read(_LARGEST_BYTES[label_suffix(member)])
     except UnreadableItem as error:
         raise UnreadableItem(f"its label file cannot be used: {error}") from None
 
@@ -89,5 +94,6 @@ def label_text(label: object) -> str:
     return class_name(str(label))
 
 
-def _suffix(member: Member) -> str:
+def label_suffix(member: Member) -> str:
+    """Returns the suffix of a member's name, in lower case."""
     return os.path.splitext(member.name)[1].lower()

@@ -6,8 +6,6 @@ import contextlib
 import functools
 import hashlib
 import operator
-import re
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_core.data.decode import SUFFIXES, decode_whole, open_image, require_image
-from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix, is_ignored, read_below, scan
+from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix, read_below, scan
+from gan_core.data.zips import zip_members
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 
@@ -88,19 +87,12 @@ class FileImages:
 
     def _in_archive(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
         """Yields the names in the archive, each with a function that reads the member."""
-        try:
-            if not self._path.is_file():  # opening a named pipe would wait for ever
-                raise FileNotFoundError("there is no such file or folder")
-            archive = zipfile.ZipFile(self._path)
-        except Exception as error:  # a damaged archive can make zipfile raise nearly anything
-            raise InvalidInput(
-                "The images of an evaluation must be a prepared data set, a generator, or a folder or .zip of images: "
-                f"{error}. Received: {self._path}"
-            ) from None
-        for member in archive.infolist():
-            folders_and_name = [part for part in re.split(r"[/\\]", member.filename) if part not in (".", "..")]
-            if has_suffix(member.filename, SUFFIXES) and not any(map(is_ignored, folders_and_name)):
-                yield member.filename, functools.partial(_read_member, archive, member)
+        rule = "The images of an evaluation must be a prepared data set, a generator, or a folder or .zip of images"
+        if not self._path.is_file():
+            raise InvalidInput(f"{rule}: there is no such file or folder. Received: {self._path}")
+        for member in zip_members(self._path, rule):
+            if has_suffix(member.name, SUFFIXES) and not member.is_ignored:
+                yield member.name, functools.partial(member.read, LARGEST_FILE_BYTES)
 
     @contextlib.contextmanager
     def _named(self, name: str) -> Iterator[None]:
@@ -115,18 +107,6 @@ class FileImages:
         with self._named(name):
             content = read()
             return decode_whole(lambda: open_image(content), LARGEST_IMAGE_MEGAPIXELS)
-
-
-def _read_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    # An archive can declare a wrong size, so the unpacked bytes are counted.
-    try:
-        with archive.open(member) as stream:
-            content = stream.read(LARGEST_FILE_BYTES + 1)
-    except Exception as error:  # encrypted, damaged, or compressed with an unknown method
-        raise UnreadableItem(f"the archive cannot be read: {error or type(error).__name__}") from None
-    if len(content) > LARGEST_FILE_BYTES:
-        raise UnreadableItem(f"more than {LARGEST_FILE_BYTES} bytes")
-    return content
 
 
 def _stacked(batch: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

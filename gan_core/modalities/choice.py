@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from gan_core.data.archive_files import PARQUET, archives_in
 from gan_core.data.archive_files import SUFFIXES as ARCHIVES
-from gan_core.data.archives import members_of as members_of_archive
+from gan_core.data.archives import survey
 from gan_core.data.folders import has_suffix, scan
 from gan_core.data.label_files import AUTO, require_no_label
 from gan_core.data.sources import Source, members_of
@@ -57,9 +57,9 @@ def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
     if archives and has_suffix(archives[0].name, PARQUET):
         return open_parquet(archives, chosen, label)
     if archives:
-        names = (member.name for file in archives for member in members_of_archive(file))
-        chosen = chosen or _modality_of_files(names, f"source={name!r}")
-        return MODALITIES[chosen].open_archives(archives, chosen, label)
+        found = survey(archives, label)
+        chosen = chosen or _modality_of_files(found.suffixes(), f"source={name!r}")
+        return MODALITIES[chosen].open_archives(found, chosen)
     require_no_label(label)
     path = Path(name)
     if not path.exists():
@@ -67,7 +67,10 @@ def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
             f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder or file: of texts, "
             f"or an archive ({', '.join(sorted(ARCHIVES))}), or a pattern of archives. Received: source={name!r}"
         )
-    return MODALITIES[chosen or _modality_of_files(_file_names(path), f"source={name!r}")].open(path)
+    if chosen is None:
+        suffixes = Counter(os.path.splitext(file)[1].lower() for file in _file_names(path))
+        chosen = _modality_of_files(suffixes, f"source={name!r}")
+    return MODALITIES[chosen].open(path)
 
 
 def _suffixes(*, companions: bool) -> frozenset[str]:
@@ -75,9 +78,8 @@ def _suffixes(*, companions: bool) -> frozenset[str]:
     return frozenset[str]().union(*(one.suffixes for one in MODALITIES.values() if companions or not one.companion))
 
 
-def _modality_of_files(names: Iterable[str], place: str) -> str:
+def _modality_of_files(suffixes: Counter[str], place: str) -> str:
     """Returns the modality whose suffixes the files have."""
-    suffixes = Counter(os.path.splitext(name)[1].lower() for name in names)
     found = {
         name: count
         for name, modality in MODALITIES.items()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.codec import Codec
 from gan_core.config import Pairs, Section
-from gan_core.data.archives import Archives
+from gan_core.data.archives import Archives, Survey
 from gan_core.data.sources import Source
 
 Settings = TypeVar("Settings", bound=Section)
@@ -45,13 +45,13 @@ class Modality(ABC, Generic[Settings]):
             InvalidInput: their layout is invalid.
         """
 
-    def open_archives(self, files: Sequence[Path], name: str, label: str) -> Source:
-        """Opens archives of raw files; `name` is that of the modality, `label` the value of `prepare.label`.
+    def open_archives(self, found: Survey, name: str) -> Source:
+        """Opens archives of raw files; `name` is that of the modality.
 
         Raises:
             InvalidInput: their layout is invalid.
         """
-        return Archives(files, name, item=self.item, suffixes=self.suffixes, read=self.read, label=label)
+        return Archives(found, name, item=self.item, suffixes=self.suffixes, read=self.read)
 
     @abstractmethod
     def decoded(self, settings: Settings) -> tuple[tuple[int, ...], DTypeLike]:

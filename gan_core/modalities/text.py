@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
 from gan_core.config import TextSettings
-from gan_core.data.archives import members_of
+from gan_core.data.archives import Survey, members_of
 from gan_core.data.folders import has_suffix, scan
 from gan_core.data.label_files import require_no_label
 from gan_core.data.sources import RawItem
@@ -77,27 +77,26 @@ class Text(Modality[TextSettings]):
             files = sorted(Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES))
         return _of_files([(file.name, read_texts(file)) for file in files], f"source={str(path)!r}")
 
-    def open_archives(self, files: Sequence[Path], name: str, label: str) -> Texts:
+    def open_archives(self, found: Survey, name: str) -> Texts:
         """Opens archives of files of texts, each of which is a class."""
         del name
-        require_no_label(label)
-        place = printable(str(files[0]))
+        require_no_label(found.label)
         texts = {}
-        for member in itertools.chain.from_iterable(map(members_of, files)):
+        for member in itertools.chain.from_iterable(map(members_of, found.files)):
             if has_suffix(member.name, SUFFIXES):
                 if member.parts[-1] in texts:
                     raise InvalidInput(
                         "Two files of texts in archives must not have the same name. Received: "
-                        f"{place} with {printable(member.parts[-1])}"
+                        f"{found.place} with {printable(member.parts[-1])}"
                     )
                 try:
                     content = member.read(LARGEST_FILE_BYTES)
                 except UnreadableItem as error:
                     raise InvalidInput(
-                        f"A file of texts must be readable: {error}. Received: {place}, {printable(member.name)}"
+                        f"A file of texts must be readable: {error}. Received: {found.place}, {printable(member.name)}"
                     ) from None
-                texts[member.parts[-1]] = texts_in(content, f"{place}, {printable(member.name)}")
-        return _of_files(sorted(texts.items()), place)
+                texts[member.parts[-1]] = texts_in(content, f"{found.place}, {printable(member.name)}")
+        return _of_files(sorted(texts.items()), found.place)
 
     def decoded(self, settings: TextSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns the largest length of a text, and uint32."""

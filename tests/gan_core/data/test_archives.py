@@ -23,7 +23,7 @@ from gan_core.data.prepare import prepare
 from gan_core.data.sources import RawItem, Source
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.choice import open_source
-from tests.gan_core.data.archives import CLASSES, in_class_folders, png, write_folder, write_tar
+from tests.gan_core.data.archives import CLASSES, in_class_folders, png, write_folder, write_tar, write_zip
 
 Settings = Callable[..., Any]
 
@@ -56,7 +56,10 @@ def with_label_files(labels: Sequence[object], suffix: str = "cls") -> list[tupl
     ]
 
 
-def test_a_folder_and_its_tars_have_one_digest(tmp_path: Path, prepare_config: Settings) -> None:
+ZIPS = ("classes.zip", "cls.zip", "pets.zip")
+
+
+def test_a_folder_and_its_archives_have_one_digest(tmp_path: Path, prepare_config: Settings) -> None:
     files = in_class_folders(30)
     write_folder(tmp_path / "folder", files)
     write_tar(tmp_path / "classes.tar", files)
@@ -66,9 +69,12 @@ def test_a_folder_and_its_tars_have_one_digest(tmp_path: Path, prepare_config: S
     (tmp_path / "many" / "README.md").touch()
     for number in range(3):
         write_tar(tmp_path / "many" / f"{number}.tar", files[number::3])
+    write_zip(tmp_path / "classes.zip", files)
+    write_zip(tmp_path / "cls.zip", with_label_files([CLASSES[number % 3] for number in range(30)], "json"))
+    write_zip(tmp_path / "pets.zip", [(f"pets/{name}", content) for name, content in files])
 
     digests = set()
-    for number, name in enumerate(("folder", "classes.tar", "below.tar", "json.tar", "many", "many/*.tar")):
+    for number, name in enumerate(("folder", "classes.tar", "below.tar", "json.tar", "many", "many/*.tar", *ZIPS)):
         config = prepare_config(source=str(tmp_path / name))
         manifest = prepare(open_source(config.source), config, tmp_path / f"prepared-{number}")
         assert [entry.name for entry in manifest.classes] == list(CLASSES)
@@ -230,7 +236,7 @@ def test_a_sample_without_one_clear_label_is_set_aside(
     [
         ([], r"must contain images .*\. Received: source='.*' with 0 other files"),
         (["a.md"], "with 1 other files"),
-        (["cat/1.png", "2.png"], r"one folder for each class.*in the folders , cat"),
+        (["cat/1.png", "2.png"], r"one folder for each class.*in the folders \(none\), cat"),
         (["cat/a/1.png", "dog/2.png"], r"one folder for each class.*cat/a, dog"),
         (["e\u0301/1.png", "\u00e9/1.png"], "same class name"),
         (["1.png", "2.wav"], "one modality.*1 images, 1 clips"),
@@ -244,7 +250,7 @@ def test_an_invalid_layout_is_refused(names: list[str], message: str, tmp_path: 
 def test_too_many_classes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "MOST_CLASSES", 2)
     for files in (in_class_folders(3), with_label_files([1, 2, 3])):
-        with pytest.raises(InvalidInput, match="at most 2 classes"):
+        with pytest.raises(InvalidInput, match="at most 2 folders and classes"):
             open_source(str(write_tar(tmp_path / "a.tar", files)))
 
 

@@ -1,0 +1,57 @@
+"""Reads zip archives member by member. The sizes that an archive declares are not trusted."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_core.data.members import Member, set_aside
+from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.printing import printable
+from gan_core.untrusted_files import require_regular
+
+
+def zip_members(path: Path, rule: str = "A .zip must be a whole zip archive") -> Iterator[Member]:
+    """Yields the files of a zip archive, sorted by name. Links are members that cannot be read.
+
+    Raises:
+        InvalidInput: it is not a zip archive, is damaged, or is truncated; the message begins with `rule`.
+    """
+    try:
+        require_regular(path)
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except Exception as error:  # a damaged archive can make zipfile raise nearly anything
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise InvalidInput(f"{rule}: {printable(said)}. Received: {printable(str(path))}") from None
+    for member in sorted(members, key=operator.attrgetter("filename")):
+        if stat.S_ISLNK(member.external_attr >> 16):
+            yield Member(member.filename, functools.partial(set_aside, "a link in the archive, not a file"))
+        elif not member.is_dir():
+            yield Member(member.filename, functools.partial(_read, path, member))
+
+
+def _read(path: Path, member: zipfile.ZipInfo, most: int) -> bytes:
+    try:
+        status = path.stat()
+        archive = _opened(os.getpid(), path, (status.st_mtime_ns, status.st_size))
+        with archive.open(member) as stream:
+            content = stream.read(most + 1)
+    except Exception as error:  # encrypted, damaged, or compressed with an unknown method
+        said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreadableItem(printable(f"the archive cannot be read: {said}")) from None
+    if len(content) > most:
+        raise UnreadableItem(f"more than {most} bytes")
+    return content
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(process: int, path: Path, state: tuple[int, int]) -> zipfile.ZipFile:
+    """Returns the open archive. Opening reads its whole directory, and processes must not share a file's position."""
+    del process, state
+    return zipfile.ZipFile(path)
