@@ -40,6 +40,7 @@ def main() -> None:
     from components.cli.progress import progress
     from gan_core.data.engine import InProcess
     from gan_core.data.prepare import PREVIEW_FILE_NAME, prepare
+    from gan_core.data.sources import Folder
     from gan_core.modalities import MODALITIES
     from gan_core.modalities.choice import built_in
 
@@ -48,10 +49,13 @@ def main() -> None:
         source = _open_source(config, local.data)
         items = f"{MODALITIES[source.modality].item}s"
         if len(source.classes) == 1:
-            _logger.warning(
-                "All %s belong to one class, %s. If that folder is not a class, set prepare.source to %s",
-                *(items, source.classes[0], Path(config.source, source.classes[0])),
+            name = source.classes[0]
+            advice = (
+                f"that folder is not a class, set prepare.source to {Path(config.source, name)}"
+                if isinstance(source, Folder)
+                else "that is no class, set prepare.label to none"
             )
+            _logger.warning("All %s belong to one class, %s. If %s", items, name, advice)
         if options:
             from components.beam.engine import BeamEngine
 
@@ -108,7 +112,7 @@ def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
     if fetched is None or _is_nothing_fetched(fetched):
         return open_source(name if name in built_in() else source_folder(name), config.modality, config.label)
     if not fetched.is_dir():
-        raise InvalidInput(f"--data must be a folder of raw data; unpack an archive first. Received: --data {fetched}")
+        raise InvalidInput(f"--data must be a folder, of raw data or of archives. Received: --data {fetched}")
     if name in built_in():
         raise InvalidInput(
             "The parameter 'prepare.source' must name the data that was fetched, not a built-in data set. "

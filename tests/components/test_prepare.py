@@ -19,7 +19,7 @@ from recipes import small_images
 
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
-from tests.gan_core.data.archives import in_class_folders, write_tar
+from tests.gan_core.data.archives import in_class_folders, png, write_tar
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PARAMETERS = {
@@ -200,6 +200,12 @@ def test_prepare_alone_warns_about_a_single_class(tmp_path: Path) -> None:
     assert "class" not in first.stderr
     advice = "All images belong to one class, photos. If that folder is not a class, set prepare.source to raw/photos"
     assert second.stderr.splitlines()[0] == f"WARNING: {advice}"
+
+    write_tar(tmp_path / "a.tar", [file for n in range(9) for file in ((f"{n}.png", png(n)), (f"{n}.cls", b"0"))])
+    advice = "All images belong to one class, 0. If that is no class, set prepare.label to none"
+    third = _run(_PARAMETERS | {"source": "a.tar"}, "again", tmp_path)
+    assert third.stderr.splitlines()[0] == f"WARNING: {advice}"
+    assert advice not in _run(_PARAMETERS | {"source": "a.tar", "label": "none"}, "without", tmp_path).stderr
 
 
 def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,18 @@ def test_fetched_images_give_the_same_data_set_as_their_folder(tmp_path: Path, m
     assert cluster == here
 
 
+def test_fetched_archives_give_the_same_data_set_as_their_folder(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_images(tmp_path / "data" / "raw" / "blobs")
+    assert run_prepare(monkeypatch, tmp_path / "here", "data/raw/blobs") == 0
+    fetched = tmp_path / "fetched"
+    fetched.mkdir()
+    shutil.make_archive(str(fetched / "blobs"), "tar", tmp_path / "data" / "raw" / "blobs")
+    assert run_prepare(monkeypatch, tmp_path / "cluster", "data/raw/blobs/*.tar", "--data", str(fetched)) == 0
+    here, cluster = (PreparedDataset(tmp_path / name / "prepared").manifest for name in ("here", "cluster"))
+    assert cluster.digest == here.digest
+
+
 def test_the_source_is_read_if_nothing_was_fetched(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("sys.argv", ["fetch", "--pointer", "", "--remote", "", "--data", str(tmp_path / "fetched")])
     run(fetch.main)

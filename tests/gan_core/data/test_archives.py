@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import json
@@ -360,6 +361,19 @@ def test_a_damaged_archive_is_refused_in_one_sentence(content: bytes, message: s
     with pytest.raises(InvalidInput, match=rf"\.tar must be a whole, uncompressed tar.*({message}).*a\.tar") as caught:
         open_source(str(tmp_path / "a.tar"))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
+    """Flips bytes of headers and label files: the archive is refused, or items are set aside."""
+    (tmp_path / "a.tar").write_bytes(whole())
+    content = np.frombuffer((tmp_path / "a.tar").read_bytes(), np.uint8).copy()
+    generator = np.random.default_rng(seed)
+    for place in generator.integers(0, 6, 3) * 1024 + generator.integers(0, 160, 3):
+        content[place] = generator.integers(256)
+    (tmp_path / "a.tar").write_bytes(content.tobytes())
+    with contextlib.suppress(InvalidInput):
+        reasons(open_source(str(tmp_path / "a.tar")))
 
 
 def test_a_link_out_of_a_folder_of_archives_is_refused(tmp_path: Path) -> None:
