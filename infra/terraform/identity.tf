@@ -1,19 +1,22 @@
 locals {
   # Google service account = the Kubernetes service account that may act as it (namespace/name), or null.
   accounts = {
-    gan-nodes      = null
-    gan-release    = null
-    gan-training   = "kubeflow/gan-training"
-    gan-kfp-ui     = "kubeflow/ml-pipeline-ui"
-    gan-predictor  = "gan-serving/gan-predictor"
-    mlflow         = "mlflow/mlflow"
-    mlflow-secrets = "mlflow/mlflow-secrets"
+    gan-nodes         = null
+    gan-release       = null
+    gan-training      = "kubeflow/gan-training"
+    gan-training-host = "kubeflow/gan-training-host"
+    gan-kfp-ui        = "kubeflow/ml-pipeline-ui"
+    gan-predictor     = "gan-serving/gan-predictor"
+    mlflow            = "mlflow/mlflow"
+    mlflow-secrets    = "mlflow/mlflow-secrets"
   }
 
   bucket_roles = {
     training_data        = { account = "gan-training", bucket = "data", role = "roles/storage.objectViewer" }
     training_artifacts   = { account = "gan-training", bucket = "artifacts", role = "roles/storage.objectUser" }
     training_checkpoints = { account = "gan-training", bucket = "checkpoints", role = "roles/storage.objectUser" }
+    host_artifacts       = { account = "gan-training-host", bucket = "artifacts", role = "roles/storage.objectUser" }
+    host_checkpoints     = { account = "gan-training-host", bucket = "checkpoints", role = "roles/storage.objectUser" }
     pages_artifacts      = { account = "gan-kfp-ui", bucket = "artifacts", role = "roles/storage.objectViewer" }
     predictor_artifacts  = { account = "gan-predictor", bucket = "artifacts", role = "roles/storage.objectViewer" }
     # The server only shows artifacts; clients write them. A backup can be added, but not changed or deleted.
