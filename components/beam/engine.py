@@ -64,8 +64,9 @@ class BeamEngine:
             _ = found[_REJECTED] | "Write rejected" >> beam.io.WriteToText(
                 str(folder / _REJECTED), shard_name_template="", num_shards=1
             )
-        lines = (folder / _REJECTED).read_text(encoding="utf-8").splitlines()
-        yield SortedItems(folder, ranges), [RejectedEntry.model_validate_json(line) for line in lines]
+        with (folder / _REJECTED).open("rb") as lines:  # names may contain what splitlines takes for the end of a line
+            rejected = [RejectedEntry.model_validate_json(line) for line in lines]
+        yield SortedItems(folder, ranges), rejected
 
     def map(self, function: Callable[[Task], Arrays], tasks: Sequence[Task]) -> Iterator[Arrays]:
         """Calls the function for each task on a worker."""

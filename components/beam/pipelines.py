@@ -46,15 +46,23 @@ def _failure(pipeline: beam.Pipeline) -> str | None:
     previous = threading.excepthook
     threading.excepthook = lambda arguments: endings.put(_last_line(arguments.exc_value))
     threading.Thread(target=run, daemon=True).start()
-    reason = endings.get()
-    if reason is None:
+    try:
+        reason = endings.get()
+    except KeyboardInterrupt:
+        _end_workers()
+        raise
+    if reason:
+        _end_workers()
+    else:
         threading.excepthook = previous
-        return None
-    # The other workers would keep this process alive. When they end, their threads raise exceptions too.
+    return reason
+
+
+def _end_workers() -> None:
+    """Ends the worker processes, which would keep this process alive. Their threads then raise exceptions too."""
     for worker in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             worker.kill()
-    return reason
 
 
 def _last_line(error: BaseException | None) -> str:

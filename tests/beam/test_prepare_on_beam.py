@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -52,7 +53,8 @@ def _damaged_folder(folder: Path) -> dict[str, Any]:
     """Writes two classes of images with copies and files that are no images, and returns the parameters."""
     sections = EXAMPLES[0].parameters(str(folder))
     EXAMPLES[0].write(folder, 0, 60, False)
-    (folder / "left" / "broken.png").write_bytes(b"no image")
+    for name in ("broken", "two\nlines", "two\u2028lines"):
+        (folder / "left" / f"{name}.png").write_bytes(b"no image")
     for name in ("left", "right"):
         for copy in range(5):
             Image.fromarray(np.full((16, 16), 90, np.uint8)).save(folder / name / f"copy{copy}.png")
@@ -123,6 +125,23 @@ def _workers(command: int) -> list[psutil.Process]:
     """Returns the worker processes of a running command, without the shells that start them."""
     children = psutil.Process(command).children(recursive=True)
     return [child for child in children if child.name().startswith("python")]
+
+
+def test_an_interrupted_command_ends_with_its_workers(tmp_path: Path) -> None:
+    EXAMPLES[0].write(tmp_path / "raw", 0, 60, False)
+    config = EXAMPLES[0].parameters(str(tmp_path / "raw"))["prepare"]
+    command = _command(config, tmp_path / "divided", TWO_PROCESSES)
+
+    started = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while len(workers := _workers(started.pid)) < 2:
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    output, errors = started.communicate()
+
+    assert (started.returncode, output) == (130, "")
+    assert set(errors.splitlines()) - {"Killed"} == {"error: Interrupted."}
+    assert not any(worker.is_running() for worker in workers)
+    assert os.listdir(tmp_path) == ["raw"]
 
 
 def test_a_killed_worker_ends_the_command_and_the_same_command_works(tmp_path: Path) -> None:

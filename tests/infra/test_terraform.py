@@ -107,7 +107,9 @@ def test_identities_are_those_of_the_cluster(render: Callable[..., Objects]) -> 
         for item in render("gke")
         if item["kind"] == "ServiceAccount"
     }
-    assert pairs.pop("gan-training-host") == "kubeflow/gan-training-host"  # in a component that the overlay does not use
+    assert (
+        pairs.pop("gan-training-host") == "kubeflow/gan-training-host"
+    )  # in a component that the overlay does not use
     assert pairs.pop("gan-kfp-ui") == "kubeflow/ml-pipeline-ui"  # created by KFP's manifests
     assert annotated == pairs
 
