@@ -1,11 +1,11 @@
-"""What each value of a preset brings that departs from the default image recipe, after equal seconds of training.
+"""What each value of a preset brings that departs from the default image recipe, after equal processor time.
 
 `python -m benchmarks.preset_ablation --preset presets/speech.yaml` puts one value of the preset after the other back to
 the default of params.yaml, where the data allows it, and trains with it. Each training has a process of its own; the
-order is reversed with every seed. `--at-once 2` trains two at a time, each on half of the processors. The time includes
-scores, grids and checkpoints, but not the first step. Then the best generator is kept, as in a training, and two judges
-compare its samples with the held-out items: the preset's own extractor and `dense`, which is used for no choice (see
-extractors.py). Training items take the place of samples in a further row.
+order is reversed with every seed. `--at-once 2` trains two at a time, each on half of the processors. The time is that
+of all processors together, with scores, grids and checkpoints, but without the first step. Then the best generator is
+kept, as in a training, and two judges compare its samples with the held-out items: the preset's own extractor and
+`dense`, which is used for no choice (see extractors.py). Training items take the place of samples in a further row.
 
 `results.jsonl` in the output folder gets a line for each finished training. The same command later skips them, so it
 continues after it was killed. Changes of the code are not detected; use a new folder after each.
@@ -129,7 +129,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--preset", type=Path, required=True, help="a file of presets/")
-    parser.add_argument("--seconds", type=float, default=150, help="seconds of each training (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=150, help="processor seconds of each training (default: %(default)s)"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="trainings of a case (default: %(default)s)")
     parser.add_argument("--at-once", type=int, default=1, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--only", nargs="*", metavar="CASE", help="cases besides the preset, such as depth=1")

@@ -33,7 +33,7 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
     rows = {case: _row(of_case, by_case[PRESET], judges) for case, of_case in by_case.items()}
     share = _scores_share(by_case[PRESET], train)
     specification, machines = results[0].specification, sorted({result.machine for result in results})
-    busy = sorted(result.processor_seconds / result.seconds for result in results if result.seconds)
+    busy = sorted(result.seconds / result.wall_seconds for result in results if result.wall_seconds)
     accuracies = [
         f"`{name}` recognises the classes of {accuracy:.1%} of the held-out items."
         for name, accuracy in results[0].accuracies.items()
@@ -44,8 +44,8 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
     headings += [cell for judge in judges for cell in (f"`{judge}`", "times the preset's")]
     lines = [
         " ".join(machines),
-        f"{specification.seconds:g} seconds of training, {specification.at_once} at a time; {seeds} seeds. Fréchet "
-        f"distance of {specification.evaluate['samples']:,} items to the held-out ones, mean ± standard deviation over "
+        f"{specification.seconds:g} processor seconds of training, {specification.at_once} at a time; {seeds} seeds. "
+        f"Fréchet distance of {specification.evaluate['samples']:,} items to the held-out ones, mean ± standard deviation over "
         "the seeds, and the ratio of its geometric mean to the preset's, with Welch's 95 % interval. The trainings "
         f"used {busy[0]:.2f} to {busy[-1]:.2f} processors. " + " ".join(accuracies),
         "\n".join(_line(cells) for cells in (headings, ["---"] * len(headings), *_cells(rows, judges))),
@@ -68,7 +68,7 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
 def _row(of_case: Sequence[Result], of_preset: Sequence[Result], judges: Sequence[str]) -> dict[str, Any]:
     good = [result for result in of_case if not result.failure]
     return {
-        "processors": [result.processor_seconds / result.seconds for result in of_case if result.seconds],
+        "processors": [result.seconds / result.wall_seconds for result in of_case if result.wall_seconds],
         "items_seen": statistics.mean(result.images_seen for result in good) if good else None,
         "failed": [result.failure for result in of_case if result.failure],
         **{
@@ -112,8 +112,8 @@ def _scores_share(of_preset: Sequence[Result], train: Values) -> dict[str, Any]:
         "share": in_scores / seconds,
         "seconds_each": each,
         "share_of_the_whole_training": whole_share,
-        "sentence": f"A score of the preset takes {each:.2f} s. The {scores} scores took {in_scores / seconds:.1%} of "
-        f"these {seconds:.0f} seconds, and at this speed {whole_scores} scores take {whole_share:.1%} of its whole "
+        "sentence": f"A score of the preset takes {each:.2f} processor seconds. The {scores} scores took "
+        f"{in_scores / seconds:.1%} of these {seconds:.0f} seconds, and at this speed {whole_scores} scores take {whole_share:.1%} of its whole "
         f"training of {whole:,} items.",
     }
 

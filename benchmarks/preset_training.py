@@ -42,7 +42,7 @@ class Specification(BaseModel):
         dataset: folder of the prepared data.
         dataset_digest: its digest.
         seed: seed of the training, or of the choice of real items.
-        seconds: wall time of the training after its first step, with scores, grids and checkpoints.
+        seconds: processor time of the training after its first step, with scores, grids and checkpoints.
         at_once: number of trainings that share the machine, including this one.
     """
 
@@ -67,11 +67,11 @@ class Result(BaseModel):
         distances: Fréchet distance to the held-out items by judge, the preset's own first; empty after a failure.
         accuracies: share of the held-out items that each judge classifies correctly; None if it does not classify.
         failure: why there is no generator; empty if there is one.
-        seconds: wall time that was spent, as in the specification.
-        processor_seconds: processor time in them; less than for other cases if other programs ran.
+        seconds: processor time that was spent, as in the specification.
+        wall_seconds: wall time in which it was spent; more if other programs ran.
         images_seen: items seen at the end, of which the kept generator has seen `images_seen_by_best`.
         scores: number of scores within this time.
-        score_seconds: wall time that they took.
+        score_seconds: processor time that they took.
     """
 
     specification: Specification
@@ -80,7 +80,7 @@ class Result(BaseModel):
     accuracies: dict[str, float | None] = {}
     failure: str = ""
     seconds: float = 0.0
-    processor_seconds: float = 0.0
+    wall_seconds: float = 0.0
     images_seen: int = 0
     images_seen_by_best: int = 0
     scores: int = 0
@@ -100,22 +100,26 @@ def run(specification: Specification) -> Result:
 
 
 class _Clock(NoHooks):
-    """Ends the training after `seconds`, counted from the end of the first step, or when the parent has ended."""
+    """Ends the training after `seconds` of processor time from the end of the first step, or when the parent has ended.
+
+    Processor time, because other programs on the machine change it little.
+    """
 
     def __init__(self, seconds: float) -> None:
-        self.spent = self.processor_seconds = 0.0
-        self._seconds, self._since, self._parent = seconds, 0.0, os.getppid()
-        self._processor_since = 0.0
+        self.spent = self.wall_seconds = 0.0
+        self._seconds, self._since, self._wall_since, self._parent = seconds, 0.0, 0.0, os.getppid()
 
     def on_step(self, images_seen: int) -> None:
         del images_seen
         if not self._since:
-            self._since, self._processor_since = time.monotonic(), time.process_time()
-        self.spent = time.monotonic() - self._since
-        self.processor_seconds = time.process_time() - self._processor_since
+            self._since, self._wall_since = time.process_time(), time.monotonic()
+        self.spent = time.process_time() - self._since
+        self.wall_seconds = time.monotonic() - self._wall_since
 
     def stop_requested(self) -> bool:
-        return bool(self._since) and (time.monotonic() - self._since >= self._seconds or os.getppid() != self._parent)
+        return bool(self._since) and (
+            time.process_time() - self._since >= self._seconds or os.getppid() != self._parent
+        )
 
 
 class _TimedScorer:
@@ -126,9 +130,9 @@ class _TimedScorer:
         self._score = score
 
     def __call__(self) -> Mapping[str, float]:
-        before = time.monotonic()
+        before = time.process_time()
         scores = self._score()
-        self.count, self.seconds = self.count + 1, self.seconds + time.monotonic() - before
+        self.count, self.seconds = self.count + 1, self.seconds + time.process_time() - before
         return scores
 
 
@@ -201,7 +205,7 @@ def _trained(result: Result, dataset: PreparedDataset) -> list[NDArray[np.uint8]
             training.run(clock)
         except Diverged as error:
             result.failure = str(error)
-    result.seconds, result.processor_seconds = clock.spent, clock.processor_seconds
+    result.seconds, result.wall_seconds = clock.spent, clock.wall_seconds
     result.images_seen = gan.images_seen
     result.scores, result.score_seconds = timed.count, timed.seconds
     if result.failure:

@@ -111,7 +111,7 @@ def results_of(tmp_path):
                     machine="here",
                     distances={"ngram": value},
                     seconds=10,
-                    processor_seconds=15 + seed,
+                    wall_seconds=20 - 4 * seed,
                     images_seen=900,
                     scores=2,
                     score_seconds=1,
@@ -130,8 +130,8 @@ def test_the_table_compares_geometric_means_and_counts_failures(tmp_path):
     assert row["ngram"]["ratio"] == pytest.approx(135 ** (1 / 3) / 2)
     assert row["ngram"]["interval"] == pytest.approx([math.exp(expected.low), math.exp(expected.high)])
     assert row["failed"] == ["not finite"]
-    assert row["processors"] == [1.5, 1.6, 1.7]
-    assert "used 1.50 to 1.70 processors" in found.markdown
+    assert row["processors"] == pytest.approx([0.5, 0.625, 10 / 12])
+    assert "used 0.50 to 0.83 processors" in found.markdown
     assert "- `train.steps=1`: a reason" in found.markdown
 
 
