@@ -45,9 +45,9 @@ def report(results: Sequence[Result], skipped: Mapping[str, str], train: Values)
     lines = [
         " ".join(machines),
         f"{specification.seconds:g} processor seconds of training, {specification.at_once} at a time; {seeds} seeds. "
-        f"Fréchet distance of {specification.evaluate['samples']:,} items to the held-out ones, mean ± standard deviation over "
-        "the seeds, and the ratio of its geometric mean to the preset's, with Welch's 95 % interval. The trainings "
-        f"used {busy[0]:.2f} to {busy[-1]:.2f} processors. " + " ".join(accuracies),
+        f"Fréchet distance of {specification.evaluate['samples']:,} items to the held-out ones, mean ± standard "
+        "deviation over the seeds, and the ratio of its geometric mean to the preset's, with Welch's 95 % interval. "
+        f"The trainings used {busy[0]:.2f} to {busy[-1]:.2f} processors. " + " ".join(accuracies),
         "\n".join(_line(cells) for cells in (headings, ["---"] * len(headings), *_cells(rows, judges))),
         share["sentence"],
         "\n".join(["Not put back:", "", *(f"- `{name}`: {reason}" for name, reason in skipped.items())]),
@@ -113,7 +113,8 @@ def _scores_share(of_preset: Sequence[Result], train: Values) -> dict[str, Any]:
         "seconds_each": each,
         "share_of_the_whole_training": whole_share,
         "sentence": f"A score of the preset takes {each:.2f} processor seconds. The {scores} scores took "
-        f"{in_scores / seconds:.1%} of these {seconds:.0f} seconds, and at this speed {whole_scores} scores take {whole_share:.1%} of its whole "
+        f"{in_scores / seconds:.1%} of these {seconds:.0f} seconds, and at this speed {whole_scores} scores take "
+        f"{whole_share:.1%} of its whole "
         f"training of {whole:,} items.",
     }
 
