@@ -20,6 +20,10 @@ PACKAGES = ("components", "gan_core")
 # Modules that a stage imports but that change no byte of its outputs, each with the reason.
 WITHOUT_EFFECT = {
     "gan_core.exit_codes": "sets the exit code and prints a failure",
+    "components.beam.engine": "divides the work among Beam's workers, which write the same bytes",
+    "components.beam.options": "reads Beam's options",
+    "components.beam.pipelines": "runs Beam's pipelines",
+    "components.beam.ranges": "holds the items that Beam's workers decoded, in the same order",
     "components.cli.progress": "prints how far a loop is",
     "components.storage.cache_folder": "says where results are cached",
     "components.storage.bucket": "speaks with Google Cloud Storage",
