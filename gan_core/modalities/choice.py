@@ -95,7 +95,10 @@ def _modality_of_files(suffixes: Counter[str], place: str) -> str:
         )
     if not found:
         kinds = " or ".join(f"{one.item}s ({', '.join(sorted(one.suffixes))})" for one in MODALITIES.values())
-        raise InvalidInput(f"The folder must contain {kinds}. Received: {place} with {suffixes.total()} other files")
+        raise InvalidInput(
+            f"The source must contain {kinds}, or be an archive ({', '.join(sorted(ARCHIVES))}). Received: {place} "
+            f"with {suffixes.total()} other files"
+        )
     return next(iter(found))
 
 

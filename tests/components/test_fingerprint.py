@@ -14,6 +14,7 @@ from recipes import project_parameters
 from components import fingerprint as module
 from components.fingerprint import fingerprint
 from gan_core.errors import InvalidInput
+from tests.gan_core.data.archives import in_class_folders, write_tar
 
 
 @pytest.fixture
@@ -151,6 +152,9 @@ def test_the_command_records_folders_but_not_built_in_sources(
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert record("photos") == {"format": 1, "raw_data": fingerprint(photos, tmp_path / "known.json")}
+    (tmp_path / "tars").mkdir()
+    write_tar(tmp_path / "tars" / "a.tar", in_class_folders(3))
+    assert record("tars/*.tar") == record(str(tmp_path / "tars" / "a.t?r")) != record("photos")
     write(copy / "photos/1.png", b"one")
     assert record("photos") == {"format": 1, "raw_data": fingerprint(copy / "photos", tmp_path / "another.json")}
 

@@ -386,6 +386,12 @@ def test_a_link_out_of_a_folder_of_archives_is_refused(tmp_path: Path) -> None:
     assert open_source(str(tmp_path / "raw" / "a.tar")).count == 6  # named by the user
 
 
+def test_a_compressed_tar_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(whole()))
+    with pytest.raises(InvalidInput, match=r"or be an archive \(\.parquet, \.tar, \.zip\)\. Received: .*a\.tar\.gz'"):
+        open_source(str(tmp_path / "a.tar.gz"))
+
+
 def test_a_pattern_without_matches_or_with_other_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"a pattern of archives\. Received: source='.*\*\.tar'"):
         open_source(str(tmp_path / "*.tar"))
