@@ -13,7 +13,7 @@ from gan_core.data.archives import MOST_CLASSES
 from gan_core.data.columns import Columns
 from gan_core.data.folders import LARGEST_FILE_BYTES
 from gan_core.data.label_files import label_text
-from gan_core.data.row_groups import LARGEST_BYTES, RowGroups, batches, opened
+from gan_core.data.row_groups import RowGroups, batches, opened
 from gan_core.data.sources import RawItem
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
@@ -50,7 +50,7 @@ class ParquetRows:
         read: opens an item from its content.
 
     Raises:
-        InvalidInput: a file cannot be read, or there are no rows, too many classes or too large row groups.
+        InvalidInput: a file cannot be read, or there are no rows, more rows than bytes or too many classes.
     """
 
     def __init__(self, files: Sequence[Path], columns: Columns, modality: str, read: Callable[[bytes], Any]) -> None:
@@ -58,7 +58,7 @@ class ParquetRows:
         self._files, self._columns, self._read = files, columns, read
         self.count, found = 0, set[str]()
         for file in files:
-            self._require_modest(file)
+            _require_modest(file)
             for _, label in self._rows(file):
                 self.count += 1
                 found.update((label,) if isinstance(label, str) else ())
@@ -86,7 +86,8 @@ class ParquetRows:
         with _whole(path) as file:
             for group in range(file.num_row_groups):
                 if label is None:
-                    yield from (((group, row), None) for row in range(file.metadata.row_group(group).num_rows))
+                    rows_of_group = file.read_row_group(group, columns=[]).num_rows
+                    yield from (((group, row), None) for row in range(rows_of_group))
                     continue
                 rows = itertools.count()
                 for values in batches(file, group, label, _LABELS_AT_ONCE):
@@ -105,26 +106,15 @@ class ParquetRows:
         except UnreadableItem as error:
             return error
 
-    def _require_modest(self, path: Path) -> None:
-        """Checks what the file says of itself, before any of its values is read."""
-        with _whole(path) as file:
-            groups = [file.metadata.row_group(group) for group in range(file.num_row_groups)]
-            rows = sum(group.num_rows for group in groups)
-            if rows > path.stat().st_size:
-                raise InvalidInput(
-                    f"A parquet file must not have more rows than bytes. Received: {printable(str(path))} with {rows} "
-                    "rows"
-                )
-            for group in groups:
-                chunks = [group.column(number) for number in range(group.num_columns)]
-                read = [one for one in chunks if one.path_in_schema in (self._columns.item, self._columns.label)]
-                size = max((one.total_uncompressed_size for one in read), default=0)
-                if size > LARGEST_BYTES:
-                    raise InvalidInput(
-                        f"A row group of a parquet file must have at most {LARGEST_BYTES} bytes; write the file with "
-                        f"fewer rows in each, for example row_group_size=100. Received: {printable(str(path))} with "
-                        f"{size} bytes"
-                    )
+
+def _require_modest(path: Path) -> None:
+    """Checks the number of rows that the file says it has, before any value is read."""
+    with _whole(path) as file:
+        rows = sum(file.read_row_group(group, columns=[]).num_rows for group in range(file.num_row_groups))
+    if rows > path.stat().st_size:
+        raise InvalidInput(
+            f"A parquet file must not have more rows than bytes. Received: {printable(str(path))} with {rows} rows"
+        )
 
 
 @contextlib.contextmanager

@@ -1,4 +1,7 @@
-"""Reads a column of a parquet file, one row group at a time, and keeps the row groups that were read last."""
+"""Reads a column of a parquet file, one row group at a time, and keeps the row groups that were read last.
+
+Nothing here asks pyarrow for the metadata of a row group or a column chunk: in a damaged file, that ends the process.
+"""
 
 from __future__ import annotations
 
@@ -89,7 +92,7 @@ def _read(path: Path, group: int, column: str) -> tuple[list[pa.Array] | str, in
                 arrays.append(array)
                 size += array.nbytes
                 if size > LARGEST_BYTES:
-                    return f"its row group has more than {LARGEST_BYTES} bytes", 0
+                    return f"its row group has more than {LARGEST_BYTES} bytes; write fewer rows in each", 0
     except Exception as error:  # a damaged file can make pyarrow raise nearly anything
         return printable(f"its row group cannot be read: {str(error) or type(error).__name__}")[:200], 0
     return arrays, size

@@ -32,7 +32,7 @@ def zip_members(path: Path, rule: str = "A .zip must be a whole zip archive") ->
     for member in sorted(members, key=operator.attrgetter("filename")):
         if stat.S_ISLNK(member.external_attr >> 16):
             yield Member(member.filename, functools.partial(set_aside, "a link in the archive, not a file"))
-        elif not member.is_dir():
+        elif not member.filename.endswith("/"):  # zipfile fails at an empty name
             yield Member(member.filename, functools.partial(_read, path, member))
 
 

@@ -366,8 +366,7 @@ def test_a_damaged_archive_is_refused_in_one_sentence(content: bytes, message: s
 @pytest.mark.parametrize("seed", range(40))
 def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
     """Flips bytes of headers and label files: the archive is refused, or items are set aside."""
-    (tmp_path / "a.tar").write_bytes(whole())
-    content = np.frombuffer((tmp_path / "a.tar").read_bytes(), np.uint8).copy()
+    content = np.frombuffer(whole().replace(b".png", b".wav"), np.uint8).copy()
     generator = np.random.default_rng(seed)
     for place in generator.integers(0, 6, 3) * 1024 + generator.integers(0, 160, 3):
         content[place] = generator.integers(256)

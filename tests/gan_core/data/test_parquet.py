@@ -168,17 +168,10 @@ def test_a_damaged_row_group_is_set_aside(tmp_path: Path, prepare_config: Settin
     assert all("row group cannot be read" in entry.reason for entry in manifest.rejected)
 
 
-def test_a_large_row_group_is_refused_by_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_parquet(tmp_path / "a.parquet", {"image": PICTURES}, rows=30)
-    monkeypatch.setattr(parquet, "LARGEST_BYTES", 1000)
-    with pytest.raises(InvalidInput, match=r"at most 1000 bytes.*row_group_size=100\. Received: .*a\.parquet with"):
-        open_source(str(path))
-
-
-def test_a_row_group_that_says_too_little_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_row_group_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = open_source(str(write_parquet(tmp_path / "a.parquet", {"image": PICTURES}, rows=30)))
     monkeypatch.setattr(row_groups, "LARGEST_BYTES", 1000)
-    assert set(reasons(source).values()) == {"its row group has more than 1000 bytes"}
+    assert set(reasons(source).values()) == {"its row group has more than 1000 bytes; write fewer rows in each"}
 
 
 def test_a_large_row_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +259,7 @@ def test_a_truncated_or_damaged_file_is_refused_in_one_sentence(tmp_path: Path) 
 @pytest.mark.parametrize("seed", range(40))
 def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
     """Flips bytes anywhere: the file is refused, or rows are set aside."""
-    path = write_parquet(tmp_path / "a.parquet", {"image": PICTURES[:3], "label": NUMBERS[:3]}, rows=2)
+    path = write_parquet(tmp_path / "a.parquet", {"audio": PICTURES[:3], "label": NUMBERS[:3]}, rows=2)
     content = np.frombuffer(path.read_bytes(), np.uint8).copy()
     generator = np.random.default_rng(seed)
     start = len(content) - 600 if seed % 2 else 0  # the footer, or anywhere

@@ -155,6 +155,18 @@ def test_a_changed_archive_is_noticed(tmp_path: Path) -> None:
         item.open()
 
 
+def test_an_empty_name_is_ignored(tmp_path: Path) -> None:
+    content = write_zip(tmp_path / "a.zip", [("x", b"x"), ("a.png", png(1))]).read_bytes()
+    directory = content.index(b"PK\1\2")
+    assert content[directory + 28] == 1  # the length of the name, which is cut off
+    cut = content[: directory + 28] + b"\0" + content[directory + 29 : directory + 46] + content[directory + 47 :]
+    end = cut.index(b"PK\5\6")
+    size = int.from_bytes(cut[end + 12 : end + 16], "little") - 1
+    (tmp_path / "a.zip").write_bytes(cut[: end + 12] + size.to_bytes(4, "little") + cut[end + 16 :])
+
+    assert labelled(open_source(str(tmp_path / "a.zip"))) == {"a.png": None}
+
+
 def test_a_damaged_or_empty_zip_is_refused_in_one_sentence(tmp_path: Path) -> None:
     whole = write_zip(tmp_path / "a.zip", in_class_folders(6)).read_bytes()
     for content in (b"", b"no zip" * 100, whole[:-1], whole[: len(whole) // 2]):
@@ -168,10 +180,11 @@ def test_a_damaged_or_empty_zip_is_refused_in_one_sentence(tmp_path: Path) -> No
 @pytest.mark.parametrize("seed", range(40))
 def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
     """Flips bytes anywhere: the archive is refused, or items are set aside."""
-    path = write_zip(tmp_path / "a.zip", style_gan(listed([0, 1, 2]), 3))
+    labels = json.dumps({"labels": [["0.wav", 0], ["1.wav", 1]]}).encode()
+    path = write_zip(tmp_path / "a.zip", [("0.wav", png(0)), ("1.wav", png(1)), ("dataset.json", labels)])
     content = np.frombuffer(path.read_bytes(), np.uint8).copy()
     generator = np.random.default_rng(seed)
-    start = len(content) - 350 if seed % 2 else 0  # the directory, or anywhere
+    start = len(content) - 200 if seed % 2 else 0  # the directory, or anywhere
     for place in generator.integers(start, len(content), 3):
         content[place] = generator.integers(256)
     path.write_bytes(content.tobytes())
