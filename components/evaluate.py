@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from components import executor
+from components.beam.options import add_options, read_options
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import output_kinds as kinds
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gan_core.evaluation.champion import Comparison
     from gan_core.evaluation.extractors.features import Extractor
     from gan_core.evaluation.feature_extraction import ExtractedFeatures
+    from gan_core.evaluation.parts import RunParts
     from gan_core.evaluation.protocol import ChampionScores, Evaluation
     from gan_core.evaluation.report.text_rows import TextRows
 
@@ -34,12 +36,19 @@ if TYPE_CHECKING:
 def main() -> None:
     """Reads the command line, runs the cheap checks, and evaluates."""
     arguments = executor.checked(parser().parse_args(), "scores")
+    options = read_options(arguments)
     config = _config(arguments)
-    with paths.local_paths(arguments) as local:
-        _evaluate(local, config)
+    with contextlib.ExitStack() as stack:
+        local = stack.enter_context(paths.local_paths(arguments))
+        run_parts = None
+        if options:
+            from components.beam.evaluation import parts_on_workers
+
+            run_parts = stack.enter_context(parts_on_workers(options, local.cache))
+        _evaluate(local, config, run_parts)
 
 
-def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
+def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig, run_parts: RunParts | None) -> None:
     from components.registry.champion import registry_name
     from components.tracking.records import deliver
     from gan_core.evaluation.real_and_generated import open_sides
@@ -65,15 +74,17 @@ def _evaluate(arguments: argparse.Namespace, config: EvaluateConfig) -> None:
     charts = training_charts(arguments.history, sides.item) if arguments.history else []
     counted = functools.partial(counting, unit=f"{sides.item}s")
     extractor = build_extractor(config, sides.dataset, arguments.cache, counted)
-    extracted = extract_features(config, sides, extractor, arguments.cache, counted)
-    accuracy = class_accuracy(config, extractor, extracted, arguments.cache, counted)
+    extracted = extract_features(config, sides, extractor, arguments.cache, counted, run_parts=run_parts)
+    accuracy = class_accuracy(config, extractor, extracted, arguments.cache, counted, run_parts=run_parts)
     evaluation = evaluate(config, extractor, extracted).model_copy(update={"class_accuracy": accuracy})
     if evaluation.tracking_run_id is None:  # the generator names no run if MLflow was away during the whole training
         evaluation = evaluation.model_copy(update={"tracking_run_id": run_id})
     with contextlib.ExitStack() as outputs:
         comparison = None
         if arguments.champion:
-            comparison, theirs = outputs.enter_context(_compared(arguments, config, extractor, extracted, evaluation))
+            comparison, theirs = outputs.enter_context(
+                _compared(arguments, config, extractor, extracted, evaluation, run_parts=run_parts)
+            )
             evaluation = evaluation.model_copy(update={"champion": theirs})
         if arguments.scores:
             place = outputs.enter_context(whole_output(arguments.scores))
@@ -141,6 +152,7 @@ def parser() -> argparse.ArgumentParser:
         help="output: the real images' statistics, .npz, as pytorch-fid reads them",
     )
     add("--cache", type=paths.local_path, default=cache_folder(), help="folder for cached results")
+    add_options(options)
     executor.add_option(options)
     return options
 
@@ -170,6 +182,8 @@ def _compared(
     extractor: Extractor,
     extracted: ExtractedFeatures,
     evaluation: Evaluation,
+    *,
+    run_parts: RunParts | None,
 ) -> Iterator[tuple[Comparison, ChampionScores | None]]:
     """Yields the comparison with the champion, or the reason why there is none, and its scores for the record."""
     from components.cli.progress import counting
@@ -183,7 +197,9 @@ def _compared(
             yield Comparison("", None, None, (champion,)), None
             return
         counted = functools.partial(counting, unit=f"{extracted.sides.item}s")
-        comparison = compare(config, extractor, extracted, evaluation, champion=champion, counting=counted)
+        comparison = compare(
+            config, extractor, extracted, evaluation, champion=champion, counting=counted, run_parts=run_parts
+        )
         scores = None
         if comparison.evaluation:
             figures = comparison.evaluation.model_dump(include={"scores", "spread", "standard_errors"})

@@ -112,6 +112,8 @@ class Generator:
         truncation: float = 1.0,
         conditions: Conditions | None = None,
         batch_size: int = 256,
+        *,
+        start: int = 0,
     ) -> Iterator[NDArray[np.uint8]]:
         """Yields the images of `sample` in batches of at most `batch_size`; one batch is in memory at a time.
 
@@ -123,6 +125,7 @@ class Generator:
                 the input images uint8 [B, H, W, C] of a paired one. If None, labels are drawn from the class shares. A
                 paired generator needs it.
             batch_size: images at a time.
+            start: number of images to skip, a multiple of `batch_size`. Only their latents are drawn.
 
         Raises:
             InvalidInput: an image is not finite.
@@ -132,7 +135,8 @@ class Generator:
         done = 0
         for latents in latent_batches(count, self.metadata.latent_size, seed, truncation, batch_size):
             positions = np.arange(done, done + len(latents))
-            yield self.draw(latents, None if conditions is None else conditions(positions))
+            if done >= start:
+                yield self.draw(latents, None if conditions is None else conditions(positions))
             done += len(latents)
 
     def draw(self, latents: NDArray[np.float32], condition: NDArray[Any] | None = None) -> NDArray[np.uint8]:

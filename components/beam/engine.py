@@ -1,8 +1,9 @@
-"""Does the work of `prepare` on the workers of an Apache Beam runner.
+"""Does the work of `prepare` and `evaluate` on the workers of an Apache Beam runner.
 
-The workers must see the same folders as the command: the raw data, and the folder in which the output is written. Each
-decodes items, which Beam then groups by ranges of their digests. A worker sorts a range and writes it to a file. So the
-order of the items, and with it every byte of the output, depends neither on the runner nor on the number of workers.
+The workers must see the same folders as the command: its inputs, and the folder of its temporary files. For `prepare`,
+each decodes items, which Beam then groups by ranges of their digests. A worker sorts a range and writes it to a file.
+So the order of the items, and with it every byte of the output, depends neither on the runner nor on the number of
+workers.
 """
 
 from __future__ import annotations
@@ -24,24 +25,63 @@ from gan_core.data.engine import Arrays, Form, Task
 from gan_core.data.manifest import RejectedEntry
 from gan_core.data.parallel_decode import decode_items
 from gan_core.data.sources import RawItem, Source
+from gan_core.errors import InvalidInput
 from gan_core.staging import whole_file
 
 _ITEMS_PER_ELEMENT = 64  # raw items travel together, because Beam needs longer for an element than for a path in it
-_REJECTED = "rejected"
+_REJECTED, _REFUSAL = "rejected", "invalid_input"
 
 
-class BeamEngine:
-    """Divides the work by Apache Beam.
+class Mapper:
+    """Calls functions on the workers of a runner.
 
     Args:
         options: the options of the runner.
-        open_source: opens the source in a worker.
         folder: gets temporary files; the workers must see it.
     """
 
-    def __init__(self, options: PipelineOptions, open_source: Callable[[], Source], folder: Path) -> None:
-        self._options, self._open_source, self._folder = options, open_source, folder
+    def __init__(self, options: PipelineOptions, folder: Path) -> None:
+        self._options, self._folder = options, folder
         self._pipelines = itertools.count()
+
+    def map(self, function: Callable[[Task], Arrays], tasks: Sequence[Task]) -> Iterator[Arrays]:
+        """Calls the function for each task on a worker.
+
+        Raises:
+            InvalidInput: the function raised it.
+        """
+        folder = self._new_folder()
+        with pipeline_with(self._options) as pipeline:
+            _ = (
+                pipeline
+                | "Tasks" >> beam.Create(list(enumerate(tasks)))
+                | "Distribute" >> beam.Reshuffle()
+                | "Run" >> beam.Map(functools.partial(_run, function, folder))
+            )
+        for number in range(len(tasks)):
+            with np.load(_result(folder, number), allow_pickle=False) as stored:
+                arrays = dict(stored)
+            if _REFUSAL in arrays:
+                raise InvalidInput(str(arrays[_REFUSAL]))
+            yield arrays
+
+    def _new_folder(self) -> Path:
+        folder = self._folder / f"beam-{next(self._pipelines)}"
+        folder.mkdir(parents=True)
+        return folder
+
+
+class BeamEngine(Mapper):
+    """Divides the work of `prepare` by Apache Beam.
+
+    Args:
+        options, folder: as for `Mapper`.
+        open_source: opens the source in a worker.
+    """
+
+    def __init__(self, options: PipelineOptions, open_source: Callable[[], Source], folder: Path) -> None:
+        super().__init__(options, folder)
+        self._open_source = open_source
 
     @contextmanager
     def decoded(self, source: Source, form: Form) -> Iterator[tuple[SortedItems, list[RejectedEntry]]]:
@@ -68,25 +108,6 @@ class BeamEngine:
             rejected = [RejectedEntry.model_validate_json(line) for line in lines]
         yield SortedItems(folder, ranges), rejected
 
-    def map(self, function: Callable[[Task], Arrays], tasks: Sequence[Task]) -> Iterator[Arrays]:
-        """Calls the function for each task on a worker."""
-        folder = self._new_folder()
-        with pipeline_with(self._options) as pipeline:
-            _ = (
-                pipeline
-                | "Tasks" >> beam.Create(list(enumerate(tasks)))
-                | "Distribute" >> beam.Reshuffle()
-                | "Run" >> beam.Map(functools.partial(_run, function, folder))
-            )
-        for number in range(len(tasks)):
-            with np.load(_result(folder, number), allow_pickle=False) as arrays:
-                yield dict(arrays)
-
-    def _new_folder(self) -> Path:
-        folder = self._folder / f"beam-{next(self._pipelines)}"
-        folder.mkdir(parents=True)
-        return folder
-
 
 class _Decode(beam.DoFn):
     """Raw items → (range, (digest, label, content)), and the JSON of rejected items."""
@@ -112,7 +133,10 @@ def _list_items(open_source: Callable[[], Source], _: None) -> Iterator[list[Raw
 
 def _run(function: Callable[[Task], Arrays], folder: Path, element: tuple[int, Task]) -> None:
     number, task = element
-    arrays = function(task)
+    try:
+        arrays = function(task)
+    except InvalidInput as error:  # the runner would repeat the task, and report a failure instead of a mistake
+        arrays = {_REFUSAL: np.asarray(str(error))}
     with whole_file(_result(folder, number)) as path, path.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
 

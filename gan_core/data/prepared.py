@@ -112,10 +112,11 @@ class ImageSplit:
             )
         return self._gather(self._inputs, indices)
 
-    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yields all images in order, uint8 [≤ batch_size, H, W, C]."""
-        for start in range(0, self.count, batch_size):
-            yield self.images(np.arange(start, min(start + batch_size, self.count)))
+    def batches(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yields the images [start, stop) in order, uint8 [≤ batch_size, H, W, C]."""
+        stop = self.count if stop is None else stop
+        for first in range(start, stop, batch_size):
+            yield self.images(np.arange(first, min(first + batch_size, stop)))
 
     def _gather(self, shards: Sequence[NDArray[np.uint8]], indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         out = np.empty((len(indices), *self._shape), np.uint8)

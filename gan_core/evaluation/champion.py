@@ -11,6 +11,7 @@ from gan_core.evaluation.evaluator import evaluate
 from gan_core.evaluation.extractors.features import Counting, Extractor
 from gan_core.evaluation.feature_extraction import ExtractedFeatures, draw_and_extract
 from gan_core.evaluation.images import GeneratedImages
+from gan_core.evaluation.parts import RunParts
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator
 
@@ -55,10 +56,12 @@ def compare(
     *,
     champion: Champion,
     counting: Counting,
+    run_parts: RunParts | None = None,
 ) -> Comparison:
     """Uses the champion's recorded scores if their protocol is the same; otherwise re-evaluates the champion.
 
     If the champion cannot be evaluated, this becomes a remark, not an error, because the new generator is not at fault.
+    `run_parts` extracts its features elsewhere; None for this process.
     """
     remarks = []
     # If a set of images is evaluated, the champion draws the same number of images.
@@ -74,7 +77,14 @@ def compare(
         generator = load_generator(champion.folder)
         if recorded is None:
             generated = draw_and_extract(
-                config, generator, extractor, counting, description="champion", sides=extracted.sides
+                config,
+                generator,
+                extractor,
+                counting,
+                folder=champion.folder,
+                description="champion",
+                sides=extracted.sides,
+                run_parts=run_parts,
             )
             recorded = evaluate(config, extractor, replace(extracted, generated=generated))
     except InvalidInput as error:

@@ -19,8 +19,9 @@ from gan_core.codecs import codec_of
 from gan_core.config import EvaluateConfig
 from gan_core.evaluation.accuracy_record import ClassAccuracy, Recognised
 from gan_core.evaluation.extractors.classifier import IMAGES_SHOWN, ClassifierExtractor, train_classifier
-from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached, silently
+from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract_cached, silently
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
+from gan_core.evaluation.parts import Draw, RunParts, Side, extract_sets
 
 
 def class_accuracy(
@@ -29,6 +30,8 @@ def class_accuracy(
     extracted: ExtractedFeatures,
     cache: str | Path,
     counting: Counting = silently,
+    *,
+    run_parts: RunParts | None = None,
 ) -> ClassAccuracy | None:
     """Classifies the held-out and the generated examples of an evaluation.
 
@@ -38,6 +41,7 @@ def class_accuracy(
         extracted: both sides of the evaluation.
         cache: folder for cached results.
         counting: shows the progress.
+        run_parts: classifies the generated examples elsewhere; None for this process.
 
     Returns:
         None if the examples have no classes, the generator is unconditional, or the reference is not held out.
@@ -55,7 +59,11 @@ def class_accuracy(
         with counting(IMAGES_SHOWN, "classifier") as advance:
             classifier = train_classifier(dataset, cache, advance)
         with counting(sum(draw.images.count for draw in draws), "generated, to classify") as advance:
-            generated = [extract(classifier, draw.images.batches(config.batch_size), advance) for draw in draws]
+            seeds = extracted.generated.seeds
+            places: list[Side | Draw] = [Draw(sides.generated_path, seed) for seed in seeds] or ["generated"]
+            sets = list(zip((draw.images for draw in draws), places, strict=True))
+            config = config.model_copy(update={"extractor": classifier.name})
+            generated = list(extract_sets(config, sides, classifier, sets, advance, run_parts=run_parts))
 
     content = {"digest": sides.real.digest, "name": sides.real.name}
     batches, codec, through_codec = sides.real.images.batches, codec_of(dataset.manifest), None

@@ -12,7 +12,7 @@ from gan_core.config import EvaluateConfig
 from gan_core.evaluation.classes import score_classes
 from gan_core.evaluation.codec_floor import codec_floor
 from gan_core.evaluation.confidence import bootstrap_distances, distance_interval, normal_interval
-from gan_core.evaluation.extractors.features import Extractor, FeatureSet
+from gan_core.evaluation.extractors.features import FEATURES_KEPT, Extractor, FeatureSet
 from gan_core.evaluation.feature_extraction import ExtractedFeatures
 from gan_core.evaluation.metrics.kernel import kernel_standard_error
 from gan_core.evaluation.protocol import Evaluation, Interval, Protocol
@@ -101,6 +101,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
             sampling_seeds=extracted.generated.seeds,
             kid_subsets=config.kid_subsets,
             kid_subset_size=kid_subset_size,
+            features_kept=FEATURES_KEPT,
         ),
         images_seen=metadata.images_seen if metadata else 0,
         dataset_digest=metadata.dataset_digest if metadata else "",

@@ -9,8 +9,9 @@ from gan_core.config import EvaluateConfig
 from gan_core.digests import file_digest
 from gan_core.evaluation.classes import Classes, find_classes
 from gan_core.evaluation.condition_match import class_agreement, target_scores
-from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, extract, extract_cached, silently
+from gan_core.evaluation.extractors.features import Counting, Extractor, FeatureSet, cached_features, silently
 from gan_core.evaluation.images import GeneratedImages, ImagesWithFeatures
+from gan_core.evaluation.parts import Draw, RunParts, Side, extract_sets
 from gan_core.evaluation.real_and_generated import Sides, StoredImages
 from gan_core.evaluation.statistics_file import read_statistics
 from gan_core.export import load_generator
@@ -69,9 +70,17 @@ class ExtractedFeatures:
 
 
 def extract_features(
-    config: EvaluateConfig, sides: Sides, extractor: Extractor, cache: str | Path, counting: Counting = silently
+    config: EvaluateConfig,
+    sides: Sides,
+    extractor: Extractor,
+    cache: str | Path,
+    counting: Counting = silently,
+    *,
+    run_parts: RunParts | None = None,
 ) -> ExtractedFeatures:
     """Extracts the features of both sides, and caches those of images on disk.
+
+    `run_parts` extracts them elsewhere; None for this process.
 
     Raises:
         InvalidInput: an image, the generator or the statistics cannot be read, or do not fit the extractor.
@@ -80,12 +89,15 @@ def extract_features(
     >>> features.real.count, features.generated.first.features.mean.shape
     (475, (128,))
     """
-    folder = Path(cache)
 
-    def features_of(stored: StoredImages, description: str) -> FeatureSet:
-        content = {"digest": stored.digest, "name": stored.name}
-        with counting(stored.images.count, description) as advance:
-            return extract_cached(extractor, stored.images.batches(config.batch_size), content, folder, advance)
+    def features_of(stored: StoredImages, side: Side) -> FeatureSet:
+        def compute() -> FeatureSet:
+            with counting(stored.images.count, side) as advance:
+                sets = [(stored.images, side)]
+                (found,) = extract_sets(config, sides, extractor, sets, advance, run_parts=run_parts)
+                return found
+
+        return cached_features(extractor, compute, {"digest": stored.digest, "name": stored.name}, Path(cache))
 
     if sides.real:
         reference, digest = sides.real.name, sides.real.digest
@@ -100,8 +112,16 @@ def extract_features(
         given = ImagesWithFeatures(sides.generated.images, features, labels)
         generated = GeneratedFeatures([given], (), None, [{}])
     else:
-        generator = load_generator(sides.generated_path)
-        generated = draw_and_extract(config, generator, extractor, counting, description="generated", sides=sides)
+        generated = draw_and_extract(
+            config,
+            load_generator(sides.generated_path),
+            extractor,
+            counting,
+            folder=sides.generated_path,
+            description="generated",
+            sides=sides,
+            run_parts=run_parts,
+        )
     return ExtractedFeatures(sides, reference, digest, real, training, generated)
 
 
@@ -111,22 +131,26 @@ def draw_and_extract(
     extractor: Extractor,
     counting: Counting,
     *,
+    folder: Path,
     description: str,
     sides: Sides,
+    run_parts: RunParts | None,
 ) -> GeneratedFeatures:
-    """Draws a generator's images for every sampling seed and extracts their features.
+    """Draws the images of the generator in `folder` for every sampling seed and extracts their features.
 
     A paired generator makes images from the input images in `sides` and is scored against their targets. The labels of
     a conditional generator are ignored if its classes differ from those of the data.
     """
     seeds = tuple(range(config.seed, config.seed + config.sampling_seeds))
     has_classes = sides.classes == generator.metadata.classes
-    draws = []
+    images = [GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec) for seed in seeds]
     with counting(config.samples * len(seeds), description) as advance:
-        for seed in seeds:
-            images = GeneratedImages(generator, config.samples, seed, sides.inputs, sides.codec)
-            features = extract(extractor, images.batches(config.batch_size), advance)
-            draws.append(ImagesWithFeatures(images, features, images.labels if has_classes else None))
+        sets = [(drawn, Draw(folder, seed)) for drawn, seed in zip(images, seeds, strict=True)]
+        features = list(extract_sets(config, sides, extractor, sets, advance, run_parts=run_parts))
+    draws = [
+        ImagesWithFeatures(drawn, found, drawn.labels if has_classes else None)
+        for drawn, found in zip(images, features, strict=True)
+    ]
     if generator.metadata.paired and sides.real:
         targets = sides.real.images
         outputs = [GeneratedImages(generator, targets.count, seed, sides.inputs) for seed in seeds]

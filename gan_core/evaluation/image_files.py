@@ -53,14 +53,14 @@ class FileImages:
             digests.update(hashlib.sha256(content).digest())
         self.digest = f"sha256-{digests.hexdigest()}"
 
-    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yields all images in order, uint8 [≤ batch_size, H, W, C].
+    def batches(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yields the images [start, stop), of which there is at least one, in order, uint8 [≤ batch_size, H, W, C].
 
         A batch also ends when the image size changes or BATCH_BYTES is reached, so the memory use does not grow with
         the size of the photos.
         """
         batch: list[NDArray[np.uint8]] = []
-        for name, read in self._images:
+        for name, read in self._images[start:stop]:
             image = self._decode(name, read)
             most = min(batch_size, max(1, BATCH_BYTES // image.nbytes))
             if batch and (len(batch) >= most or batch[0].shape != image.shape):

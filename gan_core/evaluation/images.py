@@ -26,8 +26,11 @@ class Images(Protocol):
 
     count: int
 
-    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yields all images in order, uint8 [≤ batch_size, H, W, C]; H and W may differ between batches."""
+    def batches(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yields the images [start, stop) in order, uint8 [≤ batch_size, H, W, C]; H and W may differ between batches.
+
+        `start` is a multiple of `batch_size`.
+        """
 
     def images(self, indices: NDArray[np.int64]) -> Iterable[NDArray[np.uint8]]:
         """Returns or yields the images at `indices`, each uint8 [H, W, C]."""
@@ -82,9 +85,15 @@ class GeneratedImages:
         self._generator = generator
         self._seed = seed
 
-    def batches(self, batch_size: int) -> Iterator[NDArray[np.uint8]]:
-        """Yields what a person perceives of all images in order, uint8 [≤ batch_size, H, W, C]."""
-        drawn = self._generator.batches(self.count, self._seed, conditions=self._conditions, batch_size=batch_size)
+    def batches(self, batch_size: int, start: int = 0, stop: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """Yields what a person perceives of the images [start, stop) in order, uint8 [≤ batch_size, H, W, C].
+
+        `start` is a multiple of `batch_size`.
+        """
+        stop = self.count if stop is None else stop
+        drawn = self._generator.batches(
+            stop, self._seed, conditions=self._conditions, batch_size=batch_size, start=start
+        )
         return map(functools.partial(self._codec.perceived, by=self._compared), drawn)
 
     def images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:

@@ -28,6 +28,9 @@ class Protocol(Record):
         samples: number of generated images, for each sampling seed.
         sampling_seeds: seeds of the generated images; empty if images are given instead of a generator.
         kid_subsets, kid_subset_size: number and size of the kernel distance's subsets.
+        features_kept: the scores that compare single images (kernel distance, precision, recall, density, coverage,
+            memorisation) use at most this number of images of each set, the first. Prepared data is in the order of its
+            digests, and files are shuffled, so these are a random subset. All versions have used this number.
     """
 
     extractor: str
@@ -40,6 +43,7 @@ class Protocol(Record):
     sampling_seeds: tuple[int, ...]
     kid_subsets: int
     kid_subset_size: int
+    features_kept: int = 10_000
 
     def differences(self, other: Protocol) -> list[str]:
         """Returns the differences as `name: mine, not theirs`; empty if scores under both protocols can be compared."""

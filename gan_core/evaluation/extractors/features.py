@@ -89,7 +89,19 @@ def extract(
     Raises:
         InvalidInput: there are fewer than two images, or features are not finite.
     """
-    statistics, kept, rows = GaussianStatistics(extractor.size), [np.empty((0, extractor.size), np.float32)], 0
+    statistics, kept = extract_range(extractor, batches, 0, advance)
+    return FeatureSet(statistics.count, statistics.mean, statistics.covariance, kept)
+
+
+def extract_range(
+    extractor: Extractor, batches: Iterable[NDArray[np.uint8]], start: int, advance: Advance = lambda _: None
+) -> tuple[GaussianStatistics, NDArray[np.float32]]:
+    """Like `extract`, but for the images of a set from index `start`, in as many batches as are given.
+
+    Returns:
+        Their statistics, and their features that are kept, float32 [K, D].
+    """
+    statistics, kept, rows = GaussianStatistics(extractor.size), [np.empty((0, extractor.size), np.float32)], start
     for images in batches:
         features = extractor(images)
         statistics.update(features)
@@ -97,7 +109,7 @@ def extract(
             kept.append(features[: FEATURES_KEPT - rows])
             rows += len(kept[-1])
         advance(len(images))
-    return FeatureSet(statistics.count, statistics.mean, statistics.covariance, np.concatenate(kept))
+    return statistics, np.concatenate(kept)
 
 
 def extract_cached(
@@ -108,9 +120,16 @@ def extract_cached(
     advance: Advance = lambda _: None,
 ) -> FeatureSet:
     """Like `extract`, but cached under `content`, which identifies the images' pixels."""
+    return cached_features(extractor, lambda: extract(extractor, batches, advance), content, cache)
 
-    def compute() -> dict[str, NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]]:
-        found = extract(extractor, batches, advance)
+
+def cached_features(
+    extractor: Extractor, compute: Callable[[], FeatureSet], content: Mapping[str, object], cache: Path
+) -> FeatureSet:
+    """Returns the features cached under `content`, which identifies the images' pixels, or computes and caches them."""
+
+    def compute_arrays() -> dict[str, NDArray[np.float64] | NDArray[np.float32] | NDArray[np.int64]]:
+        found = compute()
         return {
             "count": np.asarray(found.count),
             "mean": found.mean,
@@ -125,5 +144,5 @@ def extract_cached(
         "resize": extractor.resize,
         "kept": FEATURES_KEPT,
     }
-    arrays = cached(cache, parts, compute)
+    arrays = cached(cache, parts, compute_arrays)
     return FeatureSet(int(arrays["count"]), arrays["mean"], arrays["covariance"], arrays["features"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -26,6 +29,19 @@ class GaussianStatistics:
         # BLAS updates the upper triangle of a column-major matrix in place, without a temporary D×D matrix for each
         # batch.
         self._scatter = np.zeros((size, size), order="F")
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The whole state: `count`, `mean` [D] and `scatter` [D, D] float64."""
+        return {"count": np.asarray(self.count), "mean": self.mean, "scatter": self._scatter}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Returns the statistics with the state `arrays`."""
+        statistics = cls(0)
+        statistics.count, statistics.mean = int(arrays["count"]), arrays["mean"]
+        statistics._scatter = arrays["scatter"]
+        return statistics
 
     def update(self, features: ArrayLike) -> None:
         """Adds `features` [B, D].
