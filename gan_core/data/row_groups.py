@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST_BYTES = 2**29
 """Of the items in a row group; also of all row groups that are kept."""
-_ROWS_AT_ONCE = 64
+_ROWS_TOGETHER = 64
 
 
 def opened(path: Path) -> pq.ParquetFile:
@@ -47,7 +47,7 @@ class RowGroups:
     """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[Any, ...], tuple[list[pa.Array] | str, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Any, ...], tuple[pa.ChunkedArray | str, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def value(self, path: Path, group: int, row: int, column: str) -> bytes:
@@ -57,19 +57,16 @@ class RowGroups:
             UnreadableItem: the row group cannot be read, is too large, or the value is missing.
         """
         with self._lock:
-            arrays = self._arrays(path, group, column)
-        if isinstance(arrays, str):
-            raise UnreadableItem(arrays)
-        for array in arrays:
-            if row < len(array):
-                value = array[row]
-                if not value.is_valid:
-                    raise UnreadableItem("it has no content in the file")
-                return bytes(value.as_buffer())
-            row -= len(array)
-        raise UnreadableItem("its row group has fewer rows than the file says")
+            values = self._values(path, group, column)
+        if isinstance(values, str):
+            raise UnreadableItem(values)
+        if row >= len(values):
+            raise UnreadableItem("its row group has fewer rows than the file says")
+        if not values[row].is_valid:
+            raise UnreadableItem("it has no content in the file")
+        return bytes(values[row].as_buffer())
 
-    def _arrays(self, path: Path, group: int, column: str) -> list[pa.Array] | str:
+    def _values(self, path: Path, group: int, column: str) -> pa.ChunkedArray | str:
         try:
             status = path.stat()
         except OSError as error:
@@ -83,16 +80,24 @@ class RowGroups:
         return self._kept[key][0]
 
 
-def _read(path: Path, group: int, column: str) -> tuple[list[pa.Array] | str, int]:
-    """Returns the values in a row group, or why it cannot be read, and their size in bytes."""
-    arrays, size = [], 0
+def _read(path: Path, group: int, column: str) -> tuple[pa.ChunkedArray | str, int]:
+    """Returns the values in a row group, or why it cannot be read, and their size in bytes.
+
+    Reads one row at a time, because a dictionary can repeat a large value in every row.
+    """
+    import pyarrow as pa
+
+    arrays, single, size = [], [], 0
     try:
         with opened(path) as file:
-            for array in batches(file, group, column, _ROWS_AT_ONCE):
-                arrays.append(array)
+            for array in batches(file, group, column, rows=1):
+                single.append(array)
                 size += array.nbytes
                 if size > LARGEST_BYTES:
                     return f"its row group has more than {LARGEST_BYTES} bytes; write fewer rows in each", 0
+                if len(single) == _ROWS_TOGETHER:
+                    arrays.append(pa.concat_arrays(single))
+                    single = []
+            return pa.chunked_array([*arrays, *single], None if arrays or single else pa.binary()), size
     except Exception as error:  # a damaged file can make pyarrow raise nearly anything
         return printable(f"its row group cannot be read: {str(error) or type(error).__name__}")[:200], 0
-    return arrays, size

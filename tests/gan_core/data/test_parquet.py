@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import io
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -23,6 +25,7 @@ from gan_core.modalities.choice import open_source
 from tests.gan_core.data.archives import CLASSES, hugging_face, in_class_folders, png, write_folder, write_parquet
 from tests.gan_core.data.test_archives import labelled, open_size, reasons
 
+_ROOT = Path(__file__).resolve().parents[3]
 Settings = Callable[..., Any]
 
 IMAGE = {"_type": "Image"}
@@ -172,6 +175,24 @@ def test_a_large_row_group_is_set_aside(tmp_path: Path, monkeypatch: pytest.Monk
     source = open_source(str(write_parquet(tmp_path / "a.parquet", {"image": PICTURES}, rows=30)))
     monkeypatch.setattr(row_groups, "LARGEST_BYTES", 1000)
     assert set(reasons(source).values()) == {"its row group has more than 1000 bytes; write fewer rows in each"}
+
+
+def test_a_dictionary_that_repeats_a_large_value_does_not_fill_the_memory(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path / "a.parquet", {"audio": [bytes(2**22)] * 100}, rows=100, compression="zstd")
+    assert path.stat().st_size < 2**14
+    program = """
+import sys, pyarrow
+from gan_core.data import row_groups
+from gan_core.errors import UnreadableItem
+from gan_core.modalities.choice import open_source
+row_groups.LARGEST_BYTES = 2**24
+try:
+    next(iter(open_source(sys.argv[1]))).open()
+except UnreadableItem as error:
+    print(error, pyarrow.default_memory_pool().max_memory() < 2**26)
+"""
+    done = subprocess.run([sys.executable, "-c", program, path], cwd=_ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout == "its row group has more than 16777216 bytes; write fewer rows in each True\n"
 
 
 def test_a_large_row_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
