@@ -21,6 +21,7 @@ PACKAGES = ("components", "gan_core")
 WITHOUT_EFFECT = {
     "gan_core.exit_codes": "sets the exit code and prints a failure",
     "components.beam.engine": "divides the work among Beam's workers, which write the same bytes",
+    "components.beam.evaluation": "divides the features among Beam's workers, which give the same scores",
     "components.beam.options": "reads Beam's options",
     "components.beam.pipelines": "runs Beam's pipelines",
     "components.beam.ranges": "holds the items that Beam's workers decoded, in the same order",
