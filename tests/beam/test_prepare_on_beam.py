@@ -31,6 +31,7 @@ from gan_core.data.engine import Form
 from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepare import prepare
 from gan_core.modalities.choice import open_source
+from tests.gan_core.data.archives import in_class_folders, write_parquet, write_tar, write_zip
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,6 +75,23 @@ def test_every_runner_writes_the_bytes_of_one_process(tmp_path: Path, runner: li
     assert _content(tmp_path / "divided") == expected
     assert divided.stdout == alone.stdout.replace("/alone/", "/divided/")
     assert sorted(os.listdir(tmp_path)) == ["alone", "divided", "raw"]
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet"])
+def test_the_items_of_archives_travel_to_workers(name: str, tmp_path: Path) -> None:
+    files = in_class_folders(30)
+    if name == "a.parquet":
+        labels = [file.split("/")[0] for file, _ in files]
+        write_parquet(tmp_path / name, {"image": [content for _, content in files], "label": labels})
+    else:
+        (write_tar if name == "a.tar" else write_zip)(tmp_path / name, files)
+    config = PrepareConfig.parse(EXAMPLES[0].parameters(str(tmp_path / name))["prepare"])
+    opener = functools.partial(open_source, config.source)
+
+    prepare(opener(), config, tmp_path / "alone")
+    prepare(opener(), config, tmp_path / "divided", BeamEngine(PipelineOptions(runner="FnApiRunner"), opener, tmp_path))
+
+    assert _content(tmp_path / "divided") == _content(tmp_path / "alone")
 
 
 @EACH
