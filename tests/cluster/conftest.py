@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cluster_bucket import Bucket, emulated_bucket
 from followed_run import FollowedRun, compile_pipeline, new_seed, overrides, write_profile
 from kubectl import NAMESPACE
 
@@ -75,6 +76,15 @@ def start(image: str, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for run in runs:
         run.end()
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    address = os.environ.get("TEST_CLUSTER_HOST")
+    if not address:
+        pytest.skip("TEST_CLUSTER_HOST must be an address of this machine that the cluster's pods reach")
+    with emulated_bucket(address, tmp_path_factory.mktemp("raw")) as bucket:
+        yield bucket
 
 
 @pytest.fixture(scope="session")

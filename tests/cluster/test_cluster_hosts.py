@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cluster_bucket import Bucket
 from followed_run import LONG, RESUMES, FollowedRun, delete_pod, new_seed
-from kubectl import NAMESPACE, kubectl, wait_for
+from kubectl import NAMESPACE, kubectl, pods, wait_for
 from mlflow_records import mlflow_records
+from pod_security import require_admitted
+from storage_emulator import BUCKET
 
 HOSTS = {"train": {"hosts": 2, "memory_request": "600Mi"}}
 TWENTY = ("train.steps=20", "train.log_every_images=32")
@@ -50,6 +53,9 @@ def test_two_hosts_give_the_figures_of_one(start: Any) -> None:
     two = start(seed, *TWENTY, "train.samples_every_images=640", **HOSTS)
     two.succeeded()
     assert "train: done" in two.lines
+    of_hosts = pods(f"jobset.sigs.k8s.io/jobset-name={trainjobs(two)[0]}")
+    assert len(of_hosts) == 2
+    require_admitted(of_hosts)
     with mlflow_records() as records:
         ours, theirs = (
             {
@@ -73,6 +79,17 @@ def test_a_lost_host_and_a_lost_step_change_nothing(start: Any) -> None:
     run.succeeded()
     assert "of an earlier try is followed" in run.log_of("train")
     assert len(trainjobs(run)) == 1
+    with mlflow_records() as records:
+        records.require_one_whole_training(run.run_id)
+
+
+def test_hosts_resume_from_a_bucket(bucket: Bucket, start: Any) -> None:
+    place = {"checkpoints": f"gs://{BUCKET}/checkpoints", "checkpoints_claim": None}
+    run = start(new_seed(), *LONG, **HOSTS, environment=bucket.environment, **place)
+    chief = pod_of_host(run, 0, "train: ")
+    delete_pod(pod_of_host(run, 1))
+    pod_of_host(run, 0, RESUMES, other_than=chief)
+    run.succeeded()
     with mlflow_records() as records:
         records.require_one_whole_training(run.run_id)
 
