@@ -24,7 +24,7 @@ from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
-from gan_core.data.archive_files import is_pattern, matches_of, pattern_folder
+from gan_core.data.archives.files import is_pattern, matches_of, pattern_folder
 from gan_core.digests import file_digest, json_digest
 from gan_core.exit_codes import run
 from gan_core.staging import write_durably

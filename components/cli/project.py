@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gan_core.data.archive_files import is_pattern, matches_of
+from gan_core.data.archives.files import is_pattern, matches_of
 
 
 def project_root() -> Path:

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.data.archives.zips import zip_members
 from gan_core.data.decode import SUFFIXES, decode_whole, open_image, require_image
 from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix, read_below, scan
-from gan_core.data.zips import zip_members
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan_core.data.archive_files import PARQUET, archives_in
-from gan_core.data.archive_files import SUFFIXES as ARCHIVES
-from gan_core.data.archives import survey
+from gan_core.data.archives.files import PARQUET, archives_in
+from gan_core.data.archives.files import SUFFIXES as ARCHIVES
+from gan_core.data.archives.label_files import AUTO, require_no_label
+from gan_core.data.archives.source import survey
 from gan_core.data.folders import has_suffix, scan
-from gan_core.data.label_files import AUTO, require_no_label
 from gan_core.data.sources import Source, members_of
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.codec import Codec
 from gan_core.config import Pairs, Section
-from gan_core.data.archives import Archives, Survey
+from gan_core.data.archives.source import Archives, Survey
 from gan_core.data.sources import Source
 
 Settings = TypeVar("Settings", bound=Section)

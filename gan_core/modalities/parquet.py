@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gan_core.data.columns import Columns, item_columns, label_column
 from gan_core.data.manifest import first_names
-from gan_core.data.parquet import ParquetRows, schema_of
+from gan_core.data.parquet.columns import Columns, item_columns, label_column
+from gan_core.data.parquet.source import ParquetRows, schema_of
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
 from gan_core.printing import printable

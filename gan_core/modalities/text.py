@@ -14,9 +14,9 @@ from numpy.typing import DTypeLike, NDArray
 
 from gan_core.codecs.text import MOST_SYMBOLS, TextCodec
 from gan_core.config import TextSettings
-from gan_core.data.archives import Survey, members_of
+from gan_core.data.archives.label_files import require_no_label
+from gan_core.data.archives.source import Survey, members_of
 from gan_core.data.folders import has_suffix, scan
-from gan_core.data.label_files import require_no_label
 from gan_core.data.sources import RawItem
 from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_text, read_texts, texts_in
 from gan_core.errors import InvalidInput, UnreadableItem

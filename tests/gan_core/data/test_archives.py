@@ -1,4 +1,4 @@
-"""Tests of gan_core/data/archives.py and of hostile tars."""
+"""Tests of gan_core/data/archives/source.py and of hostile tars."""
 
 from __future__ import annotations
 

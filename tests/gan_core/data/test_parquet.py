@@ -1,4 +1,4 @@
-"""Tests of gan_core/data/parquet.py, columns.py and row_groups.py: data sets in parquet files."""
+"""Tests of gan_core/data/parquet: data sets in parquet files."""
 
 from __future__ import annotations
 

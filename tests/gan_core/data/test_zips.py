@@ -1,4 +1,4 @@
-"""Tests of gan_core/data/zips.py and dataset_json.py: data sets in zips, hostile ones too."""
+"""Tests of gan_core/data/archives/zips.py and dataset_json.py: data sets in zips, hostile ones too."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_forked_processes_do_not_share_the_position_in_the_file(tmp_path: Path) 
     write_zip(tmp_path / "a.zip", ((f"{number}.png", bytes([number]) * 10**5) for number in range(200)))
     program = """
 import os, sys
-from gan_core.data.zips import zip_members
+from gan_core.data.archives.zips import zip_members
 from pathlib import Path
 members = list(zip_members(Path(sys.argv[1])))
 members[0].read(10**6)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from gan_core.data.members import Member, set_aside
+from gan_core.data.archives.members import Member, set_aside
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 from gan_core.untrusted_files import require_regular

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from gan_core.data.members import Member
+from gan_core.data.archives.members import Member
 from gan_core.data.sources import class_name
 from gan_core.errors import InvalidInput, UnreadableItem
 

@@ -12,16 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gan_core.data.archive_files import ZIP
-from gan_core.data.archive_labels import Beside, InFolders, Labels, Listed
-from gan_core.data.dataset_json import listed_labels
+from gan_core.data.archives.dataset_json import listed_labels
+from gan_core.data.archives.files import ZIP
+from gan_core.data.archives.label_files import AUTO, NONE, label_in, may_be_label, whole_numbers_in
+from gan_core.data.archives.labels import Beside, InFolders, Labels, Listed
+from gan_core.data.archives.members import Member, set_aside
+from gan_core.data.archives.tars import tar_members
+from gan_core.data.archives.zips import zip_members
 from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix
-from gan_core.data.label_files import AUTO, NONE, label_in, may_be_label, whole_numbers_in
 from gan_core.data.manifest import first_names
-from gan_core.data.members import Member, set_aside
 from gan_core.data.sources import RawItem
-from gan_core.data.tars import tar_members
-from gan_core.data.zips import zip_members
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable
 

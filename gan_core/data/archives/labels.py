@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Protocol
 
-from gan_core.data.label_files import DATASET_JSON, key_of, label_in, label_suffix, may_be_label
+from gan_core.data.archives.label_files import DATASET_JSON, key_of, label_in, label_suffix, may_be_label
+from gan_core.data.archives.members import Member
 from gan_core.data.manifest import first_names
-from gan_core.data.members import Member
 from gan_core.data.sources import class_name
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable

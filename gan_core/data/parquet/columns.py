@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gan_core.data.label_files import AUTO, NONE
+from gan_core.data.archives.label_files import AUTO, NONE
 from gan_core.data.manifest import first_names
 from gan_core.errors import InvalidInput
 from gan_core.printing import printable

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from gan_core.data.label_files import DATASET_JSON, label_text
-from gan_core.data.members import Member
+from gan_core.data.archives.label_files import DATASET_JSON, label_text
+from gan_core.data.archives.members import Member
 from gan_core.errors import InvalidInput, UnreadableItem
 
 _LARGEST_BYTES = 2**26

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_core.data.archives import MOST_CLASSES
-from gan_core.data.columns import Columns
+from gan_core.data.archives.label_files import label_text
+from gan_core.data.archives.source import MOST_CLASSES
 from gan_core.data.folders import LARGEST_FILE_BYTES
-from gan_core.data.label_files import label_text
-from gan_core.data.row_groups import RowGroups, batches, opened
+from gan_core.data.parquet.columns import Columns
+from gan_core.data.parquet.row_groups import RowGroups, batches, opened
 from gan_core.data.sources import RawItem
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.printing import printable

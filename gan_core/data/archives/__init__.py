@@ -1,0 +1,1 @@
+"""Items in tars and zips, which are read where they lie."""
