@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from gan_core.data import archives
+from gan_core.data.archives import source as archives
 from gan_core.data.prepare import prepare
 from gan_core.data.sources import RawItem, Source
 from gan_core.errors import InvalidInput, UnreadableItem

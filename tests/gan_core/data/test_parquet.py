@@ -18,7 +18,8 @@ import pyarrow as pa
 import pytest
 import soundfile
 
-from gan_core.data import parquet, row_groups
+from gan_core.data.parquet import row_groups
+from gan_core.data.parquet import source as parquet
 from gan_core.data.prepare import prepare
 from gan_core.errors import InvalidInput
 from gan_core.modalities.choice import open_source
@@ -182,7 +183,7 @@ def test_a_dictionary_that_repeats_a_large_value_does_not_fill_the_memory(tmp_pa
     assert path.stat().st_size < 2**14
     program = """
 import sys, pyarrow
-from gan_core.data import row_groups
+from gan_core.data.parquet import row_groups
 from gan_core.errors import UnreadableItem
 from gan_core.modalities.choice import open_source
 row_groups.LARGEST_BYTES = 2**24

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gan_core.data import archives
+from gan_core.data.archives import source as archives
 from gan_core.data.prepare import prepare
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.choice import open_source
