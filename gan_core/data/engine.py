@@ -42,7 +42,7 @@ class Form:
 
 
 class Engine(Protocol):
-    """Does the work of `prepare` and `evaluate` that can be divided. Its results do not depend on who does it."""
+    """Does the work of `prepare` that can be divided. Its results do not depend on who does it."""
 
     def decoded(self, source: Source, form: Form) -> AbstractContextManager[tuple[Store, list[RejectedEntry]]]:
         """Decodes all items of the source, and yields a store of them, in any order, and the rejected items."""

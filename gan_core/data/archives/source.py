@@ -100,7 +100,7 @@ class Archives:
     """The items in archives. The same items and labels as in a folder give the same classes in the same order.
 
     The labels are in StyleGAN's `dataset.json` in a zip, or in label files beside the items (`.cls`, `.json`), or the
-    folders are the classes; see `archive_labels`.
+    folders are the classes; see the module `labels`.
 
     Args:
         found: the archives.
