@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,9 @@ from components.beam.engine import Mapper
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.evaluation.cache import Arrays
 from gan_core.evaluation.parts import Part, RunParts, extract_part
+from gan_core.staging import remove_abandoned, workplace
 
+_PREFIX = "beam-"
 _one_at_a_time = threading.Lock()
 _configure_once = functools.cache(configure_tensorflow)
 
@@ -29,8 +30,9 @@ def parts_on_workers(options: PipelineOptions, cache: Path) -> Iterator[RunParts
         cache: the folder that `build_extractor` reads; gets temporary files too. The workers must see it.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="beam-", dir=cache) as folder:
-        yield functools.partial(Mapper(options, Path(folder)).map, functools.partial(_extract, cache))
+    remove_abandoned(cache, _PREFIX)
+    with workplace(cache, _PREFIX) as folder:
+        yield functools.partial(Mapper(options, folder).map, functools.partial(_extract, cache))
 
 
 def _extract(cache: Path, part: Part) -> Arrays:
