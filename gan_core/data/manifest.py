@@ -113,6 +113,7 @@ class Manifest(_Entry):
                 ),
             ),
             ("the codec must have the shape of the arrays", self.codec is None or self.codec.shape == self.shape),
+            ("class names must differ", len({entry.name for entry in self.classes}) == len(self.classes)),
             ("either all shards must have inputs or none", len({entry.inputs is None for entry in self.shards}) < 2),
             (
                 "the classes' counts must match the splits",

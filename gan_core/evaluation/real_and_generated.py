@@ -104,6 +104,12 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
     ('held_out', 475, 80)
     """
     real, generated = Path(real), Path(generated)
+    for path in (real, generated):
+        if not path.exists():
+            raise InvalidInput(
+                "The images of an evaluation must be a prepared data set, a generator, or a folder or .zip of images: "
+                f"there is no such file or folder. Received: {path}"
+            )
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
     if dataset and generator and dataset.manifest.shape != generator.shape:
@@ -167,7 +173,7 @@ def _is_statistics(real: Path) -> bool:
     if real.suffix != ".npz" or real.is_dir():
         return False
     if not real.is_file():
-        raise InvalidInput(f"The file of statistics must exist. Received: {real}")
+        raise InvalidInput(f"The file of statistics must be a regular file. Received: {real}")
     return True
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from gan_core.config import TextSettings
 from gan_core.data.archives.label_files import require_no_label
 from gan_core.data.archives.source import Survey, members_of
 from gan_core.data.folders import has_suffix, scan
-from gan_core.data.sources import RawItem
+from gan_core.data.manifest import first_names
+from gan_core.data.sources import RawItem, class_name
 from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_text, read_texts, texts_in
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.modality import Modality
@@ -74,7 +76,7 @@ class Text(Modality[TextSettings]):
                     "A folder of texts must contain files, each of which is a class, and no folders. Received: "
                     f"source={str(path)!r} with {folders[0]}"
                 )
-            files = sorted(Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES))
+            files = [Path(entry.path) for entry in entries if has_suffix(entry.name, SUFFIXES)]
         return _of_files([(file.name, read_texts(file)) for file in files], f"source={str(path)!r}")
 
     def open_archives(self, found: Survey, name: str) -> Texts:
@@ -96,7 +98,7 @@ class Text(Modality[TextSettings]):
                         f"A file of texts must be readable: {error}. Received: {found.place}, {printable(member.name)}"
                     ) from None
                 texts[member.parts[-1]] = texts_in(content, f"{found.place}, {printable(member.name)}")
-        return _of_files(sorted(texts.items()), found.place)
+        return _of_files(list(texts.items()), found.place)
 
     def decoded(self, settings: TextSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns the largest length of a text, and uint32."""
@@ -136,5 +138,9 @@ def _of_files(texts: Sequence[tuple[str, Sequence[str]]], place: str) -> Texts:
             f"The source must be a file of texts ({', '.join(SUFFIXES)}) or a folder of such files, and each must "
             f"contain a text. Received: {place} with " + (f"the empty file {empty[0]}" if empty else "no such file")
         )
-    names = [printable(name) for name, _ in texts]
-    return Texts([found for _, found in texts], [os.path.splitext(name)[0] for name in names], names)
+    named = sorted((class_name(name), found) for name, found in texts)
+    names = [name for name, _ in named]
+    classes = [os.path.splitext(name)[0] for name in names]
+    if twice := [name for name, count in Counter(classes).items() if count > 1]:
+        raise InvalidInput(f"Two files must not have the same class name. Received: {place} with {first_names(twice)}")
+    return Texts([found for _, found in named], classes, names)

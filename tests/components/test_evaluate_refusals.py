@@ -19,6 +19,7 @@ from PIL import Image
     [
         ("--real none --generated generator", {}, "The images of an evaluation must be a prepared data set"),
         ("--real data --generated none", {}, "The images of an evaluation must be a prepared data set"),
+        ("--real none --generated none", {"extractor": "ngram"}, "there is no such file or folder. Received: none"),
         ("--real empty --generated generator", {}, "at least one image"),
         ("--real data --generated empty", {}, "at least one image"),
         ("--real data --generated colour", {}, "must have the same shape"),

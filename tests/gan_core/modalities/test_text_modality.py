@@ -41,6 +41,22 @@ def test_a_file_has_no_classes_and_a_folder_has_a_class_for_each_file(tmp_path: 
     assert [(item.label, item.open()) for item in both] == [(0, "owl"), (0, "tit"), (1, "cod")]
 
 
+def test_names_of_classes_do_not_depend_on_the_system(tmp_path: Path) -> None:
+    for form, name in (("composed", "K\u00f6ln"), ("decomposed", "Ko\u0308ln")):
+        (tmp_path / form).mkdir()
+        (tmp_path / form / "Bonn.txt").write_text("ab\n")
+        (tmp_path / form / f"{name}.txt").write_text("cd\n")
+        assert open_source(str(tmp_path / form)).classes == ["Bonn", "K\u00f6ln"]
+
+
+@pytest.mark.parametrize("names", [("a.txt", "a.TXT"), ("K\u00f6ln.txt", "Ko\u0308ln.txt")])
+def test_two_files_of_one_class_name_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    for name in names:
+        (tmp_path / name).write_text("ab\n")
+    with pytest.raises(InvalidInput, match=r"^Two files must not have the same class name\. Received: source="):
+        open_source(str(tmp_path))
+
+
 def test_a_source_without_texts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"must be a file of texts .*with no such file$"):
         Text().open(tmp_path)
