@@ -15,3 +15,8 @@ METADATA_KEYS = frozenset({"latent_size", "images_seen"})
 """Keys that distinguish a generator's metadata from another document with the same file name."""
 STATE_FILE = "state.npz"
 COURSE_FILE = "course.npz"
+
+ITEMS_FILE = "generated.json"
+"""Lists the files in a folder or zip of generated items, and says which generator made them."""
+XMP_NAMESPACE = "urn:gan-pipeline:generated:"
+"""Namespace of this project's properties in the XMP packets of generated files."""

@@ -6,10 +6,11 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from components.cli.parameters import read_section
 from components.tracking.address import registry_uri, tracking_uri
-from components.tracking.failures import explain
+from components.tracking.failures import answered, explain
 from components.tracking.model_name import AUTO, model_of, name_in_address
 from components.tracking.server import connect
 from gan_core.config import RegisterConfig
@@ -70,7 +71,7 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
     # MLflow's threads may still write there after a download has failed.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            champion = _download(name, generated, Path(folder))
+            champion = _compared_champion(name, generated, Path(folder))
         except Exception as error:  # no server failure may stop the evaluation
             champion = (
                 f"The champion of the model '{name}' is not compared, because it could not be loaded: {explain(error)}"
@@ -78,30 +79,64 @@ def find_champion(argument: str, generated: Path) -> Iterator[Champion | str]:
         yield champion
 
 
-def _download(name: str, generated: Path, folder: Path) -> Champion | str:
-    client = connect()
-    import mlflow.artifacts
-    from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
+@contextlib.contextmanager
+def champion_folder(address: str) -> Iterator[Path]:
+    """Yields the folder of a registered model's champion, which exists while the body runs.
 
-    try:
-        version = client.get_model_version_by_alias(name, "champion")
-    except MlflowException as error:
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
+    Args:
+        address: `models:/NAME@champion`.
+
+    Raises:
+        InvalidInput: the address has another form, or there is no such champion.
+        TryAgain: the registry does not answer.
+    """
+    if not (name := name_in_address(address)):
+        raise InvalidInput(f"The address of a champion must be models:/NAME@champion. Received: {address}")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        with answered("load the champion"):
+            if (version := _champion(connect(), name)) is None:
+                raise InvalidInput(f"The model must have a champion in the registry. Received: {address}")
+            generator = _download(version, Path(folder))
+        yield generator
+
+
+def _compared_champion(name: str, generated: Path, folder: Path) -> Champion | str:
+    if (version := _champion(connect(), name)) is None:
         return f"The model '{name}' has no champion yet."
     if _is_generator(generated) and version.tags.get("generator_digest") == generator_digest(generated):
         return f"This generator is the champion, version {version.version} of the model '{name}'."
+    return Champion(
+        f"version {version.version} of {name}",
+        _download(version, folder),
+        parse_registered(version.tags.get("evaluation", "")),
+    )
+
+
+def _champion(client: Any, name: str) -> Any | None:
+    """Returns the version of the model `name` that is its champion; None if there is none."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_model_version_by_alias(name, "champion")
+    except MlflowException as error:
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _download(version: Any, folder: Path) -> Path:
+    """Downloads a version's model into `folder`; returns the folder of its generator."""
+    import mlflow.artifacts
+    from mlflow.models import Model
+
     source = mlflow.artifacts.download_artifacts(
         version.source, dst_path=str(folder), tracking_uri=tracking_uri(), registry_uri=registry_uri()
     )
-    generator_path = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
-    generator_folder = Path(source) / generator_path
+    generator_path: str = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
+    generator_folder = Path(str(source), generator_path)
     if not generator_folder.resolve().is_relative_to(Path(source).resolve()):
         raise InvalidInput(f"The champion's generator must lie in the model's folder. Received: {generator_path}")
-    return Champion(
-        f"version {version.version} of {name}", generator_folder, parse_registered(version.tags.get("evaluation", ""))
-    )
+    return generator_folder
 
 
 def _is_generator(folder: Path) -> bool:

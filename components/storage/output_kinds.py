@@ -18,12 +18,14 @@ from typing import Any
 from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.output_files import (
     COURSE_FILE,
+    ITEMS_FILE,
     MANIFEST_FILE,
     MANIFEST_KEYS,
     METADATA_FILE,
     METADATA_KEYS,
     MODEL_FILE,
     STATE_FILE,
+    XMP_NAMESPACE,
 )
 
 SAMPLES_PAGE_TITLE = "<title>Samples of a generator</title>"
@@ -36,7 +38,8 @@ class Kind:
     """One kind of output.
 
     Attributes:
-        what: name of the kind, for messages and for the marker of an incomplete folder in a bucket.
+        what: name of the kind, for messages and for the marker of an incomplete folder in a bucket; empty if such a
+            file cannot be recognised, and so is never replaced.
         recognises: whether bytes are the content of such a file, or of the mark of such a folder.
         mark: name of the file that marks a folder of this kind; empty for an output that is a file.
         members: computes the paths of the stage's other files, relative to the folder, from the mark's content.
@@ -53,7 +56,8 @@ class Kind:
     def rule(self) -> str:
         """A sentence that says what may be replaced."""
         empty = "an empty folder" if self.mark else "an empty file"
-        return f"An output's place must be absent, {empty} or {self.what} of this project; nothing else is replaced."
+        places = f"absent, {empty} or {self.what} of this project" if self.what else f"absent or {empty}"
+        return f"An output's place must be {places}; nothing else is replaced."
 
     def is_own(self, content: bytes) -> bool:
         """Whether the content of a file, or of a folder's mark, shows that the output may be replaced."""
@@ -125,6 +129,23 @@ def _is_records(content: bytes) -> bool:
         return False
 
 
+def _is_walk(content: bytes) -> bool:
+    return content[:4] + content[8:12] == b"RIFFWEBP" and XMP_NAMESPACE.encode() in content
+
+
+def _is_zip_of_items(content: bytes) -> bool:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return ITEMS_FILE in archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return False
+
+
+def _items(content: bytes) -> set[str]:
+    names = _object(content).get("files")
+    return {name for name in names if isinstance(name, str)} if isinstance(names, list) else set()
+
+
 FETCHED = Kind("fetched files", lambda _: False, mark=".")
 PREPARED = Kind("a prepared data set", _json_with(*MANIFEST_KEYS), MANIFEST_FILE, _shards)
 GENERATOR = Kind(
@@ -139,6 +160,10 @@ CHAMPION = Kind("the address of a champion", lambda content: content.startswith(
 HISTORY = Kind("a training's history", _first_line_names("images_seen"))
 SAMPLES = Kind("a grid of samples", _is_grid)
 SAMPLES_PAGE = Kind("a page of samples", lambda content: SAMPLES_PAGE_TITLE.encode() in content)
+ITEMS = Kind("generated items", _json_with("digital_source_type", "files"), ITEMS_FILE, _items)
+ITEMS_ZIP = Kind("a zip of generated items", _is_zip_of_items)
+WALK = Kind("a walk of a generator", _is_walk)
+TEXTS = Kind("", lambda _: False)
 RECORDS = Kind("a training's records", _is_records)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
 FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))

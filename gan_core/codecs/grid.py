@@ -72,13 +72,15 @@ def _row_names(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.u
     return np.asarray(drawn)
 
 
-def png_bytes(image: NDArray[np.uint8]) -> bytes:
-    """Returns the image, uint8 [H, W, 1 or 3], encoded as PNG."""
+def png_bytes(image: NDArray[np.uint8], xmp: str = "") -> bytes:
+    """Returns the image, uint8 [H, W, 1 or 3], encoded as PNG, with the XMP packet `xmp` unless it is empty."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
     signed = PngInfo()
     signed.add_text("Software", SIGNATURE)
+    if xmp:
+        signed.add_itxt("XML:com.adobe.xmp", xmp)
     buffer = io.BytesIO()
     Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(buffer, "PNG", pnginfo=signed)
     return buffer.getvalue()

@@ -12,35 +12,18 @@ from typing import Any
 import pytest
 from datasets import blobs, write_dataset
 from evaluate_runs import ROOT, SETTINGS, SIDE, write_generator
+from generators import untrained_generator
 from modalities import EACH, Example
 from PIL import Image
-from recipes import small_parameters
 from runners import IN_PROCESS
 
 from components import evaluate
 from components.cli.tensorflow_settings import configure_tensorflow
-from gan_core.config import TrainConfig
-from gan_core.data.prepared import PreparedDataset
 from gan_core.exit_codes import run
-from gan_core.export import load_generator, save_generator
+from gan_core.export import load_generator
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Beam and Keras warn on import
 _SETTINGS = SETTINGS | {"extractor": "random", "samples": 1100}  # two parts
-
-
-def _untrained_generator(dataset: Path, folder: Path, **train: Any) -> Path:
-    """Writes an untrained generator of the data, with the data's classes."""
-    from gan_core.codecs import codec_of
-    from gan_core.training.describe import describe_generator
-    from gan_core.training.state import Gan
-
-    prepared = PreparedDataset(dataset)
-    manifest = prepared.manifest
-    config = TrainConfig.parse(small_parameters(**train)).resolved(labelled=bool(manifest.classes))
-    classes = len(manifest.classes) if config.takes_labels else 0
-    gan = Gan(config, manifest.shape, classes, symbols=codec_of(manifest).symbols)
-    save_generator(folder, gan.averaged_generator, describe_generator(gan, prepared))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +34,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = blobs(1300, SIDE)
     images[1::2] = 255 - images[1::2]
     write_dataset(folder / "data", images[:1100], images[1100:], classes=2)
-    _untrained_generator(folder / "data", folder / "generator")
+    untrained_generator(folder / "data", folder / "generator")
     write_generator(folder / "rival", seed=1)
     write_generator(folder / "colour", (SIDE, SIDE, 3))
     (folder / "images").mkdir()
@@ -140,7 +123,7 @@ def test_a_mistake_that_a_worker_finds(workspace: Path, tmp_path: Path, capsys: 
 def test_each_modality(example: Example, tmp_path: Path) -> None:
     configure_tensorflow()
     data = example.prepared(tmp_path, 0, 200)
-    generator = _untrained_generator(data, tmp_path / "generator", **example.train)
+    generator = untrained_generator(data, tmp_path / "generator", **example.train)
     settings = example.parameters()["evaluate"] | {"samples": 1100, "batch_size": 100}
 
     _run(_options(tmp_path, settings, "--real", data, "--generated", generator))
