@@ -1,7 +1,7 @@
 """Draws items of a generator into files, each of which says that a trained generator made it.
 
-The output's suffix chooses the form. A .png is a grid, a .webp an animated walk through the latents of several seeds, and
-a .txt has a text in each line. A .zip, or a folder without a suffix, holds a file for each image or sound.
+The output's suffix chooses the form. A .png is a grid, a .webp an animated walk through the latents of several seeds,
+and a .txt has a text in each line. A .zip, or a folder without a suffix, holds a file for each image or sound.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ def test_a_paired_generator_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_address_of_another_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="must be models:/NAME@champion. Received: models:/cats/3"):
+    with pytest.raises(InvalidInput, match=r"must be models:/NAME@champion\. Received: models:/cats/3"):
         run("models:/cats/3", tmp_path / "x.png")
 
 
