@@ -13,7 +13,7 @@ from storage_emulator import BUCKET
 from storage_proxy import StorageProxy
 
 from components import evaluate
-from components.registry.champion import find_champion, registry_name
+from components.registry.champion import champion_folder, find_champion, registry_name
 from components.registry.registration import register
 from components.storage import paths, transfer
 from components.storage.bucket import Address
@@ -42,6 +42,16 @@ def test_the_registered_champion_is_found_with_its_generator_and_record() -> Non
     for section in (SECTION, "models:/generator@champion"):
         with find_champion(section, Path("images")) as champion:
             assert isinstance(champion, Champion)
+
+
+def test_an_address_gives_the_champions_folder() -> None:
+    with pytest.raises(InvalidInput, match=r"must have a champion .* Received: models:/generator@champion"):
+        champion_folder("models:/generator@champion").__enter__()
+    register(CONFIG, generator(Path("first")), evaluation(1.0, 0.1))
+    with champion_folder("models:/generator@champion") as folder:
+        for file in (METADATA_FILE, MODEL_FILE):
+            assert (folder / file).read_bytes() == (Path("first") / file).read_bytes()
+    assert not folder.exists()
 
 
 def test_a_model_without_a_champion_gives_a_sentence() -> None:
