@@ -34,6 +34,7 @@ def read_options(arguments: argparse.Namespace) -> PipelineOptions | None:
         if given:
             raise InvalidInput(f"Options after -- need --engine beam. Received: {' '.join(given)}")
         return None
+    logging.disable(logging.WARNING)  # Beam warns while it is imported that it has no client for Google Cloud
     try:
         from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
         from apache_beam.runners.runner import create_runner
@@ -42,6 +43,8 @@ def read_options(arguments: argparse.Namespace) -> PipelineOptions | None:
             "--engine beam needs Apache Beam, which has an environment of its own: make .venv-beam/done, then "
             ".venv-beam/bin/python -m … in place of python -m … Received: --engine beam"
         ) from None
+    finally:
+        logging.disable(logging.NOTSET)
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     logging.getLogger("apache_beam.options").setLevel(logging.WARNING)  # about unknown options
     options = PipelineOptions(given)

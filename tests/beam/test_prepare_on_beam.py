@@ -150,6 +150,8 @@ def test_an_interrupted_command_ends_with_its_workers(tmp_path: Path) -> None:
     config = EXAMPLES[0].parameters(str(tmp_path / "raw"))["prepare"]
     command = _command(config, tmp_path / "divided", TWO_PROCESSES)
 
+    # A shell starts background jobs with SIGINT ignored, and their children inherit that.
+    command = ["env", "--default-signal=INT", *command]
     started = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while len(workers := _workers(started.pid)) < 2:
         time.sleep(0.05)
@@ -158,7 +160,7 @@ def test_an_interrupted_command_ends_with_its_workers(tmp_path: Path) -> None:
 
     assert (started.returncode, output) == (130, "")
     assert set(errors.splitlines()) - {"Killed"} == {"error: Interrupted."}
-    assert not any(worker.is_running() for worker in workers)
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
     assert os.listdir(tmp_path) == ["raw"]
 
 
