@@ -45,9 +45,8 @@ def main() -> None:
     folder = None if source in built_in() else Path(source_folder(source))
     require_apart([arguments.output], [folder] if folder else [], [])
     if folder is not None:
-        open_source(
-            str(folder), config.modality, config.label
-        )  # refuses a wrong layout, as prepare would, before all is read
+        # Refuses a wrong layout, as `prepare` would, before all is read.
+        open_source(str(folder), config.modality, config.label)
     cache = arguments.output.with_name(f".{arguments.output.name}")
     record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:

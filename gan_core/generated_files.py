@@ -151,13 +151,12 @@ def write_zip(place: Path, files: Iterable[tuple[str, bytes]]) -> None:
             archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def require_label(label: str, classes: Sequence[str]) -> int:
-    """Returns the number of the class `label`.
+def require_label(label: str, classes: Sequence[str]) -> None:
+    """Checks that there is a class `label`.
 
     Raises:
-        InvalidInput: there is no such class.
+        InvalidInput: there is none.
     """
     if label not in classes:
         rule = f"one of {', '.join(classes)}" if classes else "absent, because the generator has no classes"
         raise InvalidInput(f"--label must be {rule}. Received: --label {label}")
-    return classes.index(label)

@@ -28,7 +28,7 @@ from gan_core.data.sources import RawItem, Source
 from gan_core.errors import InvalidInput
 from gan_core.staging import whole_file
 
-_ITEMS_PER_ELEMENT = 64  # raw items travel together, because Beam needs longer for an element than for a path in it
+_ITEMS_PER_ELEMENT = 64  # Beam needs time for each element, so raw items travel together
 _REJECTED, _REFUSAL = "rejected", "invalid_input"
 
 

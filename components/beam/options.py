@@ -24,10 +24,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def read_options(arguments: argparse.Namespace) -> PipelineOptions | None:
-    """Returns Beam's options; None if the command works in its own process.
+    """Returns Beam's options; None if the command works in its own process. Beam itself warns of unknown options.
 
     Raises:
-        InvalidInput: Beam is not installed, an option is unknown, or no runner is named.
+        InvalidInput: Beam is not installed, or none of its runners is named.
     """
     given = arguments.engine_options
     if arguments.engine is None:

@@ -67,3 +67,13 @@ def write_parquet(
 def hugging_face(contents: Sequence[bytes | None]) -> list[dict[str, Any]]:
     """Returns a column of images or sounds as Hugging Face writes it."""
     return [{"bytes": content, "path": f"{number}.png"} for number, content in enumerate(contents)]
+
+
+def damage(path: Path, seed: int, last: int | None) -> None:
+    """Writes three random bytes at random places of a file, among the last bytes or, if `last` is None, anywhere."""
+    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    generator = np.random.default_rng(seed)
+    start = 0 if last is None else len(content) - last
+    for place in generator.integers(start, len(content), 3):
+        content[place] = generator.integers(256)
+    path.write_bytes(content.tobytes())

@@ -23,7 +23,15 @@ from gan_core.data.parquet import source as parquet
 from gan_core.data.prepare import prepare
 from gan_core.errors import InvalidInput
 from gan_core.modalities.choice import open_source
-from tests.gan_core.data.archives import CLASSES, hugging_face, in_class_folders, png, write_folder, write_parquet
+from tests.gan_core.data.archives import (
+    CLASSES,
+    damage,
+    hugging_face,
+    in_class_folders,
+    png,
+    write_folder,
+    write_parquet,
+)
 from tests.gan_core.data.test_archives import labelled, open_size, reasons
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -282,11 +290,6 @@ def test_a_truncated_or_damaged_file_is_refused_in_one_sentence(tmp_path: Path) 
 def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
     """Flips bytes anywhere: the file is refused, or rows are set aside."""
     path = write_parquet(tmp_path / "a.parquet", {"audio": PICTURES[:3], "label": NUMBERS[:3]}, rows=2)
-    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
-    generator = np.random.default_rng(seed)
-    start = len(content) - 600 if seed % 2 else 0  # the footer, or anywhere
-    for place in generator.integers(start, len(content), 3):
-        content[place] = generator.integers(256)
-    path.write_bytes(content.tobytes())
+    damage(path, seed, 600 if seed % 2 else None)  # the footer, or anywhere
     with contextlib.suppress(InvalidInput):
         reasons(open_source(str(path)))

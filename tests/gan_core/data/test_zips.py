@@ -15,14 +15,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from gan_core.data.archives import source as archives
 from gan_core.data.prepare import prepare
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.choice import open_source
-from tests.gan_core.data.archives import in_class_folders, png, write_folder, write_zip
+from tests.gan_core.data.archives import damage, in_class_folders, png, write_folder, write_zip
 from tests.gan_core.data.test_archives import labelled, open_size, reasons
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -182,11 +181,6 @@ def test_no_damage_raises_anything_else(seed: int, tmp_path: Path) -> None:
     """Flips bytes anywhere: the archive is refused, or items are set aside."""
     labels = json.dumps({"labels": [["0.wav", 0], ["1.wav", 1]]}).encode()
     path = write_zip(tmp_path / "a.zip", [("0.wav", png(0)), ("1.wav", png(1)), ("dataset.json", labels)])
-    content = np.frombuffer(path.read_bytes(), np.uint8).copy()
-    generator = np.random.default_rng(seed)
-    start = len(content) - 200 if seed % 2 else 0  # the directory, or anywhere
-    for place in generator.integers(start, len(content), 3):
-        content[place] = generator.integers(256)
-    path.write_bytes(content.tobytes())
+    damage(path, seed, 200 if seed % 2 else None)  # the directory, or anywhere
     with contextlib.suppress(InvalidInput):
         reasons(open_source(str(path)))
