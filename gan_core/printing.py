@@ -6,6 +6,7 @@ import contextlib
 import re
 import sys
 import traceback
+import unicodedata
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, TextIO, cast
@@ -32,6 +33,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Like `printable`, but keeps line breaks and tabs."""
     return _CONTROL_EXCEPT_LAYOUT.sub(_escape, text)
+
+
+def character_name(character: str) -> str:
+    """The code point and the Unicode name of a character that may be invisible: `U+00A0 (NO-BREAK SPACE)`."""
+    return f"U+{ord(character):04X} ({unicodedata.name(character, 'a character without a name')})"
 
 
 def guard_output() -> None:

@@ -12,6 +12,8 @@ from pydantic import Field, model_validator
 from gan_core.codecs.codec import Codec
 
 MOST_SYMBOLS = 255
+JOINERS = "\u200c\u200d"
+"""Characters that cannot be seen, but belong to the spelling of Persian and of languages of India."""
 _LETTER_PIXELS = 14
 _MOST_LETTERS_SHOWN = 40
 
@@ -31,8 +33,8 @@ class TextCodec(Codec):
 
     @model_validator(mode="after")
     def _symbols_differ(self) -> Self:
-        if list(self.alphabet) != sorted(set(self.alphabet)) or not self.alphabet.isprintable():
-            raise ValueError("the alphabet must hold different printable symbols in order")
+        if list(self.alphabet) != sorted(set(self.alphabet)) or refused_symbol(self.alphabet):
+            raise ValueError("the alphabet must hold different symbols that a text may contain, in order")
         if self.shape[1:] != (1, 1):
             raise ValueError("a stored text must have the shape [length, 1, 1]")
         return self
@@ -82,6 +84,14 @@ class TextCodec(Codec):
         texts = self.texts(arrays)
         width = max(round(_font().getlength(_shortened(text))) for text in texts) + _LETTER_PIXELS
         return np.stack([_written(text, width) for text in texts])
+
+
+def refused_symbol(text: str) -> str:
+    """Returns the first character of a text that no text may contain, and nothing if there is none.
+
+    Allowed are printable characters, the space and JOINERS. Two texts that look alike would otherwise be different.
+    """
+    return next((symbol for symbol in text if not symbol.isprintable() and symbol not in JOINERS), "")
 
 
 def _font() -> Any:

@@ -145,11 +145,12 @@ def _split_indices(
         [is_held_out(digests[index].tobytes(), config.seed, config.held_out_fraction) for index in order], bool
     )
     if held_out.all() or not held_out.any():
-        item = MODALITIES[source.modality].item
+        item, different = MODALITIES[source.modality].item, len(np.unique(digests, axis=0))
         raise InvalidInput(
-            f"Both splits, train and held-out, must get at least one {item}. With few {item}s, this depends on the "
-            f"seed. Received: {len(order)} usable {item}s in {config.source}, {held_out.sum()} of them held out with "
-            f"held_out_fraction={config.held_out_fraction}, seed={config.seed}"
+            f"Both splits, train and held-out, must get at least one {item}, and all copies of one are in the same "
+            f"split. Add different {item}s, or change seed or held_out_fraction. Received: {different} different "
+            f"{item}{'s' * (different != 1)} in {config.source}, {'all' if held_out.any() else 'none'} of them held "
+            f"out with held_out_fraction={config.held_out_fraction}, seed={config.seed}"
         )
     return {"train": order[~held_out], "held_out": order[held_out]}
 

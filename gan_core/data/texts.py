@@ -7,8 +7,9 @@ import lzma
 import unicodedata
 from pathlib import Path
 
+from gan_core.codecs.text import refused_symbol
 from gan_core.errors import InvalidInput, UnreadableItem
-from gan_core.printing import printable
+from gan_core.printing import character_name, printable
 from gan_core.untrusted_files import read_bytes
 
 NAMES_FOLDER = Path(__file__).parent / "embedded"
@@ -27,7 +28,7 @@ def read_texts(path: Path) -> list[str]:
 
     Raises:
         InvalidInput: the file cannot be read or is too large, or a line is too long, is not UTF-8, or contains a
-            character that cannot be printed. The message names the line.
+            character that a text may not contain. The message names the line and the character.
     """
     place = printable(str(path))
     try:
@@ -57,7 +58,7 @@ def read_text(content: bytes) -> str:
     """Returns one text, normalised like those of a file.
 
     Raises:
-        UnreadableItem: it is empty, too long, not UTF-8, or contains a character that cannot be printed.
+        UnreadableItem: it is empty, too long, not UTF-8, or contains a character that a text may not contain.
     """
     text, problem = _text(content)
     if problem or not text:
@@ -85,6 +86,6 @@ def _text(line: bytes) -> tuple[str, str | None]:
         text = unicodedata.normalize("NFC", line.decode("utf-8"))
     except UnicodeDecodeError:
         return "", "be UTF-8"
-    if not text.isprintable():
-        return "", "contain only printable characters and spaces"
+    if symbol := refused_symbol(text):
+        return "", f"contain only printable characters, spaces, U+200C and U+200D, and no {character_name(symbol)}"
     return text.strip(" "), None

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs import codec_of
 from gan_core.config import DriftConfig
 from gan_core.data.manifest import Manifest
 from gan_core.errors import InvalidInput
@@ -72,9 +73,15 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     """Checks that two prepared data sets can be compared.
 
     Raises:
-        InvalidInput: their images have different shapes, or too few are held out. `Codec.perceived` refuses other data
-            that cannot be compared.
+        InvalidInput: they are of different modalities, their images have different shapes, or too few are held out.
+            `Codec.perceived` refuses other data that cannot be compared.
     """
+    modalities = [codec_of(manifest).modality for manifest in (reference, data)]
+    if modalities[0] != modalities[1]:
+        raise InvalidInput(
+            "Reference and data must be of the same modality. "
+            f"Received: {modalities[0]} in the reference, {modalities[1]} in the data"
+        )
     if reference.shape != data.shape and None in (reference.codec, data.codec):
         raise InvalidInput(
             "Reference and data must have arrays of the same shape. "

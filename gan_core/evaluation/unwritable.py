@@ -5,6 +5,7 @@ from __future__ import annotations
 from gan_core.codecs import codec_of
 from gan_core.codecs.text import TextCodec
 from gan_core.data.prepared import PreparedDataset
+from gan_core.printing import character_name
 from gan_core.record import Record
 
 _BATCH = 4096
@@ -27,7 +28,8 @@ class Unwritable(Record):
 
     def sentence(self) -> str:
         """Says how many texts there are, and what they have."""
-        symbols = f"symbols that the reference does not have ({' '.join(self.symbols)})" if self.symbols else ""
+        shown = " ".join(one if one.isprintable() and one != " " else character_name(one) for one in self.symbols)
+        symbols = f"symbols that the reference does not have ({shown})" if shown else ""
         has = f"{symbols} or more than {self.longest} symbols" if symbols else f"more than {self.longest} symbols"
         return f"{self.texts} texts ({self.share:.1%}) have {has}"
 

@@ -23,9 +23,10 @@ from gan_core.data.sources import RawItem, class_name
 from gan_core.data.texts import LARGEST_FILE_BYTES, NAMES_CLASSES, names, read_text, read_texts, texts_in
 from gan_core.errors import InvalidInput, UnreadableItem
 from gan_core.modalities.modality import Modality
-from gan_core.printing import printable
+from gan_core.printing import character_name, printable
 
 SUFFIXES = frozenset({".txt"})
+_RAREST_NAMED = 5
 _CODE_POINT = np.dtype("<u4")
 
 
@@ -116,16 +117,19 @@ class Text(Modality[TextSettings]):
     def fit(self, train: Iterable[NDArray[Any]], held_out: Iterable[NDArray[Any]], settings: TextSettings) -> TextCodec:
         """Returns the codec with the alphabet and the largest length of both splits."""
         del settings
-        symbols: set[int] = set()
+        texts_with: Counter[int] = Counter()
         length = 1
         for points in (points for split in (train, held_out) for points in split):
-            symbols.update(points.tolist())
-            length = max(length, int(np.count_nonzero(points)))
-        alphabet = "".join(map(chr, sorted(symbols - {0})))
+            used = points[points > 0].tolist()
+            texts_with.update(set(used))
+            length = max(length, len(used))
+        alphabet = "".join(map(chr, sorted(texts_with)))
         if len(alphabet) > MOST_SYMBOLS:
+            rarest = sorted(texts_with, key=lambda point: (texts_with[point], point))[:_RAREST_NAMED]
+            named = ", ".join(f"{character_name(chr(point))} in {texts_with[point]:,}" for point in rarest)
             raise InvalidInput(
-                f"Texts may use at most {MOST_SYMBOLS} different symbols. Received: {len(alphabet)}, such as "
-                f"{alphabet[-1]!r}"
+                f"The texts of a source may use at most {MOST_SYMBOLS} different symbols. Leave out texts with rare "
+                f"ones. Received: {len(alphabet):,} symbols. The rarest, with the number of texts: {named}"
             )
         return TextCodec(shape=(length, 1, 1), alphabet=alphabet)
 

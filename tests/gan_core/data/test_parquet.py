@@ -83,7 +83,8 @@ def test_sounds_and_texts_come_in_parquet_files_too(tmp_path: Path, prepare_conf
     assert (texts.modality, list(texts.classes), texts.count) == ("text", ["en", "fr"], 5)
     assert next(iter(texts)).open() == "\u00e9t\u00e9"
     assert reasons(texts) == {
-        "row 1": "a text must contain only printable characters and spaces",
+        "row 1": "a text must contain only printable characters, spaces, U+200C and U+200D, and no "
+        "U+000A (a character without a name)",
         "row 2": "a text must not be empty",
         "row 3": "it has no content in the file",
         "row 4": "a text must have at most 4096 bytes",

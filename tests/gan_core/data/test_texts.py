@@ -29,6 +29,26 @@ def test_two_ways_to_write_a_letter_give_one_text(tmp_path: Path) -> None:
     assert one == two
 
 
+@pytest.mark.parametrize("word", ["می\u200cخواهم", "क्\u200dष"])
+def test_joiners_belong_to_the_spelling(tmp_path: Path, word: str) -> None:
+    assert read_texts(_written(tmp_path, word.encode())) == [word]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("\u200f", r"U\+200F \(RIGHT-TO-LEFT MARK\)"),
+        ("\u00a0", r"U\+00A0 \(NO-BREAK SPACE\)"),
+        ("\u3000", r"U\+3000 \(IDEOGRAPHIC SPACE\)"),
+        ("\t", r"U\+0009 \(a character without a name\)"),
+    ],
+)
+def test_an_invisible_character_is_refused_by_its_name(tmp_path: Path, symbol: str, name: str) -> None:
+    path = _written(tmp_path, f"good\nab{symbol}c\n".encode())
+    with pytest.raises(InvalidInput, match=rf"U\+200C and U\+200D, and no {name}\. Received: line 2 of {path}$"):
+        read_texts(path)
+
+
 @pytest.mark.parametrize(
     ("line", "rule"),
     [

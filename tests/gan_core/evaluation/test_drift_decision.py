@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gan_core.codecs.text import TextCodec
 from gan_core.config import DriftConfig
 from gan_core.data.manifest import ClassEntry, Manifest
 from gan_core.data.prepared import PreparedDataset
@@ -128,3 +129,16 @@ def test_too_few_images_and_other_shapes_are_refused(manifest: Manifest) -> None
         require_comparable(CONFIG, manifest, few)
     with pytest.raises(InvalidInput, match="arrays of the same shape"):
         require_comparable(CONFIG, manifest, manifest.model_copy(update={"shape": (16, 16, 3)}))
+
+
+def test_two_modalities_are_refused_whichever_is_the_reference(manifest: Manifest) -> None:
+    texts = manifest.model_copy(update={"codec": TextCodec(shape=(4, 1, 1), alphabet="ab"), "shape": (4, 1, 1)})
+    for sides in ((manifest, texts), (texts, manifest)):
+        received = " in the reference, ".join("text" if side is texts else "image" for side in sides)
+        with pytest.raises(InvalidInput, match=rf"of the same modality\. Received: {received} in the data$"):
+            require_comparable(CONFIG, *sides)
+
+
+def test_symbols_that_cannot_be_seen_are_named() -> None:
+    found = Unwritable(symbols=" \u200cé", longest=8, texts=1, share=0.5)
+    assert "(U+0020 (SPACE) U+200C (ZERO WIDTH NON-JOINER) é)" in found.sentence()
