@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.codecs.lettering import LETTER_PIXELS, lettered
+
 SIGNATURE = "gan-pipeline"
 """Text field Software of the PNG files that this project writes, by which an earlier output is recognised."""
 _COMFORTABLE_SIDE = 80
 _WIDEST = 320
 _GAP_LEVEL = 255
-_LETTER_PIXELS = 14
 _MOST_LETTERS = 24
 
 
@@ -58,16 +59,14 @@ def image_grid(
 
 def _row_names(names: Sequence[str], row_height: int, rows: int) -> NDArray[np.uint8]:
     """Draws the names in black on white, each vertically centred on its row, uint8 [rows * row_height, W]."""
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import Image, ImageDraw
 
-    font = ImageFont.load_default(_LETTER_PIXELS)
-    # A line break in a name would start a new line. The font draws a box for a character that it lacks.
-    texts = [" ".join(name.split()) for name in names]
-    texts = [text if len(text) <= _MOST_LETTERS else text[: _MOST_LETTERS - 1] + "…" for text in texts]
-    width = max(round(font.getlength(text)) for text in texts) + 2 * _LETTER_PIXELS
+    # A line break in a name would start a new line.
+    font, texts = lettered([" ".join(name.split()) for name in names], _MOST_LETTERS)
+    width = max(round(font.getlength(text)) for text in texts) + 2 * LETTER_PIXELS
     drawn = Image.new("L", (width, rows * row_height), _GAP_LEVEL)
     for row, text in enumerate(texts):
-        place = (width - _LETTER_PIXELS, row * row_height + row_height // 2)
+        place = (width - LETTER_PIXELS, row * row_height + row_height // 2)
         ImageDraw.Draw(drawn).text(place, text, fill=0, font=font, anchor="rm")
     return np.asarray(drawn)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from gan_core.codecs.codec import Codec
+from gan_core.codecs.lettering import LETTER_PIXELS, lettered
 
 MOST_SYMBOLS = 255
 JOINERS = "\u200c\u200d"
 """Characters that cannot be seen, but belong to the spelling of Persian and of languages of India."""
-_LETTER_PIXELS = 14
 _MOST_LETTERS_SHOWN = 40
 
 
@@ -77,13 +77,16 @@ class TextCodec(Codec):
 
     def picture(self, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Writes a text in black on white, uint8 [28, W, 1]; W is the same for all texts of the codec."""
-        return _written(self.text(array), _LETTER_PIXELS * (1 + min(self.shape[0], _MOST_LETTERS_SHOWN)))
+        font, (text,) = lettered([self.text(array)], _MOST_LETTERS_SHOWN)
+        _, symbols = lettered(self.alphabet, _MOST_LETTERS_SHOWN)
+        letters = self.shape[0] * max(map(len, symbols))
+        return _written(text, font, LETTER_PIXELS * (1 + min(letters, _MOST_LETTERS_SHOWN)))
 
     def pictures(self, arrays: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Writes the texts in black on white, all as wide as the longest one."""
-        texts = self.texts(arrays)
-        width = max(round(_font().getlength(_shortened(text))) for text in texts) + _LETTER_PIXELS
-        return np.stack([_written(text, width) for text in texts])
+        font, texts = lettered(self.texts(arrays), _MOST_LETTERS_SHOWN)
+        width = max(round(font.getlength(text)) for text in texts) + LETTER_PIXELS
+        return np.stack([_written(text, font, width) for text in texts])
 
 
 def refused_symbol(text: str) -> str:
@@ -94,20 +97,9 @@ def refused_symbol(text: str) -> str:
     return next((symbol for symbol in text if not symbol.isprintable() and symbol not in JOINERS), "")
 
 
-def _font() -> Any:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(_LETTER_PIXELS)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _MOST_LETTERS_SHOWN else text[: _MOST_LETTERS_SHOWN - 1] + "…"
-
-
-def _written(text: str, width: int) -> NDArray[np.uint8]:
+def _written(text: str, font: Any, width: int) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw
 
-    drawn = Image.new("L", (width, 2 * _LETTER_PIXELS), 255)
-    place = (_LETTER_PIXELS // 2, _LETTER_PIXELS)
-    ImageDraw.Draw(drawn).text(place, _shortened(text), fill=0, font=_font(), anchor="lm")
+    drawn = Image.new("L", (width, 2 * LETTER_PIXELS), 255)
+    ImageDraw.Draw(drawn).text((LETTER_PIXELS // 2, LETTER_PIXELS), text, fill=0, font=font, anchor="lm")
     return np.asarray(drawn)[:, :, None]

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_core.codecs import lettering
 from gan_core.codecs.grid import image_grid, png_bytes, write_png
+from gan_core.codecs.lettering import LETTER_PIXELS, lettered
 
 
 def test_images_are_laid_out_row_by_row_with_white_gaps() -> None:
@@ -48,6 +50,31 @@ def test_row_names_are_in_the_left_margin() -> None:
     margin = named[:, : named.shape[1] - plain.shape[1], 0] < 128
     assert margin[:82].any()
     assert margin[84:].sum() > 5 * margin[:82].sum()
+
+
+def _ink(name: str) -> np.ndarray:
+    """The margin that shows a name."""
+    grid = image_grid(np.zeros((1, 80, 80, 1), np.uint8), columns=1, names=[name])
+    return grid[:, :-84, 0] < 128
+
+
+def test_names_in_other_scripts_are_drawn_as_letters() -> None:
+    for one, other in (("Müller", "Mßller"), ("Иван", "Игор"), ("Ωμέγα", "Ωμίγα")):
+        assert _ink(one).shape[1] < 90
+        assert not np.array_equal(_ink(one), _ink(other))
+
+
+@pytest.mark.parametrize("name", ["中", "\u05d0", "\U0001f9e0", "\x1b", "\udcff"])
+def test_a_character_that_cannot_be_drawn_is_its_code_point(name: str) -> None:
+    _, (text, other) = lettered([name, "é"], 10)
+    assert (text, other) == (f"<U+{ord(name):04X}>", "é")
+    font, _ = lettered("é", 1)
+    assert _ink(name).shape[1] == round(font.getlength(text)) + 2 * LETTER_PIXELS
+
+
+def test_the_font_is_that_of_the_licence_beside_it() -> None:
+    assert lettered("é", 1)[0].getname() == ("DejaVu Sans", "Book")
+    assert "Bitstream Vera Fonts Copyright" in (Path(lettering.__file__).parent / "LICENSE-DejaVu").read_text()
 
 
 def test_large_images_keep_their_size() -> None:

@@ -122,6 +122,17 @@ def test_the_grid_shows_every_text_in_its_cell() -> None:
     assert [bool((cell < 128).any()) for cell in cells] == [True, False, True]
 
 
+@pytest.mark.parametrize("alphabet", ["中国", "Иа", "abc"])
+def test_a_picture_of_a_text_has_room_for_all_of_it(alphabet: str) -> None:
+    codec = TextCodec(shape=(3, 1, 1), alphabet="".join(sorted(alphabet)))
+    for code in range(1, len(alphabet) + 1):
+        arrays = np.full((1, 3, 1, 1), code, np.uint8)
+        alone, together = codec.picture(arrays[0])[:, :, 0], codec.pictures(arrays)[0][:, :, 0]
+        assert (alone < 128).sum() == (together < 128).sum()
+        assert together.shape[1] <= alone.shape[1] <= 14 * 41
+        assert (alone[:, -2:] == 255).all()
+
+
 def test_texts_are_prepared_and_read_back(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()
