@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.data.sound_length import is_estimated_mp3, require_whole
 from gan_core.data.unreadable import reasons
 from gan_core.errors import UnreadableItem
 
@@ -23,11 +24,23 @@ RATES = (1000, 384_000)
 """Lowest and highest accepted rate of a file, in Hz."""
 MOST_CHANNELS = 8
 SILENCE = 1e-3
-"""A clip whose peak is below this share of full scale, −60 dB, is silent."""
+"""A clip whose peak is below this share of full scale, −60 dB, is silent.
+
+So is one whose samples differ by less: a constant is no sound.
+"""
+LOUDEST = 4
+"""A sample above this multiple of full scale, +12 dB, is refused: floats that are no share of full scale."""
 
 _FORMATS = frozenset({"WAV", "WAVEX", "FLAC", "OGG", "MP3"})
 _BLOCK_FRAMES = 2**16
 _UNKNOWN_FRAMES = 2**62  # libsndfile's number of frames for a header that does not name it is 2⁶³ − 1
+# Sentences in place of libsndfile's own, where those speak of libsndfile and not of the file.
+_SENTENCES = {
+    7: "it has no whole frames of MP3",
+    24: "its rate or length is impossible",
+    29: "its format contradicts itself",
+    39: "it ends too early",
+}
 
 Longer = Literal["crop", "refuse"]
 Shorter = Literal["pad", "refuse"]
@@ -42,18 +55,22 @@ def read_sound(content: bytes, rate: int, max_seconds: float) -> NDArray[np.floa
         max_seconds: a longer file is refused before it is decoded.
 
     Raises:
-        UnreadableItem: the file is damaged, is of another kind, exceeds a limit, or has a sample that is not finite.
+        UnreadableItem: the file is damaged or cut off, is of another kind, exceeds a limit, or has a sample that is
+            not finite or far above full scale.
     """
     import soundfile
 
     with reasons():
+        content = require_whole(content)
         try:
             file = soundfile.SoundFile(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
-            raise UnreadableItem(f"not a WAV, FLAC, OGG or MP3 file: {error.error_string.removesuffix('.')}") from None
+            rule = "not a WAV, FLAC, OGG or MP3 file, or its header is damaged"
+            raise UnreadableItem(_with_sentence(rule, error)) from None
         with file:
             _require_modest(file, max_seconds)
-            return np.concatenate(list(_resampled(file, rate)))
+            blocks = _blocks(file, may_end_early=file.format == "MP3" and is_estimated_mp3(content))
+            return np.concatenate(list(_resampled(blocks, file.samplerate, rate)))
 
 
 def to_clip(
@@ -76,6 +93,8 @@ def to_clip(
     peak = levels.max(initial=0.0)
     if peak < SILENCE:
         raise UnreadableItem("silent: no sample is above -60 dB of full scale")
+    if np.ptp(samples) < SILENCE:
+        raise UnreadableItem("silent: its samples are all the same, to -60 dB of full scale")
     if trim_decibels > 0:
         loud = np.flatnonzero(levels >= peak * 10 ** (-trim_decibels / 20))
         samples = samples[loud[0] : loud[-1] + 1]
@@ -91,7 +110,7 @@ def to_clip(
 
 def _require_modest(file: soundfile.SoundFile, max_seconds: float) -> None:
     if file.format not in _FORMATS:
-        raise UnreadableItem(f"a {file.format} file, not WAV, FLAC, OGG or MP3")
+        raise UnreadableItem(f"its format is {file.format}, not WAV, FLAC, OGG or MP3")
     if not RATES[0] <= file.samplerate <= RATES[1]:
         raise UnreadableItem(f"a rate of {file.samplerate} Hz, outside {RATES[0]} to {RATES[1]} Hz")
     if file.channels > MOST_CHANNELS:
@@ -102,19 +121,44 @@ def _require_modest(file: soundfile.SoundFile, max_seconds: float) -> None:
         raise UnreadableItem(f"{file.frames / file.samplerate:.1f} seconds, more than max_seconds allows")
 
 
-def _resampled(file: soundfile.SoundFile, rate: int) -> Iterator[NDArray[np.float64]]:
-    import soxr
+def _blocks(file: soundfile.SoundFile, *, may_end_early: bool) -> Iterator[NDArray[np.float64]]:
+    """Yields the samples of a file as float64 [N, channels]."""
+    import soundfile
 
-    resample = soxr.ResampleStream(file.samplerate, rate, 1, "float64", "HQ") if file.samplerate != rate else None
     frames = 0
     while frames < file.frames:
-        block = file.read(min(_BLOCK_FRAMES, file.frames - frames), "float64", always_2d=True)
+        try:
+            block = file.read(min(_BLOCK_FRAMES, file.frames - frames), "float64", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise UnreadableItem(
+                _with_sentence(f"cut off or damaged, before all {file.frames} samples are read", error)
+            ) from None
+        if not len(block) and may_end_early:
+            break
         if not len(block):
-            raise UnreadableItem(f"it ends after {frames} of {file.frames} samples")
+            raise UnreadableItem(f"cut off: it ends after {frames} of {file.frames} samples")
         if not np.isfinite(block).all():
             raise UnreadableItem("a sample is NaN or infinite")
+        if (loudest := np.abs(block).max()) > LOUDEST:
+            raise UnreadableItem(f"a sample is {loudest:.4g} times full scale, more than {LOUDEST}")
         frames += len(block)
-        mono = block.mean(axis=1)
-        yield mono if resample is None else resample.resample_chunk(mono, last=frames == file.frames)
+        yield block
     if not frames:
         raise UnreadableItem("it has no samples")
+
+
+def _resampled(blocks: Iterator[NDArray[np.float64]], file_rate: int, rate: int) -> Iterator[NDArray[np.float64]]:
+    """Yields the means of the channels, at `rate`."""
+    import soxr
+
+    resample = soxr.ResampleStream(file_rate, rate, 1, "float64", "HQ") if file_rate != rate else None
+    for block in blocks:
+        mono = block.mean(axis=1)
+        yield mono if resample is None else resample.resample_chunk(mono)
+    if resample is not None:
+        yield resample.resample_chunk(np.zeros(0), last=True)
+
+
+def _with_sentence(rule: str, error: soundfile.LibsndfileError) -> str:
+    said = error.error_string.removeprefix("Error : ").removesuffix(".")
+    return f"{rule}: {_SENTENCES.get(error.code, said)}"

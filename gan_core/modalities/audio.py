@@ -13,6 +13,7 @@ from gan_core.config import AudioSettings
 from gan_core.data.sound import SUFFIXES, read_sound, to_clip
 from gan_core.data.sources import Folder, Source
 from gan_core.data.speech import Speech
+from gan_core.errors import UnreadableItem
 from gan_core.modalities.modality import Modality
 
 
@@ -35,8 +36,12 @@ class Audio(Modality[AudioSettings]):
         return (settings.samples,), np.int16
 
     def decode(self, opener: Callable[[], bytes], settings: AudioSettings) -> NDArray[np.int16]:
-        """Decodes the content of a sound file; see `gan_core.data.sound`."""
+        """Decodes the content of a sound file; see `gan_core.data.sound`. It must be as long as a frame."""
         sound = read_sound(opener(), settings.rate, settings.max_seconds)
+        if len(sound) < settings.frame_length:
+            raise UnreadableItem(
+                f"{len(sound)} samples at rate, fewer than the {settings.frame_length} of frame_length"
+            )
         return to_clip(
             sound,
             settings.samples,

@@ -49,6 +49,17 @@ def test_a_folder_of_sounds_is_recognised_and_prepared(tmp_path: Path) -> None:
     assert Manifest.parse((tmp_path / "data/manifest.json").read_bytes(), "").codec == manifest.codec
 
 
+def test_a_sound_shorter_than_a_frame_is_set_aside(tmp_path: Path) -> None:
+    write(tmp_path / "raw", [f"{index}.wav" for index in range(10)])
+    for count in (1, 31, 32):
+        soundfile.write(tmp_path / f"raw/short {count}.wav", np.linspace(-0.5, 0.5, count), 1000)
+    manifest = prepared(tmp_path / "raw", tmp_path / "data")
+    assert [(entry.path, entry.reason) for entry in manifest.rejected] == [
+        ("short 1.wav", "1 samples at rate, fewer than the 32 of frame_length"),
+        ("short 31.wav", "31 samples at rate, fewer than the 32 of frame_length"),
+    ]
+
+
 def test_the_data_does_not_depend_on_the_names_of_the_files(tmp_path: Path) -> None:
     names = [f"{index}.wav" for index in range(12)]
     write(tmp_path / "raw", names)
