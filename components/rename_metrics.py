@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.tracking.failures import answered
-from components.tracking.runs import experiment_id
+from components.tracking.runs import experiment_id, pages
 from components.tracking.server import connect
 from gan_core.exit_codes import run
 from gan_core.metric_names import current
@@ -31,11 +31,11 @@ def rename_metrics(client: Any) -> tuple[int, int]:
     """Copies the points that are missing under their new names; returns the numbers of runs and of points copied."""
     experiment = experiment_id(client)
     of_models: dict[str, list[Any]] = {}
-    for model in _pages(client.search_logged_models, experiment_ids=[experiment]):
+    for model in pages(client.search_logged_models, experiment_ids=[experiment]):
         for metric in model.metrics or ():
             of_models.setdefault(metric.run_id, []).append(metric)
     runs = points = 0
-    for tracked in _pages(client.search_runs, experiment_ids=[experiment]):
+    for tracked in pages(client.search_runs, experiment_ids=[experiment]):
         run_id = tracked.info.run_id
         copies = list(_copies(client, run_id, tracked.data.metrics, of_models.get(run_id, [])))
         for start in range(0, len(copies), _METRICS_IN_A_BATCH):
@@ -67,16 +67,6 @@ def _copies(client: Any, run_id: str, names: dict[str, float], of_models: list[A
 def _point(metric: Any) -> tuple[int, str]:
     """Returns step and value, not the time: earlier versions logged a score again when the generator was registered."""
     return metric.step, repr(metric.value)
-
-
-def _pages(search: Any, **query: Any) -> Iterator[Any]:
-    """All results of one of MLflow's searches."""
-    token = None
-    while True:
-        page = search(**query, page_token=token)
-        yield from page
-        if not (token := page.token):
-            return
 
 
 if __name__ == "__main__":

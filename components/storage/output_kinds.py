@@ -171,3 +171,4 @@ REPORT = Kind("a report", lambda content: b"Generator report</title>" in content
 STATISTICS = Kind("statistics of this project", _is_statistics)
 REGISTRATION = Kind("a registration's record", _json_with("decision", "version"))
 DRIFT = Kind("a drift record", _json_with("drifted", "rule"))
+COMPARISON = Kind("a comparison of trainings", lambda content: b"Comparison of trainings</title>" in content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from components.tracking.address import database_of, tracking_uri
@@ -28,22 +28,22 @@ def attached_run(client: Any) -> str | None:
     return run_id or None
 
 
-def experiment_id(client: Any) -> str:
-    """Returns the experiment in MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else the pipeline's; may create it.
+def experiment_id(client: Any, name: str | None = None) -> str:
+    """Returns the experiment of `find_experiment`, which is created if it does not exist.
 
     Raises:
         InvalidInput: it was deleted, no experiment has that number, or its artifacts need a server.
     """
     from mlflow.exceptions import MlflowException
 
-    if (experiment := find_experiment(client)) is None:
+    if (experiment := find_experiment(client, name)) is None:
         # MLflow would put a local database's artifacts below the working directory, perhaps DVC's temporary copy.
         database = database_of(tracking_uri())
         artifacts = artifacts_of(database).as_uri() if database else None
         try:
-            return str(client.create_experiment(_experiment_name(), artifact_location=artifacts))
+            return str(client.create_experiment(name or _experiment_name(), artifact_location=artifacts))
         except MlflowException:  # another process was quicker
-            if (experiment := find_experiment(client)) is None:
+            if (experiment := find_experiment(client, name)) is None:
                 raise
     return str(experiment.experiment_id)
 
@@ -52,11 +52,14 @@ def _experiment_name() -> str:
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or EXPERIMENT
 
 
-def find_experiment(client: Any) -> Any | None:
-    """Returns the configured experiment; None if no experiment has its name."""
+def find_experiment(client: Any, name: str | None = None) -> Any | None:
+    """Returns the experiment `name`; None if no experiment has that name.
+
+    Without a name, it is the experiment in MLFLOW_EXPERIMENT_ID or MLFLOW_EXPERIMENT_NAME, else the pipeline's.
+    """
     from mlflow.exceptions import MlflowException
 
-    if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
+    if name is None and (number := os.environ.get("MLFLOW_EXPERIMENT_ID")):
         try:
             experiment = client.get_experiment(number)
         except MlflowException as error:
@@ -66,7 +69,7 @@ def find_experiment(client: Any) -> Any | None:
         if experiment is None:
             raise InvalidInput(f"MLFLOW_EXPERIMENT_ID must be the number of an existing experiment. Received: {number}")
     else:
-        experiment = client.get_experiment_by_name(_experiment_name())
+        experiment = client.get_experiment_by_name(name or _experiment_name())
     if experiment is None:
         return None
     if experiment.lifecycle_stage == "deleted":
@@ -96,14 +99,20 @@ def has_run(client: Any, run_id: str) -> bool:
 
 
 def create_run(
-    client: Any, identity: tuple[str, str], name: str | None, tags: Mapping[str, str], start_time: int
+    client: Any,
+    identity: tuple[str, str],
+    name: str | None,
+    tags: Mapping[str, str],
+    start_time: int,
+    *,
+    experiment_name: str | None = None,
 ) -> str:
     """Returns the id of the run that has the tag `identity`; creates the run if there is none.
 
     A new run is called `name`; if it is None, MLflow chooses a name. If a call was repeated after a lost answer, there
-    may be several such runs; only the oldest is kept.
+    may be several such runs; only the oldest is kept. The experiment is that of `experiment_id`.
     """
-    experiment = experiment_id(client)
+    experiment = experiment_id(client, experiment_name)
     query = f"tags.`{identity[0]}` = '{identity[1]}'"
     order = ["attributes.start_time", "attributes.run_id"]
     if not (runs := client.search_runs([experiment], query, order_by=order)):
@@ -112,3 +121,13 @@ def create_run(
     for duplicate in runs[1:]:
         client.delete_run(duplicate.info.run_id)
     return str(runs[0].info.run_id)
+
+
+def pages(search: Callable[..., Any], **query: Any) -> Iterator[Any]:
+    """Yields all results of one of MLflow's searches."""
+    token = None
+    while True:
+        page = search(**query, page_token=token)
+        yield from page
+        if not (token := page.token):
+            return

@@ -56,20 +56,27 @@ def _log(run_id: str, evaluation: Evaluation, report: Path | None, texts: Sequen
     client.log_batch(run_id, points(client, run_id, evaluation.metrics(), evaluation.images_seen), tags=tags)
     if report:
         client.log_text(run_id, report.read_text(encoding="utf-8"), REPORT)
-    tables = {}
+    tables: dict[str, tuple[Sequence[str], list[list[Any]]]] = {}
     if texts:
         rows = [[one.title, *pair] for one in texts for pair in map(dataclasses.astuple, one.pairs)]
         tables[TEXTS] = ["class", "text", "nearest", "edits"], rows
     if evaluation.texts and evaluation.texts.classes:
         columns = ["class", "score", *evaluation.texts.columns()]
         tables[CLASSES_OF_TEXTS] = columns, list(map(list, evaluation.texts.class_rows()))
+    log_tables(client, run_id, tables)
+    describe_run(client, run_id, evaluation)
+
+
+def log_tables(client: Any, run_id: str, tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[Any]]]]) -> None:
+    """Logs tables, each as its columns and rows, as artifacts of these names; they replace earlier ones.
+
+    MLflow's page shows the artifacts in the tag as tables. `log_table` would add rows to earlier ones.
+    """
     for name, (columns, rows) in tables.items():
         client.log_dict(run_id, {"columns": columns, "data": rows}, name)
     if tables:
-        # MLflow's page shows the artifacts in this tag as tables. `log_table` would add rows to earlier ones.
         shown = [{"path": name, "type": "table"} for name in tables]
         client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps(shown))
-    describe_run(client, run_id, evaluation)
 
 
 def points(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gan_core.evaluation.champion import Comparison
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.score_meanings import decimals, shown
@@ -28,13 +30,7 @@ def table(evaluation: Evaluation, comparison: Comparison | None, item: str) -> s
                 "" if theirs is None else shown(theirs, digits),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells)
-        ).rstrip()
-        for cells in (zip(row, widths, strict=True) for row in rows)
-    ]
+    lines = aligned(rows)
     seeds = f" for each of {len(protocol.sampling_seeds)} sampling seeds" if protocol.sampling_seeds else ""
     real = f"{protocol.reference_count:,} " if protocol.reference_count else ""
     lines.append(f"{protocol.samples:,} generated {item}s{seeds} and {real}real {item}s ({protocol.reference})")
@@ -47,3 +43,14 @@ def table(evaluation: Evaluation, comparison: Comparison | None, item: str) -> s
     remarks = comparison.remarks if comparison else ()
     lines += [f"warning: {sentence}" for sentence in evaluation.warnings]
     return "\n".join([*lines, *(f"note: {sentence}" for sentence in remarks)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the rows of a table as lines: the first column is aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(cells)
+        ).rstrip()
+        for cells in (zip(row, widths, strict=True) for row in rows)
+    ]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from gan_core.evaluation.classes import FEWEST_IN_A_CLASS, MOST_CLASSES
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.contents import ReportContents
+from gan_core.evaluation.report.template import render
 from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
-from gan_core.printing import printable_lines
 
 KEY_METRICS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
 """Metrics whose scores are shown below the headline."""
@@ -34,17 +33,9 @@ def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
     >>> page.startswith("<!doctype html>")
     True
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     headline, *others = scores = displayed_scores(evaluation)
-    page = environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
         evaluation=evaluation,
         contents=contents,
         item=contents.item,
@@ -56,7 +47,6 @@ def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
         largest_share=max((share for row in contents.classes for share in (row.share, row.real_share)), default=1.0),
         protocol=_protocol(evaluation, contents.item),
     )
-    return printable_lines(page)
 
 
 def displayed_scores(evaluation: Evaluation) -> list[DisplayedScore]:
