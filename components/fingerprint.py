@@ -8,6 +8,7 @@ its size, times or inode have changed.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import stat
@@ -25,6 +26,7 @@ from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
 from gan_core.data.archives.files import is_pattern, matches_of, pattern_folder
+from gan_core.data.folders import has_suffix
 from gan_core.digests import file_digest, json_digest
 from gan_core.exit_codes import run
 from gan_core.staging import write_durably
@@ -64,7 +66,8 @@ def parser() -> argparse.ArgumentParser:
 def fingerprint(folder: Path, cache: Path) -> str:
     """Returns `sha256-<hex>` of the names and contents of everything below `folder`, or of the file `folder`.
 
-    If `folder` is a pattern such as `data/*.tar`, the digest is that of all files that match.
+    If `folder` is a pattern such as `data/*.tar`, the digest is that of all files that match. If it is a CSV, the
+    digest is that of the CSV and all files that it lists.
 
     Links are followed. Hidden files and folders are skipped, as in `prepare`.
 
@@ -79,7 +82,7 @@ def fingerprint(folder: Path, cache: Path) -> str:
     digests = {name: known[name][1] for name, signature in files.items() if known.get(name, [None])[0] == signature}
     unread = sorted(files.keys() - digests.keys())
     with counting(len(unread), "fingerprint", "files") as advance, ThreadPool(_THREADS) as pool:
-        base = pattern_folder(folder) if is_pattern(str(folder)) else folder
+        base = _base(folder)
         places = [base / name for name in unread]
         for name, digest in zip(unread, pool.imap(_digest, places, chunksize=16), strict=True):
             digests[name] = digest
@@ -96,8 +99,14 @@ def fingerprint(folder: Path, cache: Path) -> str:
 def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
     """Yields each entry's name below `folder`, with the signature of a file, or a phrase for anything else."""
     if is_pattern(str(folder)):
-        base = pattern_folder(folder)
+        base = _base(folder)
         yield from ((str(path.relative_to(base)), _signature(path)) for path in matches_of(str(folder)))
+        return
+    if _is_csv(folder):
+        from gan_core.data.listing import listed_paths
+
+        for name in itertools.chain([folder.name], listed_paths(folder)):
+            yield name, _signature(_base(folder) / name)
         return
     if not folder.is_dir():
         yield ".", _signature(folder)
@@ -116,6 +125,19 @@ def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
         for name in files:
             if not name.startswith("."):
                 yield os.path.join(here, name), _signature(Path(path, name))
+
+
+def _base(folder: Path) -> Path:
+    """Returns the folder in which the names of the entries begin."""
+    if is_pattern(str(folder)):
+        return pattern_folder(folder)
+    return folder.parent if _is_csv(folder) else folder
+
+
+def _is_csv(path: Path) -> bool:
+    from gan_core.data.listing import CSV
+
+    return has_suffix(path.name, CSV) and path.is_file()
 
 
 def _signature(path: Path) -> str | list[int]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gan_core.data.sources import Source
 
 _logger = logging.getLogger(__name__)
+_SPLITS = frozenset({"train", "test", "val", "valid", "validation"})
 
 
 def main() -> None:
@@ -51,11 +52,17 @@ def main() -> None:
         if len(source.classes) == 1:
             name = source.classes[0]
             advice = (
-                f"that folder is not a class, set prepare.source to {Path(config.source, name)}"
+                f"that folder is not a class, set prepare.source to {Path(config.source, source.wrapper, name)}"
                 if isinstance(source, Folder)
                 else "that is no class, set prepare.label to none"
             )
             _logger.warning("All %s belong to one class, %s. If %s", items, name, advice)
+        elif source.classes and _SPLITS.issuperset(source.classes):
+            _logger.warning(
+                "The classes %s look like splits. This command itself holds %s out, so set prepare.source to one split",
+                ", ".join(source.classes),
+                items,
+            )
         if options:
             from components.beam.engine import BeamEngine
 
@@ -106,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
     """Opens the raw data in the folder `fetched`, or that of `prepare.source` if nothing was fetched."""
+    from gan_core.data.folders import has_suffix
+    from gan_core.data.listing import CSV
     from gan_core.modalities.choice import built_in, open_source
 
     name = config.source
@@ -113,6 +122,8 @@ def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
         return open_source(name if name in built_in() else source_folder(name), config.modality, config.label)
     if not fetched.is_dir():
         raise InvalidInput(f"--data must be a folder, of raw data or of archives. Received: --data {fetched}")
+    if has_suffix(name, CSV):
+        fetched /= Path(name).name
     if name in built_in():
         raise InvalidInput(
             "The parameter 'prepare.source' must name the data that was fetched, not a built-in data set. "

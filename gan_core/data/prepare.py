@@ -128,7 +128,7 @@ def _require_items_of_each_class(
     usable = set(store.labels.tolist())
     lost = [name for label, name in enumerate(source.classes) if label not in usable]
     if lost:
-        reasons = [f"; {entry.path}: {entry.reason}" for entry in rejected if entry.path.startswith(f"{lost[0]}/")]
+        reasons = [f"; {entry.path}: {entry.reason}" for entry in rejected if f"/{lost[0]}/" in f"/{entry.path}"]
         raise InvalidInput(
             f"Each class must have a usable {MODALITIES[source.modality].item}. Received: {config.source} with "
             f"{len(lost)} that have none: {', '.join(lost[:_REJECTED_NAMED])}{''.join(reasons[:1])}"

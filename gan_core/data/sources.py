@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_core.data.class_folders import members_of, unwrapped
 from gan_core.data.folders import has_suffix, read_below, scan
 from gan_core.data.manifest import first_names
 from gan_core.errors import InvalidInput
@@ -75,6 +75,9 @@ class Folder:
 
     The folder is listed twice, the first time only to count, so that the paths need not stay in memory.
 
+    Attributes:
+        wrapper: the path of the folder with the files or the classes, below the source; see `unwrapped`.
+
     Args:
         folder: the folder.
         modality: name of the modality.
@@ -95,12 +98,13 @@ class Folder:
             )
         self.modality = modality
         self._item, self._suffixes, self._read = item, suffixes, read
-        self._folder = folder
-        self._place = f"source={str(folder)!r}"
+        self._source, self._folder = folder, unwrapped(folder, suffixes)
+        self.wrapper = self._folder.relative_to(folder)
+        self._place = f"source={str(self._folder)!r}"
         folders: dict[str, str] = {}  # the folder's name on disk, by class
         counts: dict[str, int] = {}
         loose = others = 0
-        for entry in scan(folder, suffixes):
+        for entry in scan(self._folder, suffixes):
             if not entry.is_dir(follow_symlinks=False):
                 loose += has_suffix(entry.name, suffixes)
                 others += not has_suffix(entry.name, suffixes)
@@ -115,7 +119,7 @@ class Folder:
             folders[name], counts[name] = entry.name, sum(members)
             others += len(members) - sum(members)
         if others:
-            place = printable(str(folder))
+            place = printable(str(self._folder))
             _logger.info("Ignored %d files without the suffixes %s in %s", others, self._listed_suffixes, place)
         self.classes: Sequence[str] = sorted(folders)
         self.count = loose + sum(counts.values())
@@ -129,11 +133,8 @@ class Folder:
             for member in [entry] if label < 0 else members_of(Path(entry.path), self._suffixes):
                 if has_suffix(member.name, self._suffixes):
                     path = Path(member.path)
-                    relative = printable(str(path.relative_to(self._folder)))
-                    yield RawItem(relative, label, functools.partial(self._open, root, path))
-
-    def _open(self, root: Path, path: Path) -> Any:
-        return self._read(read_below(root, path))
+                    relative = printable(str(path.relative_to(self._source)))
+                    yield RawItem(relative, label, functools.partial(open_below, root, path, self._read))
 
     @property
     def _listed_suffixes(self) -> str:
@@ -158,20 +159,9 @@ class Folder:
             )
 
 
-def members_of(class_folder: Path, suffixes: Set[str]) -> Iterator[os.DirEntry[str]]:
-    """Yields the files in the folder of a class.
-
-    Raises:
-        InvalidInput: it contains a folder.
-    """
-    for member in scan(class_folder, suffixes):
-        if member.is_dir(follow_symlinks=False):
-            raise InvalidInput(
-                f"The folder of a class must contain files and no folders. If {printable(str(class_folder))} contains "
-                f"the classes, use it as the source. Received: source={str(class_folder.parent)!r} with "
-                f"{printable(member.path)}"
-            )
-        yield member
+def open_below(root: Path, path: Path, read: Callable[[bytes], Any]) -> Any:
+    """Opens the item in a file by `read`; see `read_below`."""
+    return read(read_below(root, path))
 
 
 def class_name(folder: str) -> str:

@@ -11,8 +11,10 @@ from gan_core.data.archives.files import PARQUET, archives_in
 from gan_core.data.archives.files import SUFFIXES as ARCHIVES
 from gan_core.data.archives.label_files import AUTO, require_no_label
 from gan_core.data.archives.source import survey
+from gan_core.data.class_folders import members_of, unwrapped
 from gan_core.data.folders import has_suffix, scan
-from gan_core.data.sources import Source, members_of
+from gan_core.data.listing import CSV, PATH_COLUMNS, Listing, columns_of, header_of, listed_paths
+from gan_core.data.sources import Source
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
 from gan_core.modalities.parquet import open_parquet
@@ -29,12 +31,12 @@ def known_modality(source: str, modality: str) -> str | None:
 
 
 def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
-    """Opens a built-in data set such as `embedded`, or raw files: a folder, archives, or a file of texts.
+    """Opens a built-in data set such as `embedded`, or raw files: a folder, archives, a CSV, or a file of texts.
 
     Args:
         name: the value of `prepare.source`.
         modality: the value of `prepare.modality`; `auto` recognises raw files by their suffixes.
-        label: the value of `prepare.label`; it must be `auto` unless the source is of archives or parquet files.
+        label: the value of `prepare.label`; it must be `auto` unless the source is a CSV, or archives or parquet files.
 
     Raises:
         InvalidInput: there is no such source, its layout is invalid, or its files belong to several modalities.
@@ -60,17 +62,30 @@ def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
         found = survey(archives, label)
         chosen = chosen or _modality_of_files(found.suffixes(), f"source={name!r}")
         return MODALITIES[chosen].open_archives(found, chosen)
-    require_no_label(label)
     path = Path(name)
+    if has_suffix(path.name, CSV) and path.is_file():
+        return _open_csv(path, chosen, label)
+    require_no_label(label)
     if not path.exists():
         raise InvalidInput(
             f"The parameter 'prepare.source' must be {', '.join(built_in())} or an existing folder or file: of texts, "
-            f"or an archive ({', '.join(sorted(ARCHIVES))}), or a pattern of archives. Received: source={name!r}"
+            f"a list (.csv), an archive ({', '.join(sorted(ARCHIVES))}), or a pattern of archives. Received: "
+            f"source={name!r}"
         )
     if chosen is None:
         suffixes = Counter(os.path.splitext(file)[1].lower() for file in _file_names(path))
         chosen = _modality_of_files(suffixes, f"source={name!r}")
     return MODALITIES[chosen].open(path)
+
+
+def _open_csv(file: Path, modality: str | None, label: str) -> Listing:
+    """Opens a CSV; if no modality is chosen, the suffixes of the listed files decide, or else the items are texts."""
+    if modality is None and set(PATH_COLUMNS).isdisjoint(header_of(file)):
+        modality = "text"
+    elif modality is None:
+        suffixes = Counter(os.path.splitext(path)[1].lower() for path in listed_paths(file))
+        modality = _modality_of_files(suffixes, f"source={str(file)!r}")
+    return Listing(file, columns_of(file, label, is_text=modality == "text"), modality, MODALITIES[modality].read)
 
 
 def _suffixes(*, companions: bool) -> frozenset[str]:
@@ -96,8 +111,8 @@ def _modality_of_files(suffixes: Counter[str], place: str) -> str:
     if not found:
         kinds = " or ".join(f"{one.item}s ({', '.join(sorted(one.suffixes))})" for one in MODALITIES.values())
         raise InvalidInput(
-            f"The source must contain {kinds}, or be an archive ({', '.join(sorted(ARCHIVES))}). Received: {place} "
-            f"with {suffixes.total()} other files"
+            f"The source must contain {kinds}, or be an archive ({', '.join(sorted(ARCHIVES))}) or "
+            f"a list (.csv). Received: {place} with {suffixes.total()} other files"
         )
     return next(iter(found))
 
@@ -108,7 +123,7 @@ def _file_names(path: Path) -> Iterator[str]:
     if not path.is_dir():
         yield path.name
         return
-    for entry in scan(path, suffixes):
+    for entry in scan(unwrapped(path, _suffixes(companions=False)), suffixes):
         if entry.is_dir(follow_symlinks=False):
             yield from (member.name for member in members_of(Path(entry.path), suffixes))
         else:

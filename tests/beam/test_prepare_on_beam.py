@@ -31,7 +31,7 @@ from gan_core.data.engine import Form
 from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepare import prepare
 from gan_core.modalities.choice import open_source
-from tests.gan_core.data.archives import in_class_folders, write_parquet, write_tar, write_zip
+from tests.gan_core.data.archives import in_class_folders, write_csv, write_folder, write_parquet, write_tar, write_zip
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,12 +77,15 @@ def test_every_runner_writes_the_bytes_of_one_process(tmp_path: Path, runner: li
     assert sorted(os.listdir(tmp_path)) == ["alone", "divided", "raw"]
 
 
-@pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet"])
-def test_the_items_of_archives_travel_to_workers(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["a.tar", "a.zip", "a.parquet", "a.csv"])
+def test_the_items_of_archives_and_lists_travel_to_workers(name: str, tmp_path: Path) -> None:
     files = in_class_folders(30)
     if name == "a.parquet":
         labels = [file.split("/")[0] for file, _ in files]
         write_parquet(tmp_path / name, {"image": [content for _, content in files], "label": labels})
+    elif name == "a.csv":
+        write_folder(tmp_path, files)
+        write_csv(tmp_path / name, [("path", "label"), *((file, file.split("/")[0]) for file, _ in files)])
     else:
         (write_tar if name == "a.tar" else write_zip)(tmp_path / name, files)
     config = PrepareConfig.parse(EXAMPLES[0].parameters(str(tmp_path / name))["prepare"])

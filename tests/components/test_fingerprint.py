@@ -14,7 +14,7 @@ from recipes import project_parameters
 from components import fingerprint as module
 from components.fingerprint import fingerprint
 from gan_core.errors import InvalidInput
-from tests.gan_core.data.archives import in_class_folders, write_tar
+from tests.gan_core.data.archives import in_class_folders, write_csv, write_tar
 
 
 @pytest.fixture
@@ -124,6 +124,27 @@ def test_a_pattern_has_the_digest_of_its_files(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "copy" / "*" / "*.tar", tmp_path / "another.json") != before
 
 
+def test_a_csv_has_the_digest_of_itself_and_the_files_that_it_lists(tmp_path: Path) -> None:
+    for name in ("raw/a/1.png", "raw/b/1.png", "raw/2.png", "secret.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        write(tmp_path / name, b"one")
+    paths = ["a/1.png", "a/1.png", "./b\\1.png", "gone.png", "../secret.png", str(tmp_path / "secret.png"), "\0"]
+    listing = write_csv(tmp_path / "raw" / "list.csv", [("path", "label"), *((path, "x") for path in paths)])
+
+    before = fingerprint(listing, tmp_path / "known.json")
+    write(tmp_path / "raw/2.png", b"two")
+    write(tmp_path / "secret.png", b"two")
+    assert fingerprint(listing, tmp_path / "known.json") == before
+    (tmp_path / "raw").rename(tmp_path / "copy")
+    listing = tmp_path / "copy" / "list.csv"
+    assert fingerprint(listing, tmp_path / "another.json") == before
+    digests = {before}
+    for name in ("b/1.png", "gone.png", "list.csv"):
+        write(tmp_path / "copy" / name, (tmp_path / "copy" / "list.csv").read_bytes() + b"c,y\r\n")
+        digests.add(fingerprint(listing, tmp_path / "known.json"))
+    assert len(digests) == 4
+
+
 def test_a_file_and_a_missing_folder_have_digests(tmp_path: Path) -> None:
     nothing = fingerprint(tmp_path / "photos", tmp_path / "known.json")
     (tmp_path / "photos").write_bytes(b"a zip, which prepare refuses")
@@ -174,6 +195,8 @@ def test_a_wrong_layout_is_refused_before_any_file_is_read(
     source: str, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the command would read a whole home directory that was named by mistake."""
+    (photos / "dogs").unlink()  # a link to a folder is refused too
+    write(photos / "dogs/1.png", b"one")
     (photos / "cats/more").mkdir()
     parameters = project_parameters()["prepare"]
     config = json.dumps(parameters | {"source": str(photos.parent / source)})

@@ -19,7 +19,7 @@ from recipes import small_images
 
 from gan_core.data.manifest import Manifest
 from gan_core.data.prepared import PreparedDataset
-from tests.gan_core.data.archives import in_class_folders, png, write_tar
+from tests.gan_core.data.archives import in_class_folders, png, write_folder, write_tar
 
 _ROOT = Path(__file__).resolve().parents[2]
 _PARAMETERS = {
@@ -206,6 +206,21 @@ def test_prepare_alone_warns_about_a_single_class(tmp_path: Path) -> None:
     third = _run(_PARAMETERS | {"source": "a.tar"}, "again", tmp_path)
     assert third.stderr.splitlines()[0] == f"WARNING: {advice}"
     assert advice not in _run(_PARAMETERS | {"source": "a.tar", "label": "none"}, "without", tmp_path).stderr
+
+
+def test_one_class_below_other_folders_and_splits_are_noticed(tmp_path: Path) -> None:
+    """`data/raw/pets/train/cat` alone, and `train/` and `val/` that hold files."""
+    write_folder(tmp_path / "wrapped", [(f"pets/train/cat/{number}.png", png(number)) for number in range(9)])
+    write_folder(tmp_path / "splits", [(f"{name}/{n}.png", png(n)) for n in range(9) for name in ("val", "train")])
+
+    one = _run(_PARAMETERS | {"source": "wrapped"}, "one", tmp_path).stderr.splitlines()[0]
+    two = _run(_PARAMETERS | {"source": "splits"}, "two", tmp_path).stderr.splitlines()[0]
+
+    assert one.endswith("If that folder is not a class, set prepare.source to wrapped/pets/train/cat")
+    assert two == (
+        "WARNING: The classes train, val look like splits. This command itself holds images out, so set prepare.source "
+        "to one split"
+    )
 
 
 def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

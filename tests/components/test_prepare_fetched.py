@@ -16,6 +16,7 @@ from components.storage.dvc_pointer import NOTHING_FETCHED
 from gan_core.data.prepared import PreparedDataset
 from gan_core.exit_codes import run
 from tests.datasets import blobs
+from tests.gan_core.data.archives import write_csv
 
 CONFIG = {
     "source": "data/raw/blobs",
@@ -66,6 +67,18 @@ def test_fetched_archives_give_the_same_data_set_as_their_folder(tmp_path: Path,
     assert run_prepare(monkeypatch, tmp_path / "cluster", "data/raw/blobs/*.tar", "--data", str(fetched)) == 0
     here, cluster = (PreparedDataset(tmp_path / name / "prepared").manifest for name in ("here", "cluster"))
     assert cluster.digest == here.digest
+
+
+def test_a_list_in_a_fetched_folder_gives_the_same_data_set(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_images(tmp_path / "data" / "raw" / "blobs")
+    write_csv(folder / "list.csv", [("path",), *((f"{number}.png",) for number in range(6))])
+    assert run_prepare(monkeypatch, tmp_path / "here", "data/raw/blobs/list.csv") == 0
+    fetched = folder.rename(tmp_path / "fetched")
+    assert run_prepare(monkeypatch, tmp_path / "cluster", "data/raw/blobs/list.csv", "--data", str(fetched)) == 0
+    here, cluster = (PreparedDataset(tmp_path / name / "prepared").manifest for name in ("here", "cluster"))
+    assert cluster == here
+    assert sum(here.counts.values()) == 6
 
 
 def test_the_source_is_read_if_nothing_was_fetched(tmp_path: Path, monkeypatch) -> None:

@@ -18,11 +18,11 @@ _LARGEST_BYTES = {".cls": 2**10, ".json": 2**20}
 
 
 def require_no_label(label: str) -> None:
-    """Refuses `prepare.label` for a source without label files or columns."""
+    """Refuses `prepare.label` for a source whose labels have no names."""
     if label != AUTO:
         raise InvalidInput(
-            f"The parameter 'prepare.label' must be {AUTO}, unless the source is of archives or parquet files. "
-            f"Received: label={label!r}"
+            f"The parameter 'prepare.label' must be {AUTO}, unless the source is of archives or parquet files or a "
+            f"CSV. Received: label={label!r}"
         )
 
 

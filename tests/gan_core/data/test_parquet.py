@@ -29,8 +29,11 @@ from tests.gan_core.data.archives import (
     hugging_face,
     in_class_folders,
     png,
+    write_csv,
     write_folder,
     write_parquet,
+    write_tar,
+    write_zip,
 )
 from tests.gan_core.data.test_archives import labelled, open_size, reasons
 
@@ -44,8 +47,18 @@ PICTURES = hugging_face([png(number) for number in range(30)])
 NUMBERS = [NAMES.index(CLASSES[number % 3]) for number in range(30)]
 
 
-def test_a_folder_and_its_parquet_files_have_one_digest(tmp_path: Path, prepare_config: Settings) -> None:
-    write_folder(tmp_path / "folder", in_class_folders(30))
+def test_a_folder_its_archives_lists_and_parquet_files_have_one_digest(
+    tmp_path: Path, prepare_config: Settings
+) -> None:
+    files = in_class_folders(30)
+    write_folder(tmp_path / "folder", files)
+    write_folder(tmp_path / "nested" / "pets" / "train", files)
+    write_folder(tmp_path / "flat", [(name.replace("/", "-"), content) for name, content in files])
+    write_csv(tmp_path / "a.csv", [("path", "label"), *((f"folder/{name}", name[:3]) for name, _ in files)])
+    listed = [(str(number), name[:3], name.replace("/", "-")) for number, (name, _) in enumerate(reversed(files))]
+    write_csv(tmp_path / "flat" / "b.csv", [("", "label", "file_name"), *listed])
+    write_tar(tmp_path / "a.tar", files)
+    write_zip(tmp_path / "a.zip", files)
     write_parquet(tmp_path / "a.parquet", {"image": PICTURES, "label": NUMBERS}, {"image": IMAGE, "label": LABEL})
     contents = [picture["bytes"] for picture in reversed(PICTURES)]
     named = pa.array([CLASSES[number % 3] for number in reversed(range(30))]).dictionary_encode()
@@ -56,7 +69,8 @@ def test_a_folder_and_its_parquet_files_have_one_digest(tmp_path: Path, prepare_
         write_parquet(tmp_path / "many" / f"{number}.parquet", part, {"img": IMAGE, "fine": LABEL})
 
     digests = set()
-    for number, name in enumerate(("folder", "a.parquet", "b.parquet", "many", "many/*.parquet")):
+    forms = ("folder", "nested", "a.csv", "flat/b.csv", "a.tar", "a.zip", "a.parquet", "b.parquet", "many", "many/*")
+    for number, name in enumerate(forms):
         config = prepare_config(source=str(tmp_path / name))
         manifest = prepare(open_source(config.source), config, tmp_path / f"prepared-{number}")
         assert [entry.name for entry in manifest.classes] == list(CLASSES)

@@ -52,6 +52,41 @@ def test_subfolders_are_classes_in_alphabetical_order(tmp_path: Path) -> None:
     ]
 
 
+def test_a_folder_that_holds_everything_is_no_class(tmp_path: Path) -> None:
+    for name in ("pets/train/cat/1.png", "pets/train/ant/1.png", "pets/README.md", "pets/.git/a/1", "LICENSE.txt"):
+        _write(tmp_path / name)
+
+    source = open_source(str(tmp_path))
+
+    assert list(source.classes) == ["ant", "cat"]
+    assert sorted((image.path, image.label) for image in source) == [
+        ("pets/train/ant/1.png", 0),
+        ("pets/train/cat/1.png", 1),
+    ]
+    for image in source:
+        with image.open() as opened:
+            assert opened.size == (16, 16)
+
+
+def test_the_only_folder_of_files_stays_a_class(tmp_path: Path) -> None:
+    _write(tmp_path / "pets" / "cat" / "1.png")
+
+    assert list(open_source(str(tmp_path)).classes) == ["cat"]
+    assert list(open_source(str(tmp_path / "pets")).classes) == ["cat"]
+
+
+@pytest.mark.parametrize("splits", [("test", "train"), ("train", "val"), ("held-out", "other")])
+def test_splits_beside_each_other_are_refused_by_name(splits: tuple[str, str], tmp_path: Path) -> None:
+    for name in splits:
+        _write(tmp_path / name / "cat" / "1.png")
+
+    best = "train" if "train" in splits else splits[0]
+    places = ", ".join(f"{name}/cat" for name in splits)
+    with pytest.raises(InvalidInput, match=rf"such as .*/{best}\. Received: source='{tmp_path}' with {places}$"):
+        open_source(str(tmp_path))
+    assert list(open_source(str(tmp_path / best)).classes) == ["cat"]
+
+
 def test_class_names_are_normalised_to_composed_unicode(tmp_path: Path) -> None:
     _write(tmp_path / "e\u0301te\u0301" / "1.png")
 
@@ -196,8 +231,8 @@ def test_digits_are_scaled_to_8_bits() -> None:
         (["notes.md"], "with 1 other files"),
         (["a.png", "cat/b.png"], "either images or one folder for each class, not both.* with 1 images and .* cat"),
         (
-            ["cat/tabby/a.png"],
-            r"no folders\. If .*/cat contains the classes, .* the source\. Received: .*cat/tabby",
+            ["cat/tabby/a.png", "dog/b.png"],
+            r"no folders\. If .*/cat contains the classes, .* the source; .* in a CSV\. Received: .*cat/tabby",
         ),
         (
             ["cat/a.png", "dog/a.gif", "empty/.gitignore"],
