@@ -20,7 +20,7 @@ from gan_core.evaluation.score_meanings import MEANINGS, score_name
 from gan_core.evaluation.score_warnings import score_warnings
 from gan_core.evaluation.scores import score
 from gan_core.evaluation.shared_images import shared_images
-from gan_core.evaluation.text_comparison import compare_texts
+from gan_core.evaluation.text_comparison import NOT_COMPARED, compare_texts
 
 Value = TypeVar("Value")
 
@@ -63,6 +63,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
     dataset, generator = extracted.sides.dataset, extracted.generated.generator
     codec = extracted.sides.codec
     metadata = generator.metadata if generator else None
+    texts = compare_texts(config, extracted, codec.symbols) if codec and codec.symbols else None
 
     def named(values: dict[str, Value]) -> dict[str, Value]:
         return {score_name(metric, extractor.name): value for metric, value in values.items()}
@@ -89,6 +90,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
                 collapsed=metadata is not None and metadata.collapsed,
                 item=extracted.sides.item,
             ),
+            *((NOT_COMPARED,) if codec and codec.symbols and texts is None else ()),
         ),
         protocol=Protocol(
             extractor=extractor.name,
@@ -108,7 +110,7 @@ def evaluate(config: EvaluateConfig, extractor: Extractor, extracted: ExtractedF
         tracking_run_id=metadata.tracking_run_id if metadata else None,
         generator_digest=generator.digest if generator else None,
         codec_floor=codec_floor(config, codec, extractor, extracted) if codec and codec.lossy else (),
-        texts=compare_texts(config, extracted, codec.symbols) if codec and codec.symbols else None,
+        texts=texts,
     )
 
 

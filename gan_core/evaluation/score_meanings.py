@@ -54,7 +54,12 @@ MEANINGS: dict[str, Meaning] = {
         "Distance between the two distributions that is unbiased for any number of {item}s; it may be negative.",
     ),
     "precision": Meaning("Precision", "higher", "Share of generated {item}s that lie within the real distribution."),
-    "recall": Meaning("Recall", "higher", "Share of real {item}s that lie within the generated distribution."),
+    "recall": Meaning(
+        "Recall",
+        "higher",
+        "Share of real {item}s that lie within the generated distribution: a sign of variety, not of quality. It is "
+        "also high for {item}s that resemble no real one, so read it with precision and coverage.",
+    ),
     "density": Meaning("Density", "near 1", "How densely generated {item}s cover the neighbourhoods of real {item}s."),
     "coverage": Meaning("Coverage", "higher", "Share of real {item}s with a generated {item} in their neighbourhood."),
     "diversity": Meaning(

@@ -10,6 +10,7 @@ LOW_DIVERSITY = 0.5
 HIGH_TRAIN_PREFERENCE = 0.6
 STANDARD_ERRORS = 3.0
 FEW_SHARED = 0.01
+RECALL_ABOVE_PRECISION = 0.5
 
 
 def score_warnings(
@@ -80,6 +81,12 @@ def score_warnings(
         warnings.append(
             f"The diversity of the generated {item}s is only {scores['diversity']:.0%} of that of the real {item}s: "
             f"the generator may have collapsed."
+        )
+    if scores.get("recall", 0.0) > scores.get("precision", 1.0) + RECALL_ABOVE_PRECISION:
+        warnings.append(
+            f"Recall is {scores['recall']:.2f} and precision only {scores['precision']:.2f}. {item.capitalize()}s that "
+            f"resemble no real {item} but differ among themselves reach such a recall too, so it does not show variety "
+            f"here; coverage does not have this weakness."
         )
     if scores.get("train_gap", 0.0) > STANDARD_ERRORS * frechet_error:
         warnings.append(

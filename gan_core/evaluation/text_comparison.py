@@ -14,10 +14,17 @@ from gan_core.evaluation.text_table import text_table
 FEWEST_TRAINING, FEWEST_HELD_OUT, FEWEST_GENERATED = 2, 4, 2
 FEWEST_OF_A_CLASS = 20
 """Minimum number of a class's texts in each set that is scored."""
+NOT_COMPARED = (
+    "The generated texts are not compared with a language model. That needs a prepared data set with at least "
+    f"{FEWEST_TRAINING} training texts and {FEWEST_HELD_OUT} held-out ones, and at least {FEWEST_GENERATED} generated "
+    "texts."
+)
 
 
 def compare_texts(config: EvaluateConfig, extracted: ExtractedFeatures, symbols: int) -> TextTable | None:
-    """Returns the scores of the generated texts, of a language model's and of real ones; None with too few texts.
+    """Returns the scores of the generated texts, of a language model's and of real ones.
+
+    None if there are too few texts, or the real ones are not a prepared data set.
 
     If the generator was given classes, each class with enough texts is also compared with a language model of its own.
 
@@ -47,4 +54,5 @@ def compare_texts(config: EvaluateConfig, extracted: ExtractedFeatures, symbols:
         if min(len(own), len(real) // 2, *map(len, drawn)) >= FEWEST_OF_A_CLASS:
             model = LanguageModel.chosen(own, symbols - 1)
             classes[name] = text_table(drawn, model, own, real, config.seed, only_distances=True)
-    return whole.model_copy(update={"classes": classes})
+    left_out = tuple(name for name in sides.classes if name not in classes)
+    return whole.model_copy(update={"classes": classes, "left_out": left_out})

@@ -28,8 +28,11 @@ class TextTable(Record):
         real: one half of the held-out texts against the other half, for as many divisions.
         count: number of texts of each set.
         order, discount: of the language model.
+        compared: number of training texts, the first ones, with which `edit_distance` compared each text that is no
+            copy; None for all.
+        left_out: classes without scores in `classes`, because they have too few texts or there are too many classes.
         classes: by name, the LOWER_IS_BETTER scores of the texts of one class and of a language model of that class. A
-            class with too few texts is left out.
+            class with too few texts is not there.
     """
 
     generated: TextColumn
@@ -38,6 +41,8 @@ class TextTable(Record):
     count: int
     order: int
     discount: float
+    compared: int | None = Field(default=None, exclude_if=lambda count: count is None)
+    left_out: tuple[str, ...] = Field(default=(), exclude_if=lambda names: not names)
     classes: dict[str, TextTable] = Field(default_factory=dict, exclude_if=lambda tables: not tables)
 
     def columns(self) -> dict[str, TextColumn]:

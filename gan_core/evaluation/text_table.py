@@ -19,7 +19,7 @@ from gan_core.evaluation.extractors.ngram import NgramExtractor
 from gan_core.evaluation.language_model import LanguageModel
 from gan_core.evaluation.metrics.frechet import frechet_distance
 from gan_core.evaluation.metrics.ngrams import jensen_shannon
-from gan_core.evaluation.metrics.texts import nearest, novel_share, unique_share, valid
+from gan_core.evaluation.metrics.texts import compared, nearest, novel_share, unique_share, valid
 from gan_core.evaluation.text_record import TextColumn, TextTable
 
 SEARCHED = 200
@@ -60,6 +60,7 @@ def text_table(
     divided = [np.random.Generator(np.random.Philox(key=key)).permutation(held_out)[: 2 * count] for key in seeds]
     halves = [np.split(texts, 2) for texts in divided]
     reference = halves[0][1]
+    searched = compared(reference[:SEARCHED], train)
 
     def column(pairs: Iterable[Sequence[NDArray[np.uint8]]]) -> TextColumn:
         scores = [
@@ -78,6 +79,7 @@ def text_table(
         count=count,
         order=model.order,
         discount=model.discount,
+        compared=None if only_distances or searched == len(train) else searched,
     )
 
 

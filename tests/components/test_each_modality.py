@@ -177,7 +177,10 @@ def check_texts(folder: Path, page: str, record: Evaluation) -> None:
     assert record.texts.real.means["fd_ngram"] < record.texts.generated.means["fd_ngram"]
     assert record.metrics()["scores/texts/language_model/valid"] == 1
     assert record.texts.sentence() in page
+    assert "what other real texts reach with so many of them. It is a guide and no limit" in page
     assert page.count("<th>Nearest</th>") == 2  # a table for each class
+    assert (record.texts.classes, record.texts.left_out) == ({}, ("closed", "open"))
+    assert "No comparison by class for closed, open: a class needs 20 generated and training texts and 40 held" in page
 
 
 def test_a_registered_version_is_the_start_of_its_successor(

@@ -9,6 +9,7 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.report.contents import ReportContents
 from gan_core.evaluation.report.template import render
 from gan_core.evaluation.score_meanings import MEANINGS, Meaning, decimals, score_name, shown
+from gan_core.evaluation.text_comparison import FEWEST_OF_A_CLASS
 
 KEY_METRICS = ("target_psnr", "fd", "kid", "precision", "recall", "coverage", "diversity", "train_preference")
 """Metrics whose scores are shown below the headline."""
@@ -44,6 +45,7 @@ def render_report(evaluation: Evaluation, contents: ReportContents) -> str:
         key_scores=[score for score in others if score.metric in KEY_METRICS],
         fewest_in_a_class=FEWEST_IN_A_CLASS,
         most_classes=MOST_CLASSES,
+        fewest_texts=FEWEST_OF_A_CLASS,
         largest_share=max((share for row in contents.classes for share in (row.share, row.real_share)), default=1.0),
         protocol=_protocol(evaluation, contents.item),
     )

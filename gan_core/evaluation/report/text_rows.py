@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ import numpy as np
 
 from gan_core.codecs.codec import Codec
 from gan_core.evaluation.images import ImagesWithFeatures
-from gan_core.evaluation.metrics.texts import nearest
+from gan_core.evaluation.metrics.texts import compared, nearest
 
 CLASSES = 12
 PER_CLASS = 16
-MOST_COMPARED = 200_000
+_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,14 @@ class TextPair:
 
 @dataclass(frozen=True)
 class TextRows:
-    """Texts of one class; `title` is empty without classes."""
+    """Texts of one class; `title` is empty without classes.
+
+    `compared` is the number of known texts, the first ones, with which a text that is no copy was compared; 0 for all.
+    """
 
     title: str
     pairs: list[TextPair]
+    compared: int = 0
 
 
 def text_rows(
@@ -41,20 +46,27 @@ def text_rows(
     Args:
         codec: the codec of the data.
         generated: the generated items.
-        known: training items, or real ones, of which the first MOST_COMPARED are compared.
+        known: training items, or real ones.
         classes: names of the classes in label order.
     """
     if known is None or not codec.texts(np.stack(list(known.images.images(np.arange(1))))):
         return []
-    pool = np.stack(list(known.images.images(np.arange(min(known.images.count, MOST_COMPARED)))))
+    pool = np.concatenate(list(known.images.batches(_BATCH)))
     labels = generated.labels if classes else None
-    rows = []
+    drawn = {}
     for label, name in enumerate(list(classes[:CLASSES]) if labels is not None else [""]):
         members = np.arange(generated.images.count) if labels is None else np.flatnonzero(labels == label)
-        if not len(members[:PER_CLASS]):
-            continue
-        arrays = np.stack(list(generated.images.images(members[:PER_CLASS])))
-        edits, places = nearest(arrays[:, :, 0, 0], pool[:, :, 0, 0])
-        texts = zip(codec.texts(arrays), codec.texts(pool[places]), edits.tolist(), strict=True)
-        rows.append(TextRows(name, [TextPair(*pair) for pair in texts]))
-    return rows
+        if len(members):
+            drawn[name] = np.stack(list(generated.images.images(members[:PER_CLASS])))
+    if not drawn:
+        return []
+    arrays = np.concatenate(list(drawn.values()))
+    sides = arrays[:, :, 0, 0], pool[:, :, 0, 0]
+    edits, places = nearest(*sides)
+    count = compared(*sides)
+    texts = zip(codec.texts(arrays), codec.texts(pool[places]), edits.tolist(), strict=True)
+    pairs = itertools.starmap(TextPair, texts)
+    return [
+        TextRows(name, list(itertools.islice(pairs, len(one))), 0 if count == len(pool) else count)
+        for name, one in drawn.items()
+    ]

@@ -23,6 +23,8 @@ def test_each_warning_has_its_threshold() -> None:
     assert "only 2047 real" in warned(real_count=2047)
     assert warned(real_count=2047, generated_count=100).count("only 2047 real and 100 generated images") == 1
     assert "only 100 generated" in warned(generated_count=100)
+    assert "Recall is 0.79 and precision only 0.20." in warned(scores={"recall": 0.79, "precision": 0.2})
+    assert warned(scores={"recall": 0.79, "precision": 0.3}) == ""
     assert "covariance of the generated images is singular: there are 64 images for 64" in warned(generated_count=64)
     assert "does not say how many" in warned(real_count=0)
     assert "All of the generated images are also among the real images" in warned(shared=1.0)

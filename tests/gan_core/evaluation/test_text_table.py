@@ -7,6 +7,7 @@ import pytest
 
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.language_model import LanguageModel
+from gan_core.evaluation.metrics import texts as metrics
 from gan_core.evaluation.text_record import LOWER_IS_BETTER, TextColumn, TextTable
 from gan_core.evaluation.text_table import distances, shares, text_table
 
@@ -69,6 +70,16 @@ def test_a_difference_within_the_deviation_has_no_leader() -> None:
         assert set(table.leaders().values()) == {leader}
         named = {"generated": "the generator", "neither": "neither", "language_model": "the language model"}[leader]
         assert f"(order 3), {named} is ahead in fd_ngram, jensen_shannon_1" in table.sentence()
+
+
+def test_a_bounded_search_is_recorded(model: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = text_table([_words(60, 4)], model, TRAIN, HELD_OUT)
+    assert "compared" not in whole.model_dump()
+    monkeypatch.setattr(metrics, "MOST_CELLS", 60 * 6 * 6 * 7)
+    table = text_table([_words(60, 4)], model, TRAIN, HELD_OUT)
+    assert table.compared == 7
+    assert table.generated.means["edit_distance"] >= whole.generated.means["edit_distance"]
+    assert text_table([_words(60, 4)], model, TRAIN, HELD_OUT, only_distances=True).compared is None
 
 
 def test_too_few_texts_are_refused(model: LanguageModel) -> None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from gan_core.evaluation.metrics.texts import nearest, novel_share, unique_share, valid
+from gan_core.evaluation.metrics import texts as metrics
+from gan_core.evaluation.metrics.texts import compared, nearest, novel_share, unique_share, valid
 
 
 def encoded(*words, length=10):
@@ -40,6 +41,22 @@ def test_the_edit_distance_is_that_of_the_definition():
         distances, positions = nearest(encoded(word), encoded(*words[6:]))
         expected = [levenshtein(word, other) for other in words[6:]]
         assert (distances[0], positions[0]) == (min(expected), expected.index(min(expected)))
+
+
+def test_a_long_search_is_bounded_and_still_finds_copies(monkeypatch):
+    queries, pool = encoded("abce", "cccc", "abcd"), encoded("aaaa", "bbbb", "cccc", "abcd")
+    assert compared(queries, pool) == 4
+    assert [found.tolist() for found in nearest(queries, pool)] == [[1, 0, 0], [3, 2, 3]]
+    monkeypatch.setattr(metrics, "MOST_CELLS", 3 * 10 * 10 * 2)
+    assert compared(queries, pool) == 2
+    assert [found.tolist() for found in nearest(queries, pool)] == [[3, 0, 0], [0, 2, 3]]
+    monkeypatch.setattr(metrics, "MOST_CELLS", 1)
+    assert compared(queries, pool) == 1
+
+
+def test_built_in_names_are_compared_with_all_and_long_texts_with_a_part():
+    assert compared(np.zeros((200, 13), np.uint8), np.zeros((75_000, 13), np.uint8)) == 75_000
+    assert compared(np.zeros((200, 200), np.uint8), np.zeros((5_000, 200), np.uint8)) == 2_147
 
 
 def test_a_text_without_an_end_mark_is_compared_whole():
