@@ -7,14 +7,14 @@ and a .txt has a text in each line. A .zip, or a folder without a suffix, holds 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.cli.option_numbers import number
 from components.cli.tensorflow_settings import configure_tensorflow
+from components.registry.model_option import add_model, generator_folder
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.outputs import Output, whole_output
@@ -33,7 +33,7 @@ _FORMS = {"": kinds.ITEMS, ".png": kinds.SAMPLES, ".txt": kinds.TEXTS, ".webp": 
 def main() -> None:
     """Reads the command line, runs the cheap checks, and generates."""
     arguments = parser().parse_args()
-    with paths.local_paths(arguments) as local, _found(local.model) as folder:
+    with paths.local_paths(arguments) as local, generator_folder(local.model) as folder:
         from gan_core.export import load_generator, read_metadata
 
         metadata = read_metadata(folder)
@@ -49,12 +49,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's options."""
     options = argparse.ArgumentParser(prog="python -m components.generate", description=__doc__)
     add = options.add_argument
-    add(
-        "--model",
-        type=lambda text: text if text.startswith("models:/") else paths.input_path(text),
-        default=Path("models/generator"),
-        help="generator's folder, or models:/NAME@champion",
-    )
+    add_model(options)
     add("--output", type=_output, required=True, help="output: .png, .webp, .txt, .zip, or a folder")
     add(
         "--count",
@@ -84,18 +79,6 @@ def _output(text: str) -> Output | paths.BucketOutput:
 def _seeds(text: str) -> list[int]:
     read: Callable[[str], int] = number("--seed", int, 0, _MOST_SEED)
     return [read(part) for part in text.split(",")]
-
-
-@contextlib.contextmanager
-def _found(model: str | Path) -> Iterator[Path]:
-    """Yields the folder of the generator that `--model` names."""
-    if isinstance(model, Path):
-        yield model
-        return
-    from components.registry.champion import champion_folder
-
-    with champion_folder(model) as folder:
-        yield folder
 
 
 def _check(arguments: argparse.Namespace, metadata: GeneratorMetadata) -> None:

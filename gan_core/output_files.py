@@ -18,5 +18,7 @@ COURSE_FILE = "course.npz"
 
 ITEMS_FILE = "generated.json"
 """Lists the files in a folder or zip of generated items, and says which generator made them."""
+LATENT_FILE = "latent.json"
+"""The latent that components.project found, and how near its image is."""
 XMP_NAMESPACE = "urn:gan-pipeline:generated:"
 """Namespace of this project's properties in the XMP packets of generated files."""

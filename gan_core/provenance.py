@@ -14,7 +14,9 @@ from xml.sax.saxutils import quoteattr
 from gan_core.output_files import XMP_NAMESPACE
 from gan_core.printing import printable
 
-SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+SOURCE_TYPE = f"{_SOURCE_TYPES}trainedAlgorithmicMedia"
+COMPOSITE_TYPE = f"{_SOURCE_TYPES}compositeWithTrainedAlgorithmicMedia"
 _NAMESPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
     "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
@@ -30,9 +32,12 @@ class Provenance:
     Attributes:
         model: the name of the generator.
         digest: `sha256-<hex>` of the generator's files.
-        seeds: the seed; for a walk, the seeds of its waypoints, separated by commas.
+        seeds: the seed; for a walk, the seeds of its waypoints, separated by commas; for a projection, `projection
+            from` and the seed of its starts.
         truncation: see `gan_core.sampling.draw_latents`.
         label: the requested class; empty if none was requested.
+        source_type: IPTC's address of the kind of source; COMPOSITE_TYPE if the file also shows an item that was not
+            generated.
     """
 
     model: str
@@ -40,11 +45,12 @@ class Provenance:
     seeds: str
     truncation: float
     label: str = ""
+    source_type: str = SOURCE_TYPE
 
     def record(self) -> dict[str, str | float]:
         """Returns the mark as the content of a JSON object."""
         return {
-            "digital_source_type": SOURCE_TYPE,
+            "digital_source_type": self.source_type,
             "model": self.model,
             "digest": self.digest,
             "seed": self.seeds,
@@ -59,7 +65,7 @@ class Provenance:
             number: position of the item in the sequence of the seed; None if the file holds several items.
         """
         properties = {
-            "Iptc4xmpExt:DigitalSourceType": SOURCE_TYPE,
+            "Iptc4xmpExt:DigitalSourceType": self.source_type,
             "Iptc4xmpExt:AISystemUsed": self.model,
             "Iptc4xmpExt:AISystemVersionUsed": self.digest,
             "gan:seed": self.seeds,

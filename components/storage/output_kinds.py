@@ -19,6 +19,7 @@ from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.output_files import (
     COURSE_FILE,
     ITEMS_FILE,
+    LATENT_FILE,
     MANIFEST_FILE,
     MANIFEST_KEYS,
     METADATA_FILE,
@@ -164,6 +165,12 @@ ITEMS = Kind("generated items", _json_with("digital_source_type", "files"), ITEM
 ITEMS_ZIP = Kind("a zip of generated items", _is_zip_of_items)
 WALK = Kind("a walk of a generator", _is_walk)
 TEXTS = Kind("", lambda _: False)
+PROJECTION = Kind(
+    "a projection",
+    _json_with("latent", "pixel_differences"),
+    LATENT_FILE,
+    lambda _: {"projection.png", "found.png", "found.wav"},
+)
 RECORDS = Kind("a training's records", _is_records)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
 FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))

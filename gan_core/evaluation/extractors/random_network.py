@@ -59,6 +59,13 @@ class RandomExtractor:
         self._resized = tf.function(resized, input_signature=[tf.TensorSpec((None, None, None, 1), tf.uint8)])
         self._features = tf.function(features, input_signature=[tf.TensorSpec((None, SIDE, SIDE, 3), tf.float32)])
 
+    def of_levels(self, levels: Any) -> Any:
+        """Returns the features of a tensor of levels u / 127.5 − 1, float32 [B, H, W, C]; gradients pass through it."""
+        import tensorflow as tf
+
+        resized = tf.image.resize(levels, (SIDE, SIDE), antialias=True)
+        return self._features(tf.repeat(resized, 3 // levels.shape[-1], axis=-1))
+
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Returns the features float32 [B, 128] of uint8 images [B, H, W, C], with C = 1 grey or 3 RGB."""
         # One channel at a time, because float32 needs four times the memory of uint8.

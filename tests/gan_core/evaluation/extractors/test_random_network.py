@@ -9,6 +9,7 @@ from datasets import blobs
 from gan_core.evaluation.extractors.features import extract
 from gan_core.evaluation.extractors.random_network import RandomExtractor
 from gan_core.evaluation.metrics.frechet import frechet_distance
+from gan_core.representation import to_network
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,21 @@ def test_images_of_any_size_and_colour_are_accepted_and_the_batch_has_no_effect(
         features = extractor(images)
         np.testing.assert_allclose(extractor(images[3:4]), features[3:4], atol=1e-5)
         np.testing.assert_allclose(extractor(np.repeat(images[..., :1], 3, axis=-1)), features, atol=1e-5)
+
+
+@pytest.mark.parametrize(("side", "channels"), [(16, 1), (100, 3)])
+def test_features_of_levels_are_the_same_and_have_gradients(
+    extractor: RandomExtractor, side: int, channels: int
+) -> None:
+    import tensorflow as tf
+
+    images = blobs(2, side, channels)
+    levels = tf.constant(to_network(images, symbols=0))
+    with tf.GradientTape() as tape:
+        tape.watch(levels)
+        features = extractor.of_levels(levels)
+    np.testing.assert_allclose(features, extractor(images), atol=1e-5)
+    assert (np.abs(tape.gradient(features, levels)).max((1, 2)) > 0).all()
 
 
 def test_the_distance_grows_with_noise_and_with_missing_variety(extractor: RandomExtractor) -> None:
