@@ -10,7 +10,8 @@ from components.storage import fetch_records as fetched
 from components.storage.dvc_pointer import NOTHING_FETCHED, read_pointer
 from components.storage.dvc_remote import pull, require_remote
 from components.storage.output_kinds import FETCHED
-from components.storage.outputs import Output, whole_output
+from components.storage.outputs import Output
+from components.storage.volume import kept_output
 from gan_core.bucket_address import split_version
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.exit_codes import run
@@ -25,7 +26,7 @@ def main() -> None:
     pointer = read_pointer(text) if text and not text.startswith("gs://") else None
     source = require_remote(remote) if pointer else text
     read = [paths.input_path(source if pointer else split_version(source)[0])] if source else []
-    with paths.local_paths(arguments, *read) as local, whole_output(local.data) as folder:
+    with paths.local_paths(arguments, *read) as local, kept_output(local.data, "fetched") as folder:
         if pointer:
             count = pull(pointer.md5, source, folder)
             print(f"fetched {count} files, version md5-{pointer.md5}")

@@ -17,7 +17,7 @@ from components.cli.project import source_folder
 from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.dvc_pointer import NOTHING_FETCHED
-from components.storage.outputs import whole_output
+from components.storage.volume import kept_output
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 
@@ -46,7 +46,7 @@ def main() -> None:
     from gan_core.modalities.choice import built_in
 
     folders = [] if config.source in built_in() else [Path(config.source)]
-    with paths.local_paths(arguments, *folders) as local, whole_output(local.dataset) as folder:
+    with paths.local_paths(arguments, *folders) as local, kept_output(local.dataset, "prepared") as folder:
         source = _open_source(config, local.data)
         items = f"{MODALITIES[source.modality].item}s"
         if len(source.classes) == 1:

@@ -1,9 +1,9 @@
-"""Removes checkpoints, mirrors in a bucket and cached features that are no longer needed, and prints the bytes freed.
+"""Removes checkpoints, mirrors, cached features and data that are no longer needed, and prints the bytes freed.
 
 All checkpoints of a finished training are removed; if it then gets more steps, it starts from the beginning. An
 unfinished training keeps its newest checkpoint; its other checkpoints are removed when they are old. Running trainings
 and records that MLflow has not received are not touched. Old features and classifiers are removed from the cache; they
-are computed again when they are needed.
+are computed again when they are needed. With --data, data on a volume that no step has read for long are removed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from components.cli.option_numbers import number
-from components.storage import bucket, objects, paths, transfer
+from components.storage import bucket, objects, paths, transfer, volume
 from components.storage.bucket import Address
 from components.storage.cache_folder import cache_folder
 from gan_core.errors import InvalidInput
@@ -51,7 +51,11 @@ def main() -> None:
     before = time.time() - arguments.days * SECONDS_A_DAY
     freed = 0
     with contextlib.ExitStack() as stack:
-        for removal in (*_checkpoints(arguments.checkpoints, before, stack), *cached(arguments.cache, before)):
+        for removal in (
+            *_checkpoints(arguments.checkpoints, before, stack),
+            *cached(arguments.cache, before),
+            *(data(arguments.data, before) if arguments.data else ()),
+        ):
             if not arguments.dry_run:
                 removal.remove()
             done = "would remove" if arguments.dry_run else "removed"
@@ -71,11 +75,12 @@ def parser() -> argparse.ArgumentParser:
         help="folder with the checkpoints of all trainings, or the gs:// address of their mirrors",
     )
     add("--cache", type=_existing, default=cache_folder(), help="folder of cached results")
+    add("--data", type=_existing, help="folder of the volume on which a pipeline's steps keep data")
     add(
         "--days",
         type=number("--days", float, 0, _MOST_DAYS),
         default=30.0,
-        help="age at which a checkpoint of an unfinished training, or a cached file, is old",
+        help="age at which a checkpoint of an unfinished training, a cached file, or unread data are old",
     )
     add("--dry-run", action="store_true", help="list what would be removed without removing it")
     return options
@@ -122,8 +127,11 @@ def _of_training(folder: Path, before: float, stack: contextlib.ExitStack) -> It
         yield Removal(str(path), "a checkpoint of a finished training", path.stat().st_size, path.unlink)
     for path in records:
         if not _unsent(path):
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-            yield Removal(str(path), "records that MLflow has", size, lambda path=path: shutil.rmtree(path))  # type: ignore[misc]
+            yield Removal(str(path), "records that MLflow has", _size(path), partial(shutil.rmtree, path))
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _finished(records: list[Path]) -> bool:
@@ -183,6 +191,13 @@ def cached(folder: Path, before: float) -> Iterator[Removal]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if _CACHED.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
             yield Removal(str(path), "an old result in the cache", path.stat().st_size, path.unlink)
+
+
+def data(folder: Path, before: float) -> Iterator[Removal]:
+    """Yields data on a volume that were last read or written before the time `before`; all other files stay."""
+    for path in sorted(folder.iterdir()):
+        if volume.NAME.fullmatch(path.name) and path.is_dir() and path.stat().st_mtime < before:
+            yield Removal(str(path), "data that were not read for long", _size(path), partial(volume.remove, path))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,10 @@ Variable = Annotated[str, Field(pattern=r"^[A-Z_][A-Z0-9_]*$")]
 Quantity = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|Ki|Mi|Gi|Ti|K|M|G|T)?$")]
 Seconds = Annotated[int, Field(ge=1)]
 
+DATA_FOLDER = "/data"
+"""Where the steps mount a profile's `data_claim`. They learn it from the environment variable DATA_VOLUME."""
+_STEPS_WITH_DATA = ("fetch", "prepare", "check", "train", "evaluate")
+
 
 class Toleration(Record):
     """A taint that the pod tolerates, as Kubernetes writes it."""
@@ -123,6 +127,8 @@ class Profile(Record):
             name is derived from everything that determines its weights.
         checkpoints_claim: the PersistentVolumeClaim that the training mounts at `checkpoints`; None if they lie in gs://
             or go with the pod.
+        data_claim: the PersistentVolumeClaim on which the steps keep raw and prepared data; None if Kubeflow copies the
+            data from pod to pod.
         environment: environment variables of every step.
         light: resources of all steps except `prepare`, `train` and `evaluate`, which have their own.
     """
@@ -136,6 +142,7 @@ class Profile(Record):
     sweep_parallelism: Annotated[int, Field(ge=1)]
     checkpoints: Annotated[str, Field(pattern=r"^(/|gs://)")]
     checkpoints_claim: Name | None = None
+    data_claim: Name | None = None
     environment: dict[Variable, str]
     secrets: tuple[Secret, ...]
     light: Resources
@@ -162,14 +169,18 @@ class Profile(Record):
 
     @model_validator(mode="after")
     def _a_claim_has_a_folder_and_one_node(self) -> Self:
-        if self.checkpoints_claim is not None:
-            if self.checkpoints.startswith("gs://"):
-                raise ValueError(f"A claim is mounted at a folder. Received: checkpoints={self.checkpoints}")
-            if self.sweep_parallelism > 1:
+        if self.checkpoints_claim is not None and self.checkpoints.startswith("gs://"):
+            raise ValueError(f"A claim is mounted at a folder. Received: checkpoints={self.checkpoints}")
+        for key in ("checkpoints_claim", "data_claim"):
+            if getattr(self, key) is not None and self.sweep_parallelism > 1:
                 raise ValueError(
-                    "Nodes cannot share a claim, so with checkpoints_claim sweep_parallelism must be 1. "
+                    f"Nodes cannot share a claim, so with {key} sweep_parallelism must be 1. "
                     f"Received: sweep_parallelism={self.sweep_parallelism}"
                 )
+        if self.data_claim is not None and self.data_claim == self.checkpoints_claim:
+            raise ValueError(
+                f"Kubeflow mounts a claim only once in a pod. Received: data_claim={self.data_claim}, twice"
+            )
         return self
 
     @field_validator("checkpoints")
@@ -232,6 +243,9 @@ class Profile(Record):
                 kubernetes.use_secret_as_env(task, secret.name, dict(secret.variables), optional=secret.optional)
         if step == "train" and self.checkpoints_claim is not None:
             kubernetes.mount_pvc(task, self.checkpoints_claim, self.checkpoints)
+        if step in _STEPS_WITH_DATA and self.data_claim is not None:
+            kubernetes.mount_pvc(task, self.data_claim, DATA_FOLDER)
+            task.set_env_variable("DATA_VOLUME", DATA_FOLDER)
         if self.run_as_non_root:
             kubernetes.set_security_context(task, run_as_non_root=True)
         return task

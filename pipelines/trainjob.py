@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.profile import SPOT_LABEL, Profile
+from pipelines.profile import DATA_FOLDER, SPOT_LABEL, Profile
 
 RUNTIME = "gan-training"
 """Name of the TrainingRuntime; its replicated job and its container are named `node`, as Trainer requires."""
-_SHARED_MEMORY, _CHECKPOINTS = "shared-memory", "checkpoints"
+_SHARED_MEMORY = "shared-memory"
 
 
 def trainjob(profile: Profile, image: str) -> dict[str, Any]:
@@ -76,10 +76,13 @@ def _placed(profile: Profile) -> dict[str, Any]:
     if train.shared_memory:
         volumes.append({"name": _SHARED_MEMORY, "emptyDir": {"medium": "Memory", "sizeLimit": train.shared_memory}})
         mounts.append({"name": _SHARED_MEMORY, "mountPath": "/dev/shm"})  # noqa: S108
-    if profile.checkpoints_claim is not None:
-        claim = {"claimName": profile.checkpoints_claim}
-        volumes.append({"name": _CHECKPOINTS, "persistentVolumeClaim": claim})
-        mounts.append({"name": _CHECKPOINTS, "mountPath": profile.checkpoints})
+    for name, claim, folder in (
+        ("checkpoints", profile.checkpoints_claim, profile.checkpoints),
+        ("data", profile.data_claim, DATA_FOLDER),
+    ):
+        if claim is not None:
+            volumes.append({"name": name, "persistentVolumeClaim": {"claimName": claim}})
+            mounts.append({"name": name, "mountPath": folder})
     return {
         "nodeSelector": selector,
         "tolerations": tolerations,

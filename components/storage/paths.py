@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.storage import bucket, objects, outputs, transfer
+from components.storage import bucket, objects, outputs, transfer, volume
 from components.storage.bucket import Address
 from components.storage.incomplete import files_of_interrupted
 from components.storage.output_kinds import MOST_BYTES, Kind
@@ -82,10 +82,10 @@ def _local(text: str) -> Path:
 def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterator[argparse.Namespace]:
     """Yields `arguments` with a path of this machine for each input and output in a bucket.
 
-    Inputs are downloaded completely before the body runs. Outputs that the body wrote are uploaded after it has
-    succeeded. Before anything else, this checks that outputs can be written and overlap no input, so that a stage does
-    not fail after hours of work. The path of a copy ends with the option's name and the address, so that messages that
-    name the copy are clear.
+    Inputs are downloaded completely before the body runs, and pointers to data on a volume are followed. Outputs that
+    the body wrote are uploaded after it has succeeded. Before anything else, this checks that outputs can be written
+    and overlap no input, so that a stage does not fail after hours of work. The path of a copy ends with the option's
+    name and the address, so that messages that name the copy are clear.
 
     Args:
         arguments: the parsed command line.
@@ -109,7 +109,7 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
         elif isinstance(value, Address) and not isinstance(value, Input):
             require_writable(value)
         elif name == "checkpoints" and isinstance(value, Path):
-            _require_checkpoints(value)
+            volume.require_writable(value, "The folder of the checkpoints")
     remove_abandoned(Path(tempfile.gettempdir()), PREFIX)
     with workplace(Path(tempfile.gettempdir()), PREFIX) as folder:
         local: dict[str, Path | Output] = {}
@@ -121,6 +121,9 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
                 local[name] = Output(path, value.kind) if isinstance(value, BucketOutput) else path
                 if isinstance(value, Input):
                     transfer.download(value, path)
+                    local[name] = volume.followed(path)
+            elif isinstance(value, Path) and name not in _WORKING_FOLDERS:
+                local[name] = volume.followed(value)
         yield argparse.Namespace(**given | local)
         for name, value in local.items():
             if isinstance(value, Output) and value.place.exists():
@@ -129,16 +132,6 @@ def local_paths(arguments: argparse.Namespace, *read: Path | Address) -> Iterato
 
 def _is_place(value: object) -> bool:
     return isinstance(value, Path | Address)
-
-
-def _require_checkpoints(folder: Path) -> None:
-    if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
-        raise InvalidInput(
-            "The folder of the checkpoints must be writable. On Kubernetes, a new volume often belongs to root: "
-            "`kubectl -n kubeflow create job --from=cronjob/gan-checkpoints-writable gan-checkpoints-writable-1` "
-            f"changes that. Received: {folder}, for user {os.getuid()} in group {os.getgid()}"
-        )
-    outputs.require_folder(folder)
 
 
 def require_writable(address: Address) -> None:

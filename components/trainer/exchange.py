@@ -15,6 +15,7 @@ from components.storage import bucket, objects, transfer
 from components.storage.bucket import Address
 from components.storage.output_kinds import PREPARED
 from components.storage.outputs import Output, whole_output
+from components.storage.volume import is_on_volume
 
 _DATASET = "dataset"
 
@@ -30,11 +31,15 @@ class Exchange:
         self.folder = checkpoints / "trainjobs" / job
 
     def offer(self, dataset: Path) -> str:
-        """Copies the prepared data into the folder, unless they are already there; returns where they are.
+        """Copies the prepared data into the folder; returns where they are.
+
+        They are not copied if an earlier try did, or if they are on the volume of the data, which the hosts mount.
 
         Raises:
             InvalidInput, TryAgain: the folder cannot be written.
         """
+        if is_on_volume(dataset):
+            return str(dataset)
         place = self.folder / _DATASET
         if isinstance(place, Address):
             names = {path.relative_to(dataset).as_posix() for path in dataset.rglob("*") if path.is_file()}

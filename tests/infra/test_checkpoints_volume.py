@@ -1,4 +1,4 @@
-"""The volume of the checkpoints: the profiles' claim, and the job that makes it writable for the steps' user."""
+"""The volumes of checkpoints and of data: the claims, and the job that makes them writable for the steps' user."""
 
 from __future__ import annotations
 
@@ -50,6 +50,18 @@ def test_the_job_has_the_user_and_the_group_of_the_steps(objects: Objects) -> No
     assert (context["runAsUser"], context.get("runAsGroup"), context["fsGroup"]) == (int(user), None, 0)
 
 
+def test_the_job_also_mounts_the_volume_of_the_data(render: Callable[..., Objects]) -> None:
+    for overlay in ("local", "gke"):
+        objects = render(overlay, "data")
+        (claim,) = [item for item in objects if item["metadata"]["name"] == "gan-data"]
+        assert (claim["kind"], claim["metadata"]["namespace"]) == ("PersistentVolumeClaim", "kubeflow")
+        volumes = {one["name"]: one["persistentVolumeClaim"]["claimName"] for one in pod(objects)["volumes"]}
+        assert volumes == {"checkpoints": "gan-checkpoints", "data": "gan-data"}
+        (container,) = pod(objects)["containers"]
+        mounts = {one["name"]: one["mountPath"] for one in container["volumeMounts"]}
+        assert mounts == {"checkpoints": "/volumes/checkpoints", "data": "/volumes/data"}
+
+
 @pytest.fixture
 def public_folder() -> Iterator[Path]:
     """A folder that every user can enter; those above `tmp_path` are closed."""
@@ -67,7 +79,7 @@ def test_the_jobs_own_command_says_whether_its_user_can_write(
     folder.mkdir()
     folder.chmod(mode)
     (container,) = pod(render("local"))["containers"]
-    command = [*container["command"], *(text.replace("/checkpoints", str(folder)) for text in container["args"])]
+    command = [*container["command"], *(text.replace("/volumes", str(public_folder)) for text in container["args"])]
     done = subprocess.run(
         ["setpriv", "--reuid=65532", "--regid=0", "--clear-groups", *command],
         capture_output=True,
@@ -75,7 +87,7 @@ def test_the_jobs_own_command_says_whether_its_user_can_write(
         check=False,
     )
     assert done.returncode == code, done.stderr
-    assert done.stderr.startswith("error: User 65532 cannot write the volume" if code else "")
+    assert done.stderr.startswith("error: User 65532 cannot write the volume checkpoints, because" if code else "")
     assert len(done.stderr.splitlines()) == code
 
 
@@ -93,7 +105,7 @@ def test_the_patch_in_the_comment_sets_the_size(manifests: Path) -> None:
     assert sizes["gan-checkpoints"] == "100Gi"
 
 
-@pytest.mark.parametrize("page", ["docs/infra.md", "docs/kubeflow.md", "components/storage/paths.py"])
+@pytest.mark.parametrize("page", ["docs/infra.md", "docs/kubeflow.md", "components/storage/volume.py"])
 def test_the_line_that_starts_the_job_names_it(page: str) -> None:
     (line,) = re.findall(r"(?m)^# (kubectl .*create job .*)$", MANIFEST.read_text())
     assert line in (ROOT / page).read_text()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from manifests import INFRA, ROOT, Objects, kubectl
 
-OVERLAYS = [("local",), ("gke",), ("gke", "gpu-spot"), ("local", "trainer")]
+OVERLAYS = [("local",), ("gke",), ("gke", "gpu-spot"), ("local", "trainer"), ("local", "data")]
 CUSTOM = {"ExternalSecret", "InferenceService", "SecretStore", "ServingRuntime", "TrainingRuntime"}
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from components.storage.volume import VARIABLE
 from gan_core.errors import InvalidInput
+from pipelines.__main__ import main
 from pipelines.profile import Profile
 
 ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "registry.example.com/gan-pipeline@sha256:" + "0" * 64
 SHIPPED = sorted((ROOT / "infra" / "profiles").glob("*.yaml"))
 
 
@@ -63,6 +69,10 @@ def test_the_steps_fit_a_node_with_2_processors_and_4_gib_and_differ_from_cpu_in
             {"sweep_parallelism": 2},
             r"with checkpoints_claim sweep_parallelism must be 1\. Received: sweep_parallelism=2",
         ),
+        (
+            {"data_claim": "gan-checkpoints"},
+            r"mounts a claim only once in a pod\. Received: data_claim=gan-checkpoints",
+        ),
         ({"environment": {"mlflow-uri": "x"}}, "environment"),
         ({"environment": {"MLFLOW_TRACKING_PASSWORD": "x"}}, "take secrets from Kubernetes"),
         *(
@@ -93,6 +103,11 @@ def test_spot_training_must_keep_its_checkpoints_outside_the_node(tmp_path, clai
 def test_a_profile_without_a_claim_may_sweep_in_parallel(tmp_path) -> None:
     profile = Profile.read(changed(tmp_path, "cpu", checkpoints_claim=None, sweep_parallelism=2))
     assert (profile.checkpoints_claim, profile.sweep_parallelism) == (None, 2)
+
+
+def test_steps_on_several_nodes_cannot_share_the_claim_of_the_data(tmp_path) -> None:
+    with pytest.raises(InvalidInput, match=r"with data_claim sweep_parallelism must be 1\. Received: sweep_p.*=2"):
+        Profile.read(changed(tmp_path, "gpu-spot", data_claim="gan-data"))
 
 
 def test_the_path_of_a_credentials_file_is_accepted(tmp_path) -> None:
@@ -135,6 +150,38 @@ def test_only_the_training_uses_spot_nodes_and_only_gpu_steps_use_gpus() -> None
     assert spot == ["exec-train"]
     assert sorted(gpu) == ["exec-evaluate", "exec-train"]
     assert pods["exec-train"]["emptyDirMounts"][0]["mountPath"] == "/dev/shm"
+
+
+def test_the_steps_with_data_mount_its_claim_and_nothing_else_changes(tmp_path) -> None:
+    main(
+        [
+            *("compile", "training", "--image", IMAGE, "--params", str(ROOT / "params.yaml")),
+            *("--profile", str(changed(tmp_path, "cpu", data_claim="gan-data"))),
+            *("--output", str(tmp_path / "compiled.yaml")),
+        ]
+    )
+    pipeline, platform = yaml.safe_load_all((tmp_path / "compiled.yaml").read_text())
+    found = []
+    for name, pod in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        container = pipeline["deploymentSpec"]["executors"][name]["container"]
+        mounted = {one["constant"]: one["mountPath"] for one in pod.pop("pvcMount", [])}
+        if path := mounted.pop("gan-data", None):
+            found.append(name.removeprefix("exec-"))
+            container["env"].remove({"name": VARIABLE, "value": path})
+        assert list(mounted) == (["gan-checkpoints"] if name == "exec-train" else [])
+    assert sorted(found) == ["check", "evaluate", "fetch", "prepare", "train"]
+    expected = golden("training-cpu")
+    del expected[1]["deploymentSpec"]["executors"]["exec-train"]["pvcMount"]
+    assert {**pipeline, "sdkVersion": ""} == {**expected[0], "sdkVersion": ""}
+    assert platform["platforms"]["kubernetes"] == expected[1]
+
+
+def test_deleted_data_are_made_again_by_a_pipeline_without_the_cache(tmp_path) -> None:
+    output = tmp_path / "compiled.yaml"
+    command = [sys.executable, "-m", "pipelines", "compile", "training", "--image", IMAGE, "--output", str(output)]
+    environment = os.environ | {"KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT": "true"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    assert "enableCache" not in output.read_text()
 
 
 @pytest.mark.parametrize(("name", "claims"), [("training-cpu", 1), ("training-gpu", 1), ("sweep-gpu-spot", 0)])

@@ -14,7 +14,7 @@ from test_profile import changed, golden
 
 from gan_core.errors import InvalidInput
 from pipelines.__main__ import main
-from pipelines.profile import Profile
+from pipelines.profile import DATA_FOLDER, Profile
 from pipelines.trainjob import RUNTIME, trainjob
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +73,12 @@ def test_the_hosts_mount_the_claim_of_the_checkpoints(tmp_path: Path) -> None:
     pod = pod_of(job_of(tmp_path, "small"))
     assert {"name": "checkpoints", "persistentVolumeClaim": {"claimName": "gan-checkpoints"}} in pod["volumes"]
     assert {"name": "checkpoints", "mountPath": "/tmp/checkpoints"} in pod["containers"][0]["volumeMounts"]
+
+
+def test_the_hosts_mount_the_claim_of_the_data_where_the_steps_do(tmp_path: Path) -> None:
+    pod = pod_of(job_of(tmp_path, "gpu-spot", checkpoints="gs://bucket/c", sweep_parallelism=1, data_claim="gan-data"))
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "gan-data"}} in pod["volumes"]
+    assert {"name": "data", "mountPath": DATA_FOLDER} in pod["containers"][0]["volumeMounts"]
 
 
 def test_a_queue_admits_the_job_only_if_the_profile_names_one(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from storage_emulator import BUCKET, storage_emulator
 from components.storage import bucket, output_kinds, transfer
 from components.storage.bucket import Address
 from components.storage.outputs import Output
+from components.storage.volume import VARIABLE
 from components.trainer.exchange import Exchange
 
 CONTENT = "images_seen,loss\n1,2\n"
@@ -69,3 +70,10 @@ def test_two_trainjobs_share_nothing(tmp_path: Path) -> None:
     first.offer(write_dataset(tmp_path / "prepared", blobs(8), blobs(4, seed=1)))
     second.remove()
     assert (tmp_path / "trainjobs" / "gan-1" / "dataset").is_dir()
+
+
+def test_data_on_the_volume_that_the_hosts_mount_are_not_copied(checkpoints, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "volume"))
+    dataset = write_dataset(tmp_path / "volume" / "prepared-0", blobs(8), blobs(4, seed=1))
+    assert Exchange(checkpoints, "gan-1").offer(dataset) == str(dataset)
+    assert files_in(checkpoints) == []
