@@ -86,7 +86,7 @@ def followed(place: Path) -> Path:
 
 def is_on_volume(folder: Path) -> bool:
     """Whether the folder is on the volume."""
-    root = os.environ.get(VARIABLE)
+    root = os.environ.get(VARIABLE, "")
     return bool(root) and Path(root) in folder.parents
 
 
