@@ -96,8 +96,8 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
     """Opens both sides.
 
     Raises:
-        InvalidInput: a path is not an input of an evaluation or contains no image, or the image sizes of the two sides
-            differ.
+        InvalidInput: a path is not an input of an evaluation or contains no image, or the modalities or the image
+            sizes of the two sides differ.
 
     >>> sides = open_sides(Path("data"), Path("generator"), evaluate_config)
     >>> sides.real.name, sides.real.images.count, sides.generator.images_seen
@@ -112,12 +112,17 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
             )
     dataset = PreparedDataset(real) if _is_prepared(real) else None
     generator = read_metadata(generated) if is_marked(generated, METADATA_FILE, METADATA_KEYS) else None
+    described = generator or (PreparedDataset(generated).manifest if _is_prepared(generated) else None)
+    if dataset and described and codec_of(dataset.manifest).modality != codec_of(described).modality:
+        raise InvalidInput(
+            "Real and generated examples must be of the same modality. Received: "
+            f"{codec_of(dataset.manifest).modality} in {real}, {codec_of(described).modality} in {generated}"
+        )
     if dataset and generator and dataset.manifest.shape != generator.shape:
         raise InvalidInput(
             f"Real and generated examples must have the same shape. Received: {dataset.manifest.shape} in {real}, "
             f"{generator.shape} in {generated}"
         )
-    described = generator or (PreparedDataset(generated).manifest if _is_prepared(generated) else None)
     if (dataset and dataset.manifest.codec) != (described and described.codec):
         raise InvalidInput(
             "Real and generated data must have the same codec: both must be prepared data, or a generator that was "

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from modalities import EACH, Example
+from modalities import EACH, EXAMPLES, Example
 from recipes import project_parameters
 
 from gan_core.codecs.text import TextCodec
@@ -15,6 +15,16 @@ from gan_core.config import EvaluateConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.real_and_generated import open_sides
+
+
+def test_two_modalities_are_refused_by_their_names(tmp_path: Path) -> None:
+    config = EvaluateConfig.parse(project_parameters()["evaluate"])
+    images, texts = (
+        next(one for one in EXAMPLES if one.modality == name).prepared(tmp_path / name, 0, 20)
+        for name in ("image", "text")
+    )
+    with pytest.raises(InvalidInput, match=rf"same modality\. Received: image in {images}, text in {texts}$"):
+        open_sides(images, texts, config)
 
 
 @EACH
