@@ -117,18 +117,23 @@ class AudioCodec(Codec):
         clips: NDArray[np.int16] = np.clip(samples, -_FULL_SCALE, _FULL_SCALE - 1).astype(np.int16)
         return clips
 
-    def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
-        """Returns the spectrograms of the clips that a person hears, which Griffin-Lim cannot match exactly.
-
-        The codec of other data has another mean and deviation; its clips must have the same rate and length.
-        """
-        super().perceived(arrays, by)
+    def require_comparable(self, by: Codec) -> None:
+        """Checks that the clips of the codec `by` have the same rate and length."""
+        super().require_comparable(by)
         by = cast("AudioCodec", by)
         if (by.rate, by.samples) != (self.rate, self.samples):
             raise InvalidInput(
                 f"Clips that are compared must have the same rate and length. Received: {self.samples} samples at "
                 f"{self.rate} Hz, and {by.samples} at {by.rate} Hz"
             )
+
+    def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
+        """Returns the spectrograms of the clips that a person hears, which Griffin-Lim cannot match exactly.
+
+        The codec of other data has another mean and deviation.
+        """
+        self.require_comparable(by)
+        by = cast("AudioCodec", by)
         return by.spectrograms(self.decode(arrays))
 
     def sounds(self, arrays: NDArray[np.uint8]) -> list[bytes]:

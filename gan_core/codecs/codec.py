@@ -50,6 +50,17 @@ class Codec(Record):
         """Draws one stored array [H, W, C] as a picture, uint8 [H', W', 1 or 3]; by default the array itself."""
         return array
 
+    def require_comparable(self, by: Codec) -> None:
+        """Checks that `perceived` can compare items of this codec with those of the codec `by`.
+
+        Raises:
+            InvalidInput: it cannot.
+        """
+        if by.modality != self.modality:
+            raise InvalidInput(
+                f"Items that are compared must be of the same modality. Received: {by.modality} and {self.modality}"
+            )
+
     def perceived(self, arrays: NDArray[np.uint8], by: Codec) -> NDArray[np.uint8]:
         """Returns what another codec stores of the items, as a person perceives them.
 
@@ -60,10 +71,7 @@ class Codec(Record):
         Raises:
             InvalidInput: the items of the two codecs cannot be compared.
         """
-        if by.modality != self.modality:
-            raise InvalidInput(
-                f"Items that are compared must be of the same modality. Received: {by.modality} and {self.modality}"
-            )
+        self.require_comparable(by)
         return arrays
 
     def sounds(self, arrays: NDArray[np.uint8]) -> list[bytes]:

@@ -73,8 +73,8 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
     """Checks that two prepared data sets can be compared.
 
     Raises:
-        InvalidInput: they are of different modalities, their images have different shapes, or too few are held out.
-            `Codec.perceived` refuses other data that cannot be compared.
+        InvalidInput: they are of different modalities, their images have different shapes, their codecs cannot be
+            compared, or too few are held out.
     """
     modalities = [codec_of(manifest).modality for manifest in (reference, data)]
     if modalities[0] != modalities[1]:
@@ -87,6 +87,7 @@ def require_comparable(config: DriftConfig, reference: Manifest, data: Manifest)
             "Reference and data must have arrays of the same shape. "
             f"Received: {reference.shape} in the reference, {data.shape} in the data"
         )
+    codec_of(data).require_comparable(by=codec_of(reference))
     counts = reference.counts["held_out"], data.counts["held_out"]
     fewest = config.blocks * FEWEST_IMAGES_IN_A_BLOCK
     if min(counts) < fewest:

@@ -39,9 +39,7 @@ class Audio(Modality[AudioSettings]):
         """Decodes the content of a sound file; see `gan_core.data.sound`. It must be as long as a frame."""
         sound = read_sound(opener(), settings.rate, settings.max_seconds)
         if len(sound) < settings.frame_length:
-            raise UnreadableItem(
-                f"{len(sound)} samples at rate, fewer than the {settings.frame_length} of frame_length"
-            )
+            raise UnreadableItem(f"too short: {len(sound)} of the {settings.frame_length} samples of a frame")
         return to_clip(
             sound,
             settings.samples,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
+from gan_core.codecs.audio import AudioCodec
 from gan_core.codecs.text import TextCodec
 from gan_core.config import DriftConfig
 from gan_core.data.manifest import ClassEntry, Manifest
@@ -137,6 +140,22 @@ def test_two_modalities_are_refused_whichever_is_the_reference(manifest: Manifes
         received = " in the reference, ".join("text" if side is texts else "image" for side in sides)
         with pytest.raises(InvalidInput, match=rf"of the same modality\. Received: {received} in the data$"):
             require_comparable(CONFIG, *sides)
+
+
+@pytest.mark.parametrize("change", [{"rate": 16000}, {"samples": 4, "frame_step": 2, "shape": (2, 2, 1)}])
+def test_clips_of_another_rate_or_length_are_refused_before_anything_is_computed(
+    manifest: Manifest, change: dict[str, Any]
+) -> None:
+    codec = AudioCodec(
+        shape=(2, 4, 1), rate=8000, samples=8, frame_length=4, frame_step=2, mean=(0, 0), deviation=(1, 1)
+    )
+    reference, data = (
+        manifest.model_copy(update={"codec": one, "shape": one.shape})
+        for one in (codec, AudioCodec.model_validate(codec.model_dump() | change))
+    )
+    require_comparable(CONFIG, reference, reference)
+    with pytest.raises(InvalidInput, match="Clips that are compared must have the same rate and length"):
+        require_comparable(CONFIG, reference, data)
 
 
 def test_symbols_that_cannot_be_seen_are_named() -> None:

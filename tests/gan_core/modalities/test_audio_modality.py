@@ -55,8 +55,8 @@ def test_a_sound_shorter_than_a_frame_is_set_aside(tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"raw/short {count}.wav", np.linspace(-0.5, 0.5, count), 1000)
     manifest = prepared(tmp_path / "raw", tmp_path / "data")
     assert [(entry.path, entry.reason) for entry in manifest.rejected] == [
-        ("short 1.wav", "1 samples at rate, fewer than the 32 of frame_length"),
-        ("short 31.wav", "31 samples at rate, fewer than the 32 of frame_length"),
+        ("short 1.wav", "too short: 1 of the 32 samples of a frame"),
+        ("short 31.wav", "too short: 31 of the 32 samples of a frame"),
     ]
 
 
