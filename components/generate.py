@@ -57,13 +57,18 @@ def parser() -> argparse.ArgumentParser:
         default=64,
         help="items to draw; for a walk, pictures from each seed to the next",
     )
-    add("--seed", type=_seeds, default=[0], help="seed of the items; for a walk, two or more: 0,7,12")
+    add(
+        "--seed",
+        type=_seeds,
+        default=[0],
+        help="seed of the items; for a walk, two or more, or found latents: 0,7,latent.json",
+    )
     add("--label", help="class of all items; default: classes are drawn as often as the training showed them")
     add(
         "--truncation",
         type=number("--truncation", float, 0, 1),
         default=1.0,
-        help="from 0 to 1; a smaller value gives more typical and less varied items",
+        help="from 0 to 1; a smaller value gives more typical and less varied items; not for found latents",
     )
     return options
 
@@ -76,9 +81,9 @@ def _output(text: str) -> Output | paths.BucketOutput:
     return paths.output(_FORMS[suffix])(text)
 
 
-def _seeds(text: str) -> list[int]:
+def _seeds(text: str) -> list[int | Path]:
     read: Callable[[str], int] = number("--seed", int, 0, _MOST_SEED)
-    return [read(part) for part in text.split(",")]
+    return [paths.local_path(part) if part.endswith(".json") else read(part) for part in text.split(",")]
 
 
 def _check(arguments: argparse.Namespace, metadata: GeneratorMetadata) -> None:
@@ -104,6 +109,10 @@ def _check(arguments: argparse.Namespace, metadata: GeneratorMetadata) -> None:
             f"A .webp walk needs two or more seeds (--seed 0,7), any other output one. Received: {seeds} for "
             f"{arguments.output}"
         )
+    if kind is not kinds.WALK and isinstance(arguments.seed[0], Path):
+        raise InvalidInput(
+            f"--seed must be a number, because only a walk goes through a found latent. Received: {arguments.seed[0]}"
+        )
     if kind is kinds.WALK and metadata.classes and arguments.label is None:
         raise InvalidInput(
             f"A walk needs a class: set --label to one of {', '.join(metadata.classes)}. Received: no --label"
@@ -121,22 +130,31 @@ def _write(arguments: argparse.Namespace, generator: Generator, place: Path) -> 
     from components.tracking.model_name import AUTO, model_of
     from gan_core import generated_files as files
     from gan_core.codecs import codec_of
+    from gan_core.found_latent import read_latent
     from gan_core.interpolation import closed_path
     from gan_core.provenance import Provenance
     from gan_core.sampling import draw_labels, draw_latents
 
     metadata, kind = generator.metadata, arguments.output.kind
     codec, size, truncation = codec_of(metadata), metadata.latent_size, arguments.truncation
+    found = {
+        one: read_latent(one, str(generator.digest), metadata.latent_size)
+        for one in arguments.seed
+        if isinstance(one, Path)
+    }
     provenance = Provenance(
         model_of(AUTO, metadata),
         str(generator.digest),
-        ",".join(map(str, arguments.seed)),
+        ",".join(found[one].seed if one in found else str(one) for one in arguments.seed),
         truncation,
         arguments.label or "",
     )
     if kind is kinds.WALK:
-        points = np.concatenate([draw_latents(1, size, seed, truncation) for seed in arguments.seed])
-        latents = closed_path(points, arguments.count)
+        points = [
+            np.array(found[one].latent, np.float32) if one in found else draw_latents(1, size, one, truncation)[0]
+            for one in arguments.seed
+        ]
+        latents = closed_path(np.stack(points), arguments.count)
     else:
         latents = draw_latents(arguments.count, size, arguments.seed[0], truncation)
     labels = None

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from components.cli.option_numbers import number
 from components.cli.parameters import read_section
@@ -139,6 +138,7 @@ def _write(
     from components.tracking.model_name import AUTO, model_of
     from gan_core.codecs import codec_of
     from gan_core.codecs.grid import png_bytes
+    from gan_core.found_latent import FoundLatent
     from gan_core.generated_files import draw_batches
     from gan_core.projection import PICTURES
     from gan_core.provenance import COMPOSITE_TYPE, Provenance, marked_wav
@@ -160,15 +160,15 @@ def _write(
         (place / "found.wav").write_bytes(marked_wav(sounds[0], mark().xmp()))
     else:
         (place / "found.png").write_bytes(png_bytes(codec.picture(way[-1]), mark().xmp()))
-    record: dict[str, Any] = {
+    record = FoundLatent(
         **mark().record(),
-        "steps": found.steps,
-        "pixel_differences": found.pixels.tolist(),
-        "feature_differences": found.features.tolist(),
-        "class_differences": {metadata.classes[one]: value for one, value in found.classes.items()},
-        "latent": found.latents[-1].tolist(),
-    }
-    (place / LATENT_FILE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        steps=found.steps,
+        pixel_differences=tuple(found.pixels.tolist()),
+        feature_differences=tuple(found.features.tolist()),
+        class_differences={metadata.classes[one]: value for one, value in found.classes.items()},
+        latent=tuple(found.latents[-1].tolist()),
+    )
+    (place / LATENT_FILE).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from generators import generator_metadata, untrained_generator
 from modalities import EXAMPLES, Example
 from PIL import Image
 from test_generate import described_generator, properties, require_marked, riff_chunks
+from test_generate import run as generate
 
 from components import project
 from components.cli.tensorflow_settings import configure_tensorflow
@@ -91,6 +92,14 @@ def test_a_generated_image_is_found_again(generator: Generator, model: Path, tmp
         kind = properties(picture.info["xmp"])["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"]
         assert kind.endswith("/compositeWithTrainedAlgorithmicMedia")
         assert picture.size[0] > 8 * 80
+
+    points = f"{tmp_path}/one/latent.json,3"
+    generate(model, tmp_path / "walk.webp", "--seed", points, "--label", "dog", "--count", 2, "--truncation", 0.5)
+    with Image.open(tmp_path / "walk.webp") as walk:  # it begins at the found image, enlarged by 5
+        np.testing.assert_allclose(np.asarray(walk.convert("L"))[::5, ::5, None], drawn, atol=1)
+        require_marked(walk.info["xmp"], model, "projection from 1,3")
+    with pytest.raises(InvalidInput, match="--seed must be a number, because only a walk goes through a found latent"):
+        generate(model, tmp_path / "grid.png", "--seed", tmp_path / "one/latent.json")
 
 
 def test_a_latent_stays_as_long_as_random_ones(model: Path, tmp_path: Path) -> None:
