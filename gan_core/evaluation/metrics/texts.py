@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gan_core.evaluation.metrics.ngrams import lengths
 
 MOST_CELLS = 2**34
-"""Most cells of the tables that one call of `nearest` fills: about half a minute on a core of 2024."""
+"""Most cells of the tables that one call of `nearest` fills: about 45 seconds of one core."""
 
 
 def valid(texts: NDArray[np.uint8], symbols: int) -> NDArray[np.bool_]:
