@@ -18,6 +18,7 @@ from typing import Any
 from gan_core.metric_names import EXAMPLES_PER_SECOND
 from gan_core.output_files import (
     COURSE_FILE,
+    EXPORT_FILE,
     ITEMS_FILE,
     LATENT_FILE,
     MANIFEST_FILE,
@@ -171,6 +172,7 @@ PROJECTION = Kind(
     LATENT_FILE,
     lambda _: {"projection.png", "found.png", "found.wav"},
 )
+EXPORT = Kind("an exported generator", _json_with("inputs", "outputs", "files"), EXPORT_FILE, _items)
 RECORDS = Kind("a training's records", _is_records)
 SCORES = Kind("an evaluation's record", _json_with("scores", "protocol"))
 FIGURES = Kind("the figures that experiments are compared by", _json_with("images_seen", EXAMPLES_PER_SECOND))
