@@ -51,6 +51,7 @@ WITHOUT_EFFECT = {
     "components.training.hooks": "prints and tracks what happens around a training's steps",
     "components.training.stop_signal": "lets a signal stop a training",
     "components.storage.transfer": "copies files to a bucket and back",
+    "components.storage.volume": "keeps an output on the volume of a pipeline and reads it there",
     "gan_core": "names what a user of the library imports",
     "gan_core.url_guard": "checks addresses before a request",
     "gan_core.deadline": "ends what takes too long",
