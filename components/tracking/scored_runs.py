@@ -163,11 +163,15 @@ def _require_known(runs: Sequence[ScoredRun], by: str, metric: str) -> None:
             f"--by must name a parameter of the training other than {SEED}: seeds are what is averaged over, and runs "
             f"on different data are not compared. Received: --by {by}"
         )
-    parameters = {name for run in runs for name in run.parameters} - {SEED}
-    if by not in parameters:
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        for name, value in run.parameters.items():
+            values.setdefault(name, set()).add(value)
+    if by not in values:
+        several = sorted(name for name, found in values.items() if len(found) > 1 and name != SEED)
         raise InvalidInput(
-            f"--by must name a parameter of the trainings{nearest(by, parameters)}. They have "
-            f"{', '.join(sorted(parameters))}. Received: --by {by}"
+            f"--by must name a parameter of the trainings{nearest(by, values)}. Those with several values: "
+            f"{', '.join(several) or 'none'}. Received: --by {by}"
         )
     scores = {name for run in runs for name in run.scores}
     if metric not in scores:

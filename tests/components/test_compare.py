@@ -209,7 +209,10 @@ def test_a_filter_chooses_the_runs(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--by", "train.los"], "the nearest is 'train.loss'. They have train.loss, train.steps. Received: --by "),
+        (
+            ["--by", "train.los"],
+            "the nearest is 'train.loss'. Those with several values: train.loss. Received: --by train.los",
+        ),
         (["--by", "train.seed"], "--by must name a parameter of the training other than train.seed"),
         (["--by", "prepare.source"], "runs on different data are not compared. Received: --by prepare.source"),
         (["--by", "train.steps"], "Runs must have at least two values of train.steps. Received: 100"),
