@@ -25,6 +25,7 @@ from components.storage import paths
 from components.storage.output_kinds import FINGERPRINT
 from components.storage.outputs import Output, whole_output
 from components.storage.overlap import require_apart
+from gan_core.bucket_address import is_bucket
 from gan_core.data.archives.files import is_pattern, matches_of, pattern_folder
 from gan_core.data.folders import has_suffix
 from gan_core.digests import file_digest, json_digest
@@ -44,13 +45,18 @@ def main() -> None:
 
     config = read_section(arguments.config, PrepareConfig)
     source = config.source
-    folder = None if source in built_in() else Path(source_folder(source))
+    folder = None if source in built_in() or is_bucket(source) else Path(source_folder(source))
     require_apart([arguments.output], [folder] if folder else [], [])
+    digest = None
     if folder is not None:
         # Refuses a wrong layout, as `prepare` would, before all is read.
         open_source(str(folder), config.modality, config.label)
-    cache = arguments.output.with_name(f".{arguments.output.name}")
-    record = {"format": 1, "raw_data": None if folder is None else fingerprint(folder, cache)}
+        digest = fingerprint(folder, arguments.output.with_name(f".{arguments.output.name}"))
+    elif is_bucket(source):
+        from components.storage.bucket_source import bucket_fingerprint
+
+        digest = bucket_fingerprint(source)
+    record = {"format": 1, "raw_data": digest}
     with whole_output(Output(arguments.output, FINGERPRINT)) as written:
         written.write_text(json.dumps(record) + "\n", encoding="utf-8")
 
@@ -103,7 +109,7 @@ def _entries(folder: Path) -> Iterator[tuple[str, str | list[int]]]:
         yield from ((str(path.relative_to(base)), _signature(path)) for path in matches_of(str(folder)))
         return
     if _is_csv(folder):
-        from gan_core.data.listing import listed_paths
+        from gan_core.data.csv_table import listed_paths
 
         for name in itertools.chain([folder.name], listed_paths(folder)):
             yield name, _signature(_base(folder) / name)
@@ -135,7 +141,7 @@ def _base(folder: Path) -> Path:
 
 
 def _is_csv(path: Path) -> bool:
-    from gan_core.data.listing import CSV
+    from gan_core.data.csv_table import CSV
 
     return has_suffix(path.name, CSV) and path.is_file()
 

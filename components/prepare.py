@@ -16,8 +16,10 @@ from components.cli.parameters import read_section
 from components.cli.project import source_folder
 from components.storage import output_kinds as kinds
 from components.storage import paths
+from components.storage.bucket import Address
 from components.storage.dvc_pointer import NOTHING_FETCHED
 from components.storage.volume import kept_output
+from gan_core.bucket_address import is_bucket
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
 
@@ -45,7 +47,11 @@ def main() -> None:
     from gan_core.modalities import MODALITIES
     from gan_core.modalities.choice import built_in
 
-    folders = [] if config.source in built_in() else [Path(config.source)]
+    folders: list[Path | Address] = [] if config.source in built_in() else [Path(config.source)]
+    if is_bucket(config.source):
+        from components.storage.bucket_source import place_of
+
+        folders = [] if arguments.data else [place_of(config.source)]
     with paths.local_paths(arguments, *folders) as local, kept_output(local.dataset, "prepared") as folder:
         source = _open_source(config, local.data)
         items = f"{MODALITIES[source.modality].item}s"
@@ -113,12 +119,16 @@ def parser() -> argparse.ArgumentParser:
 
 def _open_source(config: PrepareConfig, fetched: Path | None) -> Source:
     """Opens the raw data in the folder `fetched`, or that of `prepare.source` if nothing was fetched."""
+    from gan_core.data.csv_table import CSV
     from gan_core.data.folders import has_suffix
-    from gan_core.data.listing import CSV
     from gan_core.modalities.choice import built_in, open_source
 
     name = config.source
     if fetched is None or _is_nothing_fetched(fetched):
+        if is_bucket(name):
+            from components.storage.bucket_source import open_bucket_source
+
+            return open_bucket_source(name, config.modality, config.label)
         return open_source(name if name in built_in() else source_folder(name), config.modality, config.label)
     if not fetched.is_dir():
         raise InvalidInput(f"--data must be a folder, of raw data or of archives. Received: --data {fetched}")

@@ -10,6 +10,11 @@ _BUCKET = re.compile(r"gs://(?P<bucket>[a-z0-9][a-z0-9._-]+)(/(?P<prefix>[\w ./@
 _VERSION = re.compile(r"sha256-[0-9a-f]{64}")
 
 
+def is_bucket(address: str) -> bool:
+    """Whether an address is that of a bucket, or meant to be one."""
+    return address.startswith("gs://")
+
+
 def split_bucket(address: str) -> tuple[str, str]:
     """Splits a gs:// address into bucket and prefix; the prefix ends with a slash or is empty.
 

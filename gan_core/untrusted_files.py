@@ -1,4 +1,4 @@
-"""Reads files from outside only if they are regular files of limited size."""
+"""Reads files from outside only if they are regular files of limited size, wherever they lie."""
 
 from __future__ import annotations
 
@@ -6,9 +6,35 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO, Literal, Protocol
 
 
-def require_regular(path: Path) -> int:
+class RawFile(Protocol):
+    """A file of raw data: a `Path` of this machine, or something that can be read in the same way.
+
+    It can be printed, compared, hashed and pickled. What is done with it raises InvalidInput if the file has changed,
+    and TryAgain if the place where it lies does not answer.
+    """
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def __hash__(self) -> int: ...
+
+    def stat(self) -> os.stat_result:
+        """Returns its size and its time; the time of a changed file is another one."""
+
+    def open(self, mode: Literal["rb"], buffering: int) -> BinaryIO:
+        """Opens it; at least `buffering` bytes are read at a time, or if −1, as many as suit its place."""
+
+
+def for_library(file: RawFile) -> Path | BinaryIO:
+    """Returns what a library opens: the path of a file of this machine; any other file is opened."""
+    return file if isinstance(file, Path) else file.open("rb", 2**17)
+
+
+def require_regular(path: RawFile) -> int:
     """Returns the size in bytes of a file, which must be regular or a link to a regular file.
 
     Other files are refused, because reading a pipe or a device may never end.

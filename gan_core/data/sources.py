@@ -134,7 +134,7 @@ class Folder:
                 if has_suffix(member.name, self._suffixes):
                     path = Path(member.path)
                     relative = printable(str(path.relative_to(self._source)))
-                    yield RawItem(relative, label, functools.partial(open_below, root, path, self._read))
+                    yield RawItem(relative, label, functools.partial(_open, root, path, self._read))
 
     @property
     def _listed_suffixes(self) -> str:
@@ -159,11 +159,10 @@ class Folder:
             )
 
 
-def open_below(root: Path, path: Path, read: Callable[[bytes], Any]) -> Any:
-    """Opens the item in a file by `read`; see `read_below`."""
-    return read(read_below(root, path))
-
-
 def class_name(folder: str) -> str:
     """Returns the class name of a folder, normalised because macOS writes é as two characters, other systems as one."""
     return unicodedata.normalize("NFC", printable(folder))
+
+
+def _open(root: Path, path: Path, read: Callable[[bytes], Any]) -> Any:
+    return read(read_below(root, path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from gan_core.errors import UnreadableItem
+from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
 
 _LONGEST_REASON = 200
@@ -13,10 +13,13 @@ _LONGEST_REASON = 200
 
 @contextlib.contextmanager
 def reasons() -> Iterator[None]:
-    """Turns every exception into UnreadableItem, because a damaged file can make a decoder raise nearly anything."""
+    """Turns exceptions into UnreadableItem, because a damaged file can make a decoder raise nearly anything.
+
+    A failure that is not of one item passes.
+    """
     try:
         yield
-    except UnreadableItem:
+    except (InvalidInput, TryAgain, UnreadableItem):
         raise
     except Exception as error:
         # soundfile has the sentence of its library in `error_string`, and a prefix in the text.

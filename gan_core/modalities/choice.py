@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gan_core.data.archives.files import PARQUET, archives_in
 from gan_core.data.archives.files import SUFFIXES as ARCHIVES
 from gan_core.data.archives.label_files import AUTO, require_no_label
+from gan_core.data.archives.members import Archive
 from gan_core.data.archives.source import survey
 from gan_core.data.class_folders import members_of, unwrapped
+from gan_core.data.csv_table import CSV, PATH_COLUMNS, columns_of, header_of, listed_paths
 from gan_core.data.folders import has_suffix, scan
-from gan_core.data.listing import CSV, PATH_COLUMNS, Listing, columns_of, header_of, listed_paths
+from gan_core.data.listing import FileOfList, Listing
 from gan_core.data.sources import Source
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
@@ -55,16 +57,14 @@ def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
             )
         require_no_label(label)
         return MODALITIES[chosen].built_in[name]()
-    archives = archives_in(name, _suffixes(companions=False))
+    archives = archives_in(name, raw_suffixes(companions=False))
     if archives and has_suffix(archives[0].name, PARQUET):
         return open_parquet(archives, chosen, label)
     if archives:
-        found = survey(archives, label)
-        chosen = chosen or _modality_of_files(found.suffixes(), f"source={name!r}")
-        return MODALITIES[chosen].open_archives(found, chosen)
+        return open_archives(archives, chosen, label, f"source={name!r}")
     path = Path(name)
     if has_suffix(path.name, CSV) and path.is_file():
-        return _open_csv(path, chosen, label)
+        return open_csv(path, chosen, label)
     require_no_label(label)
     if not path.exists():
         raise InvalidInput(
@@ -78,7 +78,14 @@ def open_source(name: str, modality: str = "auto", label: str = AUTO) -> Source:
     return MODALITIES[chosen].open(path)
 
 
-def _open_csv(file: Path, modality: str | None, label: str) -> Listing:
+def open_archives(files: Sequence[Archive], modality: str | None, label: str, place: str) -> Source:
+    """Opens archives that are no parquet files; if no modality is chosen, the suffixes of the items decide."""
+    found = survey(files, label)
+    chosen = modality or _modality_of_files(found.suffixes(), place)
+    return MODALITIES[chosen].open_archives(found, chosen)
+
+
+def open_csv(file: Path | FileOfList, modality: str | None, label: str) -> Listing:
     """Opens a CSV; if no modality is chosen, the suffixes of the listed files decide, or else the items are texts."""
     if modality is None and set(PATH_COLUMNS).isdisjoint(header_of(file)):
         modality = "text"
@@ -88,7 +95,7 @@ def _open_csv(file: Path, modality: str | None, label: str) -> Listing:
     return Listing(file, columns_of(file, label, is_text=modality == "text"), modality, MODALITIES[modality].read)
 
 
-def _suffixes(*, companions: bool) -> frozenset[str]:
+def raw_suffixes(*, companions: bool) -> frozenset[str]:
     """Returns the suffixes of all modalities; with or without those that are companions of others."""
     return frozenset[str]().union(*(one.suffixes for one in MODALITIES.values() if companions or not one.companion))
 
@@ -119,11 +126,11 @@ def _modality_of_files(suffixes: Counter[str], place: str) -> str:
 
 def _file_names(path: Path) -> Iterator[str]:
     """Yields the name of the file, or of each file in the folder and in the folders of its classes."""
-    suffixes = _suffixes(companions=True)
+    suffixes = raw_suffixes(companions=True)
     if not path.is_dir():
         yield path.name
         return
-    for entry in scan(unwrapped(path, _suffixes(companions=False)), suffixes):
+    for entry in scan(unwrapped(path, raw_suffixes(companions=False)), suffixes):
         if entry.is_dir(follow_symlinks=False):
             yield from (member.name for member in members_of(Path(entry.path), suffixes))
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from gan_core.data.manifest import first_names
 from gan_core.data.parquet.columns import Columns, item_columns, label_column
@@ -11,9 +10,10 @@ from gan_core.data.parquet.source import ParquetRows, schema_of
 from gan_core.errors import InvalidInput
 from gan_core.modalities import MODALITIES
 from gan_core.printing import printable
+from gan_core.untrusted_files import RawFile
 
 
-def open_parquet(files: Sequence[Path], modality: str | None, label: str) -> ParquetRows:
+def open_parquet(files: Sequence[RawFile], modality: str | None, label: str) -> ParquetRows:
     """Opens parquet files.
 
     Args:
@@ -35,7 +35,7 @@ def open_parquet(files: Sequence[Path], modality: str | None, label: str) -> Par
     return ParquetRows(files, columns, chosen, MODALITIES[chosen].read)
 
 
-def _columns(file: Path, modality: str | None, label: str) -> tuple[str, Columns]:
+def _columns(file: RawFile, modality: str | None, label: str) -> tuple[str, Columns]:
     """Returns the modality of a file and the columns to read."""
     schema = schema_of(file)
     found = {name: paths for name in MODALITIES if (paths := item_columns(schema, name)) and modality in (None, name)}

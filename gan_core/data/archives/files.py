@@ -11,6 +11,7 @@ from pathlib import Path
 from gan_core.data.folders import cached_md5, has_suffix, is_ignored, scan
 from gan_core.errors import InvalidInput
 from gan_core.printing import printable
+from gan_core.untrusted_files import RawFile
 
 PARQUET = frozenset({".parquet"})
 ZIP = frozenset({".zip"})
@@ -69,12 +70,20 @@ def _checked(files: list[Path]) -> Sequence[Path]:
                 "An archive in a folder must not be a link that leads out of the folder. Received: "
                 f"{printable(str(file))}, which points to {printable(str(target))}"
             )
-    kinds = {has_suffix(file.name, PARQUET) for file in files}
-    if len(kinds) > 1:
-        raise InvalidInput(
-            f"A source must not have parquet files and other archives. Received: {printable(str(min(files)))}, …"
-        )
+    require_one_kind(files)
     return sorted(files)
+
+
+def require_one_kind(files: Sequence[RawFile]) -> None:
+    """Checks that archives are all parquet files, or none of them.
+
+    Raises:
+        InvalidInput: they are not.
+    """
+    if len({has_suffix(file.name, PARQUET) for file in files}) > 1:
+        raise InvalidInput(
+            f"A source must not have parquet files and other archives. Received: {printable(min(map(str, files)))}, …"
+        )
 
 
 def _md5(target: Path) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from pathlib import Path
 from typing import Protocol
 
 from gan_core.data.archives.label_files import DATASET_JSON, key_of, label_in, label_suffix, may_be_label
-from gan_core.data.archives.members import Member
+from gan_core.data.archives.members import Archive, Member
 from gan_core.data.manifest import first_names
 from gan_core.data.sources import class_name
 from gan_core.errors import InvalidInput, UnreadableItem
@@ -30,18 +29,18 @@ class Labels(Protocol):
 
     classes: Sequence[str]
 
-    def of(self, file: Path, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
+    def of(self, file: Archive, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
         """Yields the items among the members of an archive, with their labels."""
 
 
 class Listed:
     """Labels that a `dataset.json` lists. Archives without classes have empty lists."""
 
-    def __init__(self, labels: Mapping[Path, Mapping[str, str]]) -> None:
+    def __init__(self, labels: Mapping[Archive, Mapping[str, str]]) -> None:
         self.classes: Sequence[str] = sorted({name for found in labels.values() for name in found.values()})
         self._labels = labels
 
-    def of(self, file: Path, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
+    def of(self, file: Archive, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
         """Yields each item with the label that the `dataset.json` of its archive gives it."""
         labels = self._labels.get(file, {})
         for member in filter(is_item, members):
@@ -56,7 +55,7 @@ class Beside:
         self.classes = classes
         self._item, self._label = item, label
 
-    def of(self, file: Path, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
+    def of(self, file: Archive, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
         """Yields each item with the label of its sample. Keeps one sample in memory."""
         del file
         for _, group in itertools.groupby(members, key_of):
@@ -107,7 +106,7 @@ class InFolders:
                 f"Two folders must not have the same class name. Received: {place} with the folders {listed}"
             )
 
-    def of(self, file: Path, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
+    def of(self, file: Archive, members: Iterator[Member], is_item: Callable[[Member], bool]) -> Iterator[Labelled]:
         """Yields each item with its folder's class."""
         del file
         return ((member, self._class_of.get(member.parts[:-1])) for member in filter(is_item, members))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from gan_core.data.folders import is_ignored
 from gan_core.errors import UnreadableItem
+from gan_core.untrusted_files import RawFile
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,21 @@ class Member:
     def is_ignored(self) -> bool:
         """Whether the file or a folder of it is hidden or of an operating system."""
         return any(map(is_ignored, self.parts))
+
+
+@runtime_checkable
+class Container(Protocol):
+    """Something that is no archive file, but is read as an archive."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its path."""
+
+    def members(self) -> Iterator[Member]:
+        """Yields its files, sorted by name."""
+
+
+Archive = RawFile | Container
 
 
 def set_aside(reason: str, most: int) -> bytes:

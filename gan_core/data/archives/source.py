@@ -9,14 +9,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from gan_core.data.archives.dataset_json import listed_labels
 from gan_core.data.archives.files import ZIP
 from gan_core.data.archives.label_files import AUTO, NONE, label_in, may_be_label, whole_numbers_in
 from gan_core.data.archives.labels import Beside, InFolders, Labels, Listed
-from gan_core.data.archives.members import Member, set_aside
+from gan_core.data.archives.members import Archive, Container, Member, set_aside
 from gan_core.data.archives.tars import tar_members
 from gan_core.data.archives.zips import zip_members
 from gan_core.data.folders import LARGEST_FILE_BYTES, has_suffix
@@ -29,13 +28,16 @@ MOST_CLASSES = 2**16
 _logger = logging.getLogger(__name__)
 
 
-def members_of(file: Path) -> Iterator[Member]:
+def members_of(file: Archive) -> Iterator[Member]:
     """Yields the files in an archive that are neither hidden nor of an operating system.
 
     Raises:
         InvalidInput: it is not an archive, or is damaged.
     """
-    members = zip_members(file) if has_suffix(file.name, ZIP) else tar_members(file)
+    if isinstance(file, Container):
+        members = file.members()
+    else:
+        members = zip_members(file) if has_suffix(file.name, ZIP) else tar_members(file)
     return (member for member in members if not member.is_ignored)
 
 
@@ -53,7 +55,7 @@ class Survey:
         candidates: fields of a .json file that could be labels.
     """
 
-    files: Sequence[Path]
+    files: Sequence[Archive]
     place: str
     label: str
     counts: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
@@ -79,7 +81,7 @@ class Survey:
             self.has_labels = True
 
 
-def survey(files: Sequence[Path], label: str) -> Survey:
+def survey(files: Sequence[Archive], label: str) -> Survey:
     """Reads the headers of archives and their label files, once. Of a tar, no names stay in memory.
 
     Raises:

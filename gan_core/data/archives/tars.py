@@ -5,19 +5,19 @@ from __future__ import annotations
 import functools
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import BinaryIO
 
 from gan_core.data.archives.members import Member, set_aside
-from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
-from gan_core.untrusted_files import require_regular
+from gan_core.untrusted_files import RawFile, require_regular
 
 LARGEST_HEADER_BYTES = 2**20
 """Of all headers of one member; the header of an ordinary member has 512 to 2,048 bytes."""
+_ITEM_BYTES = 2**16  # read at a time, at least
 
 
-def tar_members(path: Path) -> Iterator[Member]:
+def tar_members(path: RawFile) -> Iterator[Member]:
     """Yields the files of a tar archive in its order. Keeps one header in memory.
 
     Links, devices and sparse files are members that cannot be read.
@@ -27,7 +27,7 @@ def tar_members(path: Path) -> Iterator[Member]:
     """
     try:
         size = require_regular(path)
-        with path.open("rb") as file:
+        with path.open("rb", -1) as file:
             headers = _Headers(file, size)
             with tarfile.open(fileobj=headers, mode="r:") as archive:  # type: ignore[call-overload]
                 while (member := _next(archive, headers)) is not None:
@@ -38,6 +38,8 @@ def tar_members(path: Path) -> Iterator[Member]:
                 end = file.read(tarfile.RECORDSIZE + tarfile.BLOCKSIZE)
                 if len(end) < tarfile.BLOCKSIZE or end.strip(b"\0"):
                     raise tarfile.ReadError(f"there is no end mark at byte {archive.offset}")
+    except (InvalidInput, TryAgain):
+        raise
     except Exception as error:  # a damaged archive can make tarfile raise nearly anything
         raise InvalidInput(
             "A .tar must be a whole, uncompressed tar archive: "
@@ -73,7 +75,7 @@ def _next(archive: tarfile.TarFile, headers: _Headers) -> tarfile.TarInfo | None
     return member
 
 
-def _reader(path: Path, member: tarfile.TarInfo) -> functools.partial[bytes]:
+def _reader(path: RawFile, member: tarfile.TarInfo) -> functools.partial[bytes]:
     if not member.isreg():
         return functools.partial(set_aside, "a link or a device in the archive, not a file")
     if member.issparse():
@@ -81,11 +83,11 @@ def _reader(path: Path, member: tarfile.TarInfo) -> functools.partial[bytes]:
     return functools.partial(_read, path, member.offset_data, member.size)
 
 
-def _read(path: Path, offset: int, size: int, most: int) -> bytes:
+def _read(path: RawFile, offset: int, size: int, most: int) -> bytes:
     if size > most:
         raise UnreadableItem(f"more than {most} bytes")
     try:
-        with path.open("rb") as file:
+        with path.open("rb", _ITEM_BYTES) as file:
             file.seek(offset)
             content = file.read(size)
     except OSError as error:

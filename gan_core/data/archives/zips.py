@@ -8,15 +8,14 @@ import os
 import stat
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from gan_core.data.archives.members import Member, set_aside
-from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
-from gan_core.untrusted_files import require_regular
+from gan_core.untrusted_files import RawFile, for_library, require_regular
 
 
-def zip_members(path: Path, rule: str = "A .zip must be a whole zip archive") -> Iterator[Member]:
+def zip_members(path: RawFile, rule: str = "A .zip must be a whole zip archive") -> Iterator[Member]:
     """Yields the files of a zip archive, sorted by name. Links are members that cannot be read.
 
     Raises:
@@ -24,8 +23,10 @@ def zip_members(path: Path, rule: str = "A .zip must be a whole zip archive") ->
     """
     try:
         require_regular(path)
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(for_library(path)) as archive:
             members = archive.infolist()
+    except (InvalidInput, TryAgain):
+        raise
     except Exception as error:  # a damaged archive can make zipfile raise nearly anything
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InvalidInput(f"{rule}: {printable(said)}. Received: {printable(str(path))}") from None
@@ -36,12 +37,14 @@ def zip_members(path: Path, rule: str = "A .zip must be a whole zip archive") ->
             yield Member(member.filename, functools.partial(_read, path, member))
 
 
-def _read(path: Path, member: zipfile.ZipInfo, most: int) -> bytes:
+def _read(path: RawFile, member: zipfile.ZipInfo, most: int) -> bytes:
     try:
         status = path.stat()
         archive = _opened(os.getpid(), path, (status.st_mtime_ns, status.st_size))
         with archive.open(member) as stream:
             content = stream.read(most + 1)
+    except (InvalidInput, TryAgain):
+        raise
     except Exception as error:  # encrypted, damaged, or compressed with an unknown method
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise UnreadableItem(printable(f"the archive cannot be read: {said}")) from None
@@ -51,7 +54,7 @@ def _read(path: Path, member: zipfile.ZipInfo, most: int) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _opened(process: int, path: Path, state: tuple[int, int]) -> zipfile.ZipFile:
+def _opened(process: int, path: RawFile, state: tuple[int, int]) -> zipfile.ZipFile:
     """Returns the open archive. Opening reads its whole directory, and processes must not share a file's position."""
     del process, state
-    return zipfile.ZipFile(path)
+    return zipfile.ZipFile(for_library(path))

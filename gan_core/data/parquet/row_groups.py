@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_core.errors import UnreadableItem
+from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
+from gan_core.untrusted_files import RawFile, for_library
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,11 +23,11 @@ LARGEST_BYTES = 2**29
 _ROWS_TOGETHER = 64
 
 
-def opened(path: Path) -> pq.ParquetFile:
+def opened(path: RawFile) -> pq.ParquetFile:
     """Opens a parquet file so that it reads no more than it is asked for. Raises nearly anything if it is damaged."""
     import pyarrow.parquet as pq
 
-    return pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
+    return pq.ParquetFile(for_library(path), pre_buffer=False, buffer_size=2**20, page_checksum_verification=True)
 
 
 def batches(file: pq.ParquetFile, group: int, column: str, rows: int) -> Iterator[pa.Array]:
@@ -50,7 +50,7 @@ class RowGroups:
         self._kept: OrderedDict[tuple[Any, ...], tuple[pa.ChunkedArray | str, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def value(self, path: Path, group: int, row: int, column: str) -> bytes:
+    def value(self, path: RawFile, group: int, row: int, column: str) -> bytes:
         """Returns a value of a column of bytes or texts.
 
         Raises:
@@ -66,7 +66,7 @@ class RowGroups:
             raise UnreadableItem("it has no content in the file")
         return bytes(values[row].as_buffer())
 
-    def _values(self, path: Path, group: int, column: str) -> pa.ChunkedArray | str:
+    def _values(self, path: RawFile, group: int, column: str) -> pa.ChunkedArray | str:
         try:
             status = path.stat()
         except OSError as error:
@@ -80,7 +80,7 @@ class RowGroups:
         return self._kept[key][0]
 
 
-def _read(path: Path, group: int, column: str) -> tuple[pa.ChunkedArray | str, int]:
+def _read(path: RawFile, group: int, column: str) -> tuple[pa.ChunkedArray | str, int]:
     """Returns the values in a row group, or why it cannot be read, and their size in bytes.
 
     Reads one row at a time, because a dictionary can repeat a large value in every row.
@@ -99,5 +99,7 @@ def _read(path: Path, group: int, column: str) -> tuple[pa.ChunkedArray | str, i
                     arrays.append(pa.concat_arrays(single))
                     single = []
             return pa.chunked_array([*arrays, *single], None if arrays or single else pa.binary()), size
+    except (InvalidInput, TryAgain):
+        raise
     except Exception as error:  # a damaged file can make pyarrow raise nearly anything
         return printable(f"its row group cannot be read: {str(error) or type(error).__name__}")[:200], 0

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gan_core.data.archives.label_files import label_text
@@ -15,9 +14,9 @@ from gan_core.data.folders import LARGEST_FILE_BYTES
 from gan_core.data.parquet.columns import Columns
 from gan_core.data.parquet.row_groups import RowGroups, batches, opened
 from gan_core.data.sources import RawItem
-from gan_core.errors import InvalidInput, UnreadableItem
+from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
-from gan_core.untrusted_files import require_regular
+from gan_core.untrusted_files import RawFile, require_regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +26,7 @@ _LABELS_AT_ONCE = 2**12
 _row_groups = RowGroups()
 
 
-def schema_of(path: Path) -> pa.Schema:
+def schema_of(path: RawFile) -> pa.Schema:
     """Returns the columns of a parquet file and their types.
 
     Raises:
@@ -53,7 +52,7 @@ class ParquetRows:
         InvalidInput: a file cannot be read, or there are no rows, more rows than bytes or too many classes.
     """
 
-    def __init__(self, files: Sequence[Path], columns: Columns, modality: str, read: Callable[[bytes], Any]) -> None:
+    def __init__(self, files: Sequence[RawFile], columns: Columns, modality: str, read: Callable[[bytes], Any]) -> None:
         self.modality = modality
         self._files, self._columns, self._read = files, columns, read
         self.count, found = 0, set[str]()
@@ -80,7 +79,7 @@ class ParquetRows:
                 opener = functools.partial(_open, file, row, self._columns.item, self._read, reason)
                 yield RawItem(f"{place}row {number}", -1 if reason or label is None else number_of[str(label)], opener)
 
-    def _rows(self, path: Path) -> Iterator[tuple[tuple[int, int], str | UnreadableItem | None]]:
+    def _rows(self, path: RawFile) -> Iterator[tuple[tuple[int, int], str | UnreadableItem | None]]:
         """Yields each row's row group and number in it, with its class, None without classes, or what is wrong."""
         label = self._columns.label
         with _whole(path) as file:
@@ -107,7 +106,7 @@ class ParquetRows:
             return error
 
 
-def _require_modest(path: Path) -> None:
+def _require_modest(path: RawFile) -> None:
     """Checks the number of rows that the file says it has, before any value is read."""
     with _whole(path) as file:
         rows = sum(file.read_row_group(group, columns=[]).num_rows for group in range(file.num_row_groups))
@@ -118,13 +117,13 @@ def _require_modest(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[pq.ParquetFile]:
+def _whole(path: RawFile) -> Iterator[pq.ParquetFile]:
     """Opens a file and turns what pyarrow raises into InvalidInput."""
     try:
         require_regular(path)
         with opened(path) as file:
             yield file
-    except InvalidInput:
+    except (InvalidInput, TryAgain):
         raise
     except Exception as error:  # a damaged file can make pyarrow raise nearly anything
         raise InvalidInput(
@@ -133,7 +132,7 @@ def _whole(path: Path) -> Iterator[pq.ParquetFile]:
         ) from None
 
 
-def _open(path: Path, place: tuple[int, int], column: str, read: Callable[[bytes], Any], reason: str | None) -> Any:
+def _open(path: RawFile, place: tuple[int, int], column: str, read: Callable[[bytes], Any], reason: str | None) -> Any:
     if reason:
         raise UnreadableItem(reason)
     content = _row_groups.value(path, *place, column)

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from gan_core.data import listing
+from gan_core.data import csv_table, listing
 from gan_core.data.prepare import prepare
 from gan_core.errors import InvalidInput
 from gan_core.modalities.choice import open_source
@@ -189,18 +190,18 @@ def test_a_csv_that_is_no_file_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "value", "message"),
+    ("module", "limit", "value", "message"),
     [
-        ("LARGEST_BYTES", 30, "32 bytes, more than the limit of 30"),
-        ("MOST_LINES", 2, "more than 2 lines"),
-        ("MOST_CLASSES", 1, "at most 1 classes"),
+        (csv_table, "LARGEST_BYTES", 30, "32 bytes, more than the limit of 30"),
+        (csv_table, "MOST_LINES", 2, "more than 2 lines"),
+        (listing, "MOST_CLASSES", 1, "at most 1 classes"),
     ],
 )
 def test_a_list_without_end_is_refused(
-    limit: str, value: int, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    module: ModuleType, limit: str, value: int, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_csv(folder / "list.csv", [("path", "label"), ("0.png", "ant"), ("1.png", "b")])
-    monkeypatch.setattr(listing, limit, value)
+    monkeypatch.setattr(module, limit, value)
     with pytest.raises(InvalidInput, match=message):
         open_source(str(path))
 
