@@ -44,7 +44,8 @@ def main() -> None:
         form.require_installed()
         with generator_folder(local.model) as folder:
             configure_tensorflow()
-            logging.getLogger("absl").setLevel(logging.ERROR)  # it warns that a written model cannot be trained
+            # An exported model cannot be trained, and TensorFlow warns of that.
+            logging.getLogger("absl").addFilter(lambda record: "custom gradients" not in record.getMessage())
             from gan_core.export import load_generator
 
             generator = load_generator(folder)

@@ -76,7 +76,7 @@ class Format:
         except Exception as error:
             reason = " ".join(str(error).split())[:300]
             raise InvalidInput(
-                f"The network must consist of operations that the format {self.keras} has. Received: {reason}"
+                f"The network must consist of operations that {self.runtime} has. Received: {reason}"
             ) from None
 
 
