@@ -7,6 +7,7 @@ from pathlib import Path
 
 from generators import generator_metadata
 
+from gan_core.config import RegisterConfig
 from gan_core.evaluation.protocol import Evaluation, Protocol
 from gan_core.export import generator_digest
 from gan_core.output_files import METADATA_FILE, MODEL_FILE
@@ -23,6 +24,18 @@ PROTOCOL = Protocol(
     kid_subsets=100,
     kid_subset_size=1000,
 )
+
+
+def register_config(model_name: str) -> RegisterConfig:
+    """Returns the section register with this name and a rule for the tests."""
+    return RegisterConfig(
+        model_name=model_name,
+        score="fd_classifier",
+        minimum_improvement=0.1,
+        spread_multiplier=2.0,
+        data_licence="CC0",
+        intended_use="Tests.",
+    )
 
 
 def evaluation(

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import evaluation, generator
+from evaluations import evaluation, generator, register_config
 
 from components.registry.registration import register
 from components.tracking.runs import experiment_id
 from components.tracking.server import connect
-from gan_core.config import RegisterConfig
 
-CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+CONFIG = register_config("generator")
 
 # For the modules that register generators.
 MARKS = [

@@ -110,6 +110,7 @@ def test_a_better_score_replaces_the_champion(project: Path) -> None:
     record["generator_digest"] = generator_digest(project / "generator")
     scores.write_text(json.dumps(record))
     config = {"model_name": "generator", "score": "fd_classifier", "minimum_improvement": 0.01, "spread_multiplier": 2}
+    config |= {"data_licence": "auto", "intended_use": "Tests."}
     command = ["-m", "components.register", "--config", json.dumps(config), "--model", "generator"]
     run(project, *command, "--scores", str(scores), "--registration", "reports/registration.json")
     decision = json.loads((project / "reports/registration.json").read_text())

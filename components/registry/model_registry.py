@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from components.registry.model_card import FILE as CARD
 from components.registry.model_package import save_served_model
 from components.tracking.description import describe
 from components.tracking.lineage import lineage
@@ -19,6 +21,8 @@ from gan_core.errors import TryAgain
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import read_metadata
 from gan_core.output_files import STATE_FILE
+
+_CARD_TAG = "model_card"
 
 
 class ModelRegistry:
@@ -52,6 +56,20 @@ class ModelRegistry:
             )
             version = self._find(identity)
         return version
+
+    def keep_card(self, number: str, card: str) -> None:
+        """Stores a version's model card beside its model, unless it is there already; its tag has the digest."""
+        digest = f"sha256-{hashlib.sha256(card.encode()).hexdigest()}"
+        version = self.version(number)
+        if version.tags.get(_CARD_TAG) == digest:
+            return
+        experiment = self.client.get_run(version.run_id).info.experiment_id
+        if logged := self._only_ready_model(experiment, version.tags["registration"]):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / CARD
+                path.write_text(card, encoding="utf-8")
+                self.client.log_model_artifact(logged.model_id, str(path))
+            self.tag(number, _CARD_TAG, digest)
 
     def describe(self, number: str, decision: str, evaluation: Evaluation, score: str) -> None:
         """Sets a version's description: its score, samples, report and the decision."""

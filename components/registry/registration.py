@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.registry import manual_decisions
 from components.registry.gate import Decision, decide, require_scored
+from components.registry.model_card import UNKNOWN, licence, model_card
 from components.registry.model_package import served_versions
 from components.registry.model_registry import ModelRegistry
 from components.registry.registration_lock import registration_lock
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from components.registry.gate import Outcome
     from gan_core.config import RegisterConfig
     from gan_core.evaluation.protocol import Evaluation
+
+_logger = logging.getLogger(__name__)
 
 # A generator that is re-evaluated together with another champion stays the same version. The generator's digest has its
 # own tag.
@@ -54,6 +58,10 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
+    if licence(config, generator.dataset_source) == UNKNOWN:
+        _logger.warning(
+            "The licence of the data is not known, and the model card says so. Set register.data_licence to its name."
+        )
     origin = lineage()
     provenance = {
         **origin,
@@ -79,6 +87,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     with answered("register the generator"), explained("the bucket of MLflow's artifacts"):
         registry = ModelRegistry(connect(), config.model_name)
         version = registry.register(identity, model, evaluation, tags)
+        registry.keep_card(str(version.version), model_card(config, generator, evaluation, provenance))
         with registration_lock(registry.client, config.model_name, identity) as require_lock:
             version = registry.version(version.version)
             return _promote(registry, config, evaluation, generator.collapsed, version, require_lock=require_lock)
@@ -105,9 +114,7 @@ def _promote(
     compared_with = evaluation.champion.generator_digest if evaluation.champion else None
     reevaluated = record.get("decision") == "refused" and compared_with not in (None, record.get("beside"))
     demoted = manual_decisions.demotion(registry.client, config.model_name, version.tags["generator_digest"])
-    same_terms = (
-        record.get("rule") == config.model_dump() and not reevaluated and record.get("demoted_by_hand") == demoted
-    )
+    same_terms = record.get("rule") == config.rule() and not reevaluated and record.get("demoted_by_hand") == demoted
     if same_terms and version.tags.get("carried_out") == _digest(written.encode()):
         return {**record, "repeated": True}
     if not (same_terms and champion in (record["champion"], number)):
@@ -130,7 +137,7 @@ def _promote(
             "spread": evaluation.spread[config.score],
             "champion": champion,
             "beside": compared_with,
-            "rule": config.model_dump(),
+            "rule": config.rule(),
             "demoted_by_hand": demoted,
         }
         written = json.dumps(record)

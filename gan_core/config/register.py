@@ -11,7 +11,7 @@ from gan_core.config.section import Section
 
 
 class RegisterConfig(Section):
-    """The name of the registered model, and the rule by which a generator becomes its champion.
+    """The name of the registered model, the rule by which a generator becomes its champion, and words for its card.
 
     >>> RegisterConfig.parse(params["register"] | {"score": "kid_classifier"}).score
     'kid_classifier'
@@ -23,6 +23,12 @@ class RegisterConfig(Section):
     score: str
     minimum_improvement: Annotated[float, Field(ge=0, lt=1)]
     spread_multiplier: Annotated[float, Field(ge=0)]
+    data_licence: Annotated[str, Field(min_length=1, max_length=1000)]
+    intended_use: Annotated[str, Field(min_length=1, max_length=10_000)]
+
+    def rule(self) -> dict[str, str | float]:
+        """Returns the parameters that decide; the others are words for the model card."""
+        return self.model_dump(exclude={"data_licence", "intended_use"})
 
     @field_validator("score")
     @classmethod

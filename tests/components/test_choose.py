@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from evaluations import PROTOCOL
+from evaluations import PROTOCOL, register_config
 from generators import generator_metadata
 
 from components import choose
@@ -16,7 +16,7 @@ from gan_core.evaluation.protocol import Evaluation
 from gan_core.exit_codes import run
 from gan_core.output_files import METADATA_FILE
 
-REGISTER = '{"model_name": "g", "score": "fd_classifier", "minimum_improvement": 0.0, "spread_multiplier": 2.0}'
+REGISTER = register_config("g").model_dump_json()
 
 
 def evaluation(score: float, samples: int = 10) -> Evaluation:

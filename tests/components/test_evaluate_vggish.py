@@ -79,8 +79,7 @@ def test_only_the_published_weights_give_a_score_of_the_name_fad(workspace: Path
 def test_the_scores_of_vggish_can_decide_at_registration(workspace: Path, score: str, samples: int) -> None:
     settings = json.loads((workspace / "settings.json").read_text())
     evaluation = EvaluateConfig.parse(settings | {"samples": samples})
-    rule = {"model_name": "auto", "score": score, "minimum_improvement": 0.01, "spread_multiplier": 2.0}
-    registration = RegisterConfig.parse(rule)
+    registration = RegisterConfig.parse(SOUND.parameters()["register"] | {"score": score})
     check_sections(evaluation, registration)
     check_data(evaluation, registration, PreparedDataset(workspace / "prepared"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import evaluation, generator
+from evaluations import evaluation, generator, register_config
 
 from components import promote
 from components.registry import manual_decisions
@@ -19,7 +19,7 @@ from gan_core.config import RegisterConfig
 from gan_core.errors import TryAgain
 from gan_core.exit_codes import run
 
-CONFIG = RegisterConfig(model_name="cats", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+CONFIG = register_config("cats")
 
 pytestmark = [
     pytest.mark.usefixtures("project"),

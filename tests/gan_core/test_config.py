@@ -236,7 +236,7 @@ def test_only_the_parameters_of_the_datas_modality_are_recorded():
     ],
 )
 def test_the_score_that_decides_must_be_a_distance(score, accepted):
-    values = {"model_name": "generator", "score": score, "minimum_improvement": 0.0, "spread_multiplier": 1.0}
+    values = project_parameters()["register"] | {"score": score}
     if accepted:
         assert RegisterConfig.parse(values).score == score
     else:

@@ -12,6 +12,7 @@ from gan_core.config import DriftConfig, RegisterConfig
 from gan_core.errors import InvalidInput
 
 VALUES = {"model_name": "generator", "score": "fid", "minimum_improvement": 0.1, "spread_multiplier": 2}
+VALUES |= {"data_licence": "auto", "intended_use": "Tests."}
 
 
 def test_a_section_is_the_same_from_a_file_and_as_json(tmp_path: Path) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from evaluations import evaluation
+from evaluations import evaluation, register_config
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.registry.gate import decide
-from gan_core.config import RegisterConfig
 
-CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+CONFIG = register_config("generator")
 POSITIVE = st.floats(0.01, 1e3)
 
 

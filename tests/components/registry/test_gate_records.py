@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import evaluation, generator
+from evaluations import evaluation, generator, register_config
 
 from components.registry.gate import require_scored
-from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation, Interval
 from gan_core.output_files import METADATA_FILE, MODEL_FILE
 
-CONFIG = RegisterConfig(model_name="auto", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+CONFIG = register_config("auto")
 NAN, INFINITE = math.nan, math.inf
 
 

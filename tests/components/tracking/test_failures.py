@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from certificates import self_signed
 from datasets import blobs, write_dataset
-from evaluations import evaluation, generator
+from evaluations import evaluation, generator, register_config
 from local_servers import QuietHandler, serving
 from recipes import small_parameters
 
@@ -25,10 +25,9 @@ from components.registry.warm_start import find_initial
 from components.tracking import database
 from components.tracking.runs import experiment_id
 from components.tracking.server import check_destination, connect
-from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput, TryAgain
 
-CONFIG = RegisterConfig(model_name="generator", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+CONFIG = register_config("generator")
 LOGIN = b"<html>\n<title>Sign in</title>"
 
 

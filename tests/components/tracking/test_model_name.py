@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evaluations import evaluation, generator
+from evaluations import evaluation, generator, register_config
 
 from components.registry.registration import register
 from components.tracking.model_name import registered_name
 from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 
-AUTO = RegisterConfig(model_name="auto", score="fd_classifier", minimum_improvement=0.1, spread_multiplier=2.0)
+AUTO = register_config("auto")
 
 
 def name_of(source: str) -> str:
