@@ -23,7 +23,7 @@ _USER_WITHOUT_SLASHES = re.compile(r"(?<![\w./@-])[\w.+-]+:[^\s/@'\"]+@(?!sha256
 _QUERY_WITHOUT_HOST = re.compile(r"\?[\w.%\[\]-]+=[^\s'\"]*")
 _HEADER = re.compile(r"(?i)(\bauthorization['\"]?\s*[:=]\s*['\"]?)(\w+ )?[^\s'\"]+|(\bbearer )[^\s'\"]{6,}")
 _LOOKS_LIKE_AN_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:(?=\S)[^\n]*[@?]")
-_BUCKETS = ("gs:", "s3:")
+_WITHOUT_USERS = ("gs:", "s3:", "models:/")
 
 
 def is_secret(name: str, value: str) -> bool:
@@ -56,7 +56,7 @@ def _masked_address(match: re.Match[str]) -> str:
     if "=" in fragment and not fragment.startswith("sha256="):
         fragment = "…"
     # An object's name may contain an @; a bucket's address has no user.
-    user = before.partition("/")[0].rpartition("@")[0] if scheme in _BUCKETS else before.rpartition("@")[0]
+    user = before.partition("/")[0].rpartition("@")[0] if scheme in _WITHOUT_USERS else before.rpartition("@")[0]
     if user and not before.startswith("/"):
         before = before[len(user) + 1 :]
     return f"{scheme}//{before}{question_mark and '?…'}{hash_sign}{fragment}"
@@ -107,7 +107,7 @@ def _parts_of_address(address: str) -> set[str]:
     """Returns the secrets in an address, and parts of its password that a library may show."""
     scheme = re.match(r"[A-Za-z][\w+.-]*:(//)?(?=.*[:@?])", address)
     rest = address[scheme.end() :] if scheme and ("//" in scheme[0] or ":" in address[scheme.end() :]) else address
-    if rest.startswith("/") or (scheme and scheme[0].startswith(_BUCKETS)):
+    if rest.startswith("/") or address.startswith(_WITHOUT_USERS):
         return set()
     secrets = set()
     user, at, host = rest.rpartition("@")

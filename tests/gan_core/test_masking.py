@@ -69,6 +69,12 @@ def test_secrets_in_the_environment_are_masked(monkeypatch: pytest.MonkeyPatch, 
             assert "hunter2" not in masked(f"invalid header {text} of 3"), text
 
 
+@pytest.mark.parametrize("argument", ["gs://bucket/cats@2", "models:/cats@champion", "--model=models:/cats@champion"])
+def test_addresses_without_a_login_stay(monkeypatch: pytest.MonkeyPatch, argument: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["command", argument])
+    assert masked(f"Received: {argument}") == f"Received: {argument}"
+
+
 @pytest.mark.parametrize(
     "address", ["http://user:x/hunter2@host", "http://user:x hunter2@host", "http://host/?token=hunter2", "u:hunter2@h"]
 )
