@@ -84,19 +84,28 @@ def item_files(
     require_names([ITEMS_FILE, *(f"{name}/0" for name in classes)], "the classes of the generator")
     number, texts = 0, dict[str, list[str]]()
     for arrays in batches:
-        lines, sounds = codec.texts(arrays), codec.sounds(arrays)
-        for position, array in enumerate(arrays):
-            name = "" if labels is None else classes[labels[number]]
-            path, xmp = f"{name}/{number:06}".lstrip("/"), provenance.xmp(number)
-            if lines:
-                texts.setdefault(f"{name or 'texts'}.txt", []).append(lines[position])
-            elif sounds:
-                yield f"{path}.wav", marked_wav(sounds[position], xmp)
-            else:
-                yield f"{path}.png", png_bytes(codec.picture(array), xmp)
-            number += 1
+        numbers = range(number, number + len(arrays))
+        names = ["" if labels is None else classes[labels[one]] for one in numbers]
+        if lines := codec.texts(arrays):
+            for name, line in zip(names, lines, strict=True):
+                texts.setdefault(f"{name or 'texts'}.txt", []).append(line)
+        else:
+            suffix, files = marked_files(codec, arrays, [provenance.xmp(one) for one in numbers])
+            for one, name, content in zip(numbers, names, files, strict=True):
+                yield f"{name}/{one:06}{suffix}".lstrip("/"), content
+        number += len(arrays)
     for name, group in texts.items():
         yield name, text_lines(group)
+
+
+def marked_files(codec: Codec, arrays: NDArray[np.uint8], marks: Sequence[str]) -> tuple[str, list[bytes]]:
+    """Returns a suffix, .png or .wav, and the file of each array, uint8 [N, H, W, C], with its XMP packet.
+
+    The codec must not be of texts.
+    """
+    if sounds := codec.sounds(arrays):
+        return ".wav", [marked_wav(sound, mark) for sound, mark in zip(sounds, marks, strict=True)]
+    return ".png", [png_bytes(codec.picture(array), mark) for array, mark in zip(arrays, marks, strict=True)]
 
 
 def with_record(files: Iterable[tuple[str, bytes]], provenance: Provenance) -> Iterator[tuple[str, bytes]]:

@@ -59,7 +59,7 @@ def served_versions() -> dict[str, str]:
         tensorflow = packages.version("tensorflow")
     except packages.PackageNotFoundError:  # the CPU build is another distribution with the same version
         tensorflow = packages.version("tensorflow-cpu")
-    versions = {name: packages.version(name) for name in ("keras", "numpy", "pandas", "pydantic")}
+    versions = {name: packages.version(name) for name in ("keras", "numpy", "pandas", "pillow", "pydantic")}
     # The image has MLflow without its server, which is a separate distribution with the same version.
     return {"tensorflow": tensorflow, **versions, "mlflow": packages.version("mlflow-skinny")}
 

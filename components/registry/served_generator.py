@@ -5,12 +5,16 @@ row. For a conditional generator, `label` names the class in both forms. In the 
 the classes are drawn with their frequencies in the training data. A paired generator takes rows of an `input` image and
 a `seed`, one image per row.
 
+In each form, `format: file` asks for files, in base64: PNG of images, WAV of sounds. They have the mark of the files of
+`components.generate`, which says that a trained generator made them, which one, and from what seed.
+
 The model has no input schema, because with a schema MLflow turns 1.5 and true into 1 and drops unknown columns before
 the model gets them. So every column and value is checked here.
 """
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,6 +29,8 @@ from numpy.typing import NDArray
 
 from gan_core.codecs import codec_of
 from gan_core.export import Generator, draw_latents, load_generator
+from gan_core.generated_files import marked_files
+from gan_core.provenance import Provenance
 
 MOST_IMAGES = 1024  # in one request
 _MOST_SEED = 2**31 - 1
@@ -36,6 +42,7 @@ _FORMS = {
     "'latents' and 'label'.",
     "paired": "A request is rows of 'input' and 'seed'.",
 }
+_MEDIA_TYPES = {".png": "image/png", ".wav": "audio/wav"}
 
 
 class ServedGenerator(PythonModel):  # type: ignore[misc]
@@ -49,7 +56,7 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
 
     # Type hints here would become an input schema.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # noqa: ARG002
-        """Draws images, uint8 [B, H, W, C]; for other data, what its codec answers.
+        """Draws images, uint8 [B, H, W, C]; for other data, what its codec answers; files if the request asks for them.
 
         Args:
             context: unused.
@@ -59,7 +66,29 @@ class ServedGenerator(PythonModel):  # type: ignore[misc]
         Raises:
             MlflowException: the request is wrong; the server answers 400 with the message.
         """
-        return codec_of(self._generator.metadata).answer(self._generated(_columns(model_input)))
+        columns = _columns(model_input)
+        codec, wanted = codec_of(self._generator.metadata), _format(columns.pop("format", ["array"]))
+        if wanted == "file" and codec.symbols:
+            raise _refusal("'format' must be array, because texts are no files. Received: file")
+        arrays = self._generated(columns)
+        return self._files(arrays, columns) if wanted == "file" else codec.answer(arrays)
+
+    def _files(self, arrays: NDArray[np.uint8], columns: Mapping[str, list[Any]]) -> list[dict[str, str]]:
+        """Returns the media type and the content, in base64, of a file of each array."""
+        metadata, marks = self._generator.metadata, []
+        for number in range(len(arrays)):
+            row = {name: values[number if len(values) > 1 else 0] for name, values in columns.items()}
+            seed, truncation, label = row.get("seed"), row.get("truncation"), row.get("label")
+            provenance = Provenance(
+                metadata.dataset_source,
+                str(self._generator.digest),
+                "latents of the request" if seed is None else str(int(seed)),
+                1.0 if truncation is None else truncation,
+                label or "",
+            )
+            marks.append(provenance.xmp(number))
+        suffix, contents = marked_files(codec_of(metadata), arrays, marks)
+        return [{"type": _MEDIA_TYPES[suffix], "file": base64.b64encode(content).decode()} for content in contents]
 
     def _generated(self, columns: Mapping[str, list[Any]]) -> NDArray[np.uint8]:
         metadata = self._generator.metadata
@@ -133,6 +162,17 @@ def _columns(request: Any) -> dict[str, list[Any]]:
             f"A request must be a table: named columns, or rows of named values. Received: {type(request).__name__}"
         )
     return {name: [_plain(value) for value in values] for name, values in columns.items()}
+
+
+def _format(values: list[Any]) -> str:
+    """Returns the format that all rows name."""
+    if all(value is None for value in values):
+        return "array"
+    wrong = [value for value in values if value not in ("array", "file")]
+    if wrong or len(set(values)) != 1:
+        rule = "'format' must be array or file, and the same in all rows"
+        raise _refusal(f"{rule}. Received: {_few(wrong or values)}")
+    return str(values[0])
 
 
 def _plain(value: Any) -> Any:

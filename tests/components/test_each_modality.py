@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -16,6 +17,7 @@ import pytest
 import soundfile
 import yaml
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from modalities import EXAMPLES, Example
 from PIL import Image
 
@@ -25,6 +27,7 @@ from gan_core.codecs import CODECS, codec_of
 from gan_core.data.manifest import Manifest
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.export import load_generator, read_metadata
+from gan_core.provenance import SOURCE_TYPE
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow and Keras warn on import and on load
 
@@ -130,6 +133,14 @@ def test_the_first_generator_is_the_champion_and_is_served(example: Example, fir
     generator = load_generator(first / "model")
     answers = served.predict([{"count": 3, "seed": 5, "label": generator.metadata.classes[1]}])
     assert len(answers) == 3
+    request = {"count": 1, "seed": 5, "format": "file"}
+    if example.modality == "text":
+        with pytest.raises(MlflowException, match="texts are no files"):
+            served.predict([request])
+    else:
+        [drawn] = served.predict([request])
+        assert drawn["type"] == {"image": "image/png", "audio": "audio/wav"}[example.modality]
+        assert SOURCE_TYPE.encode() in base64.b64decode(drawn["file"])
     assert all(map(example.answers, answers))
     arrays = generator.sample(3, 5, conditions=np.ones(3, np.int32).__getitem__)
     np.testing.assert_array_equal(answers, codec_of(generator.metadata).answer(arrays))

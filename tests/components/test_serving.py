@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -20,10 +22,12 @@ import numpy as np
 import pytest
 from generators import generator_metadata
 from invocations import ask
+from PIL import Image
 
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.registry.model_package import save_served_model
 from gan_core.export import load_generator, read_metadata, save_generator
+from gan_core.provenance import SOURCE_TYPE
 from gan_core.sampling import draw_latents
 
 UV = shutil.which("uv")
@@ -250,9 +254,37 @@ def test_a_paired_generator_transforms_input_images(paired: Path) -> None:
     assert np.any(answer(paired, rows[0] | {"seed": 6}) != expected[:1])
 
 
+def test_files_are_the_same_images_with_a_mark(conditional: Path, paired: Path) -> None:
+    request = {"count": 3, "seed": 7, "label": "dog", "truncation": 0.5}
+    files = [base64.b64decode(one["file"]) for one in answer(conditional, request | {"format": "file"})]
+    images = np.stack([np.array(Image.open(io.BytesIO(file)))[:, :, None] for file in files])
+    np.testing.assert_array_equal(images, answer(conditional, request | {"format": "array"}))
+    digest = load_generator(conditional / "generator").digest
+    for number, file in enumerate(files):
+        mark = Image.open(io.BytesIO(file)).info["XML:com.adobe.xmp"]
+        expected = {"DigitalSourceType": SOURCE_TYPE, "AISystemVersionUsed": digest, "number": number}
+        expected |= {"seed": 7, "truncation": 0.5, "label": "dog"}
+        assert [name for name, value in expected.items() if f':{name}="{value}"' not in mark] == []
+
+    blank = np.zeros((16, 16, 1)).tolist()
+    rows = [{"input": blank, "seed": seed, "format": "file"} for seed in (5, 9)]
+    marks = [base64.b64decode(one["file"]) for one in answer(paired, *rows)]
+    assert [f'gan:seed="{seed}"'.encode() in mark for seed, mark in zip((5, 9), marks, strict=True)] == [True, True]
+    [drawn] = answer(conditional, {"latents": [0.0] * 4, "label": "cat", "format": "file"})
+    assert drawn["type"] == "image/png"
+    assert b'gan:seed="latents of the request"' in base64.b64decode(drawn["file"])
+
+
 @pytest.mark.parametrize(
     ("model", "records", "rule"),
     [
+        ("conditional", [{"count": 1, "seed": 1, "format": "png"}], "'format' must be array or file, and the same"),
+        ("conditional", [{"count": 1, "seed": 1, "format": ["file"]}], "'format' must be array or file, and the same"),
+        (
+            "conditional",
+            [{"latents": [0.0] * 4, "label": "cat", "format": one} for one in ("file", "array")],
+            "the same in all rows. Received: file, array",
+        ),
         ("conditional", [{"count": 1, "seed": 1, "label": "cow"}], "'label' must be one of cat, dog. Received: cow"),
         ("conditional", [{"count": 1, "seed": 1, "label": 3}], "'label' must be one of cat, dog. Received: 3"),
         ("conditional", [{"count": 1, "seed": 1, "lable": "cat"}], "A request has no column 'lable'."),

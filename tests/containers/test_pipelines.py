@@ -5,10 +5,12 @@ This does not exercise Kubeflow's driver and launcher, Argo, the transfer of art
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -16,9 +18,10 @@ import h5py
 import numpy as np
 import pytest
 import yaml
+from docker import DockerClient
 from docker.types import Mount
 from mlflow import MlflowClient
-from strict_containers import NO_SHELL, ROOT, SMALL, LocalRun, Run, RunPipeline
+from strict_containers import NO_SHELL, ROOT, SMALL, STRICT, LocalRun, Run, RunPipeline
 
 from components.storage.dvc_pointer import NOTHING_FETCHED
 from gan_core.codecs import codec_of
@@ -157,6 +160,44 @@ def test_dvc_and_the_containers_give_the_same_data_weights_scores_and_answers(
     [answers] = [json.loads(line.partition(" ")[2]) for line in log.splitlines() if line.startswith("ANSWERS ")]
     arrays = loaded.sample(3, 5, conditions=np.ones(3, np.int32).__getitem__)
     np.testing.assert_array_equal(answers, codec_of(loaded.metadata).answer(arrays))
+
+
+ASK = """
+import json, sys, urllib.request
+body = json.dumps({"dataframe_records": [json.loads(sys.argv[1])]}).encode()
+request = urllib.request.Request("http://127.0.0.1:5001/invocations", body, {"Content-Type": "application/json"})
+with urllib.request.urlopen(request, timeout=60) as answer:
+    sys.stdout.write(answer.read().decode())
+"""
+
+
+def test_the_image_serves_the_champion(trained: LocalRun, modality: str, image: str, engine: DockerClient) -> None:
+    manifest = json.loads((trained.output("prepare", "dataset") / "manifest.json").read_text())
+    name = f"{manifest['source']}-{'x'.join(map(str, manifest['shape']))}"
+    root = str(trained.root)
+    options = {**STRICT, "mounts": [NO_SHELL, Mount(root, root, type="bind")], "environment": {"DVC_ROOT": root}}
+    command = ["python", "-m", "components.serve", "--name", name, "--every", "3600"]
+    container = engine.containers.run(image, command, user="12345:0", detach=True, **options)
+    try:
+        deadline = time.monotonic() + 300
+        while "Serving version 1" not in container.logs().decode():
+            container.reload()
+            assert container.status == "running", container.logs().decode()
+            assert time.monotonic() < deadline, container.logs().decode()
+            time.sleep(1)
+        label = manifest["classes"][1]["name"]
+        row = {"count": 1, "seed": 0, "label": label} | ({} if modality == "text" else {"format": "file"})
+        code, output = 1, b""
+        while code and time.monotonic() < deadline:  # the server listens a moment after it has loaded the version
+            code, output = container.exec_run(["python", "-c", ASK, json.dumps(row)])
+        assert code == 0, output.decode()
+        [drawn] = json.loads(output)["predictions"]
+        if modality == "text":
+            assert isinstance(drawn, str)
+        else:
+            assert base64.b64decode(drawn["file"]).startswith({"image": b"\x89PNG", "audio": b"RIFF"}[modality])
+    finally:
+        container.remove(force=True)
 
 
 def weights(folder: Path) -> dict[str, np.ndarray]:
