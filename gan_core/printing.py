@@ -19,6 +19,7 @@ _MOST_BYTES = 2000  # of that file; Kubernetes truncates it at 4,096
 
 # Control characters, line separators, bidirectional overrides, and bytes that are not UTF-8 (surrogates).
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_NAMES = {"\t": "TAB", "\n": "LINE FEED", "\f": "FORM FEED", "\r": "CARRIAGE RETURN"}  # Unicode gives them no name
 _CONTROL_EXCEPT_LAYOUT = re.compile(f"(?![\n\t]){_CONTROL.pattern}")
 
 
@@ -37,7 +38,8 @@ def printable_lines(text: str) -> str:
 
 def character_name(character: str) -> str:
     """The code point and the Unicode name of a character that may be invisible: `U+00A0 (NO-BREAK SPACE)`."""
-    return f"U+{ord(character):04X} ({unicodedata.name(character, 'a character without a name')})"
+    name = _NAMES.get(character) or unicodedata.name(character, "a character without a name")
+    return f"U+{ord(character):04X} ({name})"
 
 
 def guard_output() -> None:

@@ -54,7 +54,7 @@ def label_column(schema: pa.Schema, label: str, place: str) -> tuple[str | None,
         place: what messages call the file.
 
     Raises:
-        InvalidInput: there is no such column, or `auto` does not decide.
+        InvalidInput: there is no such column, it holds other values, or `auto` does not decide.
     """
     if label == NONE:
         return None, ()
@@ -68,12 +68,12 @@ def label_column(schema: pa.Schema, label: str, place: str) -> tuple[str | None,
     if len(chosen) == 1 and (label != AUTO or chosen[0] in (*typed, "label")):
         names = features.get(chosen[0], {}).get("names")
         return chosen[0], tuple(map(str, names)) if isinstance(names, list) and chosen[0] in whole else ()
-    if label == AUTO and not chosen:
+    if label == AUTO and not chosen and "label" not in schema.names:
         return None, ()
     candidates = typed or whole + texts
     raise InvalidInput(
-        f"The parameter 'prepare.label' must name the column with the labels, or be {NONE}. Received: label={label!r}, "
-        f"{place} with the columns {printable(first_names(candidates)) or 'none'}"
+        f"The parameter 'prepare.label' must name the column with the labels, of whole numbers or texts, or be {NONE}. "
+        f"Received: label={label!r}, {place} with the columns {printable(first_names(candidates)) or 'none'}"
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 LARGEST_BYTES = 2**29
 """Of the items in a row group; also of all row groups that are kept."""
 _ROWS_TOGETHER = 64
+_CATEGORIES_AT_ONCE = 2**12
 
 
 def opened(path: RawFile) -> pq.ParquetFile:
@@ -81,16 +82,13 @@ class RowGroups:
 
 
 def _read(path: RawFile, group: int, column: str) -> tuple[pa.ChunkedArray | str, int]:
-    """Returns the values in a row group, or why it cannot be read, and their size in bytes.
-
-    Reads one row at a time, because a dictionary can repeat a large value in every row.
-    """
+    """Returns the values in a row group, or why it cannot be read, and their size in bytes."""
     import pyarrow as pa
 
     arrays, single, size = [], [], 0
     try:
         with opened(path) as file:
-            for array in batches(file, group, column, rows=1):
+            for array in _single_values(file, group, column):
                 single.append(array)
                 size += array.nbytes
                 if size > LARGEST_BYTES:
@@ -103,3 +101,18 @@ def _read(path: RawFile, group: int, column: str) -> tuple[pa.ChunkedArray | str
         raise
     except Exception as error:  # a damaged file can make pyarrow raise nearly anything
         return printable(f"its row group cannot be read: {str(error) or type(error).__name__}")[:200], 0
+
+
+def _single_values(file: pq.ParquetFile, group: int, column: str) -> Iterator[pa.Array]:
+    """Yields the values one at a time, because a dictionary can repeat a large value in every row.
+
+    Categories are read together: pyarrow leaves their values in the dictionary, which is read again for each batch.
+    """
+    import pyarrow as pa
+
+    schema = file.schema_arrow
+    categories = column in schema.names and pa.types.is_dictionary(schema.field(column).type)
+    for array in batches(file, group, column, rows=_CATEGORIES_AT_ONCE if categories else 1):
+        for row in range(len(array)):
+            value = array.slice(row, 1)
+            yield value.dictionary_decode() if pa.types.is_dictionary(value.type) else value

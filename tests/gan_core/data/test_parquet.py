@@ -97,12 +97,19 @@ def test_sounds_and_texts_come_in_parquet_files_too(tmp_path: Path, prepare_conf
     assert (texts.modality, list(texts.classes), texts.count) == ("text", ["en", "fr"], 5)
     assert next(iter(texts)).open() == "\u00e9t\u00e9"
     assert reasons(texts) == {
-        "row 1": "a text must contain only printable characters, spaces, U+200C and U+200D, and no "
-        "U+000A (a character without a name)",
+        "row 1": "a text must contain only printable characters, spaces, U+200C and U+200D, and no U+000A (LINE FEED)",
         "row 2": "a text must not be empty",
         "row 3": "it has no content in the file",
         "row 4": "a text must have at most 4096 bytes",
     }
+
+
+def test_texts_may_be_categories(tmp_path: Path) -> None:
+    words = pa.array(["ant", "bee", None, "ant", "cat"]).dictionary_encode()
+    path = write_parquet(tmp_path / "a.parquet", {"text": words, "label": words}, rows=2)
+    items = list(open_source(str(path)))
+    assert [item.open() for item in (items[0], items[1], items[3], items[4])] == ["ant", "bee", "ant", "cat"]
+    assert reasons(items) == {"row 2": "it has no label"}
 
 
 def test_images_with_captions_are_images(tmp_path: Path) -> None:
@@ -238,13 +245,18 @@ def test_more_rows_than_bytes_are_refused(tmp_path: Path) -> None:
         ({"fine": NUMBERS}, None, "auto", "the columns fine"),
         ({"fine": NUMBERS, "name": ["x"] * 30}, None, "size", "the columns fine, name"),
         ({"size": [0.5] * 30}, None, "size", "the columns none"),
+        ({"label": [True, False] * 15}, None, "auto", "the columns none"),
+        ({"label": [0.5] * 30, "name": ["x"] * 30}, None, "auto", "the columns name"),
     ],
 )
 def test_a_label_that_is_not_clear_is_refused_with_the_candidates(
     columns: dict[str, Any], features: dict[str, Any] | None, label: str, message: str, tmp_path: Path
 ) -> None:
     write_parquet(tmp_path / "a.parquet", {"image": PICTURES, **columns}, features and {"image": IMAGE, **features})
-    with pytest.raises(InvalidInput, match=rf"'prepare\.label' must name .*or be none.*label='{label}'.*{message}"):
+    with pytest.raises(
+        InvalidInput,
+        match=rf"'prepare\.label' must name .*whole numbers or texts, or be none.*label='{label}'.*{message}",
+    ):
         open_source(str(tmp_path / "a.parquet"), label=label)
 
 
