@@ -67,11 +67,13 @@ def columns_of(file: RawFile, label: str, *, is_text: bool) -> Columns:
     header = header_of(file)
     items = [name for name in ((TEXT_COLUMN,) if is_text else PATH_COLUMNS) if name in header]
     if len(items) != 1:
-        raise InvalidInput(
-            f"A CSV must have commas between its values, and one column {' or '.join(PATH_COLUMNS)} with the path of a "
-            f"file in each line, or {TEXT_COLUMN} with a text in each line. Received: {place_of_csv(file)} with the "
-            f"columns {_names(header)}"
-        )
+        files = f"one column {' or '.join(PATH_COLUMNS)} with the path of a file in each line"
+        texts = f"{TEXT_COLUMN} with a text in each line"
+        if {TEXT_COLUMN, *PATH_COLUMNS}.isdisjoint(header):
+            rule = f"A CSV must have commas between its values, and {files}, or {texts}"
+        else:
+            rule = f"A CSV of texts must have one column {texts}" if is_text else f"A CSV of files must have {files}"
+        raise InvalidInput(f"{rule}. Received: {place_of_csv(file)} with the columns {_names(header)}")
     others = [name for name in header if name not in (*PATH_COLUMNS, TEXT_COLUMN)]
     chosen = "label" if label == AUTO and "label" in others else label
     if chosen == NONE or (chosen == AUTO and not others):

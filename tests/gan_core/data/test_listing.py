@@ -166,7 +166,10 @@ def test_a_class_without_a_usable_file_is_refused(folder: Path, prepare_config: 
         (b"text,label\n", "lines after its header"),
         (b"path\nnotes.md\n", "must contain images .* with 1 other files"),
         (b"path\n0.png\na.wav\n", r"one modality.*1 images, 1 clips"),
-        (b"path\nwords.txt\n", r"or text with a text in each line\. Received: .* with the columns path"),
+        (
+            b"path\nwords.txt\n",
+            r"^A CSV of texts must have one column text with a .*\. Received: .* with the columns path$",
+        ),
         ("path,label\n0.png,\u00e9\n".encode("latin-1"), "must be a whole CSV in UTF-8: 'utf-8' codec can't decode"),
         ("path,label\n".encode("utf-16"), "must be a whole CSV in UTF-8"),
         (b'path\n"0.png" x\n', "must be a whole CSV in UTF-8: ',' expected after '\"'"),
