@@ -15,6 +15,8 @@ from gan_core.codecs.lettering import LETTER_PIXELS, lettered
 MOST_SYMBOLS = 255
 JOINERS = "\u200c\u200d"
 """Characters that cannot be seen, but belong to the spelling of Persian and of languages of India."""
+_FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\U00016fe4"
+"""Characters that Unicode counts as letters, marks or symbols, but that cannot be seen."""
 _MOST_LETTERS_SHOWN = 40
 
 
@@ -92,9 +94,10 @@ class TextCodec(Codec):
 def refused_symbol(text: str) -> str:
     """Returns the first character of a text that no text may contain, and nothing if there is none.
 
-    Allowed are printable characters, the space and JOINERS. Two texts that look alike would otherwise be different.
+    Allowed are visible characters, the space, JOINERS, and selectors of a variation, such as U+FE0F of emoji. Two texts
+    that look alike would otherwise be different.
     """
-    return next((symbol for symbol in text if not symbol.isprintable() and symbol not in JOINERS), "")
+    return next((one for one in text if one in _FILLERS or not (one.isprintable() or one in JOINERS)), "")
 
 
 def _written(text: str, font: Any, width: int) -> NDArray[np.uint8]:

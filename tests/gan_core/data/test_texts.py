@@ -29,8 +29,8 @@ def test_two_ways_to_write_a_letter_give_one_text(tmp_path: Path) -> None:
     assert one == two
 
 
-@pytest.mark.parametrize("word", ["می\u200cخواهم", "क्\u200dष"])
-def test_joiners_belong_to_the_spelling(tmp_path: Path, word: str) -> None:
+@pytest.mark.parametrize("word", ["می\u200cخواهم", "क्\u200dष", "❤\ufe0f", "葛\U000e0100"])
+def test_joiners_and_variation_selectors_belong_to_the_spelling(tmp_path: Path, word: str) -> None:
     assert read_texts(_written(tmp_path, word.encode())) == [word]
 
 
@@ -40,7 +40,12 @@ def test_joiners_belong_to_the_spelling(tmp_path: Path, word: str) -> None:
         ("\u200f", r"U\+200F \(RIGHT-TO-LEFT MARK\)"),
         ("\u00a0", r"U\+00A0 \(NO-BREAK SPACE\)"),
         ("\u3000", r"U\+3000 \(IDEOGRAPHIC SPACE\)"),
-        ("\t", r"U\+0009 \(a character without a name\)"),
+        ("\u3164", r"U\+3164 \(HANGUL FILLER\)"),
+        ("\u034f", r"U\+034F \(COMBINING GRAPHEME JOINER\)"),
+        ("\u2800", r"U\+2800 \(BRAILLE PATTERN BLANK\)"),
+        ("\t", r"U\+0009 \(TAB\)"),
+        ("\r", r"U\+000D \(CARRIAGE RETURN\)"),
+        ("\x1b", r"U\+001B \(a character without a name\)"),
     ],
 )
 def test_an_invisible_character_is_refused_by_its_name(tmp_path: Path, symbol: str, name: str) -> None:
