@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-beam test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom lock clean
+.PHONY: help run test test-peers test-beam test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom site lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ sbom: .venv/dev .venv-sbom/done ## Write build/sbom.json (CycloneDX) for the env
 	.venv-sbom/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/sbom.json .venv
 	python infra/licences.py build/sbom.json
 
+site: .venv-site/done ## Write the documentation as a site into build/site, and check its links
+	.venv-site/bin/mkdocs build
+
 # No public index has PyTorch's light build, so its hash is added to the standard build's hashes in the lock.
 LIGHT_TORCH = \    --hash=sha256:6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b \\
 LOCK = --universal --python-version 3.11 --generate-hashes --no-header
@@ -100,6 +103,7 @@ lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed req
 	uv pip compile $(LOCK) --upgrade --group beam $(CPU) -o requirements-image-beam.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt requirements-gpu-tests.in -o requirements-gpu-tests.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
+	uv pip compile $(LOCK) --upgrade requirements-site.in -o requirements-site.txt
 	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
 	sed -i 's/^torch==2.13.0 .*/&\n$(LIGHT_TORCH)/' requirements-peers.txt
 	cd infra/mlflow && uv pip compile $(LOCK) -c ../../requirements-dev.txt requirements.in -o requirements.txt
@@ -125,6 +129,11 @@ clean: ## Remove the environment, checkpoints and outputs; keep the DVC cache an
 .venv-sbom/done: requirements-sbom.txt
 	$(PYTHON) -m venv .venv-sbom
 	.venv-sbom/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-sbom.txt
+	touch $@
+
+.venv-site/done: requirements-site.txt .venv/uv
+	uv venv --quiet --clear --python $(PYTHON) .venv-site
+	VIRTUAL_ENV=$(CURDIR)/.venv-site uv pip install --quiet --require-hashes -r requirements-site.txt
 	touch $@
 
 .venv-gpu/done: requirements-image-gpu.txt requirements-gpu-tests.txt .venv/uv

@@ -105,8 +105,8 @@ def test_a_pipeline_compiled_for_images_runs_other_data_by_the_presets_parameter
         parameters.override(compiled, [f"prepare.source={name}"])
 
 
-def test_the_readme_lists_exactly_the_presets() -> None:
-    section = (ROOT / "README.md").read_text().partition("## Presets\n")[2].partition("\n## ")[0]
+def test_the_first_steps_list_exactly_the_presets() -> None:
+    section = (ROOT / "docs/first-steps.md").read_text().partition("## Presets\n")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)) == NAMES
 
 
