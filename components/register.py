@@ -20,6 +20,7 @@ from gan_core.exit_codes import run
 def main() -> None:
     """Reads the command line, registers, and writes the decision to a file."""
     arguments = executor.checked(parser().parse_args(), "registration")
+    from components.registry.model_card import UNKNOWN
     from components.registry.registration import register
     from gan_core.config import RegisterConfig
 
@@ -33,6 +34,8 @@ def main() -> None:
     executor.write_output(arguments.executor_input, {"registration": shown})
     known = "nothing new, it was registered before: " if record["repeated"] else ""
     print(f"{known}{record['name']} version {record['version']}: {record['decision']}. {record['reason']}")
+    if record["data_licence"] == UNKNOWN:
+        print("Nobody has named the data's licence, and the model card says so. Set register.data_licence.")
 
 
 def parser() -> argparse.ArgumentParser:

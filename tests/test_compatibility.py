@@ -82,6 +82,7 @@ def test_the_command_resumes_a_copied_checkpoint_of_other_code(project: Path) ->
     """Other code has another key, since it may give other weights. The message says how to continue nevertheless."""
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["train"]["steps"] += 1
+    params["register"] |= {"data_licence": "auto", "intended_use": "Tests."}  # it is older than these parameters
     (project / "longer.yaml").write_text(yaml.safe_dump(params))
     dataset = PreparedDataset(project / "prepared")
     config = TrainConfig.parse(params["train"]).resolved(labelled=True)

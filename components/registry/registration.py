@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.registry import manual_decisions
 from components.registry.gate import Decision, decide, require_scored
-from components.registry.model_card import UNKNOWN, licence, model_card
+from components.registry.model_card import licence, model_card
 from components.registry.model_package import served_versions
 from components.registry.model_registry import ModelRegistry
 from components.registry.registration_lock import registration_lock
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from components.registry.gate import Outcome
     from gan_core.config import RegisterConfig
     from gan_core.evaluation.protocol import Evaluation
-
-_logger = logging.getLogger(__name__)
 
 # A generator that is re-evaluated together with another champion stays the same version. The generator's digest has its
 # own tag.
@@ -58,10 +55,6 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})
-    if licence(config, generator.dataset_source) == UNKNOWN:
-        _logger.warning(
-            "The licence of the data is not known, and the model card says so. Set register.data_licence to its name."
-        )
     origin = lineage()
     provenance = {
         **origin,
@@ -90,7 +83,8 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         registry.keep_card(str(version.version), model_card(config, generator, evaluation, provenance))
         with registration_lock(registry.client, config.model_name, identity) as require_lock:
             version = registry.version(version.version)
-            return _promote(registry, config, evaluation, generator.collapsed, version, require_lock=require_lock)
+            record = _promote(registry, config, evaluation, generator.collapsed, version, require_lock=require_lock)
+    return {**record, "data_licence": licence(config, generator.dataset_source)}
 
 
 def _promote(

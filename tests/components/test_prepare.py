@@ -130,7 +130,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             lambda raw: _write_images(raw, 1),
             {},
-            r"Both splits, .* must get at least one image.*: 1 usable",
+            r"Both splits, .* must get at least one image.*: 1 different image in raw",
             id="one image",
         ),
         pytest.param(
