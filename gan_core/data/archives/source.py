@@ -13,7 +13,7 @@ from typing import Any
 
 from gan_core.data.archives.dataset_json import listed_labels
 from gan_core.data.archives.files import ZIP
-from gan_core.data.archives.label_files import AUTO, NONE, label_in, may_be_label, whole_numbers_in
+from gan_core.data.archives.label_files import AUTO, DATASET_JSON, NONE, label_in, may_be_label, whole_numbers_in
 from gan_core.data.archives.labels import Beside, InFolders, Labels, Listed
 from gan_core.data.archives.members import Archive, Container, Member, set_aside
 from gan_core.data.archives.tars import tar_members
@@ -49,7 +49,7 @@ class Survey:
         files: the archives.
         place: what messages call them.
         label: the value of `prepare.label`: `auto`, `none`, or a field of the .json files.
-        counts: number of files by their suffix, in lower case, and folder. Label files are not counted.
+        counts: number of files by their suffix, in lower case, and folder, without label files and `dataset.json`.
         has_labels: whether there are label files with labels, or damaged ones.
         classes: the labels in label files.
         candidates: fields of a .json file that could be labels.
@@ -89,6 +89,8 @@ def survey(files: Sequence[Archive], label: str) -> Survey:
     """
     found = Survey(files, f"{printable(str(files[0]))}{', …' if len(files) > 1 else ''}", label)
     for member in itertools.chain.from_iterable(map(members_of, files)):
+        if member.parts == (DATASET_JSON,):
+            continue
         if not may_be_label(member):
             found.counts[os.path.splitext(member.name)[1].lower(), member.parts[:-1]] += 1
         elif label != NONE:

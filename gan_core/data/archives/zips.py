@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import operator
 import os
@@ -13,6 +14,8 @@ from gan_core.data.archives.members import Member, set_aside
 from gan_core.errors import InvalidInput, TryAgain, UnreadableItem
 from gan_core.printing import printable
 from gan_core.untrusted_files import RawFile, for_library, require_regular
+
+_FLAG_OF_UTF_8 = 0x800
 
 
 def zip_members(path: RawFile, rule: str = "A .zip must be a whole zip archive") -> Iterator[Member]:
@@ -30,11 +33,19 @@ def zip_members(path: RawFile, rule: str = "A .zip must be a whole zip archive")
     except Exception as error:  # a damaged archive can make zipfile raise nearly anything
         said = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InvalidInput(f"{rule}: {printable(said)}. Received: {printable(str(path))}") from None
-    for member in sorted(members, key=operator.attrgetter("filename")):
+    for name, member in sorted(((_name(member), member) for member in members), key=operator.itemgetter(0)):
         if stat.S_ISLNK(member.external_attr >> 16):
-            yield Member(member.filename, functools.partial(set_aside, "a link in the archive, not a file"))
-        elif not member.filename.endswith("/"):  # zipfile fails at an empty name
-            yield Member(member.filename, functools.partial(_read, path, member))
+            yield Member(name, functools.partial(set_aside, "a link in the archive, not a file"))
+        elif not name.endswith("/"):  # zipfile fails at an empty name
+            yield Member(name, functools.partial(_read, path, member))
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """Returns a member's name. macOS writes UTF-8 without its flag, and zipfile then takes the bytes for cp437."""
+    if not member.flag_bits & _FLAG_OF_UTF_8:
+        with contextlib.suppress(UnicodeError):
+            return member.filename.encode("cp437").decode("utf-8")
+    return member.filename
 
 
 def _read(path: RawFile, member: zipfile.ZipInfo, most: int) -> bytes:

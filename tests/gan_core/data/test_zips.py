@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import pickle
+import re
 import stat
 import subprocess
 import sys
@@ -40,8 +41,9 @@ def listed(numbers: list[int]) -> dict[str, object]:
 
 @pytest.mark.parametrize("labels", [listed([number % 3 for number in range(30)]), {"labels": None}])
 def test_a_zip_of_style_gan_and_a_folder_have_one_digest(
-    labels: dict[str, object], tmp_path: Path, prepare_config: Settings
+    labels: dict[str, object], tmp_path: Path, prepare_config: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO")
     folder = "" if labels["labels"] is None else "{}/"
     write_folder(tmp_path / "folder", [(f"{folder.format(n % 3)}{n}.png", png(n)) for n in range(30)])
     write_zip(tmp_path / "a.zip", style_gan(labels))
@@ -52,6 +54,7 @@ def test_a_zip_of_style_gan_and_a_folder_have_one_digest(
         manifests.append(prepare(open_source(config.source), config, tmp_path / f"prepared-{name}"))
 
     assert len({manifest.digest for manifest in manifests}) == 1
+    assert not [record for record in caplog.records if "Ignored" in record.getMessage()]
     assert [entry.name for entry in manifests[1].classes] == (["0", "1", "2"] if folder else [])
 
 
@@ -119,6 +122,21 @@ def test_hidden_members_are_ignored_and_names_are_escaped(tmp_path: Path) -> Non
 
     assert labelled(open_source(str(path))) == {"cat/1.png": "cat", "d\\x1b[2J/1.png": "d\\x1b[2J"}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_in_utf_8_without_its_flag_are_read_as_utf_8(tmp_path: Path) -> None:
+    """The programs of macOS write no flag. Names that are no UTF-8 are in the code page of DOS."""
+    names = ("e\u0301te\u0301/1.png", "猫/1.png", "dog/1.png")
+    content = bytearray(write_zip(tmp_path / "a.zip", [(name, png(1)) for name in names]).read_bytes())
+    for entry in re.finditer(rb"PK\x01\x02.{4}|PK\x03\x04..", bytes(content), re.DOTALL):
+        content[entry.end() + 1] &= ~8  # the flag of UTF-8, in the directory and before each file
+    (tmp_path / "a.zip").write_bytes(content)
+    assert labelled(open_source(str(tmp_path / "a.zip"))) == dict(zip(names, ("été", "猫", "dog"), strict=True))
+    assert not reasons(open_source(str(tmp_path / "a.zip")))
+
+    dos = bytes(content).replace("猫".encode(), "aé".encode("cp437") + b"b")
+    (tmp_path / "a.zip").write_bytes(dos)
+    assert list(open_source(str(tmp_path / "a.zip")).classes) == ["aéb", "dog", "été"]
 
 
 def test_bombs_links_and_encrypted_members_are_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
