@@ -75,7 +75,8 @@ def item_files(
 ) -> Iterator[tuple[str, bytes]]:
     """Yields name and content of a PNG or WAV file for each item, or of a file of texts for each class.
 
-    With labels [N], the files are in folders named after the classes, as `prepare` reads them.
+    With labels [N], the files are in folders named after the classes. A slash in a name makes two folders, which
+    `prepare` does not read as a class.
 
     Raises:
         InvalidInput: a class name cannot be a folder's name.
