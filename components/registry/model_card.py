@@ -5,6 +5,7 @@ The sections follow Mitchell et al. 2019, "Model Cards for Model Reporting", arX
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def model_card(
     item = codec_of(generator).item
     conditional = " of a requested class" if generator.classes else ", each made from an input image,"
     sections = {
-        "Intended use": [config.intended_use],
+        "Intended use": [_text(config.intended_use)],
         "Data": [
             f"- Source: {_code(generator.dataset_source)}",
             f"- Version: `{generator.dataset_digest}`",
@@ -119,9 +120,9 @@ def _limits(generator: GeneratorMetadata, evaluation: Evaluation, item: str) -> 
 
 
 def _text(value: object) -> str:
-    """Keeps text of the user's data from being read as Markdown or HTML."""
-    return str(value).replace("\\", "\\\\").replace("<", "&lt;").replace("|", "\\|").replace("\n", " ")
+    """Returns the text of a user or of data in one line, without headings, links, tables and HTML."""
+    return re.sub(r"[\\*\[\]|#]", r"\\\g<0>", " ".join(str(value).split())).replace("<", "&lt;")
 
 
 def _code(value: object) -> str:
-    return f"`{str(value).replace('`', chr(0x2019)).replace(chr(10), ' ')}`"
+    return f"`{' '.join(str(value).replace('`', chr(0x2019)).splitlines())}`"

@@ -70,6 +70,20 @@ def test_a_card_says_what_is_known_of_a_generator(tmp_path: Path) -> None:
     assert model_card(CONFIG, metadata, scores, {"git_revision": "abc"}) == CARD
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r", "\n\n", "\u2028"])
+def test_words_and_names_add_no_markup_to_a_card(newline: str, tmp_path: Path) -> None:
+    hostile = f"x ![i](http://e) <script>{newline}# Fake{newline}| a | *b*"
+    one_line = r"x !\[i\](http://e) &lt;script> \# Fake \| a \| \*b\*"
+    folder = generator(tmp_path / "model", classes=(hostile, "two"), class_shares=(0.5, 0.5))
+    config = CONFIG.model_copy(update={"data_licence": hostile, "intended_use": hostile})
+    card = model_card(config, read_metadata(folder), evaluation(10.5, 0.1), {"git_revision": hostile})
+    lines = card.split("\n")
+    assert card.splitlines() == lines[:-1]
+    assert [line for line in lines if line.startswith("#")] == [line for line in CARD.split("\n") if line[:1] == "#"]
+    assert f"- Licence: {one_line}" in lines
+    assert one_line in lines
+
+
 @pytest.mark.parametrize(
     ("configured", "source", "expected"),
     [
