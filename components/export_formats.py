@@ -5,7 +5,9 @@ An exported function takes the inputs of the generator's network by name, and re
 
 from __future__ import annotations
 
+import errno
 import importlib.util
+import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,6 +67,7 @@ class Format:
 
         Raises:
             InvalidInput: Keras cannot write the model in this format, or the runtime cannot open it.
+            OSError: the disk is full.
         """
         place = str(folder / self.file)
         try:
@@ -74,6 +77,8 @@ class Format:
             return self.load(place)
         # The converters raise nearly any exception for a layer that they do not know.
         except Exception as error:
+            if (full := os.strerror(errno.ENOSPC)) in str(error):  # TensorFlow has its own exception for a full disk
+                raise OSError(errno.ENOSPC, full) from None
             reason = " ".join(str(error).split())[:300]
             raise InvalidInput(
                 f"The network must consist of operations that {self.runtime} has. Received: {reason}"

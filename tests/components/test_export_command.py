@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from modalities import EXAMPLES
 from components import export
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.export_formats import FORMATS
-from gan_core.errors import InvalidInput
+from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.export import load_generator, save_generator
 from gan_core.generator import Generator
 from gan_core.representation import to_arrays
@@ -165,6 +166,20 @@ def test_an_operation_that_a_format_lacks_gives_one_sentence(form: str, tmp_path
         InvalidInput, match=r"must consist of operations that (onnxruntime|ai_edge_litert) has. Received: .*Igamma"
     ):
         export.write_export(generator, FORMATS[form], tmp_path)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_full_disk_is_no_fault_of_the_network(dcgan: Path, tmp_path: Path, form: str) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a disk of its own can only be mounted by root")
+    try:
+        with pytest.raises(OSError, match="No space left on device") as failure:
+            run(dcgan, tmp_path / "exported", form)
+        assert isinstance(failure_of(failure.value), TryAgain)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def test_a_missing_package_gives_one_sentence(dcgan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
