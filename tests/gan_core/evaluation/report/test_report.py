@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,9 +32,6 @@ from gan_core.evaluation.score_meanings import MEANINGS
 from gan_core.generator import Generator
 from gan_core.output_files import MANIFEST_FILE
 
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 HOSTILE = "<script>document.title='taken'</script>\"'&{{ 7 * 7 }}"
 SIDE = 128
 
@@ -134,18 +130,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = render_report(record, contents)
     (place / "report.html").write_text(text)
     return place / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    if not CHROMIUM.exists():
-        pytest.skip(f"there is no browser at {CHROMIUM}; Debian's package is chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

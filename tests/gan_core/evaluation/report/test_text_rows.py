@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -113,3 +115,13 @@ def test_a_bounded_search_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = rows_of(["x", "aaa"], ["xx", "aa", "x"], [0, 0])
     assert [(pair.nearest, pair.edits) for pair in rows[0].pairs] == [("x", 0), ("xx", 3)]
     assert "compared with the first 1 training texts only" in page_of(rows, ["x"])
+
+
+def test_headings_of_texts_stay_whole(tmp_path: Path, browser: Any) -> None:
+    place = tmp_path / "report.html"
+    place.write_text(page_of(rows_of(["x" * 512] * 3, ["y" * 512], [0, 1, 2]), ["x"]), encoding="utf-8")
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto(place.as_uri())
+    heights = opened.evaluate("[...document.querySelectorAll('.tables thead th')].map(cell => cell.clientHeight)")
+    assert len(heights) == 9
+    assert max(heights) < 30
