@@ -48,10 +48,11 @@ def main() -> None:
                 f"Received: {experiment.name} with {_counted(left_out) or 'no runs'}"
             )
         groups, not_grouped = group(runs, by, metric)
+        counts = _counted(left_out + not_grouped)
         compared = [one for one in groups if len(one.runs) > 1]
         if not compared:
-            raise InvalidInput(_nothing_to_compare(groups, by))
-        remarks = [f"Left out: {counts}." for counts in [_counted(left_out + not_grouped)] if counts]
+            raise InvalidInput("; left out: ".join(filter(None, (_nothing_to_compare(groups, by), counts))))
+        remarks = [f"Left out: {counts}."] if counts else []
         if alone := len(groups) - len(compared):
             remarks.append(f"Groups of runs that have only one value of {by} and so are not compared: {alone}.")
         meaning, sections = _sections(compared, metric)

@@ -206,6 +206,13 @@ def test_a_filter_chooses_the_runs(
         run(monkeypatch, "--by", "train.loss", "--filter", "loss is hinge")
 
 
+def test_runs_that_cannot_be_compared_are_said_to_be_left_out(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    track("hinge", 0, 8.0)
+    track("minimax", 0, float("nan"))
+    with pytest.raises(InvalidInput, match=r"Received: hinge; left out: 1 run without a finite fd_classifier$"):
+        run(monkeypatch, "--by", "train.loss")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
