@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import yaml
 
+from benchmarks.generator_metadata import generator_metadata
 from benchmarks.machine import machine
 from components.cli.tensorflow_settings import configure_tensorflow
-from components.export_check import compare, example_inputs
-from components.export_formats import FORMATS
+from components.exporting.check import compare, example_inputs
+from components.exporting.formats import FORMATS
 from gan_core.config import TrainConfig
 from gan_core.exit_codes import run
-from gan_core.generator import GeneratorMetadata
 
 CASES = {
     "params.yaml": ("dcgan, 28 × 28 × 1, 10 classes", (28, 28, 1), 10),
@@ -76,20 +76,7 @@ def _network(path: str, shape: tuple[int, int, int], classes: int) -> tuple[Any,
     random = np.random.default_rng(0)
     for variable in model.weights:  # r3gan starts with weights of 0, which the converters leave out
         variable.assign_add(0.01 * random.standard_normal(variable.shape))
-    described = GeneratorMetadata(
-        format=1,
-        latent_size=config.latent_size,
-        shape=shape,
-        classes=tuple(map(str, range(classes))),
-        class_shares=(1 / classes,) * classes if classes else (),
-        images_seen=0,
-        collapsed=False,
-        dataset_digest="",
-        dataset_source="benchmark",
-        parameters={},
-        tracking_run_id=None,
-        versions={},
-    )
+    described = generator_metadata(config.latent_size, shape, classes)
     return model, example_inputs(described)
 
 

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.generator_metadata import generator_metadata
 from gan_core.export import load_generator, save_generator
-from gan_core.generator import GeneratorMetadata
 from gan_core.sampling import draw_latents
 
 if TYPE_CHECKING:
@@ -24,20 +24,7 @@ class Sampling:
         """Exports the averaged generator of `gan`."""
         import tensorflow as tf
 
-        metadata = GeneratorMetadata(
-            format=1,
-            latent_size=gan.config.latent_size,
-            shape=gan.shape,
-            classes=tuple(map(str, range(gan.classes))),
-            class_shares=(1 / gan.classes,) * gan.classes if gan.classes else (),
-            images_seen=0,
-            collapsed=False,
-            dataset_digest="",
-            dataset_source="benchmark",
-            parameters={},
-            tracking_run_id=None,
-            versions={},
-        )
+        metadata = generator_metadata(gan.config.latent_size, gan.shape, gan.classes)
         with tempfile.TemporaryDirectory() as folder:
             save_generator(Path(folder) / "generator", gan.averaged_generator, metadata)
             self._exported = load_generator(Path(folder) / "generator")

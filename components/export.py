@@ -22,7 +22,7 @@ from gan_core.exit_codes import run
 from gan_core.output_files import EXPORT_FILE
 
 if TYPE_CHECKING:
-    from components.export_formats import Format
+    from components.exporting.formats import Format
     from gan_core.generator import Generator, GeneratorMetadata
 
 _MEANINGS = {
@@ -38,7 +38,7 @@ def main() -> None:
     """Reads the command line, and exports."""
     arguments = parser().parse_args()
     with paths.local_paths(arguments) as local:
-        from components.export_formats import FORMATS
+        from components.exporting.formats import FORMATS
 
         form = FORMATS[local.format]
         form.require_installed()
@@ -74,7 +74,7 @@ def write_export(generator: Generator, form: Format, folder: Path) -> dict[str, 
     Raises:
         InvalidInput: the network cannot be written in this format, or the written model makes other items.
     """
-    from components.export_check import compare, example_inputs
+    from components.exporting.check import compare, example_inputs
 
     model, metadata = generator.model, generator.metadata
     arrays = example_inputs(metadata)

@@ -20,7 +20,7 @@ from modalities import EXAMPLES
 
 from components import export
 from components.cli.tensorflow_settings import configure_tensorflow
-from components.export_formats import FORMATS
+from components.exporting.formats import FORMATS
 from gan_core.errors import InvalidInput, TryAgain, failure_of
 from gan_core.export import load_generator, save_generator
 from gan_core.generator import Generator

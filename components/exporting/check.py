@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from components.export_formats import Run
+from components.exporting.formats import Run
 from gan_core.errors import InvalidInput
 from gan_core.generator import GeneratorMetadata
 from gan_core.representation import to_network

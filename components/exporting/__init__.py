@@ -1,0 +1,1 @@
+"""Writes generators in formats of other programs, and checks what was written."""
