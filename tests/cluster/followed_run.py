@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -30,6 +31,9 @@ LONG_FIGURES = list(range(3840, 76801, 3840))
 # As long again, for two trainings that must meet.
 LONGER = ("train.steps=4800", "train.log_every_images=7680", "train.samples_every_images=76800")
 LONGER_FIGURES = list(range(7680, 153601, 7680))
+# Four times as long, for a training that is interrupted three times.
+FOURFOLD = ("train.steps=9600", "train.log_every_images=15360", "train.samples_every_images=153600")
+FOURFOLD_FIGURES = list(range(15360, 307201, 15360))
 RESUMES = "The training resumes after "
 
 
@@ -134,16 +138,20 @@ class FollowedRun:
         ]
         return sorted(found, key=lambda pod: pod["metadata"]["creationTimestamp"])
 
-    def unfinished_pod(self, node: str, line: str = "", seconds: float = 600) -> str:
-        """Waits for a pod of a node that has not ended and, if `line` is given, has it in its log; returns its name."""
+    def unfinished_pod(self, node: str, line: str = "", seconds: float = 600, *, other_than: Sequence[str] = ()) -> str:
+        """Waits for a pod of a node that has not ended and, if `line` is given, has it in its log; returns its name.
+
+        `other_than` are names of pods that do not count.
+        """
 
         def look() -> str | None:
             assert self._process.poll() is None, self.output
-            found = [pod for pod in self.pods(node) if pod["status"]["phase"] in ("Pending", "Running")]
-            if not found:
-                return None
-            name = str(found[-1]["metadata"]["name"])
-            return name if not line or line in log(name) else None
+            found = [
+                str(pod["metadata"]["name"])
+                for pod in self.pods(node)
+                if pod["status"]["phase"] in ("Pending", "Running") and pod["metadata"]["name"] not in other_than
+            ]
+            return found[-1] if found and (not line or line in log(found[-1])) else None
 
         return wait_for(f"a pod of {node}" + (f" whose log has {line!r}" if line else ""), look, seconds)
 
@@ -162,6 +170,28 @@ def wait_for_state(run_id: str, state: str, seconds: float = LONGEST) -> None:
     """Waits until a run is in a final state, which must be `state`."""
     ended = wait_for(f"the end of {run_id}", lambda: (s := state_of(run_id)) in FINAL_STATES and s, seconds)
     assert ended == state
+
+
+def evict_pod(name: str) -> None:
+    """Evicts a pod by Kubernetes's own interface, as draining its node does."""
+    asked = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
+    place = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
+    kubectl("create", "--raw", place, "--filename", "-", given=json.dumps(asked))
+
+
+def exhaust_memory(name: str) -> None:
+    """Fills the memory of a training's container with small processes, so that the kernel ends the training itself."""
+    code = (
+        "import os, time\n"
+        "for _ in range(32):\n"
+        "    if not os.fork():\n"
+        "        filling = b'x' * 2**27\n"
+        "        time.sleep(60)\n"
+        "        os._exit(0)\n"
+        "time.sleep(60)\n"
+    )
+    ended_with_the_container = (0, 1, 137, 143)
+    kubectl("exec", name, "--container", "main", "--", "python", "-c", code, allowed=ended_with_the_container)
 
 
 def delete_pod(name: str) -> None:
