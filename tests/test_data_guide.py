@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clones import copy_project
 from PIL import Image
 from storage_emulator import storage_emulator
 
@@ -53,13 +53,6 @@ class Person:
 @pytest.fixture
 def team(tmp_path: Path) -> Iterator[tuple[Person, Person]]:
     """Yields two clones of a repository like this one, with an emulator for their bucket."""
-    start = tmp_path / "start"
-    for name in ("components", "gan_core", "pipelines"):
-        shutil.copytree(ROOT / name, start / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", "data/raw/README.md"):
-        (start / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, start / name)
-    (tmp_path / "gitconfig").write_text("[user]\nname = a\nemail = a@example.com\n[init]\ndefaultBranch = main\n")
     with storage_emulator() as host:
         environment = os.environ | {
             "GIT_CONFIG_GLOBAL": str(tmp_path / "gitconfig"),
@@ -68,10 +61,10 @@ def team(tmp_path: Path) -> Iterator[tuple[Person, Person]]:
             "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         }
-        origin = tmp_path / "origin"
+        origin, start = tmp_path / "origin", tmp_path / "start"
+        copy_project(start, environment)
         subprocess.run(["git", "init", "-q", "--bare", str(origin)], env=environment, check=True)
-        for line in ("git init -q", "git add .", "git commit -qm first", f"git push -q {origin} main"):
-            subprocess.run(line.split(), cwd=start, env=environment, check=True)
+        subprocess.run(["git", "push", "-q", str(origin), "main"], cwd=start, env=environment, check=True)
         yield Person(tmp_path / "ann", origin, environment), Person(tmp_path / "ben", origin, environment)
 
 
