@@ -20,10 +20,11 @@ run: .venv/run ## Prepare, train, evaluate and register (PRESET=fashion uses pre
 	$(if $(PRESET)$(SET),options="$$(python -m pipelines overrides $(if $(PRESET),presets/$(PRESET).yaml) --set "$$SET")"; \
 	  eval "options=($$options)"; dvc exp run "$${options[@]}",dvc repro)
 
-# Two processes. Each runs whole test files, so that the shared fixtures of a file are created once.
-PARALLEL = --numprocesses 2 --dist loadfile
-test: .venv/dev ## Run the tests
-	pytest $(PARALLEL)
+# Two processes. Each runs whole test files, so that the shared fixtures of a file are created once, in their order:
+# by default the files with the fewest tests, which are the longest ones, would run last.
+PARALLEL = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+test: .venv/dev ## Run every test of behaviour (make check also repeats some with other sizes, presets and modalities)
+	pytest $(PARALLEL) -m 'not repetition'
 
 # The image's own tests are skipped unless TEST_IMAGE names the image.
 test-containers: .venv/dev ## Build the image and run the compiled pipelines in it (installs a Docker engine if there is none)
@@ -51,7 +52,7 @@ test-beam: .venv-beam/done ## Test the engine Apache Beam (in its own environmen
 test-gpu: .venv-gpu/done ## Compare the GPU with the CPU, and write the result into docs/gpu.md (skipped without a GPU)
 	GPU_PAGE=docs/gpu.md .venv-gpu/bin/pytest tests/gpu
 
-check: .venv/dev ## Check format, lint, types, import rules and tests
+check: .venv/dev ## Check format, lint, types and import rules, and run all tests with their repetitions
 	ruff format --check .
 	ruff check .
 	mypy

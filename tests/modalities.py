@@ -147,3 +147,9 @@ EXAMPLES = [
     ),
 ]
 EACH = pytest.mark.parametrize("example", EXAMPLES, ids=str)
+# For tests of what every modality does by the same code: `make test` runs them with images alone.
+IMAGES_FIRST = pytest.mark.parametrize(
+    "example",
+    [EXAMPLES[0], *(pytest.param(example, marks=pytest.mark.repetition) for example in EXAMPLES[1:])],
+    ids=str,
+)

@@ -76,7 +76,6 @@ def uv(*arguments: object) -> str:
     return done.stderr
 
 
-@pytest.mark.slow
 def test_the_wheel_trains_in_an_empty_environment_from_another_folder(wheel: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)

@@ -56,7 +56,16 @@ VALUES = {
     "augment": get_args(get_args(TrainConfig.model_fields["augment"].annotation)[0]),
     "extractor": get_args(EvaluateConfig.model_fields["extractor"].annotation),
 }
-CASES = [(example, name, value) for example in EXAMPLES for name, values in VALUES.items() for value in values]
+
+
+def _case(example: Example, name: str, value: str) -> object:
+    """A training on sound is one on its pictures, so only what sound refuses or alone has is a behaviour of its own."""
+    shared = example.modality == "audio" and name in ("network", "normalization", "loss", "reconstruction")
+    repeated = shared and value not in REFUSED.get(("audio", name), ())
+    return pytest.param(example, name, value, marks=[pytest.mark.repetition] if repeated else [])
+
+
+CASES = [_case(example, name, value) for example in EXAMPLES for name, values in VALUES.items() for value in values]
 
 
 @pytest.fixture(scope="module")

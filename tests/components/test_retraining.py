@@ -9,10 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 from mlflow import MlflowClient
-from modalities import EACH, Example
+from modalities import IMAGES_FIRST, Example
 
 from gan_core.export import load_generator
 
@@ -81,8 +80,7 @@ def same_outputs(one: Path, other: Path) -> None:
         assert scores[0][name] == scores[1][name]
 
 
-@pytest.mark.slow
-@EACH
+@IMAGES_FIRST
 def test_new_valid_data_are_trained_on_once(example: Example, tmp_path: Path, mlflow_database: Path) -> None:
     machine = Machine(tmp_path, mlflow_database, example)
     raw = machine.team / "raw"

@@ -327,7 +327,6 @@ def test_the_model_holds_no_pickle(folder: Path) -> None:
     assert {"served_generator.py", "generator.keras", "requirements.txt", "input_example.json"} <= set(names)
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(UV is None, reason="uv is not installed")
 def test_the_model_draws_the_same_images_in_an_environment_with_its_requirements(folder: Path, tmp_path: Path) -> None:
     python = tmp_path / "venv" / "bin" / "python"

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from datasets import blobs, write_dataset
-from modalities import EACH
+from modalities import IMAGES_FIRST
 from recipes import small_parameters, small_training
 from train_commands import finish, newest_checkpoint, outcome, start, wait_for, wait_for_a_new_checkpoint
 
@@ -42,11 +42,11 @@ def tracked(folder, query):
         return database.execute(query).fetchall()
 
 
-@EACH
+@IMAGES_FIRST
 def test_a_training_killed_repeatedly_gives_the_same_weights(example, tmp_path):
     dataset = example.prepared(tmp_path / "of")
     # checkpoint_every_seconds changes only when checkpoints are written, so both runs are the same training.
-    intervals = {"log_every_images": 800, "samples_every_images": 1600}
+    intervals = {"log_every_images": 800, "samples_every_images": 1600, "steps_per_execution": 2}
     parameters = small_parameters(**example.train, steps=400, **intervals)
     often = json.dumps({**parameters, "checkpoint_every_seconds": 0.05})
     undisturbed = start(tmp_path, dataset, json.dumps(parameters))

@@ -25,7 +25,10 @@ from gan_core.evaluation.metrics.neighbours import density_coverage, precision_r
 from gan_core.evaluation.statistics_file import COUNT_UNKNOWN, read_statistics, write_statistics
 
 PEERS_PYTHON = Path(__file__).parents[2] / ".venv-peers" / "bin" / "python"
-pytestmark = pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers")
+pytestmark = [
+    pytest.mark.skipif(not PEERS_PYTHON.exists(), reason="needs the peers' environment: make test-peers"),
+    pytest.mark.repetition,
+]
 
 IMAGE_SETS = {"grey": (3, 28, 28, 1), "odd": (2, 331, 47, 3), "even": (2, 64, 64, 3), "unresized": (2, 299, 299, 3)}
 FEATURES_TOLERANCE = (

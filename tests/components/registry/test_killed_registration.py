@@ -28,7 +28,7 @@ needs_postgres = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=needs_postgres)])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=[needs_postgres, pytest.mark.repetition])])
 def server(request: pytest.FixtureRequest, tmp_path: Path, mlflow_database: Path) -> Iterator[TrackingServer]:
     """A server with an empty database of each kind."""
     if request.param == "sqlite":

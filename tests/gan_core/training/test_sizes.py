@@ -39,7 +39,8 @@ def _largest_change_after_a_step(sides: tuple[int, int], changes: dict[str, Any]
 
 @pytest.mark.parametrize("changes", _NETWORKS, ids=lambda changes: changes["network"])
 @pytest.mark.parametrize(
-    "sides", [(128, 32), *(pytest.param(sides, marks=pytest.mark.slow) for sides in ((256, 64), (64, 256), (512, 512)))]
+    "sides",
+    [(128, 32), *(pytest.param(sides, marks=pytest.mark.repetition) for sides in ((256, 64), (64, 256), (512, 512)))],
 )
 def test_a_network_trains_on_rectangles_and_large_images(sides: tuple[int, int], changes: dict[str, Any]) -> None:
     assert _largest_change_after_a_step(sides, changes) > 1e-4
