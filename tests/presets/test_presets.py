@@ -70,8 +70,7 @@ def symbols_of(preset: dict[str, parameters.Values]) -> int:
     return 1 + LETTERS if preset["train"]["network"] == "text" else 0
 
 
-def arrays(preset: dict[str, parameters.Values], count: int, seed: int) -> np.ndarray:
-    shape = shape_of(preset)
+def arrays(preset: dict[str, parameters.Values], shape: tuple[int, int, int], count: int, seed: int) -> np.ndarray:
     if symbols := symbols_of(preset):
         return np.random.default_rng(seed).integers(0, symbols, (count, *shape)).astype(np.uint8)
     return blobs(count, *shape[1:], seed=seed)
@@ -123,31 +122,46 @@ def test_a_schedule_ends_with_the_training(name) -> None:
     assert train["schedule"] == "constant" or train["schedule_images"] == images
 
 
+def reduced(shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Divides both sides so that the shorter one is 16, if it is longer; then there are fewer layers of each kind."""
+    height, width, channels = shape
+    factor = max(1, min(height, width) // 16)
+    return height // factor, width // factor, channels
+
+
+@pytest.mark.parametrize("size", ["reduced", pytest.param("full", marks=pytest.mark.repetition)])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_trains_and_resumes_to_the_same_weights(name, tmp_path) -> None:
+def test_a_preset_trains_and_resumes_to_the_same_weights(name, size, tmp_path) -> None:
     preset = sections(name)
-    shape = shape_of(preset)
-    accumulation = {"accumulation_steps": min(2, preset["train"]["accumulation_steps"])}
+    shape, at_most = shape_of(preset), {"accumulation_steps": 2}
+    if size == "reduced":
+        shape, at_most = reduced(shape), {**at_most, "discriminator_steps": 2, "depth": 1}
+    fewer = {key: min(value, preset["train"][key]) for key, value in at_most.items()}
     labelled = preset["prepare"]["source"] in LABELLED
-    config = TrainConfig.parse({**preset["train"], **SMALL, **accumulation}).resolved(labelled=labelled)
+    config = TrainConfig.parse({**preset["train"], **SMALL, **fewer}).resolved(labelled=labelled)
     classes = 3 if config.conditional == "on" else 0
-    data = write_dataset(tmp_path / "data", arrays(preset, 12, seed=0), arrays(preset, 4, seed=1), classes)
+    data = write_dataset(
+        tmp_path / "data", arrays(preset, shape, 12, seed=0), arrays(preset, shape, 4, seed=1), classes
+    )
     images = PreparedDataset(data).split("train")
 
     gan = Gan(config, shape, classes, symbols=symbols_of(preset))
 
-    def train(folder: Path, stop_after_steps: int) -> bool:
-        with Checkpoints(folder, config.checkpoints_kept) as checkpoints:
-            training = Training(gan, RealBatches(images, config), checkpoints)
-            training.resume()
-            return training.run(Hooks(stop_after_steps * gan.images_per_step))
+    def hooks(stop_after_steps: int) -> Hooks:
+        return Hooks(stop_after_steps * gan.images_per_step)
 
-    assert not train(tmp_path / "whole", STOP_AFTER_STEPS)
-    shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
-    assert train(tmp_path / "whole", STEPS + 1)
+    with Checkpoints(tmp_path / "whole", config.checkpoints_kept) as checkpoints:
+        training = Training(gan, RealBatches(images, config), checkpoints)
+        assert not training.run(hooks(STOP_AFTER_STEPS))
+        shutil.copytree(tmp_path / "whole", tmp_path / "stopped")
+        assert training.run(hooks(STEPS + 1))
     whole = gan.state()
     # State outside the checkpoint has changed meanwhile.
-    assert train(tmp_path / "stopped", STEPS + 1)
+    with Checkpoints(tmp_path / "stopped", config.checkpoints_kept) as checkpoints:
+        training = Training(gan, RealBatches(images, config), checkpoints)
+        assert training.resume()
+        assert gan.images_seen == STOP_AFTER_STEPS * gan.images_per_step
+        assert training.run(hooks(STEPS + 1))
     for key, array in gan.state().items():
         np.testing.assert_array_equal(array, whole[key], err_msg=key)
         assert np.isfinite(array).all()
