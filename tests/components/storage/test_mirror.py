@@ -368,16 +368,18 @@ def test_a_signal_ends_the_waiting(proxy: StorageProxy, address: Address, digits
     parameters = small_parameters(steps=10**6)
     running = train(project, digits, parameters, address)
     wait_for(running, "The training starts from the beginning")
+    running.send_signal(signal.SIGSTOP)  # the others would be slow beside it
     for number, code, sentence in (
         (signal.SIGTERM, 75, "error: The training was told to stop (SIGTERM) while it waited for another process.\n"),
         (signal.SIGINT, 130, "error: Interrupted.\n"),
     ):
-        waiting = train(project, digits, parameters, address)
+        waiting = train(project, digits, parameters, address, lost=3600.0)
         wait_for(waiting, "this one waits until it ends")
         waiting.send_signal(number)
         assert waiting.communicate()[1].endswith(sentence)
         assert waiting.returncode == code
     running.send_signal(signal.SIGTERM)
+    running.send_signal(signal.SIGCONT)
     errors = running.communicate()[1]
     assert (running.returncode, "The training was told to stop (SIGTERM) after" in errors) == (75, True), errors
     following = train(project, digits, small_parameters(steps=1), address)
