@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from gan_core.config.section import Section
+from gan_core.config.section import OR_AUTO, Section
 
 Pairs = Literal["none", "inpainting", "super_resolution"]
 
@@ -20,7 +20,7 @@ def _generated(side: int) -> int:
     return side
 
 
-Side = Annotated[int, AfterValidator(_generated)]
+Side = Annotated[int, AfterValidator(_generated), OR_AUTO]
 
 
 class ImageSettings(Section):
@@ -34,7 +34,7 @@ class ImageSettings(Section):
 
     height: Side
     width: Side
-    channels: Literal[1, 3]
+    channels: Annotated[Literal[1, 3], OR_AUTO]
     fit: Literal["center_crop", "pad"]
     background: Annotated[int, Field(ge=0, le=255)]
     pairs: Pairs

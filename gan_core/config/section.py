@@ -10,12 +10,14 @@ import difflib
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, WrapValidator, field_validator
 
 from gan_core.errors import InvalidInput
 from gan_core.record import Record
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
+OR_AUTO = WrapValidator(lambda value, check: value if value == "auto" else check(value))
+"""Marks a parameter that may be `auto`. `auto` is replaced when the data are known, so its type does not name it."""
 
 
 class Section(Record):
@@ -35,6 +37,11 @@ class Section(Record):
         if isinstance(value, bool) and (kind in (int, float) or {type(one) for one in get_args(kind)} == {int}):
             raise ValueError("must be a number")
         return value
+
+    @property
+    def automatic(self) -> list[str]:
+        """The names of the parameters that are `auto` and must be replaced before they are used."""
+        return [name for name, value in self if value == "auto" and OR_AUTO in type(self).model_fields[name].metadata]
 
     @classmethod
     def parse(cls, values: Any) -> Self:
@@ -66,6 +73,8 @@ def _sentence(entry: Any, section: type[Section]) -> str:
     rule = entry["msg"].removeprefix("Value error, ").removeprefix("Input ").replace("should", "must", 1)
     if not key:
         return rule if entry["type"] == "value_error" else f"The parameters {rule}. Received: {entry['input']!r}"
+    if OR_AUTO in section.model_fields[str(entry["loc"][0])].metadata:
+        rule += ", or be auto"
     # An element of a list has its full name in both places.
     received = name if len(entry["loc"]) > 1 else key
     return f"The parameter '{name}' {rule}. Received: {received}={entry['input']!r}"

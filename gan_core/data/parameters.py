@@ -80,9 +80,9 @@ class PrepareConfig(Section):
             )
         return self._nested[modality]
 
-    def recorded(self, modality: str) -> dict[str, str | int | float]:
-        """Returns the parameters that matter for data of a modality, the nested ones as `<modality>.<key>`."""
-        own = {f"{modality}.{key}": value for key, value in self.of(modality).model_dump().items()}
+    def recorded(self, modality: str, settings: Section) -> dict[str, str | int | float]:
+        """Returns the parameters that were used, those of the modality as `<modality>.<key>`."""
+        own = {f"{modality}.{key}": value for key, value in settings.model_dump().items()}
         return self.model_dump() | {"modality": modality} | own
 
 

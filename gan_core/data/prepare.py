@@ -57,7 +57,8 @@ def prepare(source: Source, config: PrepareConfig, folder: str | Path, engine: E
     """
     folder = Path(folder)
     folder.mkdir()
-    modality, settings = MODALITIES[source.modality], config.of(source.modality)
+    modality = MODALITIES[source.modality]
+    settings = modality.resolved(config.of(source.modality), source)
     form = Form(functools.partial(modality.decode, settings=settings), *modality.decoded(settings))
     engine = engine or InProcess(folder)
     with engine.decoded(source, form) as (store, rejected):
@@ -97,7 +98,7 @@ def prepare(source: Source, config: PrepareConfig, folder: str | Path, engine: E
             classes=_class_entries(classes, labels, indices),
             mean=mean,
             standard_deviation=standard_deviation,
-            settings=config.recorded(source.modality),
+            settings=config.recorded(source.modality, settings),
             shards=entries,
             rejected=tuple(rejected),
         ).sealed()

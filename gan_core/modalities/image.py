@@ -13,6 +13,7 @@ from gan_core.codecs.image import ImageCodec
 from gan_core.config import ImageSettings, Pairs
 from gan_core.data import fashion_mnist
 from gan_core.data.decode import SUFFIXES, decode, open_image
+from gan_core.data.image_shape import with_shape
 from gan_core.data.sources import Folder, GreyImages, Source
 from gan_core.modalities.modality import Modality
 
@@ -35,6 +36,10 @@ class Image(Modality[ImageSettings]):
     def open(self, path: Path) -> Source:
         """Opens a folder of images."""
         return Folder(path, "image", self.item, SUFFIXES, self.read)
+
+    def resolved(self, settings: ImageSettings, source: Source) -> ImageSettings:
+        """Chooses height, width and channels that are `auto`."""
+        return with_shape(settings, source)
 
     def decoded(self, settings: ImageSettings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns height, width, channels, and uint8."""

@@ -53,6 +53,11 @@ class Modality(ABC, Generic[Settings]):
         """
         return Archives(found, name, item=self.item, suffixes=self.suffixes, read=self.read)
 
+    def resolved(self, settings: Settings, source: Source) -> Settings:
+        """Replaces what is `auto` in the settings by what the raw data suggest."""
+        del source
+        return settings
+
     @abstractmethod
     def decoded(self, settings: Settings) -> tuple[tuple[int, ...], DTypeLike]:
         """Returns the shape and the type of every decoded item, whose SHA-256 is its digest and decides its split."""
