@@ -65,11 +65,10 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
     """
     from gan_core.config import EvaluateConfig, RegisterConfig
     from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
-    from gan_core.evaluation.requirements import check_data, check_sections
+    from gan_core.evaluation.requirements import check_data
 
     evaluate = read_section(config, EvaluateConfig)
     registration = read_section(register, RegisterConfig)
-    check_sections(evaluate, registration)
     check_data(evaluate, registration, dataset)
     if evaluate.extractor == "inception":
         load_weights(INCEPTION, evaluate.inception_weights, cache)

@@ -68,6 +68,7 @@ def best(evaluations: Sequence[Evaluation], collapsed: Sequence[bool], score: st
 def main() -> None:
     """Copies the best generator and its evaluation to the outputs."""
     arguments = executor.checked(parser().parse_args(), "scores", inputs=("models", "evaluations"))
+    from components.registry.gate import with_score
     from gan_core.config import RegisterConfig
     from gan_core.export import read_metadata
 
@@ -81,6 +82,7 @@ def main() -> None:
             f"Each model needs its evaluation. Received: {len(models)} models and {len(records)} evaluations"
         )
     evaluations = [read_evaluation(record) for record in records]
+    config = with_score(config, evaluations[0])
     collapsed = [read_metadata(model).collapsed for model in models]
     position = best(evaluations, collapsed, config.score)
     for trial, evaluation in enumerate(evaluations):

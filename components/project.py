@@ -120,7 +120,9 @@ def _decoded(place: Path, config: str, codec: Codec) -> NDArray[np.uint8]:
 
     modality, settings = MODALITIES[codec.modality], read_section(config, PrepareConfig).of(codec.modality)
     fixed = dict(zip(("height", "width", "channels"), codec.shape, strict=True)) | codec.model_dump()
-    settings = settings.model_copy(update={key: fixed[key] for key in settings.model_dump().keys() & fixed.keys()})
+    settings = settings.model_copy(
+        update={key: fixed[key] for key in type(settings).model_fields.keys() & fixed.keys()}
+    )
     try:
         opener = functools.partial(modality.read, read_bytes(place, _MOST_BYTES))
         return codec.encode(modality.decode(opener, settings))

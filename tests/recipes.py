@@ -33,7 +33,13 @@ def project_parameters() -> dict[str, dict[str, Any]]:
 
 def small_images() -> dict[str, Any]:
     """Returns the section prepare.image for grey images of 16×16 pixels."""
-    return {**project_parameters()["prepare"]["image"], "height": 16, "width": 16, "max_image_megapixels": 1}
+    return {
+        **project_parameters()["prepare"]["image"],
+        "height": 16,
+        "width": 16,
+        "channels": 1,
+        "max_image_megapixels": 1,
+    }
 
 
 def small_parameters(**changes: Any) -> dict[str, Any]:

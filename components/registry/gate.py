@@ -10,6 +10,7 @@ from gan_core.config import RegisterConfig
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.protocol import Evaluation
 from gan_core.evaluation.record_checks import find_faults, has_standard_error
+from gan_core.evaluation.score_meanings import score_name
 from gan_core.export import generator_digest, read_metadata
 
 Outcome = Literal["champion", "challenger", "refused"]
@@ -20,6 +21,15 @@ class Decision(NamedTuple):
 
     outcome: Outcome
     reason: str
+
+
+def with_score(config: RegisterConfig, evaluation: Evaluation) -> RegisterConfig:
+    """Replaces `score: auto` by the Fréchet distance of the evaluation, or by its kernel distance if it lacks that."""
+    if config.score != "auto":
+        return config
+    names = (score_name(metric, evaluation.protocol.extractor) for metric in ("fd", "kid"))
+    found = next((name for name in names if name in evaluation.scores), config.score)
+    return config.model_copy(update={"score": found})
 
 
 def require_scored(config: RegisterConfig, model: Path, evaluation: Evaluation) -> None:

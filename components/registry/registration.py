@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from components.registry import manual_decisions
-from components.registry.gate import Decision, decide, require_scored
+from components.registry.gate import Decision, decide, require_scored, with_score
 from components.registry.model_card import licence, model_card
 from components.registry.model_package import served_versions
 from components.registry.model_registry import ModelRegistry
@@ -52,6 +52,7 @@ def register(config: RegisterConfig, model: Path, evaluation: Evaluation) -> dic
         InvalidInput: the evaluation, MLflow's address or database, or the artifacts' bucket cannot be used.
         TryAgain: the server or the artifacts' bucket does not answer, or answers wrongly.
     """
+    config = with_score(config, evaluation)
     require_scored(config, model, evaluation)
     generator = read_metadata(model)
     config = config.model_copy(update={"model_name": model_of(config.model_name, generator)})

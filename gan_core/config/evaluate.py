@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gan_core.config.section import Section, Seed
+from gan_core.config.section import OR_AUTO, Section, Seed
 
 FEATURE_SIZES = {"classifier": 64, "random": 128, "ngram": 128, "inception": 2048, "vggish": 128}
-"""Length of a feature vector of each extractor."""
+"""Length of a feature vector of each extractor. `auto` chooses one of the first three."""
 MOST_FEATURE_BYTES = 2**32
 
 
@@ -22,7 +22,7 @@ class EvaluateConfig(Section):
 
     section = "evaluate"
 
-    extractor: Literal["classifier", "random", "ngram", "inception", "vggish"]
+    extractor: Annotated[Literal["classifier", "random", "ngram", "inception", "vggish"], OR_AUTO]
     inception_weights: str
     vggish_weights: str = ""  # earlier versions of params.yaml lack it
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
@@ -38,7 +38,7 @@ class EvaluateConfig(Section):
 
     @model_validator(mode="after")
     def _features_fit_in_memory(self) -> Self:
-        dimensions = FEATURE_SIZES[self.extractor]
+        dimensions = FEATURE_SIZES["random" if self.automatic else self.extractor]
         # float32 features, and a float64 covariance for each sampling seed
         if self.sampling_seeds * (self.samples + 2 * dimensions) * dimensions * 4 > MOST_FEATURE_BYTES:
             raise ValueError(

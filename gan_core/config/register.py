@@ -33,9 +33,10 @@ class RegisterConfig(Section):
     @field_validator("score")
     @classmethod
     def _score_is_a_distance(cls, score: str) -> str:
-        if not re.fullmatch(r"(fid|fad)(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+|target_l1", score):
+        if not re.fullmatch(r"auto|(fid|fad)(_infinity)?|(fd|fd_infinity|kid)_[a-z0-9_]+|target_l1", score):
             raise ValueError(
-                "must name a distance (lower is better), such as fid, fad, fd_classifier, kid_classifier or target_l1"
+                "must be auto or name a distance (lower is better), such as fid, fad, fd_classifier, kid_classifier or "
+                "target_l1"
             )
         return score
 

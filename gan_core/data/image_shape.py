@@ -25,8 +25,8 @@ def with_shape(settings: ImageSettings, source: Source) -> ImageSettings:
     """Replaces `auto` in `height`, `width` and `channels`.
 
     Up to 256 images decide, chosen by the digests of their paths, so the order of the source does not matter. A side is
-    the largest that networks can generate, up to LARGEST_SIDE, and not above the median of the images' shorter sides; if
-    the other side is given, it is equal to that. There are 3 channels if more than a twentieth of the images have colour.
+    the largest that networks can generate, up to LARGEST_SIDE, and not above the median of the images' shorter sides.
+    If the other side is given, both are equal. There are 3 channels if more than a twentieth of the images have colour.
     """
     if not (chosen := settings.automatic):
         return settings

@@ -9,6 +9,7 @@ from gan_core.codecs import codec_of
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.extractors.classifier import train_classifier
 from gan_core.evaluation.extractors.features import Extractor, extract, extract_cached
+from gan_core.evaluation.extractors.labels import has_labels
 from gan_core.evaluation.extractors.untrained import untrained_extractor
 from gan_core.evaluation.images import GeneratedImages
 from gan_core.evaluation.metrics.frechet import frechet_distance
@@ -37,9 +38,8 @@ def scorer(
         samples: number of images to draw; precision and recall use at most this number of real images.
         cache: folder for cached results.
     """
-    labelled = len(dataset.manifest.classes) > 1
     untrained = codec_of(dataset.manifest).extractors[1]
-    extractor: Extractor = train_classifier(dataset, cache) if labelled else untrained_extractor(untrained)
+    extractor: Extractor = train_classifier(dataset, cache) if has_labels(dataset) else untrained_extractor(untrained)
     held_out = dataset.split("held_out")
     content = {"digest": dataset.manifest.digest, "name": "held_out"}
     real = extract_cached(extractor, held_out.batches(_BATCH_SIZE), content, cache)

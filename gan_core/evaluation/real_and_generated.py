@@ -19,7 +19,7 @@ from gan_core.data.prepared import ImageSplit, PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.image_files import FileImages
 from gan_core.evaluation.images import Images
-from gan_core.evaluation.requirements import require_extractor, require_images
+from gan_core.evaluation.requirements import require_extractor, require_images, with_extractor
 from gan_core.export import read_metadata
 from gan_core.generator import Conditions, GeneratorMetadata
 from gan_core.output_files import MANIFEST_FILE, MANIFEST_KEYS, METADATA_FILE, METADATA_KEYS
@@ -129,6 +129,7 @@ def open_sides(real: str | Path, generated: str | Path, config: EvaluateConfig) 
             f"trained on the same prepared data. Received: {real} and {generated}"
         )
     # Files are images of any size.
+    config = with_extractor(config, dataset)
     require_extractor(config.extractor, codec_of(dataset.manifest) if dataset else ImageCodec(shape=(1, 1, 1)))
     inputs = _inputs(dataset, config.reference)
     if generator and generator.paired and inputs is None:

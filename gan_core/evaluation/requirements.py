@@ -7,13 +7,15 @@ from pathlib import Path
 
 from gan_core.codecs import codec_of
 from gan_core.codecs.codec import Codec
+from gan_core.codecs.image import ImageCodec
 from gan_core.config import EvaluateConfig, RegisterConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.evaluation.extractors.clips import require_clips
-from gan_core.evaluation.extractors.labels import require_labels
+from gan_core.evaluation.extractors.labels import has_labels, require_labels
 from gan_core.evaluation.score_meanings import score_name
 
+AUTO = "auto"
 FEWEST_IMAGES = 2
 """Minimum number of real and of generated images: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
@@ -36,8 +38,10 @@ def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
     Raises:
         InvalidInput: it computes other scores.
     """
+    if evaluate.automatic and register.score != AUTO:
+        return  # the data will decide
     computed = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
-    if register.score not in (*computed, "target_l1"):
+    if register.score not in (*computed, "target_l1") and not (computed and register.score == AUTO):
         raise InvalidInput(
             "The parameter 'register.score' must name a distance that the evaluation computes, one of "
             f"{[*computed, 'target_l1']}; these follow from evaluate.extractor={evaluate.extractor!r}, "
@@ -46,12 +50,27 @@ def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
         )
 
 
+def with_extractor(evaluate: EvaluateConfig, dataset: PreparedDataset | None) -> EvaluateConfig:
+    """Replaces `extractor: auto`, by the classifier if it can be trained on the data, or by an untrained network.
+
+    Args:
+        evaluate: the section.
+        dataset: the prepared data; None if there are only files of images.
+    """
+    if not evaluate.automatic:
+        return evaluate
+    _, untrained, *_ = (codec_of(dataset.manifest) if dataset else ImageCodec).extractors
+    return evaluate.model_copy(update={"extractor": "classifier" if has_labels(dataset) else untrained})
+
+
 def check_data(evaluate: EvaluateConfig, register: RegisterConfig, dataset: PreparedDataset) -> None:
     """Checks that the prepared data set has what evaluation and registration need.
 
     Raises:
-        InvalidInput: labels, pairs or images are missing.
+        InvalidInput: labels, pairs or images are missing, or the evaluation does not compute the score that decides.
     """
+    evaluate = with_extractor(evaluate, dataset)
+    check_sections(evaluate, register)
     split = dataset.split(evaluate.reference)
     require_extractor(evaluate.extractor, codec_of(dataset.manifest))
     if evaluate.extractor == "classifier":

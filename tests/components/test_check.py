@@ -13,20 +13,37 @@ from datasets import blobs, write_dataset
 from recipes import project_parameters
 
 from components import check, train
+from gan_core.config import EvaluateConfig
+from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput, TryAgain
+from gan_core.evaluation.requirements import with_extractor
 
+CLASSIFIER = {"evaluate.extractor": "classifier"}
 NO_LABELS = {"evaluate.extractor": "random", "register.score": "fd_random"}
 REFUSED = [
-    ("unlabelled", {}, "'classifier' is trained on labels.*set evaluate.extractor to 'random'.*Received.*0 classes"),
-    ("one_class", {}, "Received: evaluate.extractor='classifier', 1 classes"),
-    ("one_class_to_train", {}, "Received: evaluate.extractor='classifier', 1 classes|1 of 2 classes without: 1"),
+    (
+        "unlabelled",
+        CLASSIFIER,
+        "'classifier' is trained on labels.*set evaluate.extractor to auto, or to 'random'.*Received.*0 classes",
+    ),
+    ("one_class", CLASSIFIER, "Received: evaluate.extractor='classifier', 1 classes"),
+    (
+        "one_class_to_train",
+        CLASSIFIER,
+        "Received: evaluate.extractor='classifier', 1 classes|1 of 2 classes without: 1",
+    ),
     (
         "labelled",
         {"register.score": "fid"},
         r"one of \['fd_classifier', 'fd_infinity_classifier', 'kid_cl.*score='fid'",
     ),
-    ("unlabelled", {"evaluate.extractor": "random"}, "register.score='fd_classifier'"),
-    ("labelled", {"evaluate.metrics": ["kid", "prdc"]}, "register.score='fd_classifier'"),
+    ("unlabelled", {"register.score": "fd_classifier"}, "extractor='random'.*register.score='fd_classifier'"),
+    ("labelled", {"register.score": "fd_random"}, "extractor='classifier'.*register.score='fd_random'"),
+    (
+        "labelled",
+        {"register.score": "fd_classifier", "evaluate.metrics": ["kid", "prdc"]},
+        "register.score='fd_classifier'",
+    ),
     ("labelled", {"register.score": "fd_infinity_classifier", "evaluate.samples": 100}, "evaluate.samples=100"),
     ("labelled", {"register.score": "target_l1"}, "target_l1 requires paired images.*set prepare.image.pairs"),
     (
@@ -171,3 +188,26 @@ def test_the_log_names_the_trial_of_a_sweep(workspace: Path, monkeypatch: pytest
     monkeypatch.setattr(sys, "argv", ["check", *options])
     check.main()
     assert capsys.readouterr().out == "seed=1: the parameters fit the data\n"
+
+
+@pytest.mark.parametrize(
+    ("dataset", "extractor"),
+    [("labelled", "classifier"), ("unlabelled", "random"), ("one_class", "random"), ("one_class_to_train", "random")],
+)
+def test_the_extractor_follows_from_the_labels(workspace: Path, dataset: str, extractor: str) -> None:
+    config = EvaluateConfig.parse(project_parameters()["evaluate"])
+    assert with_extractor(config, PreparedDataset(workspace / dataset)).extractor == extractor
+    chosen = config.model_copy(update={"extractor": "inception"})
+    assert with_extractor(chosen, PreparedDataset(workspace / dataset)) == chosen
+
+
+def test_files_of_images_have_no_labels() -> None:
+    config = EvaluateConfig.parse(project_parameters()["evaluate"])
+    assert with_extractor(config, None).extractor == "random"
+
+
+def test_unlabelled_data_pass_with_the_projects_parameters(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = str(write_parameters(workspace, {}))
+    place = ("--dataset", str(workspace / "unlabelled"))
+    monkeypatch.setattr(sys, "argv", ["check", "--config", config, "--register", config, *place])
+    check.main()

@@ -46,7 +46,7 @@ def test_the_command_writes_the_decision() -> None:
 @pytest.mark.parametrize(
     ("changes", "scores", "sentence"),
     [
-        ({"score": "precision_classifier"}, evaluation(1.0, 0.0), "'register.score' must name a distance"),
+        ({"score": "precision_classifier"}, evaluation(1.0, 0.0), "'register.score' must be auto or name a distance"),
         ({"score": "fid"}, evaluation(1.0, 0.0), "must name a score of the evaluation"),
         (
             {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from recipes import project_parameters, small_parameters, small_training
+from recipes import project_parameters, small_images, small_parameters, small_training
 
 from gan_core.config import (
     FEATURE_SIZES,
@@ -194,7 +194,9 @@ def test_valid_warm_starts_are_accepted(text):
 def test_a_resolution_without_a_network_is_refused(resolution):
     values = project_parameters()["prepare"]
     for side in ("height", "width"):
-        with pytest.raises(InvalidInput, match=rf"image\.{side}' .* from 16 to 512\. Received: {side}={resolution}$"):
+        with pytest.raises(
+            InvalidInput, match=rf"image\.{side}' .* to 512, or be auto\. Received: {side}={resolution}$"
+        ):
             PrepareConfig.parse({**values, "image": {**values["image"], side: resolution}})
 
 
@@ -218,14 +220,17 @@ def test_an_earlier_parameter_of_images_names_its_present_place(key, value, plac
 
 def test_only_the_parameters_of_the_datas_modality_are_recorded():
     values = project_parameters()["prepare"]
-    recorded = PrepareConfig.parse(values).recorded("image")
+    config = PrepareConfig.parse(values)
+    recorded = config.recorded("image", ImageSettings.parse(small_images()))
     assert recorded["modality"] == "image"
     assert {key for key in recorded if "." in key} == {f"image.{key}" for key in values["image"]}
+    assert recorded["image.height"] == 16  # what was used, not auto
 
 
 @pytest.mark.parametrize(
     ("score", "accepted"),
     [
+        ("auto", True),
         ("fid", True),
         ("kid_classifier", True),
         ("fd_infinity_random", True),
@@ -240,7 +245,7 @@ def test_the_score_that_decides_must_be_a_distance(score, accepted):
     if accepted:
         assert RegisterConfig.parse(values).score == score
     else:
-        with pytest.raises(InvalidInput, match=r"'register\.score' must name a distance"):
+        with pytest.raises(InvalidInput, match=r"'register\.score' must be auto or name a distance"):
             RegisterConfig.parse(values)
 
 

@@ -112,7 +112,7 @@ def test_a_nested_parameter_is_overridden_as_in_dvc(sections, tmp_path: Path) ->
     changed = parameters.override(sections, [text])
     image = {**sections["prepare"]["image"], "height": 64}
     assert changed == {**sections, "prepare": {**sections["prepare"], "image": image}}
-    assert sections["prepare"]["image"]["height"] == 28
+    assert sections["prepare"]["image"]["height"] == "auto"
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(sections))
     assert parameters.for_dvc([text]) == [text]
@@ -331,6 +331,10 @@ def test_a_wrong_value_of_a_preset_is_refused_like_any_other(sections, text, mes
 def test_a_score_that_the_evaluation_does_not_compute_is_refused(
     sections: dict[str, parameters.Values],
 ) -> None:
+    for extractor in ("auto", "random"):
+        parameters.override(sections, [f"evaluate.extractor={extractor}"])
+        parameters.override(sections, [f"evaluate.extractor={extractor}", "register.score=fd_random"])
     with pytest.raises(InvalidInput, match=r"one of \['fd_random'.*Received: register.score='fd_classifier'"):
-        parameters.override(sections, ["evaluate.extractor=random"])
-    parameters.override(sections, ["evaluate.extractor=random", "register.score=fd_random"])
+        parameters.override(sections, ["evaluate.extractor=random", "register.score=fd_classifier"])
+    with pytest.raises(InvalidInput, match=r"one of \['target_l1'.*evaluate.metrics=\['prdc'\].*score='auto'"):
+        parameters.override(sections, ["evaluate.metrics=[prdc]"])

@@ -11,6 +11,7 @@ from gan_core.evaluation.extractors.features import Counting, Extractor, silentl
 from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.extractors.untrained import untrained_extractor
 from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
+from gan_core.evaluation.requirements import with_extractor
 
 
 def build_extractor(
@@ -32,7 +33,7 @@ def build_extractor(
     >>> extractor.name, extractor.size
     ('random', 128)
     """
-    cache = Path(cache)
+    config, cache = with_extractor(config, dataset), Path(cache)
     if config.extractor == "inception":
         from gan_core.evaluation.extractors.inception import InceptionExtractor
 

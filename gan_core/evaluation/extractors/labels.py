@@ -9,6 +9,11 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.score_meanings import score_name
 
 
+def has_labels(dataset: PreparedDataset | None) -> bool:
+    """Whether at least two classes have training images, so that the extractor `classifier` can be trained."""
+    return dataset is not None and sum(entry.train > 0 for entry in dataset.manifest.classes) >= 2
+
+
 def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
     """Returns the data set after checking that the extractor `classifier` can be trained on its labels.
 
@@ -16,7 +21,7 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
         InvalidInput: there is no prepared data set, or fewer than two of its classes have training images.
     """
     classes = [entry for entry in dataset.manifest.classes if entry.train] if dataset else []
-    if dataset is None or len(classes) < 2:
+    if dataset is None or not has_labels(dataset):
         extractors = codec_of(dataset.manifest).extractors if dataset else ImageCodec.extractors
         untrained = extractors[1]
         downloaded = "".join(
@@ -32,7 +37,8 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
         raise InvalidInput(
             "The extractor 'classifier' is trained on labels, so it requires a prepared data set with at least two "
             "classes. Either prepare data with classes, such as class subfolders; or set evaluate.extractor to "
-            f"{untrained!r}, which needs neither labels nor weights, and register.score to fd_{untrained}{downloaded}. "
+            f"auto, or to {untrained!r}, which needs neither labels nor weights, and register.score to "
+            f"fd_{untrained}{downloaded}. "
             f"Received: evaluate.extractor='classifier', {received}"
         )
     return dataset

@@ -7,7 +7,7 @@ from evaluations import evaluation, register_config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.registry.gate import decide
+from components.registry.gate import decide, with_score
 
 CONFIG = register_config("generator")
 POSITIVE = st.floats(0.01, 1e3)
@@ -77,3 +77,15 @@ def test_equal_scores_never_replace_the_champion(score: float, spread: float, ot
     assert (
         decide(config, evaluation(score, spread), False, evaluation(score, other_spread), "1").outcome == "challenger"
     )
+
+
+def test_the_score_that_decides_follows_from_the_evaluation() -> None:
+    automatic = CONFIG.model_copy(update={"score": "auto"})
+    scored = evaluation(1.0, 0.0)
+    assert with_score(automatic, scored).score == "fd_classifier"
+    assert with_score(CONFIG, scored) == CONFIG
+    kernel = scored.model_copy(update={"scores": {"kid_classifier": 0.1}})
+    assert with_score(automatic, kernel).score == "kid_classifier"
+    inception = scored.protocol.model_copy(update={"extractor": "inception"})
+    published = scored.model_copy(update={"protocol": inception, "scores": {"fid": 3.0, "kid_inception": 0.1}})
+    assert with_score(automatic, published).score == "fid"
