@@ -23,6 +23,7 @@ from components.exporting.check import compare, example_inputs
 from components.exporting.formats import FORMATS
 from gan_core.config import TrainConfig
 from gan_core.exit_codes import run
+from gan_core.recipes import IMAGES, with_recipe
 
 CASES = {
     "params.yaml": ("dcgan, 28 × 28 × 1, 10 classes", (28, 28, 1), 10),
@@ -70,7 +71,9 @@ def _network(path: str, shape: tuple[int, int, int], classes: int) -> tuple[Any,
     from gan_core.networks.build import build_generator
 
     sections = [yaml.safe_load(Path(one).read_text(encoding="utf-8")) for one in ("params.yaml", path)]
-    config = TrainConfig.parse(sections[0]["train"] | sections[1]["train"]).resolved(labelled=classes > 0)
+    config = with_recipe(TrainConfig.parse(sections[0]["train"] | sections[1]["train"]), IMAGES).resolved(
+        labelled=classes > 0
+    )
     classes = classes if config.takes_labels else 0
     model = build_generator(config, shape, classes, synchronized=False, dtype="float32")
     random = np.random.default_rng(0)

@@ -24,6 +24,7 @@ from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage.bucket import Address
 from components.storage.mirror import mirrored
+from components.training.build import fitted
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.training.hooks import NoHooks
@@ -40,11 +41,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000, help="steps of a round")
     parser.add_argument("--every", type=float, default=2.0, help="seconds between two checkpoints")
     arguments = parser.parse_args()
-    config = read_section(arguments.config, TrainConfig)
+    dataset = PreparedDataset(arguments.dataset)
+    config, _, _ = fitted(read_section(arguments.config, TrainConfig), dataset)
     usual = config.checkpoint_every_seconds
     config = config.model_copy(update={"steps": arguments.steps, "checkpoint_every_seconds": arguments.every})
-    dataset = PreparedDataset(arguments.dataset)
-    config = config.resolved(labelled=dataset.split("train").labelled)
     configure_tensorflow()
 
     found: dict[str, list[tuple[float, float]]] = {"this machine": [], "bucket": []}

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.preset_cases import PRESET, Cases, find_cases, train_section
+from benchmarks.preset_cases import PRESET, Cases, find_cases, train_section, with_recipes
 from benchmarks.preset_table import REAL, report
 from benchmarks.preset_training import Result, Specification
 from benchmarks.preset_training import run as run_training
@@ -41,6 +41,7 @@ def main() -> None:
     preset = parameters.override(defaults, parameters.preset(arguments.preset))
     output = arguments.output or Path("build") / f"ablation-{arguments.preset.stem}"
     dataset = _prepared(preset["prepare"], output)
+    defaults, preset = with_recipes(defaults, preset, dataset)
     cases = find_cases(defaults, preset, dataset)
     if unknown := set(arguments.only or ()) - cases.trained.keys():
         raise InvalidInput(

@@ -10,6 +10,7 @@ from components.training.build import training_images
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
+from gan_core.recipes import IMAGES, recipe_for, with_recipe
 from pipelines.parameters import Values, flat
 
 PRESET = "the preset"
@@ -25,6 +26,17 @@ class Cases(NamedTuple):
 
     trained: dict[str, Values]
     skipped: dict[str, str]
+
+
+def with_recipes(
+    defaults: Mapping[str, Values], preset: Mapping[str, Values], dataset: PreparedDataset
+) -> tuple[dict[str, Values], dict[str, Values]]:
+    """Replaces what is `auto` in both train sections: by the recipe for images, and by that for the preset's data."""
+    default, own = (
+        with_recipe(TrainConfig.parse(sections["train"]), recipe).model_dump(mode="json")
+        for sections, recipe in ((defaults, IMAGES), (preset, recipe_for(dataset.manifest)))
+    )
+    return {**defaults, "train": default}, {**preset, "train": own}
 
 
 def find_cases(defaults: Mapping[str, Values], preset: Mapping[str, Values], dataset: PreparedDataset) -> Cases:

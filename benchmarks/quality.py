@@ -33,6 +33,7 @@ from gan_core.codecs.grid import image_grid, write_png
 from gan_core.config import TrainConfig
 from gan_core.errors import InvalidInput
 from gan_core.exit_codes import run
+from gan_core.recipes import IMAGES, with_recipe
 
 _MOMENTS = (2.5, 5, 7.5, 10, 15, 20, 30, 60, 100, 150, 300, 600, 1200, 1800, 2400, 3600)
 _ABLATION = Path(__file__).with_name("ablation.yaml")
@@ -81,7 +82,10 @@ def _sides(recipes: dict[str, dict[str, Any]], arguments: argparse.Namespace) ->
     sides: dict[str, tuple[str, dict[str, Any]]] = {}
     for name, changes in recipes.items():
         try:
-            sides[name] = "project", TrainConfig.parse(default | changes).model_dump(exclude={"seed", "steps"})
+            sides[name] = (
+                "project",
+                with_recipe(TrainConfig.parse(default | changes), IMAGES).model_dump(exclude={"seed", "steps"}),
+            )
         except InvalidInput as error:
             raise InvalidInput(f"In the recipe '{name}': {error}") from None
     if not arguments.no_tutorial:

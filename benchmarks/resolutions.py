@@ -17,6 +17,7 @@ from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
 from gan_core.config import TrainConfig
 from gan_core.exit_codes import run
+from gan_core.recipes import IMAGES, with_recipe
 
 SHAPES = ((28, 28, 1), (32, 32, 3), (64, 64, 3), (128, 128, 3), (256, 256, 3))
 
@@ -27,7 +28,7 @@ def main() -> None:
     parser.add_argument("--config", default="params.yaml")
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds measured at each resolution, at least")
     arguments = parser.parse_args()
-    config = read_section(arguments.config, TrainConfig).resolved(labelled=False)
+    config = with_recipe(read_section(arguments.config, TrainConfig), IMAGES).resolved(labelled=False)
     configure_tensorflow()
     print(machine())
     print("| image | images a second | minutes for the default steps |\n|---|---|---|")

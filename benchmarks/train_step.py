@@ -40,6 +40,7 @@ from benchmarks.step_sides import (
 from benchmarks.whole_loop import bare_step_and_loop, new_gan
 from components.cli.parameters import read_section
 from components.cli.tensorflow_settings import configure_tensorflow
+from components.training.build import fitted
 from gan_core.config import TrainConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.exit_codes import run
@@ -61,10 +62,9 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20_000, help="images drawn in a round")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
-    config = read_section(arguments.config, TrainConfig)
-    config = config.model_copy(update={"steps": arguments.steps or config.steps})
     dataset = PreparedDataset(arguments.dataset)
-    config = config.resolved(labelled=dataset.split("train").labelled)
+    config, _, _ = fitted(read_section(arguments.config, TrainConfig), dataset)
+    config = config.model_copy(update={"steps": arguments.steps or config.steps})
     configure_tensorflow()
 
     with tempfile.TemporaryDirectory() as folder:

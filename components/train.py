@@ -22,7 +22,7 @@ from components.storage import output_kinds as kinds
 from components.storage import paths
 from components.storage.cache_folder import cache_folder
 from components.trainer.rendezvous import join
-from components.training.build import build_gan, training_images, version_to_start_from
+from components.training.build import build_gan, fitted, version_to_start_from
 from components.training.hooks import Hooks
 from components.training.outputs import write_outputs
 from components.training.stop_signal import StopSignal
@@ -58,10 +58,9 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
 
     # All checks of the input come before TensorFlow is imported.
     dataset = PreparedDataset(arguments.dataset)
-    images = training_images(config, dataset)
+    config, images, recipe = fitted(config, dataset)
     if not arguments.config.lstrip().startswith("{"):  # with the whole params.yaml, the later stages are checked too
         check(arguments.config, arguments.config, dataset, arguments.cache)
-    config = config.resolved(labelled=images.labelled)
     check_destination()
     initial = find_initial(version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
@@ -105,7 +104,7 @@ def _train(arguments: argparse.Namespace, config: TrainConfig) -> None:
             tracker = TrainingTracker(
                 tracking,
                 parameters=config.model_dump(),
-                tags={"checkpoint_key": identity.key, "started_from": initial.name},
+                tags={"checkpoint_key": identity.key, "started_from": initial.name, "recipe": recipe},
                 dataset=dataset.manifest,
                 permanent_location=mirror.place_of(tracking),
                 passed_on=arguments.records is not None,

@@ -26,7 +26,7 @@ from components.trainer.exchange import Exchange
 from components.trainer.follow import HostsFailed, follow
 from components.trainer.jobs import Cluster, TrainJob
 from components.trainer.rendezvous import variables
-from components.training.build import training_images, version_to_start_from
+from components.training.build import fitted, version_to_start_from
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.exit_codes import run
 from gan_core.printing import fail
@@ -88,7 +88,7 @@ def _key(arguments: argparse.Namespace, trainer: dict[str, Any]) -> tuple[str, i
             f"Received: distribution={config.distribution}, xla={config.xla}"
         )
     dataset = PreparedDataset(arguments.dataset)
-    config = config.resolved(labelled=training_images(config, dataset).labelled)
+    config, _, _ = fitted(config, dataset)
     initial = find_initial(version_to_start_from(config.warm_start, arguments.champion, dataset))
     configure_tensorflow()
 

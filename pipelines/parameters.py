@@ -18,6 +18,7 @@ from gan_core.errors import InvalidInput
 from gan_core.evaluation.requirements import check_sections
 from gan_core.modalities import MODALITIES
 from gan_core.modalities.choice import known_modality
+from gan_core.recipes import require_a_recipe
 from pipelines.overrides import Override, words
 
 SECTIONS: dict[str, type[Section]] = {
@@ -95,6 +96,8 @@ def override(sections: Mapping[str, Values], overrides: Sequence[str]) -> dict[s
         (changed[found.section][nested] if nested else changed[found.section])[key] = value
     for name, values in changed.items():
         SECTIONS[name].parse(values)
+    if "train" in changed:  # a compiled sweep has none
+        require_a_recipe(TrainConfig.parse(changed["train"]))
     _require_chosen(changed, overrides)
     if chosen := known_modality(changed["prepare"]["source"], changed["prepare"]["modality"]):
         PrepareConfig.parse(changed["prepare"]).of(chosen)

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from gan_core.config import TrainConfig
+from gan_core.recipes import IMAGES
 
 _ROOT = Path(__file__).resolve().parent.parent
 _SMALL = {
@@ -43,8 +44,8 @@ def small_images() -> dict[str, Any]:
 
 
 def small_parameters(**changes: Any) -> dict[str, Any]:
-    """Returns the train section with `changes`."""
-    return {**project_parameters()["train"], **_SMALL, **changes}
+    """Returns the train section with `changes`, and the recipe for images where it says auto."""
+    return {**project_parameters()["train"], **IMAGES.values, **_SMALL, **changes}
 
 
 def small_training(**changes: Any) -> TrainConfig:

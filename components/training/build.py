@@ -66,6 +66,27 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
     return images
 
 
+def fitted(config: TrainConfig, dataset: PreparedDataset) -> tuple[TrainConfig, ImageSplit, str]:
+    """Replaces what is `auto` in the parameters of the networks and the objective, and checks that they fit the data.
+
+    Returns:
+        The parameters, the training images, and the name of the recipe; empty if no parameter was `auto`.
+
+    Raises:
+        InvalidInput: they do not fit.
+    """
+    from gan_core.recipes import recipe_for, with_recipe
+
+    recipe = recipe_for(dataset.manifest)
+    chosen = config.automatic
+    config = with_recipe(config, recipe)
+    images = training_images(config, dataset)
+    if chosen:
+        values = ", ".join(f"{name}={getattr(config, name)}" for name in chosen)
+        _logger.info("Recipe for %s (%s): %s", recipe.data, recipe.measured, values)
+    return config.resolved(labelled=images.labelled), images, recipe.name if chosen else ""
+
+
 def version_to_start_from(warm_start: str, champion: str | Path | None, dataset: PreparedDataset) -> str:
     """Returns the value of `train.warm_start`, with `champion` replaced by the champion's address."""
     if warm_start != "champion":

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from gan_core.config.section import Section, Seed
+from gan_core.config.section import OR_AUTO, Section, Seed
 from gan_core.errors import InvalidInput
 
 Images = Annotated[int, Field(ge=1, le=10**12)]
@@ -43,42 +43,42 @@ class TrainConfig(Section):
     section = "train"
 
     seed: Seed
-    network: Literal["dcgan", "resnet", "r3gan", "unet", "text"]
-    normalization: Literal["batch", "spectral", "none"]
+    network: Annotated[Literal["dcgan", "resnet", "r3gan", "unet", "text"], OR_AUTO]
+    normalization: Annotated[Literal["batch", "spectral", "none"], OR_AUTO]
     latent_size: Annotated[int, Field(ge=1, le=2**14)]
-    generator_width: Width
-    discriminator_width: Width
-    growth: Annotated[int, Field(ge=1, le=64)]
-    depth: Annotated[int, Field(ge=1, le=64)]
+    generator_width: Annotated[Width, OR_AUTO]
+    discriminator_width: Annotated[Width, OR_AUTO]
+    growth: Annotated[int, Field(ge=1, le=64), OR_AUTO]
+    depth: Annotated[int, Field(ge=1, le=64), OR_AUTO]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     conditional: Switch
-    balanced_classes: bool
-    loss: Literal["minimax", "non_saturating", "hinge", "wasserstein", "relativistic"]
-    reconstruction: Literal["none", "l1", "l2"]
-    reconstruction_weight: Weight
+    balanced_classes: Annotated[bool, OR_AUTO]
+    loss: Annotated[Literal["minimax", "non_saturating", "hinge", "wasserstein", "relativistic"], OR_AUTO]
+    reconstruction: Annotated[Literal["none", "l1", "l2"], OR_AUTO]
+    reconstruction_weight: Annotated[Weight, OR_AUTO]
     r1_weight: Weight
     r2_weight: Weight
-    gradient_penalty_weight: Weight
+    gradient_penalty_weight: Annotated[Weight, OR_AUTO]
     penalty_interval: Annotated[int, Field(ge=1, le=10**4)]
-    augment: tuple[Literal["color", "translation", "cutout", "time_translation"], ...]
-    augment_probability: Share
+    augment: Annotated[tuple[Literal["color", "translation", "cutout", "time_translation"], ...], OR_AUTO]
+    augment_probability: Annotated[Share, OR_AUTO]
     augment_target: Share
-    steps: Annotated[int, Field(ge=1, le=10**9)]
-    steps_per_execution: Annotated[int, Field(ge=1, le=10**4)]
+    steps: Annotated[int, Field(ge=1, le=10**9), OR_AUTO]
+    steps_per_execution: Annotated[int, Field(ge=1, le=10**4), OR_AUTO]
     batch_size: Annotated[int, Field(ge=2, le=2**16)]
     accumulation_steps: Annotated[int, Field(ge=1, le=2**16)]
-    discriminator_steps: Annotated[int, Field(ge=1, le=100)]
-    learning_rate: Annotated[float, Field(gt=0)]
+    discriminator_steps: Annotated[int, Field(ge=1, le=100), OR_AUTO]
+    learning_rate: Annotated[float, Field(gt=0), OR_AUTO]
     discriminator_learning_rate_factor: Annotated[float, Field(gt=0)]
     beta_1: Annotated[float, Field(ge=0, lt=1)]
-    beta_2: Annotated[float, Field(ge=0, lt=1)]
+    beta_2: Annotated[float, Field(ge=0, lt=1), OR_AUTO]
     schedule: Literal["constant", "linear", "cosine"]
     schedule_images: Images
     final_learning_rate: Weight
     final_beta_2: Annotated[float, Field(ge=0, lt=1)]
     final_penalty_factor: Weight
-    final_augment_probability: Share
-    ema_half_life_images: Weight
+    final_augment_probability: Annotated[Share, OR_AUTO]
+    ema_half_life_images: Annotated[Weight, OR_AUTO]
     ema_ramp: Weight
     log_every_images: Images
     samples_every_images: Images
@@ -134,6 +134,8 @@ class TrainConfig(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
+        if self.automatic:
+            return self  # `gan_core.recipes` replaces what is auto, and checks the whole again
         for rule, broken, names in (
             (
                 "'train.reconstruction_weight' must be 0 if 'reconstruction' is none, and above 0 otherwise",

@@ -6,7 +6,7 @@ from modalities import EXAMPLES
 from scipy import stats
 
 from benchmarks import extractors, preset_ablation, preset_table
-from benchmarks.preset_cases import PRESET, find_cases, train_section
+from benchmarks.preset_cases import PRESET, find_cases, train_section, with_recipes
 from benchmarks.preset_training import Result, Specification, judged
 from gan_core.data.prepared import PreparedDataset
 from gan_core.evaluation.extractors import classifier
@@ -16,9 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 _, AUDIO, TEXT = EXAMPLES
 
 
-def sections(preset: str):
+def sections(preset: str, dataset: PreparedDataset):
     defaults = parameters.read(ROOT / "params.yaml")
-    return defaults, parameters.override(defaults, parameters.preset(ROOT / "presets" / f"{preset}.yaml"))
+    changed = parameters.override(defaults, parameters.preset(ROOT / "presets" / f"{preset}.yaml"))
+    return with_recipes(defaults, changed, dataset)
 
 
 def specification(tmp_path, case=PRESET, train=None, evaluate=None, seed=0):
@@ -36,8 +37,9 @@ def specification(tmp_path, case=PRESET, train=None, evaluate=None, seed=0):
 
 @pytest.mark.parametrize(("preset", "example"), [("speech", AUDIO), ("names", TEXT)], ids=str)
 def test_each_departure_of_a_preset_is_put_back_or_skipped_with_a_reason(preset, example, tmp_path):
-    defaults, changed = sections(preset)
-    cases = find_cases(defaults, changed, PreparedDataset(example.prepared(tmp_path)))
+    dataset = PreparedDataset(example.prepared(tmp_path))
+    defaults, changed = sections(preset, dataset)
+    cases = find_cases(defaults, changed, dataset)
     put_back = {f"train.{key}={value}" for changes in cases.trained.values() for key, value in changes.items()}
     departures = {
         f"{section}.{key}={defaults[section][key]}"
@@ -51,14 +53,16 @@ def test_each_departure_of_a_preset_is_put_back_or_skipped_with_a_reason(preset,
 
 
 def test_values_that_a_rule_binds_together_are_put_back_together(tmp_path):
-    cases = find_cases(*sections("speech"), PreparedDataset(AUDIO.prepared(tmp_path)))
+    dataset = PreparedDataset(AUDIO.prepared(tmp_path))
+    cases = find_cases(*sections("speech", dataset), dataset)
     together = {"augment": [], "augment_probability": 0.0, "final_augment_probability": 0.0}
     assert [changes for changes in cases.trained.values() if "augment" in changes] == [together]
     assert "steps" not in " ".join(cases.trained)
 
 
 def test_what_the_data_does_not_allow_is_skipped_with_the_rule(tmp_path):
-    cases = find_cases(*sections("names"), PreparedDataset(TEXT.prepared(tmp_path)))
+    dataset = PreparedDataset(TEXT.prepared(tmp_path))
+    cases = find_cases(*sections("names", dataset), dataset)
     assert {"loss": "non_saturating"} in cases.trained.values()
     assert {"loss": "non_saturating", "gradient_penalty_weight": 0.0} in cases.trained.values()
     assert "must be text for texts" in cases.skipped["train.network=dcgan"]

@@ -220,10 +220,10 @@ def test_a_grid_gives_every_combination_and_listed_trials_follow(sections) -> No
     default = sections["train"]["learning_rate"]
     chosen = [tuple(trial["train"][key] for key in ("learning_rate", "seed", "loss")) for trial in found]
     assert chosen == [
-        (0.0001, 5, "non_saturating"),
-        (0.0001, 6, "non_saturating"),
-        (0.0002, 5, "non_saturating"),
-        (0.0002, 6, "non_saturating"),
+        (0.0001, 5, "auto"),
+        (0.0001, 6, "auto"),
+        (0.0002, 5, "auto"),
+        (0.0002, 6, "auto"),
         (default, 7, "minimax"),
     ]
     assert all(set(trial["train"]) == set(sections["train"]) for trial in found)
@@ -233,7 +233,7 @@ def test_a_trials_label_says_in_which_parameters_the_trials_differ(sections) -> 
     found = parameters.trials(sections, ["train.seed=5,6"], ["train.loss=minimax train.seed=5"])
     labelled = changes.labelled(found)
     assert [trial.pop("label") for trial in labelled] == [
-        *("seed=5, loss=non_saturating", "seed=6, loss=non_saturating", "seed=5, loss=minimax"),
+        *("seed=5, loss=auto", "seed=6, loss=auto", "seed=5, loss=minimax"),
     ]
     assert labelled == found
     assert [trial["label"] for trial in changes.labelled(found[:1])] == [""]

@@ -16,6 +16,7 @@ from gan_core.data.parameters import PrepareConfig
 from gan_core.data.prepared import PreparedDataset
 from gan_core.errors import InvalidInput
 from gan_core.networks.build import build_discriminator, build_generator
+from gan_core.recipes import RECIPES, with_recipe
 from gan_core.representation import network_shape
 from gan_core.training.batches import RealBatches
 from gan_core.training.checkpoints import Checkpoints
@@ -54,6 +55,18 @@ class Hooks:
 def sections(name: str) -> dict[str, parameters.Values]:
     defaults = parameters.read(ROOT / "params.yaml")
     return parameters.override(defaults, parameters.preset(ROOT / "presets" / f"{name}.yaml"))
+
+
+def complete(name: str) -> dict[str, parameters.Values]:
+    """Returns the sections of a preset as its data complete them."""
+    preset = sections(name)
+    recipe = {"speech": "sound with classes", "names": "text"}.get(name, "images")
+    chosen = next(one for one in RECIPES if one.name == recipe)
+    preset["train"] = with_recipe(TrainConfig.parse(preset["train"]), chosen).model_dump()
+    image = {"height": 28, "width": 28, "channels": 1}  # of the embedded images
+    values = preset["prepare"]["image"]
+    preset["prepare"]["image"] = {key: image[key] if value == "auto" else value for key, value in values.items()}
+    return preset
 
 
 def shape_of(preset: dict[str, parameters.Values]) -> tuple[int, int, int]:
@@ -117,7 +130,7 @@ def test_every_value_of_a_preset_has_its_source_or_reason_in_a_comment(name) -> 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_schedule_ends_with_the_training(name) -> None:
-    train = sections(name)["train"]
+    train = complete(name)["train"]
     images = train["steps"] * train["batch_size"] * train["discriminator_steps"]
     assert train["schedule"] == "constant" or train["schedule_images"] == images
 
@@ -132,7 +145,7 @@ def reduced(shape: tuple[int, int, int]) -> tuple[int, int, int]:
 @pytest.mark.parametrize("size", ["reduced", pytest.param("full", marks=pytest.mark.repetition)])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_preset_trains_and_resumes_to_the_same_weights(name, size, tmp_path) -> None:
-    preset = sections(name)
+    preset = complete(name)
     shape, at_most = shape_of(preset), {"accumulation_steps": 2}
     if size == "reduced":
         shape, at_most = reduced(shape), {**at_most, "discriminator_steps": 2, "depth": 1}
@@ -169,7 +182,7 @@ def test_a_preset_trains_and_resumes_to_the_same_weights(name, size, tmp_path) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_networks_are_built_at_full_size(name) -> None:
-    preset = sections(name)
+    preset = complete(name)
     train, shape = preset["train"], network_shape(shape_of(preset), symbols_of(preset))
     config = TrainConfig.parse(train).resolved(labelled=preset["prepare"]["source"] in LABELLED)
     classes = 10 if config.conditional == "on" else 0
