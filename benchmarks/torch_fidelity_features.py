@@ -1,7 +1,7 @@
 """torch-fidelity's side of evaluation.py, run by the peers' Python: `python torch_fidelity_features.py FOLDER`.
 
-Reads `images.npy`, uint8 [N, H, W, 3], writes `features.npy` and prints the elapsed and processor seconds. The first
-call makes `weights.pth`, random weights for both sides.
+Reads `images` of `images.npz`, uint8 [N, H, W, 3], writes their features under the same name into `features.npz`, and
+prints the elapsed and processor seconds. The first call makes `weights.pth`, random weights for both sides.
 """
 
 # ruff: noqa: E402, the light build of torch needs a word with torchvision first
@@ -35,12 +35,12 @@ def main(folder: Path) -> None:
     extractor = FeatureExtractorInceptionV3(
         "inception", ["2048"], feature_extractor_weights_path=folder / "weights.pth"
     )
-    images = torch.from_numpy(np.load(folder / "images.npy").transpose(0, 3, 1, 2).copy())
+    images = torch.from_numpy(np.load(folder / "images.npz")["images"].transpose(0, 3, 1, 2).copy())
     extractor(images[:BATCH_SIZE])
     start, busy = time.perf_counter(), time.process_time()
     features = [extractor(batch)[0] for batch in images.split(BATCH_SIZE)]
     seconds, busy = time.perf_counter() - start, time.process_time() - busy
-    np.save(folder / "features.npy", torch.cat(features).numpy())
+    np.savez(folder / "features.npz", images=torch.cat(features).numpy())
     print(seconds, busy)
 
 

@@ -60,11 +60,11 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
         The register section.
 
     Raises:
-        InvalidInput: they do not agree, or the weights of Inception or VGGish cannot be read.
+        InvalidInput: they do not agree, or the weights of Inception, DINOv2 or VGGish cannot be read.
         TryAgain: these weights cannot be downloaded.
     """
     from gan_core.config import EvaluateConfig, RegisterConfig
-    from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
+    from gan_core.evaluation.extractors.weights import DINOV2, INCEPTION, VGGISH, load_weights
     from gan_core.evaluation.requirements import check_data
 
     evaluate = read_section(config, EvaluateConfig)
@@ -72,6 +72,8 @@ def check(config: str, register: str, dataset: PreparedDataset, cache: Path) -> 
     check_data(evaluate, registration, dataset)
     if evaluate.extractor == "inception":
         load_weights(INCEPTION, evaluate.inception_weights, cache)
+    if evaluate.extractor == "dinov2":
+        load_weights(DINOV2, evaluate.dinov2_weights, cache)
     if evaluate.extractor == "vggish":
         load_weights(VGGISH, evaluate.vggish_weights, cache)
     return registration

@@ -48,7 +48,7 @@ class AudioCodec(Codec):
     item: ClassVar[str] = "clip"
     lossy: ClassVar[bool] = True
     augmentations: ClassVar[frozenset[str]] = frozenset({"time_translation"})
-    extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "vggish")  # the Inception network knows photos
+    extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "vggish")  # Inception and DINOv2 know photos
     rate: Annotated[int, Field(ge=1, le=2**20)]
     samples: Annotated[int, Field(ge=1, le=2**20)]
     frame_length: Annotated[int, Field(ge=2, le=2**17)]

@@ -35,7 +35,7 @@ class Codec(Record):
     item: ClassVar[str] = "example"
     lossy: ClassVar[bool] = False
     augmentations: ClassVar[frozenset[str]] = frozenset({"color", "translation", "cutout"})
-    extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "inception")
+    extractors: ClassVar[tuple[str, ...]] = ("classifier", "random", "inception", "dinov2")
 
     @property
     def symbols(self) -> int:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from gan_core.config.section import OR_AUTO, Section, Seed
 
-FEATURE_SIZES = {"classifier": 64, "random": 128, "ngram": 128, "inception": 2048, "vggish": 128}
+FEATURE_SIZES = {"classifier": 64, "random": 128, "ngram": 128, "inception": 2048, "dinov2": 1024, "vggish": 128}
 """Length of a feature vector of each extractor. `auto` chooses one of the first three."""
 MOST_FEATURE_BYTES = 2**32
 
@@ -22,9 +22,10 @@ class EvaluateConfig(Section):
 
     section = "evaluate"
 
-    extractor: Annotated[Literal["classifier", "random", "ngram", "inception", "vggish"], OR_AUTO]
+    extractor: Annotated[Literal["classifier", "random", "ngram", "inception", "dinov2", "vggish"], OR_AUTO]
     inception_weights: str
-    vggish_weights: str = ""  # earlier versions of params.yaml lack it
+    dinov2_weights: str = ""  # earlier versions of params.yaml lack it, and the next one
+    vggish_weights: str = ""
     resize: Literal["legacy_tensorflow", "legacy_pytorch", "clean"]
     reference: Literal["held_out", "train"]
     metrics: Annotated[tuple[Literal["fid", "kid", "prdc", "memorisation"], ...], Field(min_length=1)]

@@ -55,6 +55,11 @@ REFUSED = [
     ("one_to_train", NO_LABELS, "at least 2 training examples: add examples. Received: 1"),
     ("labelled", {"evaluate.samples": 5}, "at least 6 generated examples: raise evaluate.samples"),
     ("labelled", {"evaluate.extractor": "inception", "register.score": "fid"}, "inception_weights='/no/such/file'"),
+    (
+        "labelled",
+        {"evaluate.extractor": "dinov2", "evaluate.dinov2_weights": "none", "register.score": "fd_dinov2"},
+        "dinov2_weights='none'",
+    ),
 ]
 
 

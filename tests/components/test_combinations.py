@@ -33,11 +33,11 @@ REFUSED = {
     ("audio", "augment"): {"color", "translation", "cutout"},
     ("text", "augment"): {"color", "translation", "cutout", "time_translation"},
     ("image", "extractor"): {"ngram", "vggish"},
-    ("audio", "extractor"): {"ngram", "inception"},
-    ("text", "extractor"): {"random", "inception", "vggish"},
+    ("audio", "extractor"): {"ngram", "inception", "dinov2"},
+    ("text", "extractor"): {"random", "inception", "dinov2", "vggish"},
 }
 # Extractors whose weights are not part of this project.
-_DOWNLOADED = ("inception", "vggish")
+_DOWNLOADED = ("inception", "dinov2", "vggish")
 # Parameters that a value needs, whatever the data.
 NEEDED: dict[str, dict[str, Any]] = {
     "resnet": {"normalization": "spectral"},

@@ -51,6 +51,8 @@ from PIL import Image
         ("--real data --generated generator", {"extractor": "clip"}, "evaluate.extractor"),
         ("--real data --generated generator", {"extractor": "inception", "inception_weights": "none"}, "6726825d"),
         ("--real data --generated generator", {"extractor": "inception", "inception_weights": "x.pth"}, "SHA-256"),
+        ("--real data --generated generator", {"extractor": "dinov2", "dinov2_weights": "none"}, "d5383ea8"),
+        ("--real data --generated generator", {"extractor": "dinov2", "dinov2_weights": "x.pth"}, "SHA-256"),
     ],
 )
 def test_bad_input_is_refused_with_the_rule(

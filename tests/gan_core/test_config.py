@@ -288,13 +288,21 @@ def test_usual_numbers_of_features_are_accepted() -> None:
 
 
 def test_the_feature_sizes_are_those_of_the_extractors() -> None:
-    from gan_core.evaluation.extractors import classifier, inception_network, ngram, random_network, vggish_network
+    from gan_core.evaluation.extractors import (
+        classifier,
+        dinov2_network,
+        inception_network,
+        ngram,
+        random_network,
+        vggish_network,
+    )
 
     assert {
         "classifier": classifier.RECIPE["features"],
         "random": random_network.FEATURES,
         "ngram": ngram.FEATURES,
         "inception": inception_network.FEATURES,
+        "dinov2": dinov2_network.FEATURES,
         "vggish": vggish_network.FEATURES,
     } == FEATURE_SIZES
 

@@ -10,7 +10,7 @@ from gan_core.evaluation.extractors.clips import require_clips
 from gan_core.evaluation.extractors.features import Counting, Extractor, silently
 from gan_core.evaluation.extractors.labels import require_labels
 from gan_core.evaluation.extractors.untrained import untrained_extractor
-from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, load_weights
+from gan_core.evaluation.extractors.weights import DINOV2, INCEPTION, VGGISH, load_weights
 from gan_core.evaluation.requirements import with_extractor
 
 
@@ -38,6 +38,10 @@ def build_extractor(
         from gan_core.evaluation.extractors.inception import InceptionExtractor
 
         return InceptionExtractor(load_weights(INCEPTION, config.inception_weights, cache), config.resize)
+    if config.extractor == "dinov2":
+        from gan_core.evaluation.extractors.dinov2 import Dinov2Extractor
+
+        return Dinov2Extractor(load_weights(DINOV2, config.dinov2_weights, cache))
     if config.extractor == "vggish":
         from gan_core.evaluation.extractors.vggish import VggishExtractor
 

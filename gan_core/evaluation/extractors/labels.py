@@ -26,7 +26,7 @@ def require_labels(dataset: PreparedDataset | None) -> PreparedDataset:
         untrained = extractors[1]
         downloaded = "".join(
             f"; or set it to {name!r}, which requires its weights, and register.score to {score_name('fd', name)}"
-            for name in ("inception", "vggish")
+            for name in ("inception", "dinov2", "vggish")
             if name in extractors
         )
         received = (

@@ -22,7 +22,7 @@ from gan_core.staging import whole_file
 from gan_core.untrusted_files import require_regular
 from gan_core.url_guard import open_public
 
-LARGEST_FILE_BYTES = 2**29
+LARGEST_FILE_BYTES = 2**31
 TIMEOUT_SECONDS = 60
 DOWNLOAD_WITHIN_SECONDS = 1800
 
@@ -71,6 +71,14 @@ VGGISH = PublishedFile(
     size="about 289 MB",
     sha256="10086976245803799d9194e9a73d9b6c1549c71d1b80106f5cade5608a561f4b",
     original=(".ckpt", ".h5", ".tgz", ".tar.gz"),
+)
+DINOV2 = PublishedFile(
+    network="DINOv2",
+    parameter="evaluate.dinov2_weights",
+    address="https://dl.fbaipublicfiles.com/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth",
+    size="1,217,586,395 bytes",
+    sha256="d5383ea8f4877b2472eb973e0fd72d557c7da5d3611bd527ceeb1d7162cbf428",
+    original=(),
 )
 
 

@@ -23,7 +23,8 @@ SOUND = next(one for one in EXAMPLES if one.modality == "audio")
 
 
 def config(extractor: str, weights: str = "") -> SimpleNamespace:
-    return SimpleNamespace(extractor=extractor, inception_weights=weights, vggish_weights=weights, resize="clean")
+    places = dict.fromkeys(("inception_weights", "dinov2_weights", "vggish_weights"), weights)
+    return SimpleNamespace(extractor=extractor, automatic=[], resize="clean", **places)
 
 
 def dataset(place: Path, classes: int) -> PreparedDataset:
@@ -44,8 +45,9 @@ def test_each_extractor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert shown == ["classifier"]
     assert build_extractor(config("classifier"), labelled, tmp_path / "cache").accuracy is not None
     assert build_extractor(config("random"), None, tmp_path).name == "random"
-    with pytest.raises(InvalidInput, match=r"evaluate\.inception_weights='none'"):
-        build_extractor(config("inception", "none"), labelled, tmp_path)
+    for name in ("inception", "dinov2"):
+        with pytest.raises(InvalidInput, match=rf"evaluate\.{name}_weights='none'"):
+            build_extractor(config(name, "none"), labelled, tmp_path)
 
 
 def test_vggish_needs_clips_of_one_window_and_its_weights(tmp_path: Path) -> None:
@@ -82,5 +84,7 @@ def test_for_sounds_without_labels_vggish_is_an_alternative(tmp_path: Path) -> N
 def test_without_labels_the_classifier_is_refused_with_alternatives(tmp_path: Path, classes: int | None) -> None:
     data = None if classes is None else dataset(tmp_path / "data", classes)
     received = "only images" if classes is None else f"{classes} classes with training images in"
-    with pytest.raises(InvalidInput, match=rf"class subfolders.*'random'.*'inception'.*Received: .*{received}"):
+    with pytest.raises(
+        InvalidInput, match=rf"class subfolders.*'random'.*'inception'.*'dinov2'.* to fd_dinov2.*Received: .*{received}"
+    ):
         build_extractor(config("classifier"), data, tmp_path / "cache")

@@ -21,7 +21,7 @@ import pytest
 from gan_core.errors import InvalidInput, TryAgain
 from gan_core.evaluation.extractors import weights as weights_module
 from gan_core.evaluation.extractors.torch_file import LEGACY_MAGIC_NUMBER, read_torch_file
-from gan_core.evaluation.extractors.weights import INCEPTION, VGGISH, PublishedFile, Weights, load_weights
+from gan_core.evaluation.extractors.weights import DINOV2, INCEPTION, VGGISH, PublishedFile, Weights, load_weights
 
 TENSOR = np.arange(6, dtype=np.float32).reshape(2, 3)
 
@@ -264,7 +264,7 @@ def test_only_regular_files_are_read(tmp_path: Path, source: str, monkeypatch: p
         load_weights(INCEPTION, source, tmp_path)
 
 
-@pytest.mark.parametrize("published", [INCEPTION, VGGISH], ids=lambda published: published.network)
+@pytest.mark.parametrize("published", [INCEPTION, DINOV2, VGGISH], ids=lambda published: published.network)
 def test_the_message_says_how_to_provide_the_file(tmp_path: Path, published: PublishedFile) -> None:
     with pytest.raises(InvalidInput) as caught:
         load_weights(published, str(tmp_path / "missing.pth"), tmp_path)
