@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_core.config import RESOLUTIONS
-from gan_core.networks import r3gan
+from gan_core.networks import fastgan, r3gan
 from gan_core.training import penalties
 
 LATENT_SIZE = 5
@@ -21,14 +21,19 @@ SIDES = [*((side, side) for side in RESOLUTIONS), (256, 64), (64, 256), (128, 32
 
 def generator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
     arguments = {"latent_size": LATENT_SIZE, "width": 4, "growth": 8, "depth": 1, "classes": 0, "seed": 0}
-    return network.build_generator(shape, **{**arguments, **changes})
+    options = {**arguments, **changes}
+    if network is fastgan:
+        del options["depth"]  # its layers are fixed
+    return network.build_generator(shape, **options)
 
 
 def discriminator_of(network: Any, shape: tuple[int, int, int], **changes: Any) -> Any:
     arguments = {"width": 4, "growth": 8, "depth": 1, "classes": 0, "dropout": 0.0, "normalization": "batch", "seed": 0}
     options = {**arguments, **changes}
-    if network is r3gan:
-        del options["normalization"]  # R3GAN has none
+    if network in (r3gan, fastgan):
+        del options["normalization"]  # R3GAN has none, FastGAN has batch norm
+    if network is fastgan:
+        del options["depth"]
     return network.Discriminator(shape, **options)
 
 

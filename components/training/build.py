@@ -53,7 +53,7 @@ def training_images(config: TrainConfig, dataset: PreparedDataset) -> ImageSplit
     if images.paired != config.paired:
         raise InvalidInput(
             "The parameter 'train.network' must be unet for pairs, which only images can have (prepare.image.pairs), "
-            "and dcgan, resnet or r3gan otherwise. "
+            "and dcgan, resnet, r3gan or fastgan otherwise. "
             f"Received: network={config.network!r}, {'pairs' if images.paired else 'single items'} in {place}"
         )
     if unfit := [name for name in config.augment if name not in codec.augmentations]:

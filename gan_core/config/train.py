@@ -28,6 +28,7 @@ _NORMALIZATIONS = {
     "unet": ("batch", "spectral", "none"),
     "resnet": ("spectral", "none"),
     "r3gan": ("none",),
+    "fastgan": ("batch",),
     "text": ("none",),
 }
 
@@ -43,7 +44,7 @@ class TrainConfig(Section):
     section = "train"
 
     seed: Seed
-    network: Annotated[Literal["dcgan", "resnet", "r3gan", "unet", "text"], OR_AUTO]
+    network: Annotated[Literal["dcgan", "resnet", "r3gan", "fastgan", "unet", "text"], OR_AUTO]
     normalization: Annotated[Literal["batch", "spectral", "none"], OR_AUTO]
     latent_size: Annotated[int, Field(ge=1, le=2**14)]
     generator_width: Annotated[Width, OR_AUTO]
@@ -107,6 +108,11 @@ class TrainConfig(Section):
         """Whether the generator transforms an input image into an image."""
         return self.network == "unet"
 
+    @property
+    def self_supervised(self) -> bool:
+        """Whether the discriminator also learns to reconstruct real images."""
+        return self.network == "fastgan"
+
     def resolved(self, *, labelled: bool) -> Self:
         """Replaces `conditional=auto` by on if the images are labelled and the GAN is not paired, otherwise by off."""
         if self.conditional != "auto":
@@ -144,7 +150,7 @@ class TrainConfig(Section):
             ),
             (
                 "'train.normalization' must be batch, spectral or none for dcgan and unet, spectral or none for "
-                "resnet, and none for r3gan and text",
+                "resnet, none for r3gan and text, and batch for fastgan",
                 self.normalization not in _NORMALIZATIONS[self.network],
                 ("network", "normalization"),
             ),
@@ -161,8 +167,8 @@ class TrainConfig(Section):
                 ("loss", "gradient_penalty_weight"),
             ),
             (
-                "'train.depth' must be 1 for unet, which has one layer at each resolution",
-                self.depth > 1 and self.paired,
+                "'train.depth' must be 1 for unet and fastgan, whose layers at each resolution are fixed",
+                self.depth > 1 and self.network in ("unet", "fastgan"),
                 ("network", "depth"),
             ),
             (

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from gan_core.config import TrainConfig
-from gan_core.networks import dcgan, r3gan, resnet, text, unet
+from gan_core.networks import dcgan, fastgan, r3gan, resnet, text, unet
 from gan_core.networks.conditioning import ProjectionDiscriminator
 
 
@@ -38,6 +38,8 @@ def build_generator(
             return resnet.build_generator(shape, synchronized=synchronized, **layout, **options)
         case "r3gan":
             return r3gan.build_generator(shape, **layout, **options)
+        case "fastgan":
+            return fastgan.build_generator(shape, classes=classes, synchronized=synchronized, **options)
         case "unet":
             return unet.build_generator(shape, synchronized=synchronized, **options)
         case "text":
@@ -70,6 +72,9 @@ def build_discriminator(
             return resnet.Discriminator(shape, normalization=normalization, **options)
         case "r3gan":
             return r3gan.Discriminator(shape, **options)
+        case "fastgan":
+            del options["depth"]
+            return fastgan.Discriminator(shape, synchronized=synchronized, **options)
         case "unet":
             both = (height, width, 2 * channels)
             return dcgan.Discriminator(both, normalization=normalization, synchronized=synchronized, **options)

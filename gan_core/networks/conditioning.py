@@ -90,7 +90,10 @@ class ProjectionDiscriminator:
         1 / (1 − dropout); None drops nothing. The mask is an argument because a dropout layer keeps hidden random
         state, which a checkpoint would have to restore.
         """
-        features = tf.cast(self._features(images, training=True), tf.float32)
+        return self._logits(self._features(images, training=True), labels, mask)
+
+    def _logits(self, features: tf.Tensor, labels: tf.Tensor | None, mask: tf.Tensor | None) -> tf.Tensor:
+        features = tf.cast(features, tf.float32)
         if mask is not None:
             features *= mask
         logits = tf.zeros(()) if self._linear is None else tf.squeeze(self._linear(features, training=True), axis=1)

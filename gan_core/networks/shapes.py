@@ -21,7 +21,8 @@ def check_shape(network: str, shape: tuple[int, int, int], symbols: int = 0) -> 
     height, width, channels = shape
     if (network == "text") != bool(symbols):
         raise InvalidInput(
-            "The parameter 'train.network' must be text for texts, and dcgan, resnet, r3gan or unet for other data. "
+            "The parameter 'train.network' must be text for texts, and dcgan, resnet, r3gan, fastgan or unet for other "
+            "data. "
             f"Received: network={network!r}, {'texts' if symbols else 'other data'}"
         )
     if symbols:

@@ -16,7 +16,7 @@ from gan_core.training.augment import NUMBERS
 from gan_core.training.distribution import Distribution
 
 # Purposes of random draws. A mask and an augmentation have one purpose for each pass through the discriminator.
-_LATENTS, _DROPOUT, _AUGMENT, _INTERPOLATION = 0, 1, 4, 7
+_LATENTS, _DROPOUT, _AUGMENT, _INTERPOLATION, _QUARTER = 0, 1, 4, 7, 8
 _REAL, _FAKE, _GENERATOR = range(3)
 
 
@@ -53,6 +53,7 @@ class Part(NamedTuple):
         inputs: images of the same form for a paired GAN, else None.
         latents: [B, latent_size], standard normal.
         interpolation: [B, 1, 1, 1] in [0, 1), the weight of the real image in the gradient penalty's interpolation.
+        quarters: int32 [B], 0 to 3, the quarter of each real image that a self-supervised discriminator reconstructs.
         real_pass, fake_pass: draws for the discriminator's loss, on real and on generated images.
         generator_pass: draws for the generator's loss, on generated images.
     """
@@ -62,6 +63,7 @@ class Part(NamedTuple):
     inputs: tf.Tensor | None
     latents: tf.Tensor
     interpolation: tf.Tensor
+    quarters: tf.Tensor
     real_pass: PassDraws
     fake_pass: PassDraws
     generator_pass: PassDraws
@@ -117,6 +119,7 @@ def draw_parts(
             inputs=None if batch.inputs is None else to_network_tensor(share(batch.inputs[turn]), symbols),
             latents=share(tf.random.stateless_normal((rows, config.latent_size), seed(_LATENTS), alg="philox")),
             interpolation=uniform(_INTERPOLATION, 1, 1, 1),
+            quarters=tf.cast(4 * uniform(_QUARTER), tf.int32),
             real_pass=draws(_REAL),
             fake_pass=draws(_FAKE),
             generator_pass=draws(_GENERATOR),

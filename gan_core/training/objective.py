@@ -36,7 +36,11 @@ class Objective:
     def discriminator_loss(
         self, part: Part, fake_images: tf.Tensor, augment_probability: tf.Tensor, penalty_factor: tf.Tensor | None
     ) -> tuple[tf.Tensor, Metrics]:
-        """Returns L_D + factor · (γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty); no penalties without a factor."""
+        """Returns L_D + factor · (γ₁/2 · R1 + γ₂/2 · R2 + λ · gradient penalty); no penalties without a factor.
+
+        A self-supervised discriminator's loss also has the L1 distance of its reconstructions to the real images. It
+        has batch norm, which no penalty fits.
+        """
         config, real_images = self._config, part.real_images
 
         def real_logits_of(images: tf.Tensor) -> tf.Tensor:
@@ -45,8 +49,15 @@ class Objective:
         def fake_logits_of(images: tf.Tensor) -> tf.Tensor:
             return self._logits(images, part, part.fake_pass, augment_probability)
 
-        penalty = tf.constant(0.0)
-        if penalty_factor is None:
+        penalty = self_supervision = tf.constant(0.0)
+        if config.self_supervised:
+            shown = self._shown(real_images, part, part.real_pass, augment_probability)
+            real_logits, pairs = self._discriminator.with_reconstructions(
+                shown, part.labels, part.real_pass.dropout_mask, part.quarters
+            )
+            self_supervision = tf.add_n([losses.l1_reconstruction(*pair) for pair in pairs])
+            fake_logits = fake_logits_of(fake_images)
+        elif penalty_factor is None:
             real_logits, fake_logits = real_logits_of(real_images), fake_logits_of(fake_images)
         else:
             real_logits, r1 = penalties.zero_centered(real_logits_of, real_images, config.r1_weight / 2)
@@ -57,7 +68,8 @@ class Objective:
             penalty = (penalty + r1 + r2 + gp) * penalty_factor
         loss = losses.DISCRIMINATOR[config.loss](real_logits, fake_logits)
         metrics = _logit_metrics(config.loss, real_logits, fake_logits)
-        return loss + penalty, metrics | {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: penalty}
+        metrics |= {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: penalty, names.SELF_SUPERVISION: self_supervision}
+        return loss + penalty + self_supervision, metrics
 
     def generator_loss(
         self, part: Part, fake_images: tf.Tensor, augment_probability: tf.Tensor
@@ -75,12 +87,17 @@ class Objective:
         return loss, {names.GENERATOR_LOSS: loss, names.RECONSTRUCTION: reconstruction}
 
     def _logits(self, images: tf.Tensor, part: Part, draws: PassDraws, augment_probability: tf.Tensor) -> tf.Tensor:
-        """Logits of augmented images; for a paired GAN, of each image together with its input."""
+        """Logits of augmented images."""
+        shown = self._shown(images, part, draws, augment_probability)
+        return self._discriminator(shown, part.labels, draws.dropout_mask)
+
+    def _shown(self, images: tf.Tensor, part: Part, draws: PassDraws, augment_probability: tf.Tensor) -> tf.Tensor:
+        """Augmented images; for a paired GAN, each image together with its input."""
         shown = [images] if part.inputs is None else [images, part.inputs]
         if draws.augmentation is not None:  # an image and its input get the same augmentation
             policy = self._config.augment
             shown = [augment(image, policy, draws.augmentation, augment_probability) for image in shown]
-        return self._discriminator(tf.concat(shown, axis=-1), part.labels, draws.dropout_mask)
+        return tf.concat(shown, axis=-1)
 
 
 def _logit_metrics(loss: str, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> Metrics:

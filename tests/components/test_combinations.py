@@ -27,7 +27,7 @@ from gan_core.training.step import TrainStep
 REFUSED = {
     ("image", "network"): {"text"},
     ("audio", "network"): {"unet", "text"},
-    ("text", "network"): {"dcgan", "resnet", "r3gan", "unet"},
+    ("text", "network"): {"dcgan", "resnet", "r3gan", "fastgan", "unet"},
     ("text", "normalization"): {"batch", "spectral"},
     ("image", "augment"): {"time_translation"},
     ("audio", "augment"): {"color", "translation", "cutout"},
@@ -42,6 +42,7 @@ _DOWNLOADED = ("inception", "dinov2", "vggish")
 NEEDED: dict[str, dict[str, Any]] = {
     "resnet": {"normalization": "spectral"},
     "r3gan": {"normalization": "none"},
+    "fastgan": {"normalization": "batch"},
     "text": {"normalization": "none", "growth": 1},
     "relativistic": {"normalization": "none"},
     "wasserstein": {"normalization": "none", "gradient_penalty_weight": 1.0},

@@ -34,6 +34,7 @@ CASES = {
     "unconditional": (IMAGE, {"network": "dcgan", "conditional": "off"}),
     "resnet": (IMAGE, {"network": "resnet", "normalization": "spectral"}),
     "r3gan": (IMAGE, R3GAN),
+    "fastgan": (IMAGE, {"network": "fastgan"}),
     "unet": (IMAGE.with_pairs("inpainting"), UNET),
     "audio": (AUDIO, AUDIO.train),
     "text": (TEXT, TEXT.train),

@@ -45,7 +45,7 @@ BATCH_NORM = (
         ),
         (
             {"network": "r3gan", "normalization": "spectral"},
-            "spectral or none for resnet, and none for r3gan",
+            "spectral or none for resnet, none for r3gan",
             "network='r3gan', normalization='spectral'",
         ),
         (
@@ -136,6 +136,7 @@ def test_incompatible_parameters_are_refused_in_one_sentence(changes, rule, rece
         {"reconstruction": "l2", "reconstruction_weight": 1.0},
         {"network": "resnet", "normalization": "spectral", "depth": 2, "conditional": "on"},
         {"network": "r3gan", "normalization": "none", "loss": "relativistic", "r1_weight": 1.0, "r2_weight": 1.0},
+        {"network": "fastgan", "loss": "hinge", "conditional": "on"},
         {"network": "unet", "normalization": "spectral"},
         {"loss": "wasserstein", "normalization": "spectral", "gradient_penalty_weight": 10.0},
         {"augment": ["cutout"], "augment_probability": 0.5},

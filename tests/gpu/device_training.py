@@ -33,6 +33,12 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augment": ("color", "translation", "cutout"),
         "augment_probability": 0.5,
     },
+    "fastgan": {
+        "network": "fastgan",
+        "loss": "hinge",
+        "augment": ("color", "translation", "cutout"),
+        "augment_probability": 1.0,
+    },
     "unet": {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 100.0},
 }
 _CLASSES = 3

@@ -27,6 +27,7 @@ PENALISED = {
 
 
 SPECTRAL = {"network": "resnet", "normalization": "spectral", "loss": "hinge", "learning_rate": 0.0002}
+FASTGAN = {"network": "fastgan", "loss": "hinge", "learning_rate": 0.0002}
 
 
 def assert_close(ours, theirs):
@@ -35,7 +36,7 @@ def assert_close(ours, theirs):
         assert one == pytest.approx(other, rel=1e-5, abs=1e-5)
 
 
-@pytest.mark.parametrize("changes", [PENALISED, SPECTRAL], ids=["penalised", "spectral"])
+@pytest.mark.parametrize("changes", [PENALISED, SPECTRAL, FASTGAN], ids=["penalised", "spectral", "fastgan"])
 def test_two_devices_give_the_metrics_of_one_and_resume(tmp_path, changes):
     (expected,) = metrics_of(start_replicas("single", 1, tmp_path / "one", 20, changes), replicas=1)
     (first,) = metrics_of(start_replicas("mirrored", 2, tmp_path / "two", 10, changes), replicas=2)

@@ -17,6 +17,7 @@ _NETWORKS: list[dict[str, Any]] = [
     {"network": "dcgan"},
     {"network": "resnet", "normalization": "spectral"},
     {"network": "r3gan", "normalization": "none", "r1_weight": 1.0},
+    {"network": "fastgan", "loss": "hinge"},
     {"network": "unet", "reconstruction": "l1", "reconstruction_weight": 1.0},
 ]
 
