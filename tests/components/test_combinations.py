@@ -42,7 +42,7 @@ _DOWNLOADED = ("inception", "dinov2", "vggish")
 NEEDED: dict[str, dict[str, Any]] = {
     "resnet": {"normalization": "spectral"},
     "r3gan": {"normalization": "none"},
-    "fastgan": {"normalization": "batch"},
+    "fastgan": {"normalization": "batch", "loss": "hinge", "gradient_penalty_weight": 0.0},
     "text": {"normalization": "none", "growth": 1},
     "relativistic": {"normalization": "none"},
     "wasserstein": {"normalization": "none", "gradient_penalty_weight": 1.0},

@@ -27,7 +27,7 @@ PENALISED = {
 
 
 SPECTRAL = {"network": "resnet", "normalization": "spectral", "loss": "hinge", "learning_rate": 0.0002}
-FASTGAN = {"network": "fastgan", "loss": "hinge", "learning_rate": 0.0002}
+FASTGAN = {"network": "fastgan", "loss": "hinge", "learning_rate": 0.00005}
 
 
 def assert_close(ours, theirs):
