@@ -76,7 +76,7 @@ BATCH_NORM = (
         ),
         (
             {"network": "unet", "depth": 2},
-            "'train.depth' must be 1 for unet, which has one layer at each resolution",
+            "'train.depth' must be 1 for unet and fastgan, whose layers at each resolution are fixed",
             "network='unet', depth=2",
         ),
         (
