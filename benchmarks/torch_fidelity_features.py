@@ -4,7 +4,6 @@ Reads `images` of `images.npz`, uint8 [N, H, W, 3], writes their features under 
 prints the elapsed and processor seconds. The first call makes `weights.pth`, random weights for both sides.
 """
 
-# ruff: noqa: E402, the light build of torch needs a word with torchvision first
 from __future__ import annotations
 
 import sys
@@ -15,9 +14,10 @@ import numpy as np
 import torch
 from torch import library as operators
 
-# torchvision's compiled part does not work with torch's light build, so only its Python modules are used here.
-for operator in ("nms", "qnms"):
-    operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+# torchvision's compiled part does not load into torch's light build, so only its Python modules are used with that.
+if torch.version.cuda is None:
+    for operator in ("nms", "qnms"):
+        operators.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 import torchvision
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
