@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from gan_core.staging import remove_abandoned, workplace
 
 PREFIX = "gan-pipeline-at-work-"
 """Name prefix of the temporary folders for copies of a bucket's objects."""
+_OTHER_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _WORKING_FOLDERS = {"cache", "checkpoints"}
 """Options that name a folder that the command both reads and writes; an output may lie in it."""
 
@@ -75,6 +77,8 @@ def _local(text: str) -> Path:
     """Returns the path with a leading `~` expanded, because a shell does not expand it after an equals sign."""
     if not text:
         raise InvalidInput("A path must not be empty. Received: ''")
+    if _OTHER_ADDRESS.match(text):  # as a path, it would be a folder with the name of the scheme
+        raise InvalidInput(f"A place must be a path of this machine or a gs:// address. Received: {text}")
     return Path(os.path.expanduser(text))
 
 

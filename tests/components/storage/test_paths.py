@@ -431,3 +431,10 @@ def test_an_invalid_address_is_refused() -> None:
     for text in ("gs://", "gs://UPPER/x", "gs://team/a\nb"):
         with pytest.raises(InvalidInput, match="must look like gs://bucket/folder"):
             paths.input_path(text)
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/items.zip", "http://host/grid.png", "file:///tmp/grid.png"])
+def test_addresses_that_are_not_gs_are_refused_as_places(text: str) -> None:
+    for read in (paths.input_path, paths.output(kinds.SAMPLES), paths.folder_path, paths.local_path):
+        with pytest.raises(InvalidInput, match=rf"or a gs:// address\. Received: {text}$"):
+            read(text)
