@@ -6,7 +6,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PYTHONUTF8 := 1
 
-.PHONY: help run test test-peers test-beam test-gpu test-containers image-tests test-cluster check format image ui up-local down-local sbom site lock clean
+.PHONY: help run test test-peers test-beam test-gpu test-containers image-tests test-cluster check format image ui explore up-local down-local sbom site lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,10 @@ image: ## Build the image of every component and print its digest (ACCELERATOR=g
 ui: .venv/run ## Open the MLflow UI on http://127.0.0.1:5000
 	@python -m components.mlflow_ui --port 5000
 
+# MLflow's database is that of the project, as for `make ui`.
+explore: .venv-explore/done ## Open a page for looking at generators, and for blind votes, on http://127.0.0.1:7860
+	@.venv-explore/bin/python -m components.explore --port 7860
+
 up-local: .venv/dev ## Start MLflow on PostgreSQL and an emulated bucket; use: eval "$(make -s up-local)"
 	@python infra/local/services.py up
 
@@ -103,6 +107,7 @@ lock: .venv/uv ## Resolve the dependencies in pyproject.toml into new hashed req
 	uv pip compile $(LOCK) -c requirements-dev.txt --group components $(GPU) -o requirements-image-gpu.txt
 	uv pip compile $(LOCK) --upgrade --group beam $(CPU) -o requirements-image-beam.txt
 	uv pip compile $(LOCK) -c requirements-dev.txt requirements-gpu-tests.in -o requirements-gpu-tests.txt
+	uv pip compile $(LOCK) --upgrade --group explore $(CPU) -o requirements-explore.txt
 	uv pip compile $(LOCK) requirements-sbom.in -o requirements-sbom.txt
 	uv pip compile $(LOCK) --upgrade requirements-site.in -o requirements-site.txt
 	uv pip compile $(LOCK) --upgrade requirements-peers.in -o requirements-peers.txt
@@ -141,6 +146,11 @@ clean: ## Remove the environment, checkpoints and outputs; keep the DVC cache an
 	uv venv --quiet --clear --python $(PYTHON) .venv-gpu
 	VIRTUAL_ENV=$(CURDIR)/.venv-gpu uv pip install --quiet --require-hashes -r requirements-image-gpu.txt \
 	  -r requirements-gpu-tests.txt
+	touch $@
+
+.venv-explore/done: requirements-explore.txt .venv/uv
+	uv venv --quiet --clear --python $(PYTHON) .venv-explore
+	VIRTUAL_ENV=$(CURDIR)/.venv-explore uv pip install --quiet --require-hashes -r requirements-explore.txt
 	touch $@
 
 .venv-beam/done: requirements-image-beam.txt requirements-gpu-tests.txt .venv/uv

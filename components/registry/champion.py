@@ -96,7 +96,7 @@ def champion_folder(address: str) -> Iterator[Path]:
         with answered("load the champion"):
             if (version := _champion(connect(), name)) is None:
                 raise InvalidInput(f"The model must have a champion in the registry. Received: {address}")
-            generator = _download(version, Path(folder))
+            generator = download_generator(version, Path(folder))
         yield generator
 
 
@@ -107,7 +107,7 @@ def _compared_champion(name: str, generated: Path, folder: Path) -> Champion | s
         return f"This generator is the champion, version {version.version} of the model '{name}'."
     return Champion(
         f"version {version.version} of {name}",
-        _download(version, folder),
+        download_generator(version, folder),
         parse_registered(version.tags.get("evaluation", "")),
     )
 
@@ -124,8 +124,12 @@ def _champion(client: Any, name: str) -> Any | None:
         return None
 
 
-def _download(version: Any, folder: Path) -> Path:
-    """Downloads a version's model into `folder`; returns the folder of its generator."""
+def download_generator(version: Any, folder: Path) -> Path:
+    """Downloads a registered version's model into `folder`; returns the folder of its generator.
+
+    Raises:
+        InvalidInput: the model names a generator outside its own folder.
+    """
     import mlflow.artifacts
     from mlflow.models import Model
 
@@ -135,7 +139,7 @@ def _download(version: Any, folder: Path) -> Path:
     generator_path: str = Model.load(source).flavors["python_function"]["artifacts"]["generator"]["path"]
     generator_folder = Path(str(source), generator_path)
     if not generator_folder.resolve().is_relative_to(Path(source).resolve()):
-        raise InvalidInput(f"The champion's generator must lie in the model's folder. Received: {generator_path}")
+        raise InvalidInput(f"The version's generator must lie in the model's folder. Received: {generator_path}")
     return generator_folder
 
 

@@ -1,0 +1,1 @@
+"""The page of `components.explore`: what it offers, draws and counts, and what its server refuses."""
