@@ -105,31 +105,39 @@ class Switch:
         model = mlflow.pyfunc.load_model(f"models:/{self._model}/{version}")
         model.predict(model.input_example)  # traces the network, so that no request has to wait for it
         application = scoring_server.init(model)
-        application.middleware("http")(_refuse_unknown_keys)
+        application.middleware("http")(_checked)
         _logger.info("Serving version %s of %s.", version, self._model)
         return _Served(version, application)
 
 
-async def _refuse_unknown_keys(request: Any, call_next: Any) -> Any:
-    """Refuses keys that MLflow's server would ignore, so that a misspelt key in a request does not go unnoticed."""
-    from fastapi.responses import JSONResponse
+async def _checked(request: Any, call_next: Any) -> Any:
+    """Refuses what MLflow's server would ignore, such as a misspelt key, or would fail on."""
+    from fastapi.responses import JSONResponse, Response
+    from starlette.requests import ClientDisconnect
+
+    try:
+        _require_known_keys(await request.body())
+        if request.method == "POST" and "content-type" not in request.headers:
+            raise InvalidInput("A request must have a Content-Type, such as application/json. Received: none")
+    except ClientDisconnect:
+        return Response(status_code=400)  # nobody reads it
+    except InvalidInput as error:
+        return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": str(error)}, 400)
+    return await call_next(request)
+
+
+def _require_known_keys(content: bytes) -> None:
     from mlflow.pyfunc.scoring_server import SUPPORTED_FORMATS
 
     try:
-        body = json.loads(
-            await request.body() or b"null", object_pairs_hook=_each_key_once, parse_constant=_refuse_constant
-        )
-    except InvalidInput as error:
-        return JSONResponse({"error_code": "INVALID_PARAMETER_VALUE", "message": str(error)}, 400)
-    except (ValueError, RecursionError):  # not JSON: MLflow's server answers that itself
-        body = None
-    unknown = sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []
-    if unknown:
+        body = json.loads(content or b"null", object_pairs_hook=_each_key_once, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise InvalidInput("A request must not be so deeply nested. Received: more levels than can be read") from None
+    except ValueError:  # not JSON: MLflow's server answers that itself
+        return
+    if unknown := sorted(body.keys() - set(SUPPORTED_FORMATS)) if isinstance(body, dict) else []:
         rule = f"A request must have one of {', '.join(sorted(SUPPORTED_FORMATS))} and no other key"
-        return JSONResponse(
-            {"error_code": "INVALID_PARAMETER_VALUE", "message": f"{rule}. Received: {unknown[0][:60]}"}, 400
-        )
-    return await call_next(request)
+        raise InvalidInput(f"{rule}. Received: {unknown[0][:60]}")
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
+import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -126,6 +129,8 @@ def test_the_previous_version_is_served_if_the_new_one_cannot_be_loaded(
         ({"dataframe_records": [{"count": 1.5, "seed": 7}]}, "'count' must be a whole number"),
         (b"{", "JSON"),
         (b"[1]", "list"),
+        (b"[" * 100_000, "deeply nested"),
+        (b'{"dataframe_records": ' + 20_000 * b"[" + 20_000 * b"]" + b"}", "deeply nested"),
     ],
 )
 def test_unknown_or_invalid_parts_of_a_request_are_refused(address: str, request_: Any, message: str) -> None:
@@ -155,3 +160,27 @@ def test_duplicate_keys_and_nan_in_json_are_refused(address: str, body: str, mes
     status, answer = ask(address, body.encode())
     assert status == 400
     assert message in answer["message"]
+
+
+def test_a_request_without_a_content_type_is_refused(address: str) -> None:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"))
+    connection.request("POST", "/invocations", json.dumps(REQUEST).encode())
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["message"]) == (
+        400,
+        "A request must have a Content-Type, such as application/json. Received: none",
+    )
+    connection.close()
+
+
+def test_a_client_that_leaves_is_no_failure(address: str, caplog: pytest.LogCaptureFixture) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as leaving:
+        head = (
+            "POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
+        leaving.sendall(head.encode())
+        time.sleep(0.3)
+    status, _ = ask(address, REQUEST)
+    assert status == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
