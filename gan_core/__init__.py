@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # where type checkers and editors find the names; _MODULES ho
     from gan_core.export import load_generator, save_generator
     from gan_core.generator import Generator
     from gan_core.modalities.choice import open_source
+    from gan_core.recipes import recipe_for, with_recipe
     from gan_core.sampling import draw_latents
     from gan_core.training.batches import RealBatches, TrainingImages
     from gan_core.training.checkpoints import Checkpoints
@@ -66,8 +67,10 @@ __all__ = [
     "open_sides",
     "open_source",
     "prepare",
+    "recipe_for",
     "render_report",
     "save_generator",
+    "with_recipe",
     "write_png",
 ]
 
@@ -88,6 +91,7 @@ _MODULES = {
     "export": ("load_generator", "save_generator"),
     "generator": ("Generator",),
     "modalities.choice": ("open_source",),
+    "recipes": ("recipe_for", "with_recipe"),
     "sampling": ("draw_latents",),
     "training.batches": ("RealBatches", "TrainingImages"),
     "training.checkpoints": ("Checkpoints",),

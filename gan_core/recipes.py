@@ -114,11 +114,15 @@ RECIPES = (
 
 
 def recipe_for(manifest: Manifest) -> Recipe:
-    """Returns the first recipe that fits the data."""
+    """Returns the first recipe that fits the data.
+
+    >>> recipe_for(dataset.manifest).name
+    'images'
+    """
     return next(recipe for recipe in RECIPES if recipe.fits(manifest))
 
 
-def with_recipe(config: TrainConfig, recipe: Recipe) -> TrainConfig:
+def with_recipe(config: TrainConfig, recipe: Recipe = IMAGES) -> TrainConfig:
     """Replaces each parameter that is `auto` by the recipe's value.
 
     Raises:

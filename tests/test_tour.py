@@ -76,7 +76,7 @@ def add_images(folder: Path, count: int) -> None:
             Image.new("RGB", (20, 30 + number % 3), (grey + number % 50,) * 3).save(folder / label / f"{number}.png")
 
 
-@pytest.mark.slow
+@pytest.mark.repetition
 @pytest.mark.skipif(not shutil.which("curl"), reason="needs curl")
 def test_the_notebook_leads_from_a_folder_to_an_answer_of_the_server(clone: tuple[Path, dict[str, str]]) -> None:
     folder, environment = clone

@@ -24,6 +24,11 @@ def require_trainable(config: TrainConfig, shape: tuple[int, int, int]) -> None:
     Raises:
         InvalidInput: a number is above its limit.
     """
+    if config.automatic:
+        raise InvalidInput(
+            "The parameters of a GAN must have values: replace auto with `with_recipe(config, …)`. Received: "
+            f"{', '.join(f'train.{name}=auto' for name in config.automatic)}"
+        )
     shorter, longer = sorted(shape[:2])
     factor = min(config.growth, 2 ** max(0, math.ceil(math.log2(shorter / 4))))
     base_pixels = longer if shorter == 1 else 16 * longer // shorter  # the network of texts does not halve them

@@ -211,7 +211,6 @@ class Training:
         for name, used in (
             (names.RECONSTRUCTION, self.config.reconstruction != "none"),
             (names.PENALTY, self.config.penalised),
-            (names.SELF_SUPERVISION, self.config.self_supervised),
             (names.AUGMENT_PROBABILITY, bool(self.config.augment)),
         ):
             if not used:

@@ -68,7 +68,8 @@ class Objective:
             penalty = (penalty + r1 + r2 + gp) * penalty_factor
         loss = losses.DISCRIMINATOR[config.loss](real_logits, fake_logits)
         metrics = _logit_metrics(config.loss, real_logits, fake_logits)
-        metrics |= {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: penalty, names.SELF_SUPERVISION: self_supervision}
+        metrics |= {names.DISCRIMINATOR_LOSS: loss, names.PENALTY: penalty}
+        metrics |= {names.SELF_SUPERVISION: self_supervision} if config.self_supervised else {}
         return loss + penalty + self_supervision, metrics
 
     def generator_loss(

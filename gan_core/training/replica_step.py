@@ -72,7 +72,7 @@ class ReplicaStep:
         augment_probability: tf.Tensor,
         penalised: tuple[bool, ...],
     ) -> tf.Tensor:
-        """Updates the weights and returns the metrics of the global batch, float32 [len(STEP_METRICS)].
+        """Updates the weights and returns the metrics of the global batch, as `as_vector` orders them.
 
         Args:
             batch: the real images.

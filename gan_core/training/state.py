@@ -86,7 +86,7 @@ class Gan:
         self.averaged_generator = build_generator(config, read, classes, synchronized=synchronized, dtype="float32")
         self.augment_probability = tf.Variable(config.augment_probability)
         self.learning_rate_scale = tf.Variable(1.0)
-        self.metrics = StepMetrics()
+        self.metrics = StepMetrics(self_supervised=config.self_supervised)
         self._sample = tf.function(lambda arguments: self.averaged_generator(arguments, training=False))
         self._norms = tf.function(self._weight_norms, autograph=False)
 

@@ -19,21 +19,22 @@ STEP_METRICS = (
     names.DISCRIMINATOR_ACCURACY,
     names.RECONSTRUCTION,
     names.PENALTY,
-    names.SELF_SUPERVISION,
     names.AUGMENT_PROBABILITY,
     names.GENERATOR_GRADIENT_NORM,
     names.DISCRIMINATOR_GRADIENT_NORM,
 )
+SELF_SUPERVISED_METRICS = (*STEP_METRICS, names.SELF_SUPERVISION)
+"""Those of a step with a self-supervised discriminator."""
 
 
 def as_vector(metrics: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Returns the metrics of one step as float32 [len(STEP_METRICS)], in the order of STEP_METRICS."""
-    return tf.stack([metrics[name] for name in STEP_METRICS])
+    """Returns the metrics of one step as a float32 vector, in the order of STEP_METRICS or SELF_SUPERVISED_METRICS."""
+    return tf.stack([metrics[name] for name in SELF_SUPERVISED_METRICS if name in metrics])
 
 
 def value_of(name: str, vector: tf.Tensor) -> tf.Tensor:
     """Returns the metric `name` from a result of `as_vector`, a scalar."""
-    return vector[STEP_METRICS.index(name)]
+    return vector[SELF_SUPERVISED_METRICS.index(name)]
 
 
 class StepMetrics:
@@ -43,8 +44,9 @@ class StepMetrics:
         totals: sums of the metrics since `take_totals`, a variable that checkpoints hold.
     """
 
-    def __init__(self) -> None:
-        zeros = tf.zeros(len(STEP_METRICS))
+    def __init__(self, *, self_supervised: bool) -> None:
+        self._names = SELF_SUPERVISED_METRICS if self_supervised else STEP_METRICS
+        zeros = tf.zeros(len(self._names))
         self.totals = tf.Variable(zeros)
         self._failed_at = tf.Variable(-1, dtype=tf.int64)
         self._failed = tf.Variable(zeros)
@@ -58,15 +60,15 @@ class StepMetrics:
 
     def take_totals(self) -> dict[str, float]:
         """Returns the sums over the steps since the last call, and resets them."""
-        totals = dict(zip(STEP_METRICS, self.totals.numpy().tolist(), strict=True))
-        self.totals.assign(tf.zeros(len(STEP_METRICS)))
+        totals = dict(zip(self._names, self.totals.numpy().tolist(), strict=True))
+        self.totals.assign(tf.zeros(len(self._names)))
         return totals
 
     def failure(self) -> tuple[int, str, float] | None:
         """Images seen, name and value of the first metric that was not finite; None if all were finite."""
         if (images_seen := int(self._failed_at.numpy())) < 0:
             return None
-        metrics = dict(zip(STEP_METRICS, self._failed.numpy().tolist(), strict=True))
+        metrics = dict(zip(self._names, self._failed.numpy().tolist(), strict=True))
         name = next(name for name, value in metrics.items() if not np.isfinite(value))
         return images_seen, name, metrics[name]
 

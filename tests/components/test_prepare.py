@@ -101,7 +101,7 @@ _NOTHING: Callable[[Path], None] = lambda _: None  # noqa: E731
         pytest.param(
             _NOTHING,
             {"image": _PARAMETERS["image"] | {"width": 48}},
-            r"'prepare.image.width' must be 28 or a power of two from 16 to 512. Received: width=48",
+            r"'prepare.image.width' must be 28 or a power of two from 16 to 512, or be auto. Received: width=48",
             id="range",
         ),
         pytest.param(
