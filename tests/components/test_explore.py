@@ -139,8 +139,16 @@ def page(served: Served, browser: Any) -> Iterator[Any]:
 
 
 def choose(page: Any, label: str, option: str) -> None:
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=option).click()
+    """Chooses an option. A list that is open closes if the page answers an earlier choice, so it is opened again."""
+    listed = page.get_by_role("option", name=option)
+    for _ in range(PAGE_SECONDS):
+        page.get_by_label(label, exact=True).click()
+        page.wait_for_timeout(1000)
+        if listed.count():
+            listed.first.click()
+            return
+        page.keyboard.press("Escape")
+    pytest.fail(f"The list {label} has no {option}: {page.inner_text('body')}")
 
 
 def eventually(page: Any, condition: Callable[[], bool]) -> None:
