@@ -10,6 +10,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from components.cli.listening_socket import listening_socket
 from components.cli.option_numbers import number
 from components.cli.project import project_root
 from components.cli.tensorflow_settings import configure_tensorflow
@@ -23,7 +24,7 @@ _GENERATOR = Path("models/generator")
 def main() -> None:
     """Reads the command line, and serves the page until Ctrl-C."""
     arguments = parser().parse_args()
-    from components.exploring.server import HOST, application, configure_gradio, listening
+    from components.exploring.server import HOST, application, configure_gradio
 
     configure_gradio()
     from gan_core.export import read_metadata
@@ -31,7 +32,7 @@ def main() -> None:
     folders = arguments.folder or [_GENERATOR] * _GENERATOR.is_dir()
     for folder in folders:
         read_metadata(folder)
-    with listening(arguments.port) as own:
+    with listening_socket(HOST, arguments.port) as own:
         configure_tensorflow()
         from components.exploring.blind_test import BlindTest
         from components.exploring.choices import Choices

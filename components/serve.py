@@ -8,12 +8,14 @@ lost or has to wait.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import sys
 import threading
 from typing import Any, NamedTuple
 
+from components.cli.listening_socket import listening_socket
 from components.cli.option_numbers import number
 from components.cli.tensorflow_settings import configure_tensorflow
 from components.storage import paths
@@ -34,14 +36,16 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     with paths.local_paths(arguments) as local:
         name = chosen_name(local)
-    with answered("provide the model to serve"):
-        client = connect()
-        configure_tensorflow()
-        switch = Switch(client, name, arguments.alias)
-    import uvicorn
+    with listening_socket(arguments.host, arguments.port) as own:
+        with answered("provide the model to serve"):
+            client = connect()
+            configure_tensorflow()
+            switch = Switch(client, name, arguments.alias)
+        import uvicorn
 
-    threading.Thread(target=watch, args=[switch, arguments.every, threading.Event()], daemon=True).start()
-    uvicorn.run(switch, host=arguments.host, port=arguments.port, log_level="warning")
+        threading.Thread(target=watch, args=[switch, arguments.every, threading.Event()], daemon=True).start()
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends the server as it should
+            uvicorn.Server(uvicorn.Config(switch, log_level="warning")).run(sockets=[own])
 
 
 def parser() -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 from typing import Any
 
 from gan_core.errors import InvalidInput
@@ -98,15 +97,3 @@ class Guard:
                 await self._application(scope, receive, send_with_headers)
         elif scope["type"] == "lifespan":
             await self._application(scope, receive, send)
-
-
-def listening(port: int) -> socket.socket:
-    """Returns a socket that listens on a port of this machine alone; port 0 is any free one.
-
-    Raises:
-        InvalidInput: another program uses the port.
-    """
-    try:
-        return socket.create_server((HOST, port))
-    except OSError as error:
-        raise InvalidInput(f"The port must be free: {error.strerror}. Received: --port {port}") from None

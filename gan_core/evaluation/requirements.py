@@ -15,7 +15,6 @@ from gan_core.evaluation.extractors.clips import require_clips
 from gan_core.evaluation.extractors.labels import has_labels, require_labels
 from gan_core.evaluation.score_meanings import score_name
 
-AUTO = "auto"
 FEWEST_IMAGES = 2
 """Minimum number of real and of generated images: a covariance needs two."""
 FEWEST_FOR_NEIGHBOURS = 6
@@ -38,10 +37,10 @@ def check_sections(evaluate: EvaluateConfig, register: RegisterConfig) -> None:
     Raises:
         InvalidInput: it computes other scores.
     """
-    if evaluate.automatic and register.score != AUTO:
+    if evaluate.automatic and register.score != "auto":
         return  # the data will decide
     computed = [score_name(metric, evaluate.extractor) for metric in _distances(evaluate)]
-    if register.score not in (*computed, "target_l1") and not (computed and register.score == AUTO):
+    if register.score not in (*computed, "target_l1") and not (computed and register.score == "auto"):
         raise InvalidInput(
             "The parameter 'register.score' must name a distance that the evaluation computes, one of "
             f"{[*computed, 'target_l1']}; these follow from evaluate.extractor={evaluate.extractor!r}, "
